@@ -1,0 +1,60 @@
+# `make` alone lists what there is. Everything installs what it needs into .venv first.
+
+PYTHON ?= python3
+BIN := .venv/bin
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header pyproject.toml --extra development
+
+.PHONY: help run test check format lock migrate seed doctor clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: .venv/installed ## install, start, migrate and serve on http://127.0.0.1:8000
+	@$(BIN)/backend serve
+
+migrate: .venv/installed ## bring the schema up to date
+	@$(BIN)/backend migrate
+
+seed: .venv/installed ## a thousand users who do not exist
+	@$(BIN)/backend seed
+
+doctor: .venv/installed ## look for what is wrong, and say what to do
+	@$(BIN)/backend doctor
+
+test: .venv/installed-dev ## every test, against real servers
+	$(BIN)/python -m pytest
+
+check: .venv/installed-dev ## format, lint, types, import contracts, lock freshness
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	@$(BIN)/python .ci/check_locks.py $(COMPILE)
+
+format: .venv/installed-dev ## mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: .venv/installed-dev ## the locks anew, after a change of pyproject.toml; UPGRADE=1 for newer versions
+	$(COMPILE) $(if $(UPGRADE),--upgrade) -o requirements.lock
+	$(COMPILE) --extra test $(if $(UPGRADE),--upgrade) -c requirements.lock -o requirements-dev.lock
+
+clean: ## remove .venv and caches; the data in .local stays
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv
+
+.venv/installed: requirements.lock pyproject.toml | .venv/bin/python
+	@echo "installing the locked packages into .venv …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/installed-dev: requirements-dev.lock .venv/installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,43 @@
+"""How Alembic gets at the database: by the connection it is handed, or by the settings."""
+
+import asyncio
+
+from sqlalchemy import Connection, text
+
+from alembic import context
+from app.core.config import get_settings
+from app.models import User
+from app.runtime import open_database
+
+TARGET = User.metadata
+
+
+def run(connection: Connection) -> None:
+    # A lock that cannot be had soon would hold up every query that queues behind it.
+    connection.execute(text("SET lock_timeout = '5s'"))
+    connection.execute(text("SET statement_timeout = 0"))
+    connection.commit()
+    context.configure(
+        connection=connection,
+        target_metadata=TARGET,
+        transaction_per_migration=True,
+        compare_server_default=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+    connection.commit()
+
+
+async def connect_and_run() -> None:
+    async with open_database(get_settings()) as engine, engine.connect() as connection:
+        await connection.run_sync(run)
+
+
+if context.is_offline_mode():
+    context.configure(dialect_name="postgresql", target_metadata=TARGET, literal_binds=True)
+    with context.begin_transaction():
+        context.run_migrations()
+elif (given := context.config.attributes.get("connection")) is not None:
+    run(given)
+else:
+    asyncio.run(connect_and_run())

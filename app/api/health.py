@@ -1,0 +1,37 @@
+"""What probes ask for."""
+
+from fastapi import APIRouter, Response
+
+from app.api.responses import errors
+from app.api.types import Health
+from app.schemas import HealthSchema, LiveSchema
+
+router = APIRouter(prefix="/health", tags=["health"])
+_unhealthy = {**errors(), 503: {"model": HealthSchema, "description": "A check failed"}}
+
+
+def _answer(report: HealthSchema, response: Response) -> HealthSchema:
+    """503 where it is unhealthy, so that `curl -f` and load balancers notice."""
+    response.status_code = 503 if report.status == "unhealthy" else 200
+    response.headers["Cache-Control"] = "no-store"
+    if response.status_code == 503:
+        response.headers["Retry-After"] = "1"
+    return report
+
+
+@router.get("", operation_id="health", response_model_exclude_none=True, responses=_unhealthy)
+async def health(service: Health, response: Response) -> HealthSchema:
+    """Whether the service and everything it uses is well."""
+    return _answer(await service.report(), response)
+
+
+@router.get("/live", operation_id="live")
+async def live() -> LiveSchema:
+    """Whether the process answers; touches nothing else."""
+    return LiveSchema()
+
+
+@router.get("/ready", operation_id="ready", response_model_exclude_none=True, responses=_unhealthy)
+async def ready(service: Health, response: Response) -> HealthSchema:
+    """Whether requests can be served, if need be without Redis."""
+    return _answer(await service.readiness(), response)

@@ -1,0 +1,78 @@
+"""Users."""
+
+from fastapi import APIRouter
+
+from app.api.responses import errors
+from app.api.types import Caller, CurrentSuperuser, CurrentUser, PaginationParams, UserId, Users
+from app.core.pagination import Page
+from app.schemas import UserCreate, UserSchema, UserUpdate
+
+router = APIRouter(prefix="/users", tags=["users"])
+
+
+@router.post(
+    "",
+    operation_id="create_user",
+    status_code=201,
+    responses=errors(401, 403, 409, 413, 422),
+)
+async def create_user(user_in: UserCreate, users: Users, caller: Caller) -> UserSchema:
+    """Sign up, or, as a superuser, create a user."""
+    return UserSchema.model_validate(await users.sign_up(user_in, caller))
+
+
+@router.get("", operation_id="list_users", responses=errors(401, 403, 422))
+async def list_users(
+    params: PaginationParams, users: Users, _: CurrentSuperuser
+) -> Page[UserSchema]:
+    """A page of users, newest first."""
+    return Page[UserSchema].model_validate(await users.page(params), from_attributes=True)
+
+
+@router.get("/me", operation_id="get_me", responses=errors(401))
+async def get_me(users: Users, caller: CurrentUser) -> UserSchema:
+    """Your own profile."""
+    return UserSchema.model_validate(await users.get(caller.user_id, caller))
+
+
+@router.patch(
+    "/me",
+    operation_id="update_me",
+    responses=errors(401, 409, 413, 422),
+)
+async def update_me(user_in: UserUpdate, users: Users, caller: CurrentUser) -> UserSchema:
+    """Change your own profile."""
+    return UserSchema.model_validate(await users.update(caller.user_id, user_in, caller))
+
+
+@router.get(
+    "/{user_id}",
+    operation_id="get_user",
+    responses=errors(401, 403, 404, 422),
+)
+async def get_user(user_id: UserId, users: Users, caller: CurrentUser) -> UserSchema:
+    """A profile: your own, or anybody's as a superuser."""
+    return UserSchema.model_validate(await users.get(user_id, caller))
+
+
+@router.patch(
+    "/{user_id}",
+    operation_id="update_user",
+    responses=errors(401, 403, 404, 409, 413, 422),
+)
+async def update_user(
+    user_id: UserId, user_in: UserUpdate, users: Users, caller: CurrentUser
+) -> UserSchema:
+    """Change a profile: your own, or anybody's as a superuser."""
+    return UserSchema.model_validate(await users.update(user_id, user_in, caller))
+
+
+@router.delete(
+    "/{user_id}",
+    operation_id="delete_user",
+    status_code=204,
+    responses=errors(401, 403, 404, 409, 422),
+)
+async def delete_user(user_id: UserId, users: Users, _: CurrentSuperuser) -> None:
+    """Delete a user and end their sessions."""
+    await users.delete(user_id)

@@ -1,0 +1,53 @@
+"""What a fresh database needs before the first request: the schema, and somebody to log in."""
+
+import secrets
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from app.database.migrations import current_revision, head_revision, migrate
+from app.runtime import Runtime
+from app.schemas import UserCreate
+from app.services import UserService
+
+DEVELOPMENT_EMAIL = "admin@example.com"
+
+
+@dataclass(frozen=True, slots=True)
+class FirstSuperuser:
+    """`generated_password` is None where the settings named one."""
+
+    email: str
+    generated_password: str | None
+
+
+async def prepare_database(runtime: Runtime) -> FirstSuperuser | None:
+    """Migrate where the schema is behind, and create the first superuser where there is none.
+
+    Returns:
+        The superuser that this very call created.
+    """
+    if await current_revision(runtime.engine) != head_revision():
+        await migrate(runtime.engine)
+    return await create_first_superuser(runtime)
+
+
+async def create_first_superuser(runtime: Runtime) -> FirstSuperuser | None:
+    """Create the superuser that the settings name, unless there is one already.
+
+    Outside production one that is not named is admin@example.com, with a random password.
+
+    Raises:
+        ValidationException: the password named is too short.
+    """
+    app = runtime.settings.app
+    email, named = app.first_superuser_email, app.first_superuser_password
+    if runtime.settings.is_production and (email is None or named is None):
+        return None
+    password = named or SecretStr(secrets.token_urlsafe(12))
+    user_in = UserCreate(email=email or DEVELOPMENT_EMAIL, password=password, is_superuser=True)
+    async with runtime.session_maker() as db:
+        users = UserService(db, runtime.passwords, runtime.settings.auth)
+        if not await users.create_first_superuser(user_in):
+            return None
+    return FirstSuperuser(user_in.email, None if named else password.get_secret_value())

@@ -1,0 +1,167 @@
+"""The command line: `backend --help`."""
+
+import asyncio
+import secrets
+import sys
+from collections.abc import Coroutine
+from typing import Annotated, Any, NoReturn
+
+import typer
+import uvicorn
+from pydantic import SecretStr, ValidationError
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from app.bootstrap import create_first_superuser
+from app.core.config import Settings, SettingsError, get_settings
+from app.core.exceptions import AppException
+from app.core.logging import configure_logging
+from app.database.embedded import EmbeddedServerError
+from app.database.migrations import current_revision, migrate
+from app.doctor import diagnose
+from app.runtime import open_runtime
+from app.schemas import UserCreate
+from app.services import SeedService, UserService
+
+cli = typer.Typer(
+    help="Run and look after the Backend API.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+console = Console()
+
+
+def _settings() -> Settings:
+    try:
+        return get_settings()
+    except SettingsError as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    console.print(message, style="red", highlight=False, markup=False)
+    raise typer.Exit(1)
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run one command's work; what the user can mend is a sentence and no traceback."""
+    try:
+        asyncio.run(work)
+    except (AppException, EmbeddedServerError, LookupError) as error:
+        details = "".join(
+            f"\n  {d['field']}: {d['message']}" for d in getattr(error, "details", ())
+        )
+        _fail(f"{error}{details}")
+
+
+@cli.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Default: SERVER_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Default: SERVER_PORT.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Default: SERVER_WORKERS.")] = None,
+    reload: Annotated[bool, typer.Option(help="Restart when the code changes.")] = False,  # noqa: FBT002  # Typer makes it --reload
+) -> None:
+    """Serve the API."""
+    settings = _settings()
+    configure_logging(settings)
+    server = settings.server
+    host, port = host or server.host, port or server.port
+    url = f"http://{host}:{port}"
+    places = {
+        "API docs": f"{url}/docs",
+        "log in": f"POST {url}/api/v1/auth/login",
+        "health": f"{url}/health",
+    }
+    lines = "\n".join(f"{name:<9}  {place}" for name, place in places.items())
+    title = f"{settings.app.app_name} {settings.app.app_version}"
+    console.print(Panel(lines, title=title, expand=False))
+    uvicorn.run(
+        "main:app",
+        host=host,
+        port=port,
+        workers=workers or server.workers,
+        reload=reload,
+        proxy_headers=bool(server.forwarded_allow_ips),
+        forwarded_allow_ips=list(server.forwarded_allow_ips),
+        access_log=False,
+        server_header=False,
+        log_config=None,
+        # Longer than any request may take, so that a restart loses none.
+        timeout_graceful_shutdown=int(server.request_timeout) + 5,
+    )
+
+
+@cli.command("migrate")
+def migrate_command(
+    revision: Annotated[str, typer.Argument(help="head, base, a revision, or such as -1")] = "head",
+) -> None:
+    """Bring the database's schema up to date, and create the first superuser if it is named."""
+    settings = _settings()
+    configure_logging(settings)
+
+    async def work() -> None:
+        async with open_runtime(settings) as runtime:
+            before = await current_revision(runtime.engine)
+            await migrate(runtime.engine, revision)
+            after = await current_revision(runtime.engine)
+            console.print(f"{before or 'empty'} → {after or 'empty'}")
+            named = settings.app.first_superuser_email and settings.app.first_superuser_password
+            if revision == "head" and named and await create_first_superuser(runtime):
+                console.print(f"created the superuser {settings.app.first_superuser_email}")
+
+    _run(work())
+
+
+@cli.command()
+def create_superuser(
+    email: Annotated[str, typer.Argument(help="Email to log in with.")],
+    password: Annotated[
+        str,
+        typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, envvar="PASSWORD"),
+    ],
+) -> None:
+    """Create a superuser, or make one of the user who has this email."""
+    settings = _settings()
+    configure_logging(settings)
+    try:
+        user_in = UserCreate(email=email, password=SecretStr(password), is_superuser=True)
+    except ValidationError as error:
+        _fail("\n".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors(include_input=False)))
+
+    async def work() -> None:
+        async with open_runtime(settings) as runtime, runtime.session_maker() as db:
+            users = UserService(db, runtime.passwords, settings.auth)
+            user, created = await users.create_superuser(user_in)
+            console.print(f"{'created' if created else 'promoted'} {user.email}, id {user.id}")
+
+    _run(work())
+
+
+@cli.command()
+def seed(
+    users: Annotated[int, typer.Option(min=1, help="How many.")] = 1000,
+    password: Annotated[str | None, typer.Option(help="Everybody's. Default: random.")] = None,
+) -> None:
+    """Fill the database with people who do not exist."""
+    settings = _settings()
+    configure_logging(settings)
+    if settings.is_production:
+        _fail("not in production")
+    secret = password or secrets.token_urlsafe(12)
+    columns = TextColumn("users"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+
+    async def work() -> None:
+        async with open_runtime(settings) as runtime, runtime.session_maker() as db:
+            await migrate(runtime.engine)
+            with Progress(*columns, console=console) as bar:
+                task = bar.add_task("users", total=users)
+                service = SeedService(db, runtime.passwords)
+                await service.seed(users, secret, lambda count: bar.advance(task, count))
+            console.print(f"{users} users, everybody's password: {secret}", markup=False)
+
+    _run(work())
+
+
+@cli.command()
+def doctor() -> None:
+    """Check configuration, database, migrations and Redis, and say what to do."""
+    sys.exit(0 if asyncio.run(diagnose(console)) else 1)

@@ -1,0 +1,221 @@
+"""The settings, a frozen section a concern."""
+
+from typing import Annotated, ClassVar, Literal, Self
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Rate = Annotated[str, Field(pattern=r"^\d+ ?(/|per) ?\d* ?(second|minute|hour|day|month|year)s?$")]
+CommaSeparated = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    BeforeValidator(
+        lambda value: (
+            tuple(item.strip() for item in value.split(",") if item.strip())
+            if isinstance(value, str)
+            else value
+        )
+    ),
+]
+
+
+class Section(BaseSettings):
+    """A frozen group of settings that share a prefix."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
+
+
+def section(prefix: str) -> SettingsConfigDict:
+    return SettingsConfigDict(env_prefix=prefix)
+
+
+class AppSettings(Section):
+    environment: Literal["development", "test", "production"] = Field(
+        "development", description="development, test or production"
+    )
+    app_name: str = Field("Backend API", description="name in the docs, logs and /health")
+    app_version: str = Field("1.0.0", description="version in the docs and /health")
+    first_superuser_email: str | None = Field(
+        None, description="first superuser (development: admin@example.com)"
+    )
+    first_superuser_password: SecretStr | None = Field(
+        None, description="its password (development: generated and printed once)"
+    )
+
+
+class ServerSettings(Section):
+    model_config = section("SERVER_")
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: Port = Field(8000, description="port to listen on")
+    workers: int = Field(1, ge=1, le=256, description="worker processes")
+    request_timeout: Seconds = Field(30.0, description="seconds until a request is answered 504")
+    max_body_bytes: int = Field(1_048_576, ge=0, description="largest request body, in bytes")
+    trusted_hosts: CommaSeparated = Field(
+        ("*",), description="Host headers that are served, comma-separated; * is any"
+    )
+    force_https: bool = Field(False, description="redirect http to https and send HSTS")
+    forwarded_allow_ips: CommaSeparated = Field(
+        (), description="proxies whose X-Forwarded-* headers are believed, comma-separated"
+    )
+
+
+class DatabaseSettings(Section):
+    model_config = section("DATABASE_")
+
+    provider: Literal["embedded", "postgresql", "supabase"] | None = Field(
+        None, description="embedded, postgresql or supabase (default: by what is set below)"
+    )
+    url: SecretStr | None = Field(None, description="postgresql://user:password@host:port/name")
+    host: str | None = Field(None, description="server, where DATABASE_URL is not set")
+    port: Port = Field(5432, description="port of the server")
+    user: str = Field("postgres", description="role to connect as")
+    password: SecretStr = Field(SecretStr(""), description="password of the role")
+    name: str = Field("postgres", description="name of the database")
+    pool_size: int = Field(5, ge=1, le=1000, description="connections kept open, per process")
+    max_overflow: int = Field(10, ge=0, le=1000, description="further connections under load")
+    pool_timeout: Seconds = Field(2.0, description="seconds to wait for a connection, then 503")
+    pooler: Literal["none", "transaction"] = Field(
+        "none", description="transaction: behind PgBouncer or Supabase's port 6543"
+    )
+    statement_timeout: Seconds = Field(
+        25.0, description="seconds after which the server ends a statement"
+    )
+    connect_timeout: Seconds = Field(5.0, description="seconds to open a connection")
+
+    @model_validator(mode="after")
+    def _is_postgresql(self) -> Self:
+        if self.url and urlsplit(self.url.get_secret_value()).scheme not in {
+            "postgresql",
+            "postgres",
+            "postgresql+asyncpg",
+        }:
+            raise ValueError("DATABASE_URL must begin with postgresql://")
+        return self
+
+    @property
+    def is_named(self) -> bool:
+        """Whether anything says which server to use."""
+        return self.url is not None or self.host is not None
+
+    @property
+    def kind(self) -> Literal["embedded", "postgresql", "supabase"]:
+        return self.provider or ("postgresql" if self.is_named else "embedded")
+
+    def dsn(self) -> str:
+        """The URL for SQLAlchemy with asyncpg, password included: never log it.
+
+        libpq's `sslmode` becomes asyncpg's `ssl`, so that a URL copied from a hosting
+        provider's page works as it is.
+
+        Raises:
+            LookupError: neither DATABASE_URL nor DATABASE_HOST is set.
+        """
+        if self.url is not None:
+            url = urlsplit(self.url.get_secret_value())
+            query = {{"sslmode": "ssl"}.get(key, key): value for key, value in parse_qsl(url.query)}
+            netloc, path = url.netloc, url.path
+        elif self.host is not None:
+            query = {}
+            secret = quote(self.password.get_secret_value(), safe="")
+            netloc = f"{quote(self.user, safe='')}:{secret}@{self.host}:{self.port}"
+            path = f"/{quote(self.name, safe='')}"
+        else:
+            raise LookupError("set DATABASE_URL or DATABASE_HOST")
+        if self.kind == "supabase":
+            query.setdefault("ssl", "require")
+        return urlunsplit(("postgresql+asyncpg", netloc, path, urlencode(query), ""))
+
+
+class RedisSettings(Section):
+    """What the cache's and the limiter's sections share: a switch and a Redis."""
+
+    prefix_name: ClassVar[str]
+
+    enabled: bool = Field(True, description="false switches it off")
+    redis_url: SecretStr | None = Field(None, description="redis://:password@host:port/db")
+    redis_host: str | None = Field(None, description="server, where the URL is not set")
+    redis_port: Port = Field(6379, description="port of the server")
+    redis_db: int = Field(0, ge=0, le=15, description="number of the database")
+    redis_password: SecretStr | None = Field(None, description="password of the server")
+
+    @model_validator(mode="after")
+    def _is_redis(self) -> Self:
+        if self.redis_url and urlsplit(self.redis_url.get_secret_value()).scheme not in {
+            "redis",
+            "rediss",
+            "unix",
+        }:
+            raise ValueError(f"{self.prefix_name}REDIS_URL must begin with redis:// or rediss://")
+        return self
+
+    @property
+    def is_named(self) -> bool:
+        return self.redis_url is not None or self.redis_host is not None
+
+    def dsn(self) -> str | None:
+        """The Redis URL, password included (never log it), or None where none is named."""
+        if self.redis_url is not None:
+            return self.redis_url.get_secret_value()
+        if self.redis_host is None:
+            return None
+        password = self.redis_password.get_secret_value() if self.redis_password else ""
+        secret = f":{quote(password, safe='')}@" if password else ""
+        return f"redis://{secret}{self.redis_host}:{self.redis_port}/{self.redis_db}"
+
+
+class CacheSettings(RedisSettings):
+    model_config = section("CACHE_")
+    prefix_name = "CACHE_"
+
+    prefix: str = Field("myapi:cache", min_length=1, description="first part of every key")
+    default_ttl: int = Field(300, ge=1, description="seconds an answer is kept by default")
+
+
+class LimiterSettings(RedisSettings):
+    model_config = section("LIMITER_")
+    prefix_name = "LIMITER_"
+
+    login: Rate = Field("5/minute", description="logins per account")
+    login_address: Rate = Field("30/minute", description="logins per address")
+    sign_up: Rate = Field("10/minute", description="sign-ups per address")
+    refresh: Rate = Field("30/minute", description="refreshes per session")
+    write: Rate = Field("600/minute", description="writes per principal")
+    read: Rate = Field("6000/minute", description="reads per principal")
+
+
+class AuthSettings(Section):
+    model_config = section("AUTH_")
+
+    secret_key: SecretStr | None = Field(
+        None, min_length=32, description="signs tokens; 32 characters or more"
+    )
+    access_ttl: int = Field(900, ge=1, description="seconds an access token is valid")
+    refresh_ttl: int = Field(2_592_000, ge=1, description="seconds a session lives")
+    registration_enabled: bool = Field(True, description="false: only superusers create users")
+    password_min_length: int = Field(8, ge=1, le=64, description="shortest password accepted")
+
+
+class CorsSettings(Section):
+    model_config = section("CORS_")
+
+    origins: CommaSeparated = Field(
+        (), description="origins a browser may call from, comma-separated"
+    )
+    allow_credentials: bool = Field(False, description="let those origins send cookies")
+
+
+class LogSettings(Section):
+    model_config = section("LOG_")
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="least level that is logged"
+    )
+    format: Literal["auto", "json", "console"] = Field(
+        "auto", description="json, console or auto (json in production)"
+    )

@@ -1,0 +1,162 @@
+"""All settings together: read, checked against each other, and against misspelling."""
+
+import os
+import re
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from app.core.config.sections import (
+    AppSettings,
+    AuthSettings,
+    CacheSettings,
+    CorsSettings,
+    DatabaseSettings,
+    LimiterSettings,
+    LogSettings,
+    Section,
+    ServerSettings,
+)
+
+ROOT = Path(__file__).resolve().parents[3]
+LOCAL = ROOT / ".local"
+
+# Kubernetes tells every pod about every service in variables of this form; a service that is
+# called "cache" or "server" is no misspelt setting.
+_SERVICE_LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)$")
+
+
+class SettingsError(ValueError):
+    """Some settings are wrong, missing or misspelt; the message has a line for each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("wrong settings:\n" + "\n".join(f"  {problem}" for problem in problems))
+        self.problems = problems
+
+
+class Settings(BaseModel):
+    """Every section."""
+
+    model_config = ConfigDict(frozen=True)
+
+    app: AppSettings
+    server: ServerSettings
+    database: DatabaseSettings
+    cache: CacheSettings
+    limiter: LimiterSettings
+    auth: AuthSettings
+    cors: CorsSettings
+    log: LogSettings
+
+    @property
+    def is_production(self) -> bool:
+        return self.app.environment == "production"
+
+    def missing(self) -> list[str]:
+        """What must be told and was not: a line for each, naming the variable.
+
+        Development and tests start servers of their own where none is named; production never.
+        """
+        database, production = self.database, self.is_production
+        told = {
+            "DATABASE_URL (or DATABASE_HOST)": database.is_named
+            or (database.kind == "embedded" and not production),
+            "DATABASE_PROVIDER (other than embedded)": (
+                database.provider != "embedded" or not production
+            ),
+            "AUTH_SECRET_KEY": self.auth.secret_key is not None or not production,
+        } | {
+            f"{name}_REDIS_URL (or {name}_REDIS_HOST, or {name}_ENABLED=false)": (
+                section.is_named or not section.enabled or not production
+            )
+            for name, section in (("CACHE", self.cache), ("LIMITER", self.limiter))
+        }
+        return [f"{name}: must be set" for name, is_told in told.items() if not is_told]
+
+    def replaced(self, **sections: dict[str, Any]) -> "Settings":
+        """A copy with values changed, unvalidated: `replaced(log={"level": "DEBUG"})`."""
+        return self.model_copy(
+            update={
+                name: getattr(self, name).model_copy(update=values)
+                for name, values in sections.items()
+            }
+        )
+
+
+SECTIONS: dict[str, type[Section]] = {
+    name: cast("type[Section]", field.annotation) for name, field in Settings.model_fields.items()
+}
+
+
+def variables() -> dict[str, tuple[type[Section], str]]:
+    """Every variable that is a setting, with its section and field."""
+    return {
+        f"{section.model_config.get('env_prefix', '')}{field}".upper(): (section, field)
+        for section in SECTIONS.values()
+        for field in section.model_fields
+    }
+
+
+def _misspelt(env_file: Path | None) -> list[str]:
+    """Names that look like settings and are none: all of `.env`, and of the environment those
+    with a section's prefix or all but the spelling of a setting."""
+    known = variables()
+    prefixes = tuple(
+        prefix.upper()
+        for section in SECTIONS.values()
+        if (prefix := section.model_config.get("env_prefix"))
+    )
+    in_file = {name.upper() for name in dotenv_values(env_file)} if env_file else set()
+    in_environment = {
+        name
+        for name in map(str.upper, os.environ)
+        if not _SERVICE_LINK.search(name)
+        and (name.startswith(prefixes) or get_close_matches(name, known, n=1, cutoff=0.92))
+    }
+    problems = []
+    for name in sorted((in_file | in_environment) - set(known)):
+        nearest = get_close_matches(name, known, n=1)
+        problems.append(
+            f"{name}: no such setting" + (f", did you mean {nearest[0]}?" if nearest else "")
+        )
+    return problems
+
+
+def load_settings(env_file: Path | None = None) -> Settings:
+    """Read the settings from the environment and, beneath it, from `env_file`.
+
+    Raises:
+        SettingsError: a value is malformed, a name is misspelt, or one that production needs
+            is missing. It names each variable and repeats no value.
+    """
+    env_file = env_file if env_file and env_file.is_file() else None
+    problems = _misspelt(env_file)
+    sections: dict[str, Section] = {}
+    for title, section in SECTIONS.items():
+        try:
+            sections[title] = section(_env_file=env_file)
+        except ValidationError as error:
+            prefix = section.model_config.get("env_prefix", "")
+            for detail in error.errors(include_input=False, include_url=False):
+                name = "".join(f"{prefix}{field}: ".upper() for field in detail["loc"][:1])
+                problems.append(name + detail["msg"])
+    if problems:
+        raise SettingsError(problems)
+    settings = Settings(**cast("dict[str, Any]", sections))
+    if missing := settings.missing():
+        raise SettingsError(missing)
+    return settings
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """The process's settings, from its environment and the repository's `.env`, read once.
+
+    Raises:
+        SettingsError: see `load_settings`.
+    """
+    return load_settings(ROOT / ".env")

@@ -1,0 +1,25 @@
+"""Secrets that development makes for itself, in `.local/`."""
+
+import os
+import secrets
+from pathlib import Path
+from tempfile import mkstemp
+
+
+def local_secret(path: Path) -> str:
+    """The secret kept in `path`, made at the first call: 43 characters, file mode 0600.
+
+    Processes that call at once get the same one: whoever links its file first wins.
+    """
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, draft = mkstemp(dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(32))
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            Path(draft).unlink()
+    return path.read_text()

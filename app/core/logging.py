@@ -1,0 +1,80 @@
+"""Structured logs: JSON in production, readable in development; one way for ours and others'."""
+
+import logging
+import sys
+
+import structlog
+from asgi_correlation_id import correlation_id
+from structlog.types import EventDict, Processor, WrappedLogger
+
+from app.core.config import Settings
+
+
+def _add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    if request_id := correlation_id.get():
+        event.setdefault("request_id", request_id)
+    return event
+
+
+def _drop_colours(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """uvicorn says everything twice, the second time in colours."""
+    event.pop("color_message", None)
+    return event
+
+
+def configure_logging(settings: Settings) -> None:
+    """Send our logs and those of every library through one formatter to standard output.
+
+    uvicorn's access log is silenced: `AccessLog` writes the one line a request gets.
+    """
+    level = logging.getLevelName(settings.log.level)
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        _add_request_id,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    is_json = settings.log.format == "json" or (
+        settings.log.format == "auto" and settings.is_production
+    )
+    # No local variables in tracebacks: they may be passwords.
+    as_dicts = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    rendering: list[Processor] = (
+        [structlog.processors.ExceptionRenderer(as_dicts), structlog.processors.JSONRenderer()]
+        if is_json
+        else [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
+    )
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(), _drop_colours],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).handlers = []
+        logging.getLogger(name).propagate = True
+    logging.getLogger("uvicorn.access").disabled = True
+    # Each look at the revision is announced in two lines; `migrate` says what it did itself.
+    logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
+    # It warns of every request id that it replaces: anybody could fill the log with that.
+    logging.getLogger("asgi_correlation_id").setLevel(logging.ERROR)

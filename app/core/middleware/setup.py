@@ -1,0 +1,48 @@
+"""The order of the middlewares, in one place."""
+
+import re
+
+from asgi_correlation_id import CorrelationIdMiddleware
+from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
+
+from app.core.config import Settings
+from app.core.middleware.access_log import AccessLog
+from app.core.middleware.errors import ErrorBoundary
+from app.core.middleware.security_headers import SecurityHeaders
+from app.core.middleware.starlette import CORS, HTTPSRedirect, RequestSizeLimit, TrustedHost
+from app.core.middleware.timeout import TimeoutMiddleware
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def _is_request_id(value: str) -> bool:
+    return _REQUEST_ID.fullmatch(value) is not None
+
+
+def setup_middleware(app: FastAPI, settings: Settings) -> None:
+    """Register every middleware; the last one registered sees the request first.
+
+    So the request id exists and the log line is written whatever any layer inside refuses,
+    and a refusal has security and CORS headers like any other answer.
+    """
+    server, cors = settings.server, settings.cors
+    app.add_middleware(RequestSizeLimit, max_body_size=server.max_body_bytes)
+    app.add_middleware(TimeoutMiddleware, timeout=server.request_timeout)
+    app.add_middleware(ErrorBoundary)
+    app.add_middleware(TrustedHost, allowed_hosts=server.trusted_hosts)
+    app.add_middleware(HTTPSRedirect, enabled=server.force_https)
+    app.add_middleware(
+        CORS,
+        allow_origins=list(cors.origins),
+        allow_credentials=cors.allow_credentials,
+        allow_methods=["GET", "POST", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
+        expose_headers=["ETag", "Retry-After", "X-Request-ID"],
+    )
+    app.add_middleware(SecurityHeaders, hsts=server.force_https)
+    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
+    app.add_middleware(
+        CorrelationIdMiddleware, header_name="X-Request-ID", validator=_is_request_id
+    )
+    app.add_middleware(AccessLog)

@@ -1,0 +1,94 @@
+"""Starlette's own middlewares, with refusals in the contract's shape and probes let through."""
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.httpsredirect import HTTPSRedirectMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.core.errors import error_response, http_error_response
+from app.core.exceptions import PayloadTooLargeException
+
+
+def is_probe(scope: Scope) -> bool:
+    """Whether this asks for /health or below: probes come with any Host and scheme."""
+    path: str = scope["path"]
+    return path == "/health" or path.startswith("/health/")
+
+
+class _Shaped:
+    """Wraps one of Starlette's middlewares: what it refuses by itself, in plain text, leaves in
+    the contract's shape. Answers from further inside pass untouched."""
+
+    exempts_probes = False
+
+    def __init__(self, app: ASGIApp, middleware: Callable[..., ASGIApp], **options: Any) -> None:
+        self._app = app
+        self._admitted = f"app.admitted.{type(self).__name__}"
+        self._middleware = middleware(self._admit, **options)
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[self._admitted] = True
+        await self._app(scope, receive, send)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or (self.exempts_probes and is_probe(scope)):
+            await self._app(scope, receive, send)
+            return
+        refused = False
+
+        async def shape(message: Message) -> None:
+            nonlocal refused
+            if self._admitted in scope:
+                await send(message)
+            elif message["type"] == "http.response.start" and message["status"] >= 400:
+                refused = True
+                kept = Headers(raw=message["headers"]).mutablecopy()
+                del kept["content-length"], kept["content-type"]
+                answer = http_error_response(message["status"], dict(kept.items()))
+                await answer(scope, receive, send)
+            elif not refused:
+                await send(message)
+
+        await self._middleware(scope, receive, shape)
+
+
+class TrustedHost(_Shaped):
+    """400 for a Host header that is not in `allowed_hosts`; probes are exempt."""
+
+    exempts_probes = True
+
+    def __init__(self, app: ASGIApp, allowed_hosts: tuple[str, ...]) -> None:
+        super().__init__(app, TrustedHostMiddleware, allowed_hosts=list(allowed_hosts))
+
+
+class HTTPSRedirect(_Shaped):
+    """307 from http to https where `enabled`; probes are exempt."""
+
+    exempts_probes = True
+
+    def __init__(self, app: ASGIApp, *, enabled: bool) -> None:
+        super().__init__(app, HTTPSRedirectMiddleware if enabled else lambda admit: admit)
+
+
+class CORS(_Shaped):
+    """Starlette's CORS, whose refused preflights have the contract's shape as well."""
+
+    def __init__(self, app: ASGIApp, /, **options: Any) -> None:
+        super().__init__(app, CORSMiddleware, **options)
+
+
+class RequestSizeLimit(RequestBodyLimitMiddleware):
+    """413 past `max_body_size` bytes: at once by Content-Length, else when the parts exceed it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            declared = Headers(scope=scope).get("content-length", "")
+            if declared.isdecimal() and int(declared) > self.max_body_size:
+                await error_response(PayloadTooLargeException())(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)

@@ -1,0 +1,111 @@
+"""The request deadline: 504 at the time promised, and nothing done afterwards."""
+
+import asyncio
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.core.deadline import COMMIT_GRACE, Deadline, running_under
+from app.core.errors import error_response
+from app.core.exceptions import RequestTimeoutException
+from app.core.telemetry import REQUEST_TIMEOUTS, route_template
+
+log = structlog.get_logger("app.timeout")
+
+
+class StreamStalled(Exception):
+    """A response that had begun sent nothing for too long: its connection is cut, so that the
+    client sees an incomplete body and not a complete one."""
+
+
+class TimeoutMiddleware:
+    """Answers 504 where a response has not begun within `timeout` seconds.
+
+    The 504 is sent first, whatever the handler does; then the handler is cancelled and
+    awaited, so that its session is rolled back and its connection returned. Once a response
+    has begun, `timeout` bounds each pause between two parts of its body instead.
+
+    Args:
+        timeout: seconds. A route may set its own (`app.api.deps.deadline`).
+    """
+
+    def __init__(self, app: ASGIApp, *, timeout: float = 30.0) -> None:
+        self.app = app
+        self.timeout = timeout
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        watch = _Watch(scope, receive, send, self.timeout)
+        with running_under(watch):
+            await watch.run(self.app)
+
+
+class _Watch(Deadline):
+    """One request under its deadline."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, timeout: float) -> None:
+        super().__init__(timeout)
+        self._scope, self._receive, self._send = scope, receive, send
+        self._started = self._finished = False
+        self._expiry: asyncio.Task[None] | None = None
+        self._work = asyncio.current_task()
+        self._timer = self._loop.call_at(self.at, self._ring)
+
+    def reschedule(self, timeout: float) -> None:
+        super().reschedule(timeout)
+        self._timer.cancel()
+        self._timer = self._loop.call_at(self.at, self._ring)
+
+    async def run(self, app: ASGIApp) -> None:
+        try:
+            await app(self._scope, self._receive, self._guarded_send)
+        except asyncio.CancelledError:
+            # Ours, unless somebody else cancelled too, as the server does when it shuts down.
+            if not self.expired or self._work is None or self._work.uncancel() > 0:
+                raise
+        except Exception:
+            if not self.expired:
+                raise
+            log.warning("failed_after_timeout", exc_info=True)
+        finally:
+            self._finished = True
+            self._timer.cancel()
+        if self._expiry is not None:
+            await self._expiry
+            if self._started:
+                raise StreamStalled
+
+    async def _guarded_send(self, message: Message) -> None:
+        if self.expired:
+            return
+        self._started = True
+        await self._send(message)
+        self.at = self._loop.time() + self.timeout
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            # The answer is complete; background tasks have no deadline.
+            self._timer.cancel()
+
+    def _ring(self) -> None:
+        """Expire, unless the moment was moved: it is checked when the timer goes off, so that
+        each part of a stream costs an addition and no new timer."""
+        now = self._loop.time()
+        until = self.at + (COMMIT_GRACE if self.committing else 0)
+        if now < until:
+            self._timer = self._loop.call_at(until, self._ring)
+            return
+        self.expired = True
+        self._expiry = self._loop.create_task(self._expire())
+
+    async def _expire(self) -> None:
+        route = route_template(self._scope)
+        log.warning("request_timeout", timeout=self.timeout, route=route, streaming=self._started)
+        REQUEST_TIMEOUTS.labels(route or "unmatched").inc()
+        try:
+            if not self._started:
+                answer = error_response(RequestTimeoutException(self.timeout))
+                await answer(self._scope, self._receive, self._send)
+        finally:
+            if not self._finished and self._work is not None:
+                self._work.cancel()

@@ -1,0 +1,186 @@
+"""Passwords and tokens."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from threading import BoundedSemaphore
+from typing import TypeVar
+from uuid import UUID
+
+from jose import jwt
+from passlib.context import CryptContext
+
+from app.core.config import AuthSettings
+from app.core.exceptions import ServiceUnavailableException, UnauthorizedException
+
+T = TypeVar("T")
+
+MAX_PASSWORD_LENGTH = 256
+"""Characters. Longer ones are refused, never cut: OWASP ASVS 5 V6.2.9 asks for 64 at least."""
+MAX_TOKEN_LENGTH = 4096
+"""Characters; ours have about 400. Longer ones are not even decoded."""
+QUEUE_PER_WORKER = 32
+"""Hashes that may wait for each core. At 50 ms each the last waits under two seconds."""
+
+_ISSUER = "backend-api"
+_ALGORITHM = "HS256"
+_REQUIRED = ("exp", "iat", "sub", "iss", "aud")
+
+# argon2id with OWASP's parameters for 19 MiB; bcrypt only to verify what was brought along.
+_CONTEXT = CryptContext(
+    schemes=["argon2", "bcrypt"],
+    deprecated="auto",
+    argon2__type="ID",
+    argon2__memory_cost=19_456,
+    argon2__time_cost=2,
+    argon2__parallelism=1,
+)
+
+
+class PasswordHasher:
+    """argon2id in threads of its own, as many as cores, with a bounded queue.
+
+    The default executor would be shared with whatever else runs in threads, and without a
+    bound a burst of logins would hold 19 MiB for each and delay everybody.
+    """
+
+    def __init__(self, workers: int | None = None, queue: int | None = None) -> None:
+        workers = workers or os.cpu_count() or 1
+        queue = workers * QUEUE_PER_WORKER if queue is None else queue
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="argon2")
+        self._places = BoundedSemaphore(workers + queue)
+        self._dummy = _CONTEXT.hash(secrets.token_urlsafe())
+
+    async def hash(self, password: str) -> str:
+        """A PHC string of about 100 characters.
+
+        Raises:
+            ServiceUnavailableException: the queue is full.
+        """
+        return await self._run(_CONTEXT.hash, password)
+
+    async def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
+        """Whether `password` is the one behind `hashed`, and a new hash where parameters changed.
+
+        With None for `hashed`, or a password longer than any that was accepted, it verifies
+        against a hash of nothing, so that the answer takes as long and is no.
+
+        Raises:
+            ServiceUnavailableException: the queue is full.
+        """
+        is_possible = hashed is not None and len(password) <= MAX_PASSWORD_LENGTH
+        subject = password if is_possible else ""
+        against = hashed if is_possible and hashed is not None else self._dummy
+        is_right, renewed = await self._run(_verify, subject, against)
+        return is_possible and is_right, renewed
+
+    async def _run(self, work: Callable[..., T], *arguments: str) -> T:
+        if not self._places.acquire(blocking=False):
+            raise ServiceUnavailableException
+        future = self._pool.submit(work, *arguments)
+        # Freed when the hash is done, not when nobody waits for it any more: the hash of a
+        # request that was cancelled runs on.
+        future.add_done_callback(lambda _: self._places.release())
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """Let the running hashes end and drop the waiting ones."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _verify(password: str, hashed: str) -> tuple[bool, str | None]:
+    try:
+        return _CONTEXT.verify_and_update(password, hashed)
+    except ValueError:
+        # A hash of no scheme we know, or a password that its scheme cannot take, such as one
+        # of more than 72 bytes for bcrypt.
+        return False, None
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """What a valid access token says: whose it is and of which session."""
+
+    user_id: int
+    session_id: UUID
+
+
+class TokenSigner:
+    """Access tokens: JWTs, HS256 and nothing else.
+
+    Args:
+        secret_key: 32 characters or more.
+        settings: how long tokens are valid.
+    """
+
+    def __init__(self, secret_key: str, settings: AuthSettings) -> None:
+        self._key = secret_key
+        self.access_ttl = settings.access_ttl
+
+    def sign(self, user_id: int, session_id: UUID) -> str:
+        now = datetime.now(UTC)
+        claims = {
+            "iss": _ISSUER,
+            "aud": _ISSUER,
+            "typ": "access",
+            "sub": str(user_id),
+            "sid": str(session_id),
+            "iat": now,
+            "exp": now + timedelta(seconds=self.access_ttl),
+        }
+        return jwt.encode(claims, self._key, algorithm=_ALGORITHM)
+
+    def read(self, token: str) -> AccessToken:
+        """What `token` says.
+
+        Raises:
+            UnauthorizedException: for any fault whatever; which one is nobody's business.
+        """
+        if len(token) > MAX_TOKEN_LENGTH:
+            raise UnauthorizedException("Invalid token")
+        try:
+            claims = jwt.decode(
+                token,
+                self._key,
+                algorithms=[_ALGORITHM],
+                audience=_ISSUER,
+                issuer=_ISSUER,
+                options={f"require_{claim}": True for claim in _REQUIRED},
+            )
+            read = AccessToken(int(claims["sub"]), UUID(claims["sid"]))
+            is_access = claims["typ"] == "access"
+        except Exception as error:  # jose raises far more than JWTError on malformed input
+            raise UnauthorizedException("Invalid token") from error
+        if not is_access:
+            raise UnauthorizedException("Invalid token")
+        return read
+
+
+def new_refresh_token(session_id: UUID) -> str:
+    """`<session id>.<secret>`, the secret of 256 random bits."""
+    return f"{session_id.hex}.{secrets.token_urlsafe(32)}"
+
+
+def session_of(refresh_token: str) -> UUID:
+    """The session that a refresh token names; whether it is that session's, the hash tells.
+
+    Raises:
+        UnauthorizedException: it is not of the form.
+    """
+    session_id, dot, _ = refresh_token.partition(".")
+    if not dot or len(refresh_token) > MAX_TOKEN_LENGTH or len(session_id) != 32:
+        raise UnauthorizedException("Invalid refresh token")
+    try:
+        return UUID(hex=session_id)
+    except ValueError as error:
+        raise UnauthorizedException("Invalid refresh token") from error
+
+
+def hash_refresh_token(refresh_token: str) -> bytes:
+    """SHA-256, 32 bytes. The token is random: a slow hash would protect nothing more."""
+    return sha256(refresh_token.encode()).digest()

@@ -1,0 +1,16 @@
+"""The database: engine, sessions, migrations, and what its errors mean."""
+
+from app.database.base import Base, Timestamped
+from app.database.connection import get_db, get_engine, get_session_maker, ping
+from app.database.errors import translate, violated_constraint
+
+__all__ = [
+    "Base",
+    "Timestamped",
+    "get_db",
+    "get_engine",
+    "get_session_maker",
+    "ping",
+    "translate",
+    "violated_constraint",
+]

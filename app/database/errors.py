@@ -1,0 +1,56 @@
+"""What a database error means to the caller, by its SQLSTATE and constraint."""
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from app.core.exceptions import (
+    AppException,
+    ConflictException,
+    DatabaseException,
+    ServiceUnavailableException,
+    ValidationException,
+)
+
+UNIQUE_VIOLATION = "23505"
+_UNAVAILABLE = (
+    "08",  # connection exceptions
+    "25006",  # read-only: a standby that is not promoted yet
+    "40001",  # serialization failure
+    "40P01",  # deadlock
+    "53",  # insufficient resources: disk, memory, connections
+    "55P03",  # lock not available
+    "57",  # cancelled, shutting down, crashed or starting
+)
+
+
+def sqlstate(error: SQLAlchemyError) -> str | None:
+    """The five-character code, or None where the server did not send one."""
+    code: str | None = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return code
+
+
+def violated_constraint(error: SQLAlchemyError) -> str | None:
+    """The name of the constraint or unique index that was violated."""
+    # SQLAlchemy's adapter keeps asyncpg's own exception, which has the name, as its cause.
+    cause = getattr(getattr(error, "orig", None), "__cause__", None)
+    name: str | None = getattr(cause, "constraint_name", None)
+    return name
+
+
+def translate(error: SQLAlchemyError) -> AppException:
+    """The fact behind `error`; a caller raises it `from` the error.
+
+    A lost connection, a full pool or a server that is starting is 503: the same request may
+    do well in a moment. A value the server cannot store (class 22) is the caller's, 422.
+    """
+    state = sqlstate(error) or ""
+    if isinstance(error, PoolTimeoutError) or state.startswith(_UNAVAILABLE):
+        return ServiceUnavailableException()
+    if state == UNIQUE_VIOLATION:
+        return ConflictException()
+    if state.startswith("22"):
+        return ValidationException()
+    if not state and isinstance(error, DBAPIError):
+        # No answer from the server at all: asyncpg's InterfaceError and its like.
+        return ServiceUnavailableException()
+    return DatabaseException()

@@ -1,0 +1,81 @@
+"""`backend doctor`: what is wrong, and what to do about it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from app.core.config import Settings, SettingsError, get_settings
+from app.database.embedded import EmbeddedServerError
+from app.database.migrations import current_revision, head_revision
+from app.runtime import Runtime, open_runtime
+from app.services import HealthService
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. `advice` is what to do, and empty where all is well."""
+
+    subject: str
+    state: str
+    advice: str = ""
+
+
+async def diagnose(console: Console) -> bool:
+    """Print a table of findings; whether all is well."""
+    table = Table("", "found", "what to do")
+    is_well = True
+    async for finding in findings():
+        is_well = is_well and not finding.advice
+        mark = "[red]✗[/]" if finding.advice else "[green]✓[/]"
+        table.add_row(f"{mark} {finding.subject}", finding.state, finding.advice)
+    console.print(table)
+    return is_well
+
+
+async def findings() -> AsyncIterator[Finding]:
+    """Look at one thing after another; what the first ones spoil is not looked at."""
+    try:
+        settings = get_settings()
+    except SettingsError as error:
+        for problem in error.problems:
+            yield Finding("configuration", problem, "correct it in the environment or in .env")
+        return
+    yield Finding("configuration", settings.app.environment)
+    for finding in _warnings(settings):
+        yield finding
+    try:
+        async with open_runtime(settings) as runtime:
+            async for finding in _servers(runtime):
+                yield finding
+    except (EmbeddedServerError, LookupError) as error:
+        yield Finding("servers", "do not start", str(error))
+
+
+def _warnings(settings: Settings) -> list[Finding]:
+    if settings.is_production and "*" in settings.server.trusted_hosts:
+        return [Finding("hosts", "any Host header is served", "set SERVER_TRUSTED_HOSTS")]
+    return []
+
+
+async def _servers(runtime: Runtime) -> AsyncIterator[Finding]:
+    settings = runtime.settings
+    advice = {
+        "database": "is DATABASE_URL (or DATABASE_HOST, …) right, and the server up?",
+        "cache": "is CACHE_REDIS_URL right, and the server up? It serves without, more slowly",
+        "rate_limiter": "is LIMITER_REDIS_URL right, and the server up? It limits per process",
+    }
+    health = HealthService(settings, runtime.probe_engine, runtime.cache, runtime.limiter)
+    checks = (await health.report()).checks
+    for name, check in checks.items():
+        kind = check.provider or check.backend or ""
+        if check.error is None:
+            yield Finding(name, f"{kind}, {check.latency_ms} ms")
+        else:
+            yield Finding(name, f"{kind}, {check.error}", advice[name])
+    if checks["database"].error is None:
+        at, newest = await current_revision(runtime.engine), head_revision()
+        is_behind = at != newest
+        state = f"at {at or 'nothing'}, newest is {newest}"
+        yield Finding("migrations", state, "run: backend migrate" if is_behind else "")

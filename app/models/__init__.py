@@ -1,0 +1,6 @@
+"""The tables."""
+
+from app.models.session import Session
+from app.models.user import User
+
+__all__ = ["Session", "User"]

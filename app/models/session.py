@@ -1,0 +1,36 @@
+"""A login that lasts until it ends: by logout, by expiry or because its token was reused."""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, func
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.database import Base
+from app.models.user import User
+
+
+class Session(Base):
+    """One device's login. `ended_at` is set once and never cleared.
+
+    `refresh_hash` is the SHA-256 of the one refresh token that holds now; each use replaces
+    it, so that any other token of the session is one that was used before.
+    """
+
+    __tablename__ = "sessions"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    user_id: Mapped[int] = mapped_column(
+        BigInteger, ForeignKey("users.id", ondelete="CASCADE"), index=True
+    )
+    refresh_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
+    user_agent: Mapped[str | None] = mapped_column(String(255))
+    address: Mapped[str | None] = mapped_column(String(45))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    last_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+    user: Mapped[User] = relationship(lazy="raise")
+
+    __table_args__ = (Index("ix_sessions_expires_at", "expires_at"),)

@@ -1,0 +1,27 @@
+"""Whoever may log in."""
+
+from sqlalchemy import BigInteger, Identity, Index, String, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database import Base, Timestamped
+
+
+class User(Timestamped, Base):
+    """An account. `email` is kept lower-case; `username` keeps its case and is unique without."""
+
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    email: Mapped[str] = mapped_column(String(254), unique=True)
+    username: Mapped[str] = mapped_column(String(32))
+    full_name: Mapped[str | None] = mapped_column(String(200))
+    hashed_password: Mapped[str] = mapped_column(String(255))
+    is_active: Mapped[bool] = mapped_column(server_default=text("true"))
+    is_superuser: Mapped[bool] = mapped_column(server_default=text("false"))
+
+    __table_args__ = (
+        Index("uq_users_username_lower", func.lower(text("username")), unique=True),
+        Index("ix_users_is_active", "is_active"),
+        Index("ix_users_is_superuser", "is_superuser"),
+        Index("ix_users_created_at", "created_at"),
+    )

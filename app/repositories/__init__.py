@@ -1,0 +1,7 @@
+"""Queries, and nothing else."""
+
+from app.repositories.base import BaseRepository
+from app.repositories.session import SessionRepository
+from app.repositories.user import UserRepository
+
+__all__ = ["BaseRepository", "SessionRepository", "UserRepository"]

@@ -1,0 +1,62 @@
+"""What every repository has: a session, and errors that are facts."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import ClassVar, Generic, TypeVar
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.exceptions import ConflictException, NotFoundException
+from app.database import Base, translate, violated_constraint
+
+Model = TypeVar("Model", bound=Base)
+
+
+class BaseRepository(Generic[Model]):
+    """Builds and runs queries on `model`; flushes, never commits.
+
+    Attributes:
+        model: the ORM class.
+        unique: by name of a unique constraint or index, the field it is about.
+    """
+
+    model: ClassVar[type[Base]]
+    unique: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, db: AsyncSession) -> None:
+        self.db = db
+
+    async def add(self, row: Model) -> Model:
+        """Insert `row`; where that fails, only it is undone and the transaction goes on.
+
+        Raises:
+            ConflictException: something about it is taken already; the detail says what.
+        """
+        async with self._conflicts(), self.db.begin_nested():
+            self.db.add(row)
+            await self.db.flush()
+        return row
+
+    async def flush(self) -> None:
+        """Write what was changed.
+
+        Raises:
+            ConflictException: a change collides with another row; the detail says where.
+        """
+        async with self._conflicts():
+            await self.db.flush()
+
+    @asynccontextmanager
+    async def _conflicts(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except IntegrityError as error:
+            field = self.unique.get(violated_constraint(error) or "")
+            if field is None:
+                raise translate(error) from error
+            detail = {"field": field, "message": "already taken"}
+            raise ConflictException(details=[detail]) from error
+
+    def _not_found(self) -> NotFoundException:
+        return NotFoundException(f"{self.model.__name__} not found")

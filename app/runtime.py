@@ -1,0 +1,124 @@
+"""What a process needs around the application, opened and closed as one."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from pydantic import SecretStr
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from app.core.config import LOCAL, RedisSettings, Settings
+from app.core.local import local_secret
+from app.core.redis import connect_redis
+from app.core.security import PasswordHasher, TokenSigner
+from app.database import get_engine, get_session_maker
+from app.database.embedded import EmbeddedPostgres, EmbeddedValkey
+
+log = structlog.get_logger("app.runtime")
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Everything that lives as long as the process.
+
+    Attributes:
+        settings: with the addresses of embedded servers filled in.
+        probe_engine: one connection that nothing but /health uses, so that a full pool
+            cannot hang a probe.
+        cache: None where the cache is switched off or lives in this process.
+        limiter: the same for the limiter.
+    """
+
+    settings: Settings
+    engine: AsyncEngine
+    session_maker: async_sessionmaker[AsyncSession]
+    probe_engine: AsyncEngine
+    cache: Redis | None
+    limiter: Redis | None
+    passwords: PasswordHasher
+    tokens: TokenSigner
+
+
+@contextmanager
+def open_servers(settings: Settings, local: Path = LOCAL) -> Iterator[Settings]:
+    """Start the embedded servers that `settings` leave to us, and fill in their addresses.
+
+    Several processes share them; the last to leave stops them. It blocks, for about a second
+    where they have to be started.
+
+    Raises:
+        EmbeddedServerError: a server cannot be started here; the message says what to do.
+    """
+    with ExitStack() as stack:
+        if settings.database.kind == "embedded":
+            url = stack.enter_context(EmbeddedPostgres(local / "postgres"))
+            settings = settings.replaced(database={"url": SecretStr(url), "provider": "embedded"})
+        unnamed = [
+            name
+            for name in ("cache", "limiter")
+            if (section := getattr(settings, name)).enabled and not section.is_named
+        ]
+        if unnamed and EmbeddedValkey.is_available():
+            url = stack.enter_context(EmbeddedValkey(local / "valkey"))
+            settings = settings.replaced(
+                **{name: {"redis_url": SecretStr(url)} for name in unnamed}
+            )
+        elif unnamed:
+            log.warning("no_embedded_valkey", in_process=unnamed)
+        yield settings
+
+
+@asynccontextmanager
+async def open_database(settings: Settings, local: Path = LOCAL) -> AsyncIterator[AsyncEngine]:
+    """An engine for a command that needs the database and nothing else."""
+    without_redis = settings.replaced(cache={"enabled": False}, limiter={"enabled": False})
+    with open_servers(without_redis, local) as resolved:
+        engine = get_engine(resolved.database)
+        try:
+            yield engine
+        finally:
+            await engine.dispose()
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator[Runtime]:
+    """Open everything, and close it in the reverse order.
+
+    Args:
+        settings: as loaded.
+        local: where embedded servers and the generated secret key are kept.
+
+    Raises:
+        EmbeddedServerError: see `open_servers`.
+    """
+    async with AsyncExitStack() as stack:
+        settings = stack.enter_context(open_servers(settings, local))
+        engine = get_engine(settings.database)
+        stack.push_async_callback(engine.dispose)
+        probe_engine = get_engine(settings.database, pool_size=1, max_overflow=0, pool_timeout=1)
+        stack.push_async_callback(probe_engine.dispose)
+        passwords = PasswordHasher()
+        stack.callback(passwords.close)
+
+        def redis(section: RedisSettings) -> Redis | None:
+            url = section.dsn() if section.enabled else None
+            if url is None:
+                return None
+            client = connect_redis(url)
+            stack.push_async_callback(client.aclose)
+            return client
+
+        secret_key = settings.auth.secret_key or SecretStr(local_secret(local / "secret_key"))
+        yield Runtime(
+            settings=settings,
+            engine=engine,
+            session_maker=get_session_maker(engine),
+            probe_engine=probe_engine,
+            cache=redis(settings.cache),
+            limiter=redis(settings.limiter),
+            passwords=passwords,
+            tokens=TokenSigner(secret_key.get_secret_value(), settings.auth),
+        )

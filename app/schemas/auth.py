@@ -1,0 +1,27 @@
+"""Logging in, on the wire."""
+
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from app.schemas.base import RequestSchema, ResponseSchema
+
+
+class LoginRequest(RequestSchema):
+    """Any password is accepted here and simply wrong, so that refusals are alike."""
+
+    email: str = Field(max_length=254, examples=["ada@example.com"])
+    password: SecretStr = Field(examples=["correct horse battery staple"])
+
+
+class RefreshRequest(RequestSchema):
+    refresh_token: SecretStr
+
+
+class TokenSchema(ResponseSchema):
+    """A pair of tokens: the first for the `Authorization` header, the second for the next pair."""
+
+    access_token: str
+    refresh_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105  # the scheme's name
+    expires_in: int = Field(description="seconds the access token is valid", examples=[900])

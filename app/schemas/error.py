@@ -1,0 +1,25 @@
+"""The one shape of every refusal."""
+
+from pydantic import ConfigDict, Field
+
+from app.schemas.base import ResponseSchema
+
+
+class ErrorDetail(ResponseSchema):
+    """One reason; some carry more, such as `index`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    field: str = Field(
+        description="path of the field, parts joined by dots", examples=["body.email"]
+    )
+    message: str = Field(examples=["not a valid email address"])
+
+
+class ErrorSchema(ResponseSchema):
+    error: str = Field(description="stable code", examples=["validation_error"])
+    message: str = Field(
+        description="a sentence for people", examples=["Some values are not valid"]
+    )
+    details: list[ErrorDetail]
+    request_id: str | None = Field(description="also in X-Request-ID and in our log")

@@ -1,0 +1,32 @@
+"""Health on the wire."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from app.schemas.base import ResponseSchema
+
+
+class CheckSchema(ResponseSchema):
+    """One dependency."""
+
+    status: Literal["healthy", "unhealthy"]
+    latency_ms: float = Field(description="milliseconds until it answered or was given up")
+    error: str | None = Field(None, description="a short reason", examples=["timeout"])
+    provider: str | None = Field(None, description="of the database", examples=["postgresql"])
+    backend: Literal["redis", "memory"] | None = Field(
+        None, description="memory: kept in each process, since no Redis is there"
+    )
+
+
+class HealthSchema(ResponseSchema):
+    """All of it; `degraded` means that it serves, more slowly."""
+
+    status: Literal["healthy", "degraded", "unhealthy"]
+    app_name: str
+    version: str
+    checks: dict[str, CheckSchema]
+
+
+class LiveSchema(ResponseSchema):
+    status: Literal["alive"] = "alive"

@@ -1,0 +1,146 @@
+"""Logging in and out, and who is behind a token."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hmac import compare_digest
+from uuid import UUID, uuid4
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.config import AuthSettings
+from app.core.exceptions import UnauthorizedException
+from app.core.principal import Device, Principal
+from app.core.security import (
+    PasswordHasher,
+    TokenSigner,
+    hash_refresh_token,
+    new_refresh_token,
+    session_of,
+)
+from app.models import Session
+from app.repositories import SessionRepository, UserRepository
+from app.services.base import BaseService
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a login or a refresh gives. `expires_in`: seconds the access token is valid."""
+
+    access_token: str
+    refresh_token: str
+    expires_in: int
+
+
+class AuthService(BaseService):
+    """Sessions and the tokens that stand for them.
+
+    Args:
+        db: the request's session.
+        passwords: verifies them.
+        tokens: signs and reads access tokens.
+        settings: how long a session lives.
+    """
+
+    def __init__(
+        self,
+        db: AsyncSession,
+        passwords: PasswordHasher,
+        tokens: TokenSigner,
+        settings: AuthSettings,
+    ) -> None:
+        super().__init__(db)
+        self.users = UserRepository(db)
+        self.sessions = SessionRepository(db)
+        self.passwords = passwords
+        self.tokens = tokens
+        self.settings = settings
+
+    async def login(self, login: str, password: str, device: Device) -> Tokens:
+        """Begin a session.
+
+        An unknown account, a wrong password and a disabled account cost one hash each and are
+        told alike.
+
+        Args:
+            login: an email, or a username.
+
+        Raises:
+            UnauthorizedException: no active user has these credentials.
+            ServiceUnavailableException: too many logins are waiting already.
+        """
+        found = await self.users.credentials(login)
+        await self.release_connection()
+        is_right, renewed = await self.passwords.verify(
+            password, found.hashed_password if found else None
+        )
+        if found is None or not is_right or not found.is_active:
+            raise UnauthorizedException("Incorrect email or password")
+        async with self.transaction():
+            if renewed is not None:
+                await self.users.replace_hash(found.id, found.hashed_password, renewed)
+            return await self._begin_session(found.id, device)
+
+    async def _begin_session(self, user_id: int, device: Device) -> Tokens:
+        session_id = uuid4()
+        refresh_token = new_refresh_token(session_id)
+        await self.sessions.add(
+            Session(
+                id=session_id,
+                user_id=user_id,
+                refresh_hash=hash_refresh_token(refresh_token),
+                user_agent=device.user_agent and device.user_agent[:255],
+                address=device.address,
+                expires_at=datetime.now(UTC) + timedelta(seconds=self.settings.refresh_ttl),
+            )
+        )
+        return self._tokens(user_id, session_id, refresh_token)
+
+    async def refresh(self, refresh_token: str) -> Tokens:
+        """Exchange a refresh token for a new pair.
+
+        Whoever comes with a token that was used before may be a thief, or may be the owner
+        after a theft: the session ends for both.
+
+        Raises:
+            UnauthorizedException: the token is not the one that holds. Where it was used
+                before, its session has ended when this is raised.
+        """
+        session_id = session_of(refresh_token)
+        tokens = None
+        async with self.transaction():
+            session = await self.sessions.lock_live(session_id)
+            if session is None:
+                pass
+            elif compare_digest(session.refresh_hash, hash_refresh_token(refresh_token)):
+                renewed = new_refresh_token(session_id)
+                session.refresh_hash = hash_refresh_token(renewed)
+                session.last_seen_at = datetime.now(UTC)
+                tokens = self._tokens(session.user_id, session_id, renewed)
+            else:
+                await self.sessions.end(session_id)
+        # Recorded first, refused after: a raise inside would undo the end (decision 2).
+        if tokens is None:
+            raise UnauthorizedException("Invalid refresh token")
+        return tokens
+
+    def _tokens(self, user_id: int, session_id: UUID, refresh_token: str) -> Tokens:
+        access_token = self.tokens.sign(user_id, session_id)
+        return Tokens(access_token, refresh_token, self.tokens.access_ttl)
+
+    async def authenticate(self, access_token: str) -> Principal:
+        """Who is behind a token.
+
+        Raises:
+            UnauthorizedException: the token is malformed, forged or expired, its session has
+                ended, or its user is gone or disabled.
+        """
+        token = self.tokens.read(access_token)
+        row = await self.sessions.principal(token.session_id)
+        if row is None or row.id != token.user_id:
+            raise UnauthorizedException("Invalid token")
+        return Principal(row.id, row.is_superuser, token.session_id)
+
+    async def logout(self, caller: Principal) -> None:
+        """End the caller's session: none of its tokens holds on the next request."""
+        async with self.transaction():
+            await self.sessions.end(caller.session_id)

@@ -1,0 +1,129 @@
+"""Whether what we depend on answers, found out side by side and soon."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+
+import structlog
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.core.config import Settings
+from app.database import ping
+from app.schemas import CheckSchema, HealthSchema
+
+log = structlog.get_logger("app.health")
+
+CHECK_TIMEOUT = 0.9
+"""Seconds: the contract allows each check one second, answer included."""
+
+
+class HealthService:
+    """Checks on connections of their own.
+
+    Probes that come while a check runs share its result: however many there are, each
+    dependency is asked once at a time.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: AsyncEngine,
+        cache: Redis | None,
+        limiter: Redis | None,
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._redis = {"cache": cache, "rate_limiter": limiter}
+        self._running: dict[str, asyncio.Task[CheckSchema]] = {}
+
+    async def report(self) -> HealthSchema:
+        """Everything; healthy only where every check is."""
+        checks = await self._checks()
+        is_healthy = all(check.status == "healthy" for check in checks.values())
+        return self._summary("healthy" if is_healthy else "unhealthy", checks)
+
+    async def readiness(self) -> HealthSchema:
+        """Unhealthy only without the database; degraded where something else is away."""
+        checks = await self._checks()
+        failed = {name for name, check in checks.items() if check.status != "healthy"}
+        if "database" in failed:
+            return self._summary("unhealthy", checks)
+        return self._summary("degraded" if failed else "healthy", checks)
+
+    def _summary(self, status: str, checks: dict[str, CheckSchema]) -> HealthSchema:
+        app = self._settings.app
+        return HealthSchema.model_validate(
+            {
+                "status": status,
+                "app_name": app.app_name,
+                "version": app.app_version,
+                "checks": checks,
+            }
+        )
+
+    async def _checks(self) -> dict[str, CheckSchema]:
+        enabled = {"database": True}
+        enabled["cache"] = self._settings.cache.enabled
+        enabled["rate_limiter"] = self._settings.limiter.enabled
+        names = [name for name, is_enabled in enabled.items() if is_enabled]
+        return dict(zip(names, await asyncio.gather(*map(self._shared, names)), strict=True))
+
+    async def _shared(self, name: str) -> CheckSchema:
+        task = self._running.get(name)
+        if task is None:
+            check = self._database if name == "database" else self._redis_check(name)
+            task = self._running[name] = asyncio.create_task(_timed(name, check))
+            task.add_done_callback(lambda _: self._running.pop(name))
+        # Shielded: a probe that hangs up must not end the check for the others.
+        result = await asyncio.shield(task)
+        if name == "database":
+            return result.model_copy(update={"provider": self._settings.database.kind})
+        backend = "redis" if self._redis[name] is not None else "memory"
+        return result.model_copy(update={"backend": backend})
+
+    async def _database(self) -> None:
+        await ping(self._engine)
+
+    def _redis_check(self, name: str) -> Callable[[], Awaitable[None]]:
+        async def check() -> None:
+            if (client := self._redis[name]) is not None:
+                await client.ping()
+
+        return check
+
+
+async def _timed(name: str, check: Callable[[], Awaitable[None]]) -> CheckSchema:
+    began = perf_counter()
+    error = None
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT):
+            await check()
+    except Exception as failure:  # whatever it is, the check failed
+        # The text of an exception names hosts and users: it goes to the log alone.
+        error = _reason(failure)
+        log.warning("check_failed", check=name, reason=error, exc_info=failure)
+    latency = round((perf_counter() - began) * 1000, 2)
+    status = "healthy" if error is None else "unhealthy"
+    return CheckSchema.model_validate({"status": status, "latency_ms": latency, "error": error})
+
+
+def _reason(failure: BaseException) -> str:
+    """A few words that tell an operator where to look, and a stranger nothing."""
+    chain: list[BaseException] = []
+    link: BaseException | None = failure
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    for kind, reason in (
+        (TimeoutError, "timeout"),
+        (ConnectionRefusedError, "connection refused"),
+    ):
+        if any(isinstance(link, kind) for link in chain):
+            return reason
+    if any(
+        "Authentication" in type(link).__name__ or "Password" in type(link).__name__
+        for link in chain
+    ):
+        return "authentication failed"
+    return "unavailable"

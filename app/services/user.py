@@ -1,0 +1,217 @@
+"""The rules about users."""
+
+import re
+import secrets
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.config import AuthSettings
+from app.core.exceptions import (
+    ConflictException,
+    ForbiddenException,
+    UnauthorizedException,
+    ValidationException,
+)
+from app.core.pagination import Page, PageParams
+from app.core.principal import Principal
+from app.core.security import PasswordHasher
+from app.models import User
+from app.repositories import SessionRepository, UserRepository
+from app.schemas import UserCreate, UserUpdate
+from app.services.base import BaseService
+
+_PRIVILEGES = frozenset({"is_active", "is_superuser"})
+
+
+class UserService(BaseService):
+    """Creating, reading and changing users.
+
+    Args:
+        db: the request's session.
+        passwords: hashes them.
+        settings: whether anybody may sign up, and how short a password may be.
+    """
+
+    def __init__(self, db: AsyncSession, passwords: PasswordHasher, settings: AuthSettings) -> None:
+        super().__init__(db)
+        self.users = UserRepository(db)
+        self.sessions = SessionRepository(db)
+        self.passwords = passwords
+        self.settings = settings
+
+    async def sign_up(self, user_in: UserCreate, caller: Principal | None) -> User:
+        """Create a user for whoever asks, if they may.
+
+        Raises:
+            UnauthorizedException: registration is disabled, and nobody is logged in.
+            ForbiddenException: registration is disabled, and the caller is no superuser.
+            ValidationException: the password is too short, or a plain caller sets privileges.
+            ConflictException: the email or the username is taken.
+        """
+        is_superuser = caller is not None and caller.is_superuser
+        if not is_superuser:
+            self._check_registration(caller)
+            _refuse_privileges(user_in.model_fields_set)
+        return await self.create_user(user_in)
+
+    async def create_user(self, user_in: UserCreate) -> User:
+        """Create a user, with no regard to who asks.
+
+        Raises:
+            ValidationException: the password is too short.
+            ConflictException: the email or the username is taken.
+        """
+        self.check_password(user_in.password.get_secret_value())
+        # Before the transaction: no connection is held while a core is busy for 50 ms.
+        await self.release_connection()
+        hashed = await self.passwords.hash(user_in.password.get_secret_value())
+        user = User(
+            **user_in.model_dump(exclude={"password", "username"}),
+            username=user_in.username or username_from(user_in.email),
+            hashed_password=hashed,
+        )
+        async with self.transaction():
+            await self._insert(user, is_derived=user_in.username is None)
+        return user
+
+    async def create_first_superuser(self, user_in: UserCreate) -> bool:
+        """Create a superuser unless one is active; whether it was created.
+
+        Processes that start at once all try, and one succeeds.
+
+        Raises:
+            ValidationException: the password is too short.
+        """
+        if await self.users.has_superuser():
+            return False
+        try:
+            await self.create_user(user_in)
+        except ConflictException:
+            return False
+        return True
+
+    async def create_superuser(self, user_in: UserCreate) -> tuple[User, bool]:
+        """Create a superuser, or make one of the user with this email, whose password stays.
+
+        Returns:
+            The user, and whether it was created.
+
+        Raises:
+            ValidationException: the password is too short.
+            ConflictException: the username is taken.
+        """
+        async with self.transaction():
+            user = await self.users.by_email(user_in.email)
+            if user is not None:
+                user.is_superuser = user.is_active = True
+                return user, False
+        return await self.create_user(user_in), True
+
+    async def _insert(self, user: User, *, is_derived: bool) -> None:
+        """Insert; a derived username that is taken gets a random ending."""
+        try:
+            await self.users.add(user)
+        except ConflictException as conflict:
+            if not is_derived or conflict.details[0]["field"] != "username":
+                raise
+            user.username = f"{user.username[:23]}-{secrets.token_hex(4)}"
+            await self.users.add(user)
+
+    def check_password(self, password: str) -> None:
+        """Refuse a password that is too weak for a new account.
+
+        Raises:
+            ValidationException: it has fewer than `AUTH_PASSWORD_MIN_LENGTH` characters.
+        """
+        shortest = self.settings.password_min_length
+        if len(password) < shortest:
+            message = f"should have at least {shortest} characters"
+            raise ValidationException(details=[{"field": "password", "message": message}])
+
+    async def get(self, user_id: int, caller: Principal) -> User:
+        """The profile, for its owner or a superuser.
+
+        Raises:
+            ForbiddenException: the caller is neither.
+            NotFoundException: there is no such user.
+        """
+        _allow_self_or_superuser(user_id, caller)
+        return await self.users.get_or_raise(user_id)
+
+    async def page(self, params: PageParams) -> Page[User]:
+        """Users, newest first."""
+        return await self.users.page(self.users.newest_first(), params)
+
+    async def update(self, user_id: int, user_in: UserUpdate, caller: Principal) -> User:
+        """Change what was sent.
+
+        A user who is deactivated is logged out everywhere, for good.
+
+        Raises:
+            ForbiddenException: the caller is neither the user nor a superuser.
+            ValidationException: a plain caller sets privileges.
+            NotFoundException: there is no such user.
+            ConflictException: the email or the username is taken, or no active superuser
+                would be left.
+        """
+        _allow_self_or_superuser(user_id, caller)
+        if not caller.is_superuser:
+            _refuse_privileges(user_in.model_fields_set)
+        async with self.transaction():
+            changes = user_in.model_dump(exclude_unset=True)
+            if not (changes.get("is_active", True) and changes.get("is_superuser", True)):
+                await self._keep_one_superuser_beside(user_id)
+            user = await self.users.get_or_raise(user_id, lock=True)
+            for field, value in changes.items():
+                setattr(user, field, value)
+            await self.users.flush()
+            if not user.is_active:
+                await self.sessions.end_all(user.id)
+        return user
+
+    async def delete(self, user_id: int) -> None:
+        """Delete a user and, with them, their sessions.
+
+        Raises:
+            NotFoundException: there is no such user.
+            ConflictException: no active superuser would be left.
+        """
+        async with self.transaction():
+            await self._keep_one_superuser_beside(user_id)
+            await self.users.delete(await self.users.get_or_raise(user_id, lock=True))
+
+    async def _keep_one_superuser_beside(self, user_id: int) -> None:
+        """Asked before the user is locked: two superusers who demote each other would otherwise
+        hold what the other waits for.
+
+        Raises:
+            ConflictException: this is the last superuser who can log in.
+        """
+        if await self.users.lock_superusers() == [user_id]:
+            raise ConflictException("The last active superuser has to stay one")
+
+    def _check_registration(self, caller: Principal | None) -> None:
+        if self.settings.registration_enabled:
+            return
+        if caller is None:
+            raise UnauthorizedException("Registration is disabled")
+        raise ForbiddenException("Registration is disabled")
+
+
+def username_from(email: str) -> str:
+    """A valid username made of the part before the @, such as `ada.lovelace`."""
+    name = re.sub(r"[^a-z0-9._-]+", "-", email.partition("@")[0]).strip("._-") or "user"
+    return name[:32] if len(name) >= 3 else f"{name}-user"
+
+
+def _allow_self_or_superuser(user_id: int, caller: Principal) -> None:
+    if not caller.is_superuser and caller.user_id != user_id:
+        raise ForbiddenException
+
+
+def _refuse_privileges(fields: set[str]) -> None:
+    if sent := sorted(fields & _PRIVILEGES):
+        message = "only a superuser may set this"
+        raise ValidationException(
+            details=[{"field": f"body.{field}", "message": message} for field in sent]
+        )

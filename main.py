@@ -1,0 +1,72 @@
+"""The application, wired once: `uvicorn main:app`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from rich.console import Console
+from rich.panel import Panel
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.api import health, root
+from app.api.v1 import router as v1
+from app.bootstrap import FirstSuperuser, prepare_database
+from app.core.config import Settings, get_settings
+from app.core.errors import add_exception_handlers, translated_by
+from app.core.logging import configure_logging
+from app.core.middleware import setup_middleware
+from app.database import translate
+from app.runtime import open_runtime
+from app.services import HealthService
+
+TAGS = [
+    {"name": "auth", "description": "Logging in and out; sessions that can be revoked."},
+    {"name": "users", "description": "Signing up, and managing users."},
+    {"name": "health", "description": "For uptime probes and load balancers; never limited."},
+]
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the application.
+
+    It connects to nothing before its lifespan begins. Outside production the lifespan also
+    migrates the database and creates the first superuser; in production `backend migrate` does.
+    """
+    configure_logging(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_runtime(settings) as runtime:
+            app.state.runtime = runtime
+            app.state.health = HealthService(
+                runtime.settings, runtime.probe_engine, runtime.cache, runtime.limiter
+            )
+            if not settings.is_production:
+                announce(await prepare_database(runtime))
+            yield
+
+    app = FastAPI(
+        title=settings.app.app_name,
+        version=settings.app.app_version,
+        openapi_tags=TAGS,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    setup_middleware(app, settings)
+    add_exception_handlers(app)
+    app.add_exception_handler(SQLAlchemyError, translated_by(translate))
+    app.include_router(v1.router)
+    app.include_router(health.router)
+    app.include_router(root.router)
+    return app
+
+
+def announce(superuser: FirstSuperuser | None) -> None:
+    """Show a generated password, this once: it is kept nowhere."""
+    if superuser and superuser.generated_password:
+        login = f"email     {superuser.email}\npassword  {superuser.generated_password}"
+        Console().print(Panel(login, title="First superuser, shown once", expand=False))
+
+
+app = create_app(get_settings())
