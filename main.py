@@ -5,12 +5,11 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from rich.console import Console
-from rich.panel import Panel
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.api import health, root
 from app.api.v1 import router as v1
-from app.bootstrap import FirstSuperuser, prepare_database
+from app.bootstrap import announce, prepare_database
 from app.core.config import Settings, get_settings
 from app.core.errors import add_exception_handlers, translated_by
 from app.core.logging import configure_logging
@@ -42,7 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
                 runtime.settings, runtime.probe_engine, runtime.cache, runtime.limiter
             )
             if not settings.is_production:
-                announce(await prepare_database(runtime))
+                announce(await prepare_database(runtime), Console())
             yield
 
     app = FastAPI(
@@ -60,13 +59,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(health.router)
     app.include_router(root.router)
     return app
-
-
-def announce(superuser: FirstSuperuser | None) -> None:
-    """Show a generated password, this once: it is kept nowhere."""
-    if superuser and superuser.generated_password:
-        login = f"email     {superuser.email}\npassword  {superuser.generated_password}"
-        Console().print(Panel(login, title="First superuser, shown once", expand=False))
 
 
 app = create_app(get_settings())

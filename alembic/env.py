@@ -6,6 +6,7 @@ from sqlalchemy import Connection, text
 
 from alembic import context
 from app.core.config import get_settings
+from app.database.migrations import LOCK_TIMEOUT
 from app.models import User
 from app.runtime import open_database
 
@@ -13,8 +14,7 @@ TARGET = User.metadata
 
 
 def run(connection: Connection) -> None:
-    # A lock that cannot be had soon would hold up every query that queues behind it.
-    connection.execute(text("SET lock_timeout = '5s'"))
+    connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     connection.execute(text("SET statement_timeout = 0"))
     connection.commit()
     context.configure(

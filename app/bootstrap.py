@@ -4,6 +4,8 @@ import secrets
 from dataclasses import dataclass
 
 from pydantic import SecretStr
+from rich.console import Console
+from rich.panel import Panel
 
 from app.database.migrations import current_revision, head_revision, migrate
 from app.runtime import Runtime
@@ -51,3 +53,10 @@ async def create_first_superuser(runtime: Runtime) -> FirstSuperuser | None:
         if not await users.create_first_superuser(user_in):
             return None
     return FirstSuperuser(user_in.email, None if named else password.get_secret_value())
+
+
+def announce(superuser: FirstSuperuser | None, console: Console) -> None:
+    """Show a generated password, this once: it is kept nowhere."""
+    if superuser and superuser.generated_password:
+        login = f"email     {superuser.email}\npassword  {superuser.generated_password}"
+        console.print(Panel(login, title="First superuser, shown once", expand=False))

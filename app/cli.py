@@ -8,12 +8,14 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 import uvicorn
+from alembic.util import CommandError
 from pydantic import SecretStr, ValidationError
 from rich.console import Console
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlalchemy.exc import SQLAlchemyError
 
-from app.bootstrap import create_first_superuser
+from app.bootstrap import announce, create_first_superuser, prepare_database
 from app.core.config import Settings, SettingsError, get_settings
 from app.core.exceptions import AppException
 from app.core.logging import configure_logging
@@ -38,7 +40,7 @@ def _settings() -> Settings:
 
 
 def _fail(message: str) -> NoReturn:
-    console.print(message, style="red", highlight=False, markup=False)
+    Console(stderr=True, soft_wrap=True).print(message, style="red", highlight=False, markup=False)
     raise typer.Exit(1)
 
 
@@ -46,11 +48,15 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     """Run one command's work; what the user can mend is a sentence and no traceback."""
     try:
         asyncio.run(work)
-    except (AppException, EmbeddedServerError, LookupError) as error:
-        details = "".join(
-            f"\n  {d['field']}: {d['message']}" for d in getattr(error, "details", ())
-        )
-        _fail(f"{error}{details}")
+    except AppException as error:
+        cause = f": {error.__cause__}" if error.__cause__ else ""
+        details = (f"\n  {detail['field']}: {detail['message']}" for detail in error.details)
+        _fail(f"{error}{cause}{''.join(details)}")
+    except SQLAlchemyError as error:
+        # The database's own words, without the statement and its parameters.
+        _fail(f"{getattr(error, 'orig', None) or error}\n`backend doctor` may tell more")
+    except (CommandError, EmbeddedServerError) as error:
+        _fail(str(error))
 
 
 @cli.command()
@@ -90,7 +96,7 @@ def serve(
     )
 
 
-@cli.command("migrate")
+@cli.command("migrate", context_settings={"ignore_unknown_options": True})  # -1 is none
 def migrate_command(
     revision: Annotated[str, typer.Argument(help="head, base, a revision, or such as -1")] = "head",
 ) -> None:
@@ -129,6 +135,8 @@ def create_superuser(
 
     async def work() -> None:
         async with open_runtime(settings) as runtime, runtime.session_maker() as db:
+            if not settings.is_production:
+                await migrate(runtime.engine)
             users = UserService(db, runtime.passwords, settings.auth)
             user, created = await users.create_superuser(user_in)
             console.print(f"{'created' if created else 'promoted'} {user.email}, id {user.id}")
@@ -151,12 +159,15 @@ def seed(
 
     async def work() -> None:
         async with open_runtime(settings) as runtime, runtime.session_maker() as db:
-            await migrate(runtime.engine)
+            # Before: among the people are superusers, and where there is one, none is created.
+            announce(await prepare_database(runtime), console)
             with Progress(*columns, console=console) as bar:
                 task = bar.add_task("users", total=users)
                 service = SeedService(db, runtime.passwords)
                 await service.seed(users, secret, lambda count: bar.advance(task, count))
-            console.print(f"{users} users, everybody's password: {secret}", markup=False)
+            console.print(
+                f"{users} users, everybody's password: {secret}", markup=False, soft_wrap=True
+            )
 
     _run(work())
 
@@ -165,3 +176,7 @@ def seed(
 def doctor() -> None:
     """Check configuration, database, migrations and Redis, and say what to do."""
     sys.exit(0 if asyncio.run(diagnose(console)) else 1)
+
+
+if __name__ == "__main__":
+    cli()

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.core.config import Settings, SettingsError, get_settings
+from app.core.logging import configure_logging
 from app.database.embedded import EmbeddedServerError
 from app.database.migrations import current_revision, head_revision
 from app.runtime import Runtime, open_runtime
@@ -42,6 +43,8 @@ async def findings() -> AsyncIterator[Finding]:
         for problem in error.problems:
             yield Finding("configuration", problem, "correct it in the environment or in .env")
         return
+    # The warnings that checks log would come between; structlog's own way shows local variables.
+    configure_logging(settings.replaced(log={"level": "ERROR"}))
     yield Finding("configuration", settings.app.environment)
     for finding in _warnings(settings):
         yield finding

@@ -14,7 +14,7 @@ from app.core.config import LOCAL, RedisSettings, Settings
 from app.core.local import local_secret
 from app.core.redis import connect_redis
 from app.core.security import PasswordHasher, TokenSigner
-from app.database import get_engine, get_session_maker
+from app.database import close_engine, get_engine, get_session_maker
 from app.database.embedded import EmbeddedPostgres, EmbeddedValkey
 
 log = structlog.get_logger("app.runtime")
@@ -80,7 +80,7 @@ async def open_database(settings: Settings, local: Path = LOCAL) -> AsyncIterato
         try:
             yield engine
         finally:
-            await engine.dispose()
+            await close_engine(engine)
 
 
 @asynccontextmanager
@@ -97,9 +97,9 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
     async with AsyncExitStack() as stack:
         settings = stack.enter_context(open_servers(settings, local))
         engine = get_engine(settings.database)
-        stack.push_async_callback(engine.dispose)
+        stack.push_async_callback(close_engine, engine)
         probe_engine = get_engine(settings.database, pool_size=1, max_overflow=0, pool_timeout=1)
-        stack.push_async_callback(probe_engine.dispose)
+        stack.push_async_callback(close_engine, probe_engine)
         passwords = PasswordHasher()
         stack.callback(passwords.close)
 

@@ -1,4 +1,4 @@
-"""What probes ask for."""
+"""What probes ask for, some of them by HEAD."""
 
 from fastapi import APIRouter, Response
 
@@ -13,24 +13,26 @@ _unhealthy = {**errors(), 503: {"model": HealthSchema, "description": "A check f
 def _answer(report: HealthSchema, response: Response) -> HealthSchema:
     """503 where it is unhealthy, so that `curl -f` and load balancers notice."""
     response.status_code = 503 if report.status == "unhealthy" else 200
-    response.headers["Cache-Control"] = "no-store"
     if response.status_code == 503:
         response.headers["Retry-After"] = "1"
     return report
 
 
+@router.head("", include_in_schema=False)
 @router.get("", operation_id="health", response_model_exclude_none=True, responses=_unhealthy)
 async def health(service: Health, response: Response) -> HealthSchema:
     """Whether the service and everything it uses is well."""
     return _answer(await service.report(), response)
 
 
+@router.head("/live", include_in_schema=False)
 @router.get("/live", operation_id="live")
 async def live() -> LiveSchema:
     """Whether the process answers; touches nothing else."""
     return LiveSchema()
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get("/ready", operation_id="ready", response_model_exclude_none=True, responses=_unhealthy)
 async def ready(service: Health, response: Response) -> HealthSchema:
     """Whether requests can be served, if need be without Redis."""

@@ -1,7 +1,7 @@
 """The one place where an exception becomes an HTTP response."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -38,7 +38,7 @@ _BY_STATUS: dict[int, type[AppException]] = {
         TooManyRequestsException,
     )
 }
-_FIELD_NAME = re.compile(r"\w{1,64}")
+_FIELD_NAME = re.compile(r"[A-Za-z_]\w{0,31}|\d{1,4}")
 
 
 def error_response(error: AppException) -> JSONResponse:
@@ -77,19 +77,18 @@ def unhandled(error: Exception) -> JSONResponse:
 
 
 def violations(errors: Iterable[Mapping[str, Any]]) -> list[Detail]:
-    """Pydantic's errors as details: the field's path and the reason, never the value.
+    """Pydantic's errors as details: the field's path and the reason, never the value."""
+    return [{"field": _field(error["loc"]), "message": error["msg"]} for error in errors]
 
-    A path may hold a name the caller made up; one that looks like no field's name is left out.
+
+def _field(location: Sequence[str | int]) -> str:
+    """`email` for what FastAPI calls `("body", "email")`; `body` where all of it is wrong.
+
+    A part may be a name that the caller made up, or a position in what could not be parsed: one
+    that looks like no field's name is left out.
     """
-    return [
-        {
-            "field": ".".join(
-                str(part) for part in error["loc"] if _FIELD_NAME.fullmatch(str(part))
-            ),
-            "message": error["msg"],
-        }
-        for error in errors
-    ]
+    source, *parts = map(str, location)
+    return ".".join(part for part in parts if _FIELD_NAME.fullmatch(part)) or source
 
 
 async def _app_exception(_: Request, error: Exception) -> JSONResponse:

@@ -12,7 +12,8 @@ def local_secret(path: Path) -> str:
     Processes that call at once get the same one: whoever links its file first wins.
     """
     if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # No closed folder: beside the file lies the embedded database, which root runs as nobody.
+        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, draft = mkstemp(dir=path.parent)
         try:
             with os.fdopen(descriptor, "w") as file:

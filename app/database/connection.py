@@ -1,10 +1,12 @@
 """The engine, its sessions, and the one that a request uses."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
@@ -16,6 +18,11 @@ from starlette.requests import HTTPConnection
 
 from app.core.config import DatabaseSettings, get_settings
 from app.core.exceptions import ServiceUnavailableException
+
+log = structlog.get_logger("app.database")
+
+CLOSE_TIMEOUT = 2.0
+"""Seconds that a connection may take to be closed in order."""
 
 
 async def _connect(*arguments: Any, **options: Any) -> Any:
@@ -71,6 +78,15 @@ def get_engine(settings: DatabaseSettings | None = None, **options: Any) -> Asyn
 def get_session_maker(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
     """Sessions on `engine`; objects stay readable after a commit."""
     return async_sessionmaker(engine, expire_on_commit=False)
+
+
+async def close_engine(engine: AsyncEngine) -> None:
+    """Close its connections; a server that does not answer is not waited for."""
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT):
+            await engine.dispose()
+    except TimeoutError:
+        log.warning("connections_abandoned", after=CLOSE_TIMEOUT)
 
 
 async def ping(engine: AsyncEngine) -> None:

@@ -1,23 +1,26 @@
 """Bringing the schema up to date: once at a time, holding no one up."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import structlog
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alembic import command, op
 from app.core.config import ROOT
 
 log = structlog.get_logger("app.migrations")
 
+LOCK_TIMEOUT = "5s"
+"""A lock that cannot be had soon would hold up every query that queues behind it."""
 LOCK_KEY = 4_862_019_173
 """Of the advisory lock that migrating processes take; any number that nobody else uses."""
+_TRY_LOCK = text(f"SELECT pg_try_advisory_lock({LOCK_KEY})")
 
 
 def _config(connection: Connection | None = None) -> Config:
@@ -31,32 +34,34 @@ def head_revision() -> str | None:
     return ScriptDirectory.from_config(_config()).get_current_head()
 
 
+def _revision_of(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
 async def current_revision(engine: AsyncEngine) -> str | None:
     """The revision the database is at; None where it was never migrated."""
     async with engine.connect() as connection:
-        return await connection.run_sync(
-            lambda sync: MigrationContext.configure(sync).get_current_revision()
-        )
+        return await connection.run_sync(_revision_of)
 
 
 @asynccontextmanager
-async def _alone(engine: AsyncEngine) -> AsyncIterator[None]:
-    """Hold the migration lock, so that instances starting at once migrate one after another.
+async def _alone(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection that holds the migration lock, so that instances starting at once migrate one
+    after another.
 
-    Asked for again and again instead of waited for: a statement that waits keeps a snapshot,
-    for which CREATE INDEX CONCURRENTLY in the migrating process would wait in turn.
+    It is closed afterwards, not handed back: the lock ends with it, and no request inherits what
+    a migration has set.
     """
-    lock, unlock = (
-        text(f"SELECT pg_{verb}({LOCK_KEY})") for verb in ("try_advisory_lock", "advisory_unlock")
-    )
     async with engine.connect() as connection:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        while not await connection.scalar(lock):  # noqa: ASYNC110  # another process tells us nothing
-            await asyncio.sleep(0.2)
         try:
-            yield
+            # Asked for again and again instead of waited for: a statement that waits keeps a
+            # snapshot, for which CREATE INDEX CONCURRENTLY elsewhere would wait in turn.
+            while not await connection.scalar(_TRY_LOCK):
+                await connection.rollback()
+                await asyncio.sleep(0.2)
+            yield connection
         finally:
-            await connection.execute(unlock)
+            await connection.invalidate()
 
 
 async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
@@ -69,16 +74,32 @@ async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
     Raises:
         sqlalchemy.exc.DBAPIError: a migration failed. Each is a transaction of its own; those
             before it stay.
+        alembic.util.CommandError: there is no such revision.
     """
-    back = revision == "base" or revision.startswith("-")
-    change = command.downgrade if back else command.upgrade
-
-    async with _alone(engine), engine.connect() as connection:
-        before = await current_revision(engine)
+    async with _alone(engine) as connection:
+        before = await connection.run_sync(_revision_of)
+        await connection.rollback()
+        is_back = revision.startswith("-") or revision in _earlier_than(before)
+        change = command.downgrade if is_back else command.upgrade
         await connection.run_sync(lambda sync: change(_config(sync), revision))
-        after = await current_revision(engine)
+        after = await connection.run_sync(_revision_of)
     if after != before:
         log.info("migrated", before=before, after=after)
+
+
+def _earlier_than(revision: str | None) -> set[str]:
+    scripts = ScriptDirectory.from_config(_config()).iterate_revisions(revision, "base")
+    return {"base", *(script.revision for script in scripts if script.revision != revision)}
+
+
+@contextmanager
+def _concurrently() -> Iterator[None]:
+    """Outside a transaction, and patient: to wait for transactions that began earlier holds
+    nobody up, and may take long."""
+    with op.get_context().autocommit_block():
+        op.execute("SET lock_timeout = 0")
+        yield
+        op.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
 
 
 def create_index(name: str, definition: str) -> None:
@@ -88,16 +109,13 @@ def create_index(name: str, definition: str) -> None:
         name: of the index.
         definition: what follows the name, such as `ON users (created_at)`.
     """
-    with op.get_context().autocommit_block():
-        # Waiting for transactions that began earlier holds nobody up, and may take long.
-        op.execute("SET lock_timeout = 0")
+    with _concurrently():
         # An attempt that was interrupted leaves an index that is invalid and still maintained.
         op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
         op.execute(f"CREATE INDEX CONCURRENTLY {name} {definition}")
-        op.execute("RESET lock_timeout")
 
 
 def drop_index(name: str) -> None:
     """In a migration: drop an index while the table is read and written as usual."""
-    with op.get_context().autocommit_block():
+    with _concurrently():
         op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")

@@ -13,7 +13,7 @@ MAX_BIGINT = 2**63 - 1
 
 def _email(value: str) -> str:
     try:
-        return validate_email(value, check_deliverability=False).normalized.lower()
+        return validate_email(value, check_deliverability=False, strict=True).normalized.lower()
     except EmailNotValidError:
         # The library's messages quote the address, which a refusal must not repeat.
         raise PydanticCustomError("email", "not a valid email address") from None

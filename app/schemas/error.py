@@ -10,9 +10,7 @@ class ErrorDetail(ResponseSchema):
 
     model_config = ConfigDict(extra="allow")
 
-    field: str = Field(
-        description="path of the field, parts joined by dots", examples=["body.email"]
-    )
+    field: str = Field(description="path of the field, parts joined by dots", examples=["email"])
     message: str = Field(examples=["not a valid email address"])
 
 

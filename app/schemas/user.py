@@ -2,8 +2,7 @@
 
 from datetime import datetime
 
-from pydantic import Field
-from pydantic.experimental.missing_sentinel import MISSING
+from pydantic import MISSING, Field
 
 from app.schemas.base import Email, FullName, NewPassword, RequestSchema, ResponseSchema, Username
 

@@ -212,6 +212,4 @@ def _allow_self_or_superuser(user_id: int, caller: Principal) -> None:
 def _refuse_privileges(fields: set[str]) -> None:
     if sent := sorted(fields & _PRIVILEGES):
         message = "only a superuser may set this"
-        raise ValidationException(
-            details=[{"field": f"body.{field}", "message": message} for field in sent]
-        )
+        raise ValidationException(details=[{"field": field, "message": message} for field in sent])

@@ -1,13 +1,28 @@
 """The settings, a frozen section a concern."""
 
-from typing import Annotated, ClassVar, Literal, Self
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import quote, urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic_core import PydanticUseDefault
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.core.config.urls import asyncpg_query, asyncpg_url, check_url
+
+
+def _is_no_service_link(value: Any) -> Any:
+    """Where a Kubernetes service is called "server", its pods have SERVER_PORT=tcp://…: not ours.
+
+    Raises:
+        PydanticUseDefault: it is such a one.
+    """
+    if isinstance(value, str) and value.startswith("tcp://"):
+        raise PydanticUseDefault
+    return value
+
+
 Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
-Port = Annotated[int, Field(ge=1, le=65535)]
+Port = Annotated[int, BeforeValidator(_is_no_service_link), Field(ge=1, le=65535)]
 Rate = Annotated[str, Field(pattern=r"^\d+ ?(/|per) ?\d* ?(second|minute|hour|day|month|year)s?$")]
 CommaSeparated = Annotated[
     tuple[str, ...],
@@ -90,12 +105,7 @@ class DatabaseSettings(Section):
 
     @model_validator(mode="after")
     def _is_postgresql(self) -> Self:
-        if self.url and urlsplit(self.url.get_secret_value()).scheme not in {
-            "postgresql",
-            "postgres",
-            "postgresql+asyncpg",
-        }:
-            raise ValueError("DATABASE_URL must begin with postgresql://")
+        check_url("DATABASE_URL", self.url, "postgresql", "postgres", "postgresql+asyncpg")
         return self
 
     @property
@@ -118,18 +128,16 @@ class DatabaseSettings(Section):
         """
         if self.url is not None:
             url = urlsplit(self.url.get_secret_value())
-            query = {{"sslmode": "ssl"}.get(key, key): value for key, value in parse_qsl(url.query)}
-            netloc, path = url.netloc, url.path
+            netloc, path, query = url.netloc, url.path, asyncpg_query(url.query)
         elif self.host is not None:
-            query = {}
             secret = quote(self.password.get_secret_value(), safe="")
             netloc = f"{quote(self.user, safe='')}:{secret}@{self.host}:{self.port}"
-            path = f"/{quote(self.name, safe='')}"
+            path, query = f"/{quote(self.name, safe='')}", {}
         else:
             raise LookupError("set DATABASE_URL or DATABASE_HOST")
         if self.kind == "supabase":
             query.setdefault("ssl", "require")
-        return urlunsplit(("postgresql+asyncpg", netloc, path, urlencode(query), ""))
+        return asyncpg_url(netloc, path, query)
 
 
 class RedisSettings(Section):
@@ -146,12 +154,7 @@ class RedisSettings(Section):
 
     @model_validator(mode="after")
     def _is_redis(self) -> Self:
-        if self.redis_url and urlsplit(self.redis_url.get_secret_value()).scheme not in {
-            "redis",
-            "rediss",
-            "unix",
-        }:
-            raise ValueError(f"{self.prefix_name}REDIS_URL must begin with redis:// or rediss://")
+        check_url(f"{self.prefix_name}REDIS_URL", self.redis_url, "redis", "rediss", "unix")
         return self
 
     @property

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.core.config.sections import (
@@ -27,7 +27,9 @@ LOCAL = ROOT / ".local"
 
 # Kubernetes tells every pod about every service in variables of this form; a service that is
 # called "cache" or "server" is no misspelt setting.
-_SERVICE_LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)$")
+_SERVICE_LINK = re.compile(
+    r"\w+_(SERVICE_HOST=|SERVICE_PORT(_\w+)?=|PORT=(tcp|udp)://|PORT_\d+_(TCP|UDP)(_\w+)?=)"
+)
 
 
 class SettingsError(ValueError):
@@ -101,8 +103,26 @@ def variables() -> dict[str, tuple[type[Section], str]]:
     }
 
 
-def _misspelt(env_file: Path | None) -> list[str]:
-    """Names that look like settings and are none: all of `.env`, and of the environment those
+def _names_in(env_file: Path) -> tuple[set[str], list[str]]:
+    """The names that `env_file` sets, and what is wrong with its lines.
+
+    Raises:
+        SettingsError: it cannot be read at all.
+    """
+    try:
+        with env_file.open(encoding="utf-8") as stream:
+            lines = list(parse_stream(stream))
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError([f"{env_file}: not readable as UTF-8"]) from None
+    return {line.key.upper() for line in lines if line.key}, [
+        f"{env_file.name}, line {line.original.line}: not of the form NAME=value"
+        for line in lines
+        if line.error or (line.key and line.value is None)
+    ]
+
+
+def _misspelt(in_file: set[str]) -> list[str]:
+    """Names that look like settings and are none: all `in_file`, and of the environment those
     with a section's prefix or all but the spelling of a setting."""
     known = variables()
     prefixes = tuple(
@@ -110,11 +130,10 @@ def _misspelt(env_file: Path | None) -> list[str]:
         for section in SECTIONS.values()
         if (prefix := section.model_config.get("env_prefix"))
     )
-    in_file = {name.upper() for name in dotenv_values(env_file)} if env_file else set()
     in_environment = {
         name
-        for name in map(str.upper, os.environ)
-        if not _SERVICE_LINK.search(name)
+        for name, value in ((name.upper(), value) for name, value in os.environ.items())
+        if not _SERVICE_LINK.match(f"{name}={value}")
         and (name.startswith(prefixes) or get_close_matches(name, known, n=1, cutoff=0.92))
     }
     problems = []
@@ -134,7 +153,8 @@ def load_settings(env_file: Path | None = None) -> Settings:
             is missing. It names each variable and repeats no value.
     """
     env_file = env_file if env_file and env_file.is_file() else None
-    problems = _misspelt(env_file)
+    in_file, problems = _names_in(env_file) if env_file else (set(), [])
+    problems += _misspelt(in_file)
     sections: dict[str, Section] = {}
     for title, section in SECTIONS.items():
         try:
@@ -143,12 +163,12 @@ def load_settings(env_file: Path | None = None) -> Settings:
             prefix = section.model_config.get("env_prefix", "")
             for detail in error.errors(include_input=False, include_url=False):
                 name = "".join(f"{prefix}{field}: ".upper() for field in detail["loc"][:1])
-                problems.append(name + detail["msg"])
-    if problems:
+                problems.append(name + detail["msg"].removeprefix("Value error, "))
+    if len(sections) < len(SECTIONS):
         raise SettingsError(problems)
     settings = Settings(**cast("dict[str, Any]", sections))
-    if missing := settings.missing():
-        raise SettingsError(missing)
+    if problems := problems + settings.missing():
+        raise SettingsError(problems)
     return settings
 
 

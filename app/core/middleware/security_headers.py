@@ -30,6 +30,8 @@ class SecurityHeaders:
             "Referrer-Policy": "no-referrer",
             "Cross-Origin-Opener-Policy": "same-origin",
             "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+            # Most answers hold tokens or people; what may be kept says so itself.
+            "Cache-Control": "no-store",
             **(
                 {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"} if hsts else {}
             ),

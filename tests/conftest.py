@@ -1,0 +1,192 @@
+"""Real servers for the whole run, an application on them, and people who use it."""
+
+import json
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from app.core.config import Settings, variables
+
+for name in variables():  # a developer's own settings are no business of the tests
+    os.environ.pop(name, None)
+os.environ["ENVIRONMENT"] = "test"
+
+from app.core.config import load_settings  # noqa: E402  # reads the environment made just now
+from app.core.logging import configure_logging  # noqa: E402
+from app.database import get_engine  # noqa: E402
+from app.database.embedded import EmbeddedPostgres, EmbeddedValkey  # noqa: E402
+from app.database.migrations import migrate  # noqa: E402
+from app.runtime import Runtime  # noqa: E402
+from app.schemas import UserCreate  # noqa: E402
+from app.services import UserService  # noqa: E402
+from main import create_app  # noqa: E402
+
+logging.getLogger("httpx").setLevel(logging.WARNING)  # the tests' own client
+PASSWORD = "correct horse battery staple"
+# Nothing of a test run has to survive a power cut.
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Addresses of servers that live as long as the run."""
+
+    postgres: str
+    redis: str
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    place = tmp_path_factory.mktemp("servers")
+    place.chmod(0o755)
+    with (
+        EmbeddedPostgres(place / "postgres", FAST) as postgres,
+        EmbeddedValkey(place / "valkey") as redis,
+    ):
+        yield Servers(postgres, redis)
+
+
+@pytest.fixture(scope="session")
+def settings(servers: Servers) -> Settings:
+    """Those of a test process on the run's servers."""
+    return load_settings().replaced(
+        database={"url": SecretStr(servers.postgres)},
+        cache={"redis_url": SecretStr(servers.redis)},
+        limiter={"redis_url": SecretStr(servers.redis)},
+        auth={"secret_key": SecretStr("a secret that is only used in the tests")},
+    )
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[FastAPI]:
+    """An application from its start to its end."""
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture(scope="session")
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    """One application for all tests that need nothing special of it."""
+    engine = get_engine(settings.database)
+    await migrate(engine)
+    await engine.dispose()
+    async with running(settings) as app:
+        yield app
+
+
+@pytest.fixture
+def runtime(app: FastAPI) -> Runtime:
+    runtime: Runtime = app.state.runtime
+    return runtime
+
+
+def browsing(app: FastAPI, **options: Any) -> httpx.AsyncClient:
+    """A client of `app`; an unhandled error reaches it as a response, as it would a real one."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("192.0.2.7", 4711))
+    return httpx.AsyncClient(transport=transport, base_url="http://test", **options)
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """Nobody in particular, with an empty database."""
+    runtime: Runtime = app.state.runtime
+    async with runtime.engine.begin() as connection:
+        await connection.execute(text("TRUNCATE users, sessions RESTART IDENTITY CASCADE"))
+    assert runtime.cache is not None
+    await runtime.cache.flushall()
+    async with browsing(app) as client:
+        yield client
+
+
+@dataclass
+class Person:
+    """Somebody with an account, and the client they use it with."""
+
+    client: httpx.AsyncClient
+    id: int
+    email: str
+    password: str = PASSWORD
+    tokens: dict[str, Any] = field(default_factory=dict)
+
+    async def login(self) -> dict[str, Any]:
+        """Begin a session, and use it from now on."""
+        credentials = {"email": self.email, "password": self.password}
+        response = await self.client.post("/api/v1/auth/login", json=credentials)
+        assert response.status_code == 200, response.text
+        self.tokens = response.json()
+        return self.tokens
+
+    async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.tokens['access_token']}"}
+        return await self.client.request(method, f"/api/v1{path}", headers=headers, **options)
+
+    async def get(self, path: str, **options: Any) -> httpx.Response:
+        return await self.request("GET", path, **options)
+
+    async def post(self, path: str, **options: Any) -> httpx.Response:
+        return await self.request("POST", path, **options)
+
+    async def patch(self, path: str, **options: Any) -> httpx.Response:
+        return await self.request("PATCH", path, **options)
+
+    async def delete(self, path: str, **options: Any) -> httpx.Response:
+        return await self.request("DELETE", path, **options)
+
+
+async def person(client: httpx.AsyncClient, runtime: Runtime, name: str, **fields: Any) -> Person:
+    """Create an account, past the rules of signing up, and log in."""
+    email = f"{name}@example.com"
+    user_in = UserCreate(email=email, password=SecretStr(PASSWORD), username=name, **fields)
+    async with runtime.session_maker() as db:
+        users = UserService(db, runtime.passwords, runtime.settings.auth)
+        user = await users.create_user(user_in)
+    somebody = Person(client, user.id, email)
+    await somebody.login()
+    return somebody
+
+
+@pytest.fixture
+async def ada(client: httpx.AsyncClient, runtime: Runtime) -> Person:
+    """A plain user."""
+    return await person(client, runtime, "ada")
+
+
+@pytest.fixture
+async def bob(client: httpx.AsyncClient, runtime: Runtime) -> Person:
+    """Another plain user."""
+    return await person(client, runtime, "bob")
+
+
+@pytest.fixture
+async def root(client: httpx.AsyncClient, runtime: Runtime) -> Person:
+    """A superuser."""
+    return await person(client, runtime, "root", is_superuser=True)
+
+
+@pytest.fixture
+def logged(settings: Settings) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """What has been logged during the test, as production writes it."""
+    configure_logging(settings.replaced(log={"format": "json"}))
+    (handler,) = logging.getLogger().handlers
+    assert isinstance(handler, logging.StreamHandler)
+    stream = StringIO()
+    handler.setStream(stream)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    configure_logging(settings)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return Path(__file__).resolve().parents[1]

@@ -1,0 +1,241 @@
+"""Health: each dependency by name, soon, and telling strangers nothing."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from pydantic import SecretStr
+
+from app.core.config import Settings
+from tests.conftest import Servers, browsing, running
+from tests.gate import Gate, target
+
+
+async def test_a_healthy_service_says_so_in_detail(client):
+    response = await client.get("/health")
+
+    assert response.status_code == 200
+    report = response.json()
+    latencies = [check.pop("latency_ms") for check in report["checks"].values()]
+    assert report == {
+        "status": "healthy",
+        "app_name": "Backend API",
+        "version": "1.0.0",
+        "checks": {
+            "database": {"status": "healthy", "provider": "postgresql"},
+            "cache": {"status": "healthy", "backend": "redis"},
+            "rate_limiter": {"status": "healthy", "backend": "redis"},
+        },
+    }
+    assert all(0 < latency < 1000 for latency in latencies)
+    assert response.headers["cache-control"] == "no-store"
+
+
+async def test_live_and_ready_are_well_too(client):
+    live, ready = await client.get("/health/live"), await client.get("/health/ready")
+
+    assert live.status_code == ready.status_code == 200
+    assert live.json() == {"status": "alive"}
+    assert ready.json()["status"] == "healthy"
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready"])
+async def test_a_probe_may_ask_by_head(client, path):
+    assert (await client.head(path)).status_code == 200
+
+
+def behind(gate: Gate, url: str, port: int) -> SecretStr:
+    host, real = gate.target
+    return SecretStr(url.replace(f"{host}:{real}", f"127.0.0.1:{port}"))
+
+
+@pytest.fixture
+async def gated(app, client, settings: Settings, servers: Servers) -> AsyncIterator[tuple]:
+    """The application behind a gate to PostgreSQL and another to Redis."""
+    postgres, redis = Gate(*target(servers.postgres)), Gate(*target(servers.redis))
+    redis_url = behind(redis, servers.redis, await redis.open())
+    gated_settings = settings.replaced(
+        database={"url": behind(postgres, servers.postgres, await postgres.open())},
+        cache={"redis_url": redis_url},
+        limiter={"redis_url": redis_url},
+    )
+    async with running(gated_settings) as gated_app, browsing(gated_app) as probe:
+        yield probe, postgres, redis
+    postgres.shut()
+    redis.shut()
+
+
+async def test_without_redis_it_is_unhealthy_and_still_serves(gated):
+    probe, _, redis = gated
+    redis.shut()
+
+    health, ready = await probe.get("/health"), await probe.get("/health/ready")
+
+    assert health.status_code == 503
+    assert health.headers["retry-after"]
+    assert health.json()["status"] == "unhealthy"
+    assert health.json()["checks"]["database"]["status"] == "healthy"
+    for name in ("cache", "rate_limiter"):
+        assert (
+            health.json()["checks"][name].items()
+            >= {
+                "status": "unhealthy",
+                "error": "connection refused",
+            }.items()
+        )
+    assert ready.status_code == 200
+    assert ready.json()["status"] == "degraded"
+
+
+async def test_without_the_database_it_is_alive_and_not_ready(gated):
+    probe, postgres, _ = gated
+    postgres.shut()
+
+    health, live, ready = [
+        await probe.get(path) for path in ("/health", "/health/live", "/health/ready")
+    ]
+
+    assert (health.status_code, live.status_code, ready.status_code) == (503, 200, 503)
+    assert health.json()["checks"]["database"]["error"] == "connection refused"
+    assert health.json()["checks"]["cache"]["status"] == "healthy"
+    assert ready.json()["status"] == "unhealthy"
+
+
+@pytest.mark.parametrize("name", ["database", "cache"])
+async def test_what_swallows_everything_is_a_timeout_within_a_second(gated, name):
+    probe, postgres, redis = gated
+    await probe.get("/health")
+    gate = postgres if name == "database" else redis
+    gate.freeze()
+
+    began = time.monotonic()
+    health = await probe.get("/health")
+
+    assert time.monotonic() - began < 1.2
+    assert health.status_code == 503
+    assert health.json()["checks"][name]["error"] == "timeout"
+
+
+async def test_it_recovers_by_itself(gated):
+    probe, postgres, redis = gated
+    postgres.freeze()
+    redis.freeze()
+    assert (await probe.get("/health")).status_code == 503
+
+    postgres.thaw()
+    redis.thaw()
+
+    async def is_healthy() -> bool:
+        return (await probe.get("/health")).status_code == 200
+
+    assert await within(3, is_healthy)
+
+
+async def within(seconds: float, condition: Callable) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if await condition():
+            return True
+        await asyncio.sleep(0.05)
+    return False
+
+
+async def test_a_failed_check_tells_no_host_user_or_address(gated, logged):
+    probe, postgres, redis = gated
+    postgres.shut()
+    redis.shut()
+
+    response = await probe.get("/health")
+
+    for secret in ("127.0.0.1", "postgres:", "port", "Traceback", "Error"):
+        assert secret not in response.text.replace('"provider":"postgresql"', "")
+    failures = [line for line in logged() if line["event"] == "check_failed"]
+    assert {line["check"] for line in failures} == {"database", "cache", "rate_limiter"}
+    assert all("exception" in line for line in failures)
+
+
+async def test_a_wrong_password_is_told_as_such_and_not_shown(app, client, settings, servers):
+    host, port = target(servers.postgres)
+    wrong = SecretStr(f"postgresql://postgres:wrong-secret@{host}:{port}/app")
+    async with closed_app(settings.replaced(database={"url": wrong})) as probe:
+        response = await probe.get("/health")
+
+    assert response.json()["checks"]["database"]["error"] == "authentication failed"
+    assert "wrong-secret" not in response.text
+
+
+@asynccontextmanager
+async def closed_app(settings: Settings) -> AsyncIterator:
+    """An application whose start needs no database: production's does not."""
+    production = settings.replaced(app={"environment": "production"})
+    async with running(production) as app, browsing(app) as probe:
+        yield probe
+
+
+async def test_a_disabled_service_is_not_listed(app, client, settings):
+    off = settings.replaced(cache={"enabled": False}, limiter={"enabled": False})
+    async with closed_app(off) as probe:
+        response = await probe.get("/health")
+
+    assert response.status_code == 200
+    assert set(response.json()["checks"]) == {"database"}
+
+
+async def test_a_full_pool_does_not_hang_it(client, runtime):
+    pool = runtime.settings.database
+    connections = [
+        await runtime.engine.connect() for _ in range(pool.pool_size + pool.max_overflow)
+    ]
+    try:
+        began = time.monotonic()
+        response = await client.get("/health")
+        busy = await client.get("/api/v1/users/me", headers={"Authorization": "Bearer x"})
+    finally:
+        for connection in connections:
+            await connection.close()
+
+    assert response.status_code == 200
+    assert time.monotonic() - began < 1
+    assert busy.status_code == 401
+
+
+async def test_with_a_full_pool_a_request_is_told_to_come_back(ada, runtime):
+    pool = runtime.settings.database
+    connections = [
+        await runtime.engine.connect() for _ in range(pool.pool_size + pool.max_overflow)
+    ]
+    try:
+        began = time.monotonic()
+        response = await ada.get("/users/me")
+    finally:
+        for connection in connections:
+            await connection.close()
+
+    assert response.status_code == 503
+    assert response.headers["retry-after"]
+    assert time.monotonic() - began < pool.pool_timeout + 0.5
+    assert (await ada.get("/users/me")).status_code == 200
+
+
+async def test_many_probes_at_once_ask_each_dependency_once(app, client):
+    probes = [client.get("/health") for _ in range(50)]
+
+    responses = await asyncio.gather(*probes)
+
+    assert {response.status_code for response in responses} == {200}
+    latencies = {response.json()["checks"]["database"]["latency_ms"] for response in responses}
+    assert len(latencies) == 1
+
+
+async def test_probes_have_no_use_for_the_database_to_be_alive(gated):
+    probe, postgres, redis = gated
+    postgres.freeze()
+    redis.freeze()
+
+    began = time.monotonic()
+    response = await probe.get("/health/live")
+
+    assert response.status_code == 200
+    assert time.monotonic() - began < 0.2
