@@ -1,0 +1,493 @@
+"""Settings: every one listed, read, checked, and never shown where it is a secret."""
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+from sqlalchemy import make_url
+
+from app.core.config import Section, Settings, SettingsError, load_settings, variables
+
+Tell = Callable[..., None]
+
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "DATABASE_URL": "postgresql://app:secret@db.internal/app",
+    "CACHE_REDIS_URL": "redis://:secret@cache.internal",
+    "LIMITER_REDIS_HOST": "limiter.internal",
+    "AUTH_SECRET_KEY": "k" * 32,
+}
+SECRET = "hunter2-hunter2-hunter2-hunter2-hunter2"
+SECRETS = sorted(
+    name
+    for name, (section, field) in variables().items()
+    if "SecretStr" in str(section.model_fields[field].annotation)
+)
+
+
+@pytest.fixture(autouse=True)
+def tell(monkeypatch) -> Tell:
+    """Set variables of the environment, in which there is no setting before."""
+    for name in variables():
+        monkeypatch.delenv(name, raising=False)
+
+    def tell(**environment: str) -> None:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+
+    return tell
+
+
+@pytest.fixture
+def write(tmp_path) -> Callable[[str], Path]:
+    def write(text: str) -> Path:
+        path = tmp_path / ".env"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def example(repository) -> str:
+    return (repository / ".env.example").read_text(encoding="utf-8")
+
+
+def refusal(env_file: Path | None = None) -> SettingsError:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(env_file)
+    return caught.value
+
+
+def problem(env_file: Path | None = None) -> str:
+    (only,) = refusal(env_file).problems
+    return only
+
+
+def default(section: type[Section], field: str) -> Any:
+    value = section.model_fields[field].default
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+def settings_in(example: str) -> list[str]:
+    lines = (line.removeprefix("# ") for line in example.splitlines())
+    return [line.partition("=")[0] for line in lines if line.partition("=")[0].isupper()]
+
+
+def test_the_example_lists_every_setting_and_no_other_in_the_order_of_the_sections(example):
+    assert settings_in(example) == list(variables())
+
+
+@pytest.mark.parametrize("name", variables())
+def test_the_example_describes_a_setting_in_the_line_above(example, name):
+    section, field = variables()[name]
+    is_unset = section.model_fields[field].default is None
+
+    lines = example.splitlines()
+    (at,) = [i for i, line in enumerate(lines) if line.removeprefix("# ").startswith(f"{name}=")]
+
+    assert lines[at].startswith("# ") == is_unset
+    assert lines[at - 1] == f"# {section.model_fields[field].description}"
+
+
+def test_a_copy_of_the_example_gives_the_defaults(write, example):
+    assert load_settings(write(example)) == load_settings()
+
+
+@pytest.mark.parametrize("name", variables())
+def test_the_example_shows_the_default(write, example, name):
+    section, field = variables()[name]
+    title = next(key for key, kind in Settings.model_fields.items() if kind.annotation is section)
+
+    loaded = getattr(getattr(load_settings(write(example)), title), field)
+
+    shown = loaded.get_secret_value() if isinstance(loaded, SecretStr) else loaded
+    assert shown == default(section, field)
+
+
+def test_every_example_is_a_value_that_is_accepted(write, example):
+    lines = example.splitlines()
+    told = [line.removeprefix("# ") for line in lines if settings_in(line)]
+
+    assert load_settings(write("\n".join(told))).database.is_named
+
+
+def test_nothing_told_is_development_on_servers_of_its_own():
+    settings = load_settings()
+
+    assert settings.app.environment == "development"
+    assert settings.database.kind == "embedded"
+    assert settings.cache.dsn() is settings.limiter.dsn() is None
+
+
+def test_the_environment_goes_before_the_file(tell, write):
+    tell(SERVER_PORT="8001")
+
+    settings = load_settings(write("SERVER_PORT=8002\nSERVER_HOST=0.0.0.0"))
+
+    assert (settings.server.port, settings.server.host) == (8001, "0.0.0.0")
+
+
+def test_a_file_that_is_not_there_is_an_empty_one(tmp_path):
+    assert load_settings(tmp_path / ".env") == load_settings()
+
+
+def test_an_empty_value_is_the_default(tell):
+    tell(SERVER_PORT="", CACHE_REDIS_URL="")
+
+    assert load_settings().server.port == 8000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ENVIRONMENT", "staging"),
+        ("SERVER_PORT", "eighty"),
+        ("SERVER_PORT", "65536"),
+        ("SERVER_WORKERS", "0"),
+        ("SERVER_REQUEST_TIMEOUT", "-1"),
+        ("SERVER_FORCE_HTTPS", "perhaps"),
+        ("DATABASE_PROVIDER", "mysql"),
+        ("DATABASE_POOLER", "session"),
+        ("DATABASE_POOL_SIZE", "1.5"),
+        ("CACHE_REDIS_DB", "16"),
+        ("LIMITER_LOGIN", "often"),
+        ("AUTH_SECRET_KEY", "short"),
+        ("LOG_LEVEL", "LOUD"),
+    ],
+)
+def test_a_malformed_value_is_refused_by_name(tell, name, value):
+    tell(**{name: value})
+
+    assert problem().startswith(f"{name}: ")
+
+
+def test_a_malformed_value_in_the_file_is_refused_by_name(write):
+    assert problem(write("SERVER_PORT=eighty")).startswith("SERVER_PORT: ")
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "meant"),
+    [
+        ("DATABASE_ULR", "DATABASE_URL"),
+        ("AUTH_ACCESS_TLL", "AUTH_ACCESS_TTL"),
+        ("DATABSE_URL", "DATABASE_URL"),
+        ("SERVR_PORT", "SERVER_PORT"),
+        ("AUHT_SECRET_KEY", "AUTH_SECRET_KEY"),
+        ("ENVIROMENT", "ENVIRONMENT"),
+        ("FIRST_SUPERUSER_MAIL", "FIRST_SUPERUSER_EMAIL"),
+    ],
+)
+def test_a_misspelt_name_in_the_environment_is_refused_with_a_suggestion(tell, misspelt, meant):
+    tell(**{misspelt: "x"})
+
+    assert problem() == f"{misspelt}: no such setting, did you mean {meant}?"
+
+
+@pytest.mark.parametrize("misspelt", ["SERVER_PROT", "SRV_PORT", "PORT_SERVER"])
+def test_any_name_in_the_file_that_is_no_setting_is_refused(write, misspelt):
+    assert problem(write(f"{misspelt}=1")).startswith(f"{misspelt}: no such setting")
+
+
+def test_names_are_read_without_regard_to_case(tell, write):
+    tell(server_port="8001")
+
+    assert load_settings(write("log_level=DEBUG")).server.port == 8001
+
+
+def test_what_is_no_business_of_ours_is_left_alone(tell):
+    tell(HOME="/", PORT="80", NAME="x", USERNAME="x", PGHOST="x", REDIS_URL="x", PYTHONPATH=".")
+
+    assert load_settings().server.port == 8000
+
+
+@pytest.mark.parametrize("line", ["SERVER_PORT 8000", "SERVER_PORT", "'", "=8000"])
+def test_a_line_in_the_file_that_sets_nothing_is_refused(write, line):
+    assert (
+        ".env, line 2: not of the form NAME=value" in refusal(write(f"# ports\n{line}\n")).problems
+    )
+
+
+def test_a_file_that_is_not_utf8_is_refused(tmp_path):
+    (tmp_path / ".env").write_text("SERVER_PORT=8000", encoding="utf-16")
+
+    assert problem(tmp_path / ".env") == f"{tmp_path / '.env'}: not readable as UTF-8"
+
+
+def test_all_problems_are_reported_at_once(tell, write):
+    tell(SERVER_PORT="x", LOG_LEVEL="x", CACHE_TTL="5", DATABASE_URL="mysql://db")
+    env_file = write("AUTH_SECRET_KEY=x\nLOG_FROMAT=json")
+
+    message = str(refusal(env_file))
+
+    names = "SERVER_PORT", "LOG_LEVEL", "CACHE_TTL", "DATABASE_URL", "AUTH_SECRET_KEY", "LOG_FROMAT"
+    assert [name for name in names if f"  {name}" in message] == list(names)
+
+
+def test_what_is_missing_is_reported_beside_what_is_misspelt(tell):
+    tell(**PRODUCTION | {"DATABASE_URL": ""}, DATABSE_URL=PRODUCTION["DATABASE_URL"])
+
+    assert refusal().problems == [
+        "DATABSE_URL: no such setting, did you mean DATABASE_URL?",
+        "DATABASE_URL (or DATABASE_HOST): must be set",
+    ]
+
+
+@pytest.mark.parametrize("name", variables())
+def test_no_value_is_ever_shown_by_a_refusal(tell, name):
+    tell(**{name: SECRET}, SERVER_PROT=SECRET, CORS_ORIGIN=SECRET)
+
+    shown = "".join(traceback.format_exception(refusal()))
+
+    assert "SERVER_PROT" in shown
+    assert "hunter2" not in shown
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "mysql://app:hunter2@db/app",
+        "://app:hunter2@db/app",
+        "app:hunter2@db/app",
+        "{scheme}://app:hunter2@db:port/app",
+        "{scheme}://app:hunter2@db:65536/0",
+        "{scheme}://app:hunter2#hunter2@db/0",
+        "{scheme}://app:12#hunter2@db/0",
+        "{scheme}://app:12?hunter2@db/0",
+        "{scheme}://app:12/hunter2@db/0",
+        "{scheme}://app:hunter2@hunter2@db/0",
+        "{scheme}://app:[hunter2]@db/0",
+        "{scheme}://app:hunter2℀@db/0",
+        "{scheme}://app:hunter2@/0",
+        "{scheme}://",
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "scheme"),
+    [
+        ("DATABASE_URL", "postgresql"),
+        ("CACHE_REDIS_URL", "redis"),
+        ("LIMITER_REDIS_URL", "rediss"),
+    ],
+)
+def test_a_url_of_no_use_is_refused_by_name_and_not_shown(tell, name, scheme, address):
+    tell(**{name: address.format(scheme=scheme)})
+
+    error = refusal()
+
+    assert error.problems[0].startswith(f"{name} must ")
+    assert "hunter2" not in "".join(traceback.format_exception(error))
+
+
+@pytest.mark.parametrize("show", [repr, str, lambda settings: repr(settings.model_dump())])
+def test_settings_show_no_secret(tell, show):
+    addresses = {
+        "DATABASE_URL": f"postgresql://app:{SECRET}@db/app",
+        "CACHE_REDIS_URL": f"redis://:{SECRET}@cache",
+        "LIMITER_REDIS_URL": f"redis://:{SECRET}@limiter",
+    }
+    tell(**dict.fromkeys(SECRETS, SECRET) | addresses)
+
+    shown = show(load_settings())
+
+    assert "**********" in shown
+    assert "hunter2" not in shown
+
+
+def test_every_setting_that_is_called_a_secret_is_one():
+    named = [
+        name for name in variables() if name.endswith(("PASSWORD", "KEY", "TOKEN", "SECRET", "URL"))
+    ]
+
+    assert named
+    assert set(named) <= set(SECRETS)
+
+
+def test_production_with_all_it_needs_is_accepted(tell):
+    tell(**PRODUCTION)
+
+    settings = load_settings()
+
+    assert settings.is_production
+    assert settings.database.kind == "postgresql"
+
+
+def test_production_names_everything_that_is_missing(tell):
+    tell(ENVIRONMENT="production")
+
+    assert [line.split()[0] for line in refusal().problems] == [
+        "DATABASE_URL",
+        "AUTH_SECRET_KEY:",
+        "CACHE_REDIS_URL",
+        "LIMITER_REDIS_URL",
+    ]
+
+
+@pytest.mark.parametrize("name", PRODUCTION.keys() - {"ENVIRONMENT"})
+def test_production_never_falls_back(tell, name):
+    tell(**PRODUCTION | {name: ""})
+
+    assert problem().startswith(name.partition("_")[0])
+    assert problem().endswith("must be set")
+
+
+def test_production_needs_no_redis_for_what_is_switched_off(tell):
+    tell(**PRODUCTION | {"CACHE_REDIS_URL": "", "CACHE_ENABLED": "false"})
+
+    assert not load_settings().cache.enabled
+
+
+def test_production_refuses_the_embedded_database(tell):
+    tell(**PRODUCTION, DATABASE_PROVIDER="embedded")
+
+    assert problem().startswith("DATABASE_PROVIDER ")
+
+
+@pytest.mark.parametrize("provider", ["postgresql", "supabase"])
+def test_a_provider_without_an_address_is_refused_everywhere(tell, provider):
+    tell(DATABASE_PROVIDER=provider)
+
+    assert problem().startswith("DATABASE_URL (or DATABASE_HOST)")
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_sections_are_frozen(name):
+    section = getattr(load_settings(), name)
+    field = next(iter(type(section).model_fields))
+
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(section, field, None)
+
+
+def test_settings_are_frozen():
+    settings = load_settings()
+
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.app = settings.app  # type: ignore[misc]  # what is refused here
+
+
+@pytest.mark.parametrize("service", ["CACHE", "SERVER", "DATABASE", "AUTH", "CACHE_REDIS", "LOG"])
+def test_a_kubernetes_service_of_the_same_name_is_no_setting(tell, service):
+    tell(
+        **{
+            f"{service}_SERVICE_HOST": "10.0.0.1",
+            f"{service}_SERVICE_PORT": "6379",
+            f"{service}_SERVICE_PORT_TCP_REDIS": "6379",
+            f"{service}_PORT": "tcp://10.0.0.1:6379",
+            f"{service}_PORT_6379_TCP": "tcp://10.0.0.1:6379",
+            f"{service}_PORT_6379_TCP_ADDR": "10.0.0.1",
+            f"{service}_PORT_6379_TCP_PORT": "6379",
+            f"{service}_PORT_6379_TCP_PROTO": "tcp",
+        }
+    )
+
+    told = load_settings()
+
+    assert told == Settings(
+        **{
+            name: field.annotation.model_construct()  # type: ignore[union-attr]  # a section, all of them
+            for name, field in Settings.model_fields.items()
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "hosts"),
+    [
+        ("api.example.com", ("api.example.com",)),
+        ("api.example.com, *.example.org ,", ("api.example.com", "*.example.org")),
+        (",", ()),
+    ],
+)
+def test_a_list_is_separated_by_commas(tell, value, hosts):
+    tell(SERVER_TRUSTED_HOSTS=value)
+
+    assert load_settings().server.trusted_hosts == hosts
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg"])
+def test_any_name_of_postgresql_is_its_scheme(tell, scheme):
+    tell(DATABASE_URL=f"{scheme}://app:secret@db:6543/app")
+
+    assert load_settings().database.dsn() == "postgresql+asyncpg://app:secret@db:6543/app"
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("sslmode=require", {"ssl": "require"}),
+        ("sslmode=verify-full&channel_binding=require", {"ssl": "verify-full"}),
+        ("pgbouncer=true", {}),
+        ("command_timeout=5", {"command_timeout": "5"}),
+    ],
+)
+def test_a_hosting_providers_url_works_as_it_is(tell, query, wanted):
+    tell(DATABASE_URL=f"postgresql://app:secret@db/app?{query}")
+
+    assert make_url(load_settings().database.dsn()).query == wanted
+
+
+def test_a_unix_socket_is_a_server_too(tell):
+    tell(DATABASE_URL="postgresql:///app?host=/run/postgresql")
+
+    url = make_url(load_settings().database.dsn())
+
+    assert (url.database, url.query) == ("app", {"host": "/run/postgresql"})
+
+
+@pytest.mark.parametrize("password", ["p@ss:w/rd?#[%]&= +", "пароль", "%40"])
+def test_the_parts_of_an_address_may_hold_any_character(tell, password):
+    tell(DATABASE_HOST="db", DATABASE_USER="a@b", DATABASE_PASSWORD=password, DATABASE_NAME="a/b")
+
+    url = make_url(load_settings().database.dsn())
+
+    assert (url.username, url.password, url.host, url.port) == ("a@b", password, "db", 5432)
+    assert url.database == "a/b"
+
+
+def test_a_password_in_a_url_is_decoded_once(tell):
+    tell(DATABASE_URL="postgresql://app:p%40ss%2540@db/app")
+
+    assert make_url(load_settings().database.dsn()).password == "p@ss%40"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        {"DATABASE_URL": "postgresql://app:secret@db.supabase.co/postgres"},
+        {"DATABASE_HOST": "db.supabase.co"},
+    ],
+)
+def test_supabase_is_reached_by_tls(tell, address):
+    tell(DATABASE_PROVIDER="supabase", **address)
+
+    assert make_url(load_settings().database.dsn()).query == {"ssl": "require"}
+
+
+def test_supabase_may_be_told_to_verify_more(tell):
+    tell(DATABASE_PROVIDER="supabase", DATABASE_URL="postgresql://a:b@db/app?sslmode=verify-full")
+
+    assert make_url(load_settings().database.dsn()).query == {"ssl": "verify-full"}
+
+
+def test_redis_may_be_told_in_parts(tell):
+    tell(
+        CACHE_REDIS_HOST="cache",
+        CACHE_REDIS_PORT="6380",
+        CACHE_REDIS_DB="3",
+        CACHE_REDIS_PASSWORD="p@ss/",
+    )
+
+    assert load_settings().cache.dsn() == "redis://:p%40ss%2F@cache:6380/3"
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://cache", "rediss://:secret@cache:6380/1", "unix:///run/valkey.sock?db=1"]
+)
+def test_a_redis_url_is_taken_as_it_is(tell, url):
+    tell(LIMITER_REDIS_URL=url)
+
+    assert load_settings().limiter.dsn() == url
