@@ -15,8 +15,8 @@ from app.core.errors import add_exception_handlers, translated_by
 from app.core.logging import configure_logging
 from app.core.middleware import setup_middleware
 from app.database import translate
+from app.periodic import periodic_work
 from app.runtime import open_runtime
-from app.services import HealthService
 
 TAGS = [
     {"name": "auth", "description": "Logging in and out; sessions that can be revoked."},
@@ -37,12 +37,10 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_runtime(settings) as runtime:
             app.state.runtime = runtime
-            app.state.health = HealthService(
-                runtime.settings, runtime.probe_engine, runtime.cache, runtime.limiter
-            )
             if not settings.is_production:
                 announce(await prepare_database(runtime), Console())
-            yield
+            async with periodic_work(runtime):
+                yield
 
     app = FastAPI(
         title=settings.app.app_name,

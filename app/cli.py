@@ -24,7 +24,7 @@ from app.database.migrations import current_revision, migrate
 from app.doctor import diagnose
 from app.runtime import open_runtime
 from app.schemas import UserCreate
-from app.services import SeedService, UserService
+from app.services import SeedService, SessionService, UserService
 
 cli = typer.Typer(
     help="Run and look after the Backend API.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -137,7 +137,7 @@ def create_superuser(
         async with open_runtime(settings) as runtime, runtime.session_maker() as db:
             if not settings.is_production:
                 await migrate(runtime.engine)
-            users = UserService(db, runtime.passwords, settings.auth)
+            users = UserService(db, runtime.passwords, runtime.principals, settings.auth)
             user, created = await users.create_superuser(user_in)
             console.print(f"{'created' if created else 'promoted'} {user.email}, id {user.id}")
 
@@ -168,6 +168,20 @@ def seed(
             console.print(
                 f"{users} users, everybody's password: {secret}", markup=False, soft_wrap=True
             )
+
+    _run(work())
+
+
+@cli.command()
+def purge_sessions() -> None:
+    """Delete sessions that have been over for a week. The service does so by itself, hourly."""
+    settings = _settings()
+    configure_logging(settings)
+
+    async def work() -> None:
+        async with open_runtime(settings) as runtime, runtime.session_maker() as db:
+            count = await SessionService(db, runtime.principals).purge()
+            console.print(f"{count} deleted")
 
     _run(work())
 

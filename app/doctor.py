@@ -11,7 +11,6 @@ from app.core.logging import configure_logging
 from app.database.embedded import EmbeddedServerError
 from app.database.migrations import current_revision, head_revision
 from app.runtime import Runtime, open_runtime
-from app.services import HealthService
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +62,12 @@ def _warnings(settings: Settings) -> list[Finding]:
 
 
 async def _servers(runtime: Runtime) -> AsyncIterator[Finding]:
-    settings = runtime.settings
     advice = {
         "database": "is DATABASE_URL (or DATABASE_HOST, …) right, and the server up?",
         "cache": "is CACHE_REDIS_URL right, and the server up? It serves without, more slowly",
         "rate_limiter": "is LIMITER_REDIS_URL right, and the server up? It limits per process",
     }
-    health = HealthService(settings, runtime.probe_engine, runtime.cache, runtime.limiter)
-    checks = (await health.report()).checks
+    checks = (await runtime.health.report()).checks
     for name, check in checks.items():
         kind = check.provider or check.backend or ""
         if check.error is None:

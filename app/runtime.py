@@ -11,11 +11,13 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from app.core.config import LOCAL, RedisSettings, Settings
+from app.core.limiter import HitCounter
 from app.core.local import local_secret
-from app.core.redis import connect_redis
+from app.core.redis import CircuitBreaker, connect_redis
 from app.core.security import PasswordHasher, TokenSigner
 from app.database import close_engine, get_engine, get_session_maker
 from app.database.embedded import EmbeddedPostgres, EmbeddedValkey
+from app.services import HealthService, PrincipalCache
 
 log = structlog.get_logger("app.runtime")
 
@@ -26,20 +28,19 @@ class Runtime:
 
     Attributes:
         settings: with the addresses of embedded servers filled in.
-        probe_engine: one connection that nothing but /health uses, so that a full pool
-            cannot hang a probe.
-        cache: None where the cache is switched off or lives in this process.
-        limiter: the same for the limiter.
+        cache: None where the cache is switched off or there is no Redis for it.
+        health: has connections of its own, so that a full pool cannot hang a probe.
     """
 
     settings: Settings
     engine: AsyncEngine
     session_maker: async_sessionmaker[AsyncSession]
-    probe_engine: AsyncEngine
-    cache: Redis | None
-    limiter: Redis | None
+    cache: CircuitBreaker | None
+    hits: HitCounter
     passwords: PasswordHasher
     tokens: TokenSigner
+    principals: PrincipalCache
+    health: HealthService
 
 
 @contextmanager
@@ -96,29 +97,46 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
     """
     async with AsyncExitStack() as stack:
         settings = stack.enter_context(open_servers(settings, local))
-        engine = get_engine(settings.database)
-        stack.push_async_callback(close_engine, engine)
-        probe_engine = get_engine(settings.database, pool_size=1, max_overflow=0, pool_timeout=1)
-        stack.push_async_callback(close_engine, probe_engine)
-        passwords = PasswordHasher()
-        stack.callback(passwords.close)
 
-        def redis(section: RedisSettings) -> Redis | None:
+        def engine(**options: int) -> AsyncEngine:
+            engine = get_engine(settings.database, **options)
+            stack.push_async_callback(close_engine, engine)
+            return engine
+
+        def redis(section: RedisSettings, **options: int) -> Redis | None:
             url = section.dsn() if section.enabled else None
             if url is None:
                 return None
-            client = connect_redis(url)
+            client = connect_redis(url, **options)
             stack.push_async_callback(client.aclose)
             return client
 
+        def breaker(name: str, section: RedisSettings) -> CircuitBreaker | None:
+            client = redis(section)
+            if client is None:
+                return None
+            breaker = CircuitBreaker(name, client)
+            stack.callback(breaker.close)
+            return breaker
+
+        main_engine = engine()
+        cache = breaker("cache", settings.cache)
+        passwords = PasswordHasher()
+        stack.callback(passwords.close)
         secret_key = settings.auth.secret_key or SecretStr(local_secret(local / "secret_key"))
         yield Runtime(
             settings=settings,
-            engine=engine,
-            session_maker=get_session_maker(engine),
-            probe_engine=probe_engine,
-            cache=redis(settings.cache),
-            limiter=redis(settings.limiter),
+            engine=main_engine,
+            session_maker=get_session_maker(main_engine),
+            cache=cache,
+            hits=HitCounter(breaker("limiter", settings.limiter)),
             passwords=passwords,
             tokens=TokenSigner(secret_key.get_secret_value(), settings.auth),
+            principals=PrincipalCache(cache, settings.cache.prefix),
+            health=HealthService(
+                settings,
+                engine(pool_size=1, max_overflow=0, pool_timeout=1),
+                redis(settings.cache, max_connections=4),
+                redis(settings.limiter, max_connections=4),
+            ),
         )

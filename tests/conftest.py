@@ -92,9 +92,9 @@ def runtime(app: FastAPI) -> Runtime:
     return runtime
 
 
-def browsing(app: FastAPI, **options: Any) -> httpx.AsyncClient:
+def browsing(app: FastAPI, address: str = "192.0.2.7", **options: Any) -> httpx.AsyncClient:
     """A client of `app`; an unhandled error reaches it as a response, as it would a real one."""
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("192.0.2.7", 4711))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 4711))
     return httpx.AsyncClient(transport=transport, base_url="http://test", **options)
 
 
@@ -105,7 +105,7 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     async with runtime.engine.begin() as connection:
         await connection.execute(text("TRUNCATE users, sessions RESTART IDENTITY CASCADE"))
     assert runtime.cache is not None
-    await runtime.cache.flushall()
+    await runtime.cache.redis.flushall()
     async with browsing(app) as client:
         yield client
 
@@ -150,7 +150,7 @@ async def person(client: httpx.AsyncClient, runtime: Runtime, name: str, **field
     email = f"{name}@example.com"
     user_in = UserCreate(email=email, password=SecretStr(PASSWORD), username=name, **fields)
     async with runtime.session_maker() as db:
-        users = UserService(db, runtime.passwords, runtime.settings.auth)
+        users = UserService(db, runtime.passwords, runtime.principals, runtime.settings.auth)
         user = await users.create_user(user_in)
     somebody = Person(client, user.id, email)
     await somebody.login()

@@ -2,16 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from fastapi.security import OAuth2PasswordBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.api import limits
 from app.core.deadline import current_deadline
+from app.core.device import Device
 from app.core.exceptions import ForbiddenException, UnauthorizedException
-from app.core.principal import Device, Principal
 from app.database import get_db
 from app.runtime import Runtime
-from app.services import AuthService, HealthService, UserService
+from app.schemas import Principal
+from app.services import AuthService, HealthService, SessionService, UserService
 
 _bearer = OAuth2PasswordBearer(
     tokenUrl="/api/v1/auth/token",
@@ -32,17 +34,20 @@ Parts = Annotated[Runtime, Depends(get_runtime)]
 
 
 def get_user_service(db: Session, parts: Parts) -> UserService:
-    return UserService(db, parts.passwords, parts.settings.auth)
+    return UserService(db, parts.passwords, parts.principals, parts.settings.auth)
+
+
+def get_session_service(db: Session, parts: Parts) -> SessionService:
+    return SessionService(db, parts.principals)
 
 
 def get_auth_service(db: Session, parts: Parts) -> AuthService:
-    return AuthService(db, parts.passwords, parts.tokens, parts.settings.auth)
+    return AuthService(db, parts.passwords, parts.tokens, parts.principals, parts.settings.auth)
 
 
-def get_health_service(request: Request) -> HealthService:
+def get_health_service(parts: Parts) -> HealthService:
     """One for the whole process, so that concurrent probes share their checks."""
-    health: HealthService = request.app.state.health
-    return health
+    return parts.health
 
 
 async def get_caller(
@@ -60,11 +65,51 @@ async def get_caller(
     return principal
 
 
-def get_current_user(caller: Annotated[Principal | None, Depends(get_caller)]) -> Principal:
-    """Raises: UnauthorizedException: nobody is logged in."""
+async def get_current_user(
+    request: Request,
+    response: Response,
+    parts: Parts,
+    caller: Annotated[Principal | None, Depends(get_caller)],
+) -> Principal:
+    """Who calls, within their limit of reads or writes.
+
+    Raises:
+        UnauthorizedException: nobody is logged in.
+        RateLimitExceeded: they called too often.
+    """
     if caller is None:
         raise UnauthorizedException
+    settings = parts.settings.limiter
+    await limits.check_principal(request, response, parts.hits, settings, caller)
     return caller
+
+
+async def limited(request: Request, response: Response, parts: Parts) -> None:
+    """For a route that anybody may call: check the limits that decorate it."""
+    await limits.check_endpoint(request, response, parts.hits, parts.settings.limiter)
+
+
+async def limited_user(
+    request: Request,
+    response: Response,
+    parts: Parts,
+    _: Annotated[Principal, Depends(get_current_user)],
+) -> None:
+    """The same for a route that takes a login, on top of the limit of writes."""
+    await limited(request, response, parts)
+
+
+async def limited_unless_superuser(
+    request: Request,
+    response: Response,
+    parts: Parts,
+    caller: Annotated[Principal | None, Depends(get_caller)],
+) -> None:
+    """The same, where superusers have their limit of writes instead."""
+    if caller is not None and caller.is_superuser:
+        await get_current_user(request, response, parts, caller)
+    else:
+        await limited(request, response, parts)
 
 
 def get_current_superuser(caller: Annotated[Principal, Depends(get_current_user)]) -> Principal:

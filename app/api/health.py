@@ -1,13 +1,16 @@
 """What probes ask for, some of them by HEAD."""
 
+from typing import Any
+
 from fastapi import APIRouter, Response
 
-from app.api.responses import errors
 from app.api.types import Health
 from app.schemas import HealthSchema, LiveSchema
 
 router = APIRouter(prefix="/health", tags=["health"])
-_unhealthy = {**errors(), 503: {"model": HealthSchema, "description": "A check failed"}}
+_unhealthy: dict[int | str, dict[str, Any]] = {
+    503: {"model": HealthSchema, "description": "A check failed"}
+}
 
 
 def _answer(report: HealthSchema, response: Response) -> HealthSchema:

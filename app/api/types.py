@@ -1,6 +1,7 @@
 """What endpoints declare their parameters with."""
 
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Depends, Path
 
@@ -12,12 +13,16 @@ from app.api.deps import (
     get_current_user,
     get_device,
     get_health_service,
+    get_session_service,
     get_user_service,
+    limited,
+    limited_unless_superuser,
+    limited_user,
 )
+from app.core.device import Device
 from app.core.pagination import PageParams
-from app.core.principal import Device, Principal
-from app.schemas import MAX_BIGINT
-from app.services import AuthService, HealthService, UserService
+from app.schemas import MAX_BIGINT, Principal
+from app.services import AuthService, HealthService, SessionService, UserService
 
 DBSession = Session
 Caller = Annotated[Principal | None, Depends(get_caller)]
@@ -26,7 +31,13 @@ CurrentSuperuser = Annotated[Principal, Depends(get_current_superuser)]
 ClientDevice = Annotated[Device, Depends(get_device)]
 PaginationParams = Annotated[PageParams, Depends()]
 UserId = Annotated[int, Path(ge=1, le=MAX_BIGINT, description="the user's id", examples=[1])]
+SessionId = Annotated[UUID, Path(description="the session's id")]
+
+Limited = Depends(limited)
+LimitedUser = Depends(limited_user)
+LimitedUnlessSuperuser = Depends(limited_unless_superuser)
 
 Auth = Annotated[AuthService, Depends(get_auth_service)]
 Health = Annotated[HealthService, Depends(get_health_service)]
+Sessions = Annotated[SessionService, Depends(get_session_service)]
 Users = Annotated[UserService, Depends(get_user_service)]

@@ -1,7 +1,9 @@
 """Structured logs: JSON in production, readable in development; one way for ours and others'."""
 
+import json
 import logging
 import sys
+from typing import Any
 
 import structlog
 from asgi_correlation_id import correlation_id
@@ -20,6 +22,15 @@ def _drop_colours(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """uvicorn says everything twice, the second time in colours."""
     event.pop("color_message", None)
     return event
+
+
+def _as_json(event: EventDict, **options: Any) -> str:
+    """A line, whatever was logged: JSON has no NaN, no tuples for keys and no circles."""
+    try:
+        return json.dumps(event, allow_nan=False, **options)
+    except (TypeError, ValueError):
+        shown = {k: v if isinstance(v, str) else repr(v) for k, v in event.items()}
+        return json.dumps(shown)
 
 
 def configure_logging(settings: Settings) -> None:
@@ -41,7 +52,10 @@ def configure_logging(settings: Settings) -> None:
     # No local variables in tracebacks: they may be passwords.
     as_dicts = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     rendering: list[Processor] = (
-        [structlog.processors.ExceptionRenderer(as_dicts), structlog.processors.JSONRenderer()]
+        [
+            structlog.processors.ExceptionRenderer(as_dicts),
+            structlog.processors.JSONRenderer(_as_json),
+        ]
         if is_json
         else [
             structlog.dev.ConsoleRenderer(

@@ -256,7 +256,9 @@ class _EmbeddedServer(ABC):
             self._beside("log").replace(self._beside("log.1"))
         self._spawn(_free_port())
 
-    def _run(self, command: Sequence[Path | str], prefix: Sequence[str] = (), **how: Any) -> None:
+    def _run(
+        self, command: Sequence[Path | str], prefix: Sequence[str] = (), **options: Any
+    ) -> None:
         """Run `command`; the server it leaves behind keeps the log open and `alive` locked.
 
         Raises:
@@ -272,7 +274,7 @@ class _EmbeddedServer(ABC):
                 stderr=subprocess.STDOUT,
                 pass_fds=[alive.fileno()],
                 timeout=_START_TIMEOUT,
-                **how,
+                **options,
             )
         if completed.returncode:
             raise self._failure(f"{command[0]} failed")
@@ -339,7 +341,7 @@ class _Account:
     prefix: tuple[str, ...] = ()  # goes before its commands
 
     @property
-    def how(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         """What `subprocess.run` needs to become it."""
         becoming = {"user": self.uid, "group": self.gid, "extra_groups": []}
         is_ours = self.uid == os.geteuid()
@@ -350,7 +352,7 @@ class _Account:
         try:
             for path in map(str, paths):
                 command = [*self.prefix, "test", "-x", path]
-                subprocess.run(command, check=True, capture_output=True, **self.how)
+                subprocess.run(command, check=True, capture_output=True, **self.identity)
         except (OSError, subprocess.SubprocessError):  # where we may not become it, neither
             return False
         return True
@@ -408,7 +410,7 @@ class EmbeddedPostgres(_EmbeddedServer):
         options = ["-D", str(self.directory), *(f"--{k}={v}" for k, v in settings.items())]
         command = (_POSTGRES_BIN / "pg_ctl", "start", "--no-wait", "--options", shlex.join(options))
         environment = {**_ENVIRONMENT, "PGDATA": str(self.directory)}
-        self._run(command, account.prefix, env=environment, **account.how)
+        self._run(command, account.prefix, env=environment, **account.identity)
 
     def _account(self) -> _Account:
         for account in _accounts():
@@ -433,7 +435,7 @@ class EmbeddedPostgres(_EmbeddedServer):
         encoding = ("--encoding=UTF8", *locale, f"--lc-ctype={ctype}")
         access = ("--username=postgres", "--auth=scram-sha-256", "--pwfile", staging / "password")
         command = (_POSTGRES_BIN / "initdb", "--pgdata", staging / "data", *access, *encoding)
-        self._run(command, account.prefix, env=_ENVIRONMENT, **account.how)
+        self._run(command, account.prefix, env=_ENVIRONMENT, **account.identity)
         (staging / "data").rename(self.directory)
         shutil.rmtree(staging)
 

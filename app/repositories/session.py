@@ -1,26 +1,39 @@
 """Queries on sessions."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from sqlalchemy.orm import contains_eager
 
 from app.models import Session, User
 from app.repositories.base import BaseRepository
 
+_PURGE_LOCK = 4_862_019_174  # of an advisory lock; beside that of migrations
 _LIVE = Session.ended_at.is_(None), Session.expires_at > func.now()
 
 
 class SessionRepository(BaseRepository[Session]):
     model = Session
 
-    async def principal(self, session_id: UUID) -> Row[int, bool] | None:
-        """`id` and `is_superuser` of the active user whose live session this is."""
+    async def live_with_user(self, session_id: UUID, user_id: int) -> Session | None:
+        """The session with its active user, if it is live and theirs."""
         query = (
-            select(User.id, User.is_superuser)
-            .join(Session, Session.user_id == User.id)
-            .where(Session.id == session_id, *_LIVE, User.is_active)
+            select(Session)
+            .join(Session.user)
+            .options(contains_eager(Session.user))
+            .where(Session.id == session_id, User.id == user_id, *_LIVE, User.is_active)
         )
-        return (await self.db.execute(query)).one_or_none()
+        return await self.db.scalar(query)
+
+    async def live_of(self, user_id: int) -> Sequence[Session]:
+        query = (
+            select(Session)
+            .where(Session.user_id == user_id, *_LIVE)
+            .order_by(Session.last_seen_at.desc(), Session.id)
+        )
+        return (await self.db.scalars(query)).all()
 
     async def lock_live(self, session_id: UUID) -> Session | None:
         """The session, if it is live and its user active, locked until the transaction ends."""
@@ -32,16 +45,36 @@ class SessionRepository(BaseRepository[Session]):
         )
         return await self.db.scalar(query)
 
-    async def end(self, session_id: UUID) -> None:
-        await self.db.execute(
+    async def end(self, session_id: UUID, user_id: int) -> Sequence[UUID]:
+        """End a user's session; its id, if it was live."""
+        return await self._end(Session.id == session_id, Session.user_id == user_id)
+
+    async def end_all(self, user_id: int, but: UUID | None = None) -> Sequence[UUID]:
+        """End a user's sessions, all or all but one; their ids."""
+        spared = () if but is None else (Session.id != but,)
+        return await self._end(Session.user_id == user_id, *spared)
+
+    async def _end(self, *which: ColumnElement[bool]) -> Sequence[UUID]:
+        query = (
             update(Session)
-            .where(Session.id == session_id, Session.ended_at.is_(None))
+            .where(*which, Session.ended_at.is_(None))
             .values(ended_at=func.now())
+            .returning(Session.id)
+        )
+        return (await self.db.scalars(query)).all()
+
+    async def touch(self, session_id: UUID) -> None:
+        """Note that it is in use."""
+        await self.db.execute(
+            update(Session).where(Session.id == session_id).values(last_seen_at=func.now())
         )
 
-    async def end_all(self, user_id: int) -> None:
-        await self.db.execute(
-            update(Session)
-            .where(Session.user_id == user_id, Session.ended_at.is_(None))
-            .values(ended_at=func.now())
-        )
+    async def lock_purge(self) -> bool:
+        """Whether this transaction alone may purge until it ends."""
+        return bool(await self.db.scalar(select(func.pg_try_advisory_xact_lock(_PURGE_LOCK))))
+
+    async def delete_over_before(self, moment: datetime) -> int:
+        """Delete sessions that ended or expired before `moment`; how many."""
+        is_over = or_(Session.ended_at < moment, Session.expires_at < moment)
+        deleted = await self.db.scalars(delete(Session).where(is_over).returning(Session.id))
+        return len(deleted.all())

@@ -1,9 +1,10 @@
 """What goes over the wire."""
 
-from app.schemas.auth import LoginRequest, RefreshRequest, TokenSchema
+from app.schemas.auth import LoginRequest, PasswordChange, RefreshRequest, TokenSchema
 from app.schemas.base import MAX_BIGINT
 from app.schemas.error import ErrorSchema
 from app.schemas.health import CheckSchema, HealthSchema, LiveSchema
+from app.schemas.session import Principal, SessionSchema
 from app.schemas.user import UserCreate, UserSchema, UserUpdate
 
 __all__ = [
@@ -13,7 +14,10 @@ __all__ = [
     "HealthSchema",
     "LiveSchema",
     "LoginRequest",
+    "PasswordChange",
+    "Principal",
     "RefreshRequest",
+    "SessionSchema",
     "TokenSchema",
     "UserCreate",
     "UserSchema",

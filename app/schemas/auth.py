@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from app.schemas.base import RequestSchema, ResponseSchema
+from app.schemas.base import NewPassword, RequestSchema, ResponseSchema
 
 
 class LoginRequest(RequestSchema):
@@ -16,6 +16,13 @@ class LoginRequest(RequestSchema):
 
 class RefreshRequest(RequestSchema):
     refresh_token: SecretStr
+
+
+class PasswordChange(RequestSchema):
+    """Whoever sits at an open session has to know the password to change it."""
+
+    current_password: SecretStr
+    new_password: NewPassword
 
 
 class TokenSchema(ResponseSchema):

@@ -3,7 +3,18 @@
 from app.services.auth import AuthService, Tokens
 from app.services.base import BaseService
 from app.services.health import HealthService
+from app.services.principal_cache import PrincipalCache
 from app.services.seed import SeedService
+from app.services.session import SessionService
 from app.services.user import UserService
 
-__all__ = ["AuthService", "BaseService", "HealthService", "SeedService", "Tokens", "UserService"]
+__all__ = [
+    "AuthService",
+    "BaseService",
+    "HealthService",
+    "PrincipalCache",
+    "SeedService",
+    "SessionService",
+    "Tokens",
+    "UserService",
+]

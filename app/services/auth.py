@@ -8,9 +8,11 @@ from uuid import UUID, uuid4
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AuthSettings
-from app.core.exceptions import UnauthorizedException
-from app.core.principal import Device, Principal
+from app.core.device import Device
+from app.core.exceptions import UnauthorizedException, ValidationException
+from app.core.passwords import weakness
 from app.core.security import (
+    AccessToken,
     PasswordHasher,
     TokenSigner,
     hash_refresh_token,
@@ -19,7 +21,12 @@ from app.core.security import (
 )
 from app.models import Session
 from app.repositories import SessionRepository, UserRepository
+from app.schemas import Principal, UserSchema
 from app.services.base import BaseService
+from app.services.principal_cache import PrincipalCache
+
+SEEN_EVERY = timedelta(minutes=1)
+"""How exact a session's `last_seen_at` is: a write for each request would cost too much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,8 @@ class AuthService(BaseService):
         db: the request's session.
         passwords: verifies them.
         tokens: signs and reads access tokens.
-        settings: how long a session lives.
+        principals: remembers who is behind them.
+        settings: how long sessions live, and how short a password may be.
     """
 
     def __init__(
@@ -46,6 +54,7 @@ class AuthService(BaseService):
         db: AsyncSession,
         passwords: PasswordHasher,
         tokens: TokenSigner,
+        principals: PrincipalCache,
         settings: AuthSettings,
     ) -> None:
         super().__init__(db)
@@ -53,6 +62,7 @@ class AuthService(BaseService):
         self.sessions = SessionRepository(db)
         self.passwords = passwords
         self.tokens = tokens
+        self.principals = principals
         self.settings = settings
 
     async def login(self, login: str, password: str, device: Device) -> Tokens:
@@ -90,7 +100,7 @@ class AuthService(BaseService):
                 refresh_hash=hash_refresh_token(refresh_token),
                 user_agent=device.user_agent and device.user_agent[:255],
                 address=device.address,
-                expires_at=datetime.now(UTC) + timedelta(seconds=self.settings.refresh_ttl),
+                expires_at=self._expiry(datetime.now(UTC)),
             )
         )
         return self._tokens(user_id, session_id, refresh_token)
@@ -106,7 +116,7 @@ class AuthService(BaseService):
                 before, its session has ended when this is raised.
         """
         session_id = session_of(refresh_token)
-        tokens = None
+        tokens, ended = None, False
         async with self.transaction():
             session = await self.sessions.lock_live(session_id)
             if session is None:
@@ -115,9 +125,12 @@ class AuthService(BaseService):
                 renewed = new_refresh_token(session_id)
                 session.refresh_hash = hash_refresh_token(renewed)
                 session.last_seen_at = datetime.now(UTC)
+                session.expires_at = self._expiry(session.created_at)
                 tokens = self._tokens(session.user_id, session_id, renewed)
             else:
-                await self.sessions.end(session_id)
+                ended = bool(await self.sessions.end(session_id, session.user_id))
+        if ended:
+            await self.principals.end_sessions([session_id])
         # Recorded first, refused after: a raise inside would undo the end (decision 2).
         if tokens is None:
             raise UnauthorizedException("Invalid refresh token")
@@ -127,20 +140,57 @@ class AuthService(BaseService):
         access_token = self.tokens.sign(user_id, session_id)
         return Tokens(access_token, refresh_token, self.tokens.access_ttl)
 
+    def _expiry(self, begun: datetime) -> datetime:
+        """Idle for `AUTH_REFRESH_TTL`, or `AUTH_SESSION_TTL` after it began: what comes first."""
+        idle = datetime.now(UTC) + timedelta(seconds=self.settings.refresh_ttl)
+        return min(idle, begun + timedelta(seconds=self.settings.session_ttl))
+
     async def authenticate(self, access_token: str) -> Principal:
-        """Who is behind a token.
+        """Who is behind a token; without a query while it is remembered.
 
         Raises:
             UnauthorizedException: the token is malformed, forged or expired, its session has
                 ended, or its user is gone or disabled.
         """
         token = self.tokens.read(access_token)
-        row = await self.sessions.principal(token.session_id)
-        if row is None or row.id != token.user_id:
-            raise UnauthorizedException("Invalid token")
-        return Principal(row.id, row.is_superuser, token.session_id)
+        return await self.principals.get(token) or await self._look_up(token)
 
-    async def logout(self, caller: Principal) -> None:
-        """End the caller's session: none of its tokens holds on the next request."""
+    async def _look_up(self, token: AccessToken) -> Principal:
+        session = await self.sessions.live_with_user(token.session_id, token.user_id)
+        if session is None:
+            raise UnauthorizedException("Invalid token")
+        principal = Principal(session_id=session.id, user=UserSchema.model_validate(session.user))
+        now = datetime.now(UTC)
+        lifetime = (session.expires_at - now).total_seconds()
+        if session.last_seen_at < now - SEEN_EVERY:
+            async with self.transaction():
+                await self.sessions.touch(session.id)
+        await self.principals.fill(principal, lifetime)
+        return principal
+
+    async def change_password(self, caller: Principal, current: str, new: str) -> None:
+        """Replace the caller's password, and end all sessions but theirs.
+
+        Raises:
+            ValidationException: the current password is wrong, or the new one too weak.
+            ServiceUnavailableException: too many hashes are waiting already.
+        """
+        user = caller.user
+        found = await self.users.credentials(user.email)
+        await self.release_connection()
+        hashed = found.hashed_password if found else None
+        is_right, _ = await self.passwords.verify(current, hashed)
+        if not is_right or hashed is None:
+            raise _invalid("current_password", "is not the current password")
+        shortest = self.settings.password_min_length
+        if reason := weakness(new, shortest, user.email, user.username):
+            raise _invalid("new_password", reason)
+        renewed = await self.passwords.hash(new)
         async with self.transaction():
-            await self.sessions.end(caller.session_id)
+            await self.users.replace_hash(user.id, hashed, renewed)
+            ended = await self.sessions.end_all(user.id, but=caller.session_id)
+        await self.principals.end_sessions(ended)
+
+
+def _invalid(field: str, message: str) -> ValidationException:
+    return ValidationException(details=[{"field": field, "message": message}])

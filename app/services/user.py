@@ -2,6 +2,8 @@
 
 import re
 import secrets
+from collections.abc import Sequence
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,12 +15,13 @@ from app.core.exceptions import (
     ValidationException,
 )
 from app.core.pagination import Page, PageParams
-from app.core.principal import Principal
+from app.core.passwords import weakness
 from app.core.security import PasswordHasher
 from app.models import User
 from app.repositories import SessionRepository, UserRepository
-from app.schemas import UserCreate, UserUpdate
+from app.schemas import Principal, UserCreate, UserUpdate
 from app.services.base import BaseService
+from app.services.principal_cache import PrincipalCache
 
 _PRIVILEGES = frozenset({"is_active", "is_superuser"})
 
@@ -29,14 +32,22 @@ class UserService(BaseService):
     Args:
         db: the request's session.
         passwords: hashes them.
+        principals: forgets those who changed.
         settings: whether anybody may sign up, and how short a password may be.
     """
 
-    def __init__(self, db: AsyncSession, passwords: PasswordHasher, settings: AuthSettings) -> None:
+    def __init__(
+        self,
+        db: AsyncSession,
+        passwords: PasswordHasher,
+        principals: PrincipalCache,
+        settings: AuthSettings,
+    ) -> None:
         super().__init__(db)
         self.users = UserRepository(db)
         self.sessions = SessionRepository(db)
         self.passwords = passwords
+        self.principals = principals
         self.settings = settings
 
     async def sign_up(self, user_in: UserCreate, caller: Principal | None) -> User:
@@ -45,7 +56,7 @@ class UserService(BaseService):
         Raises:
             UnauthorizedException: registration is disabled, and nobody is logged in.
             ForbiddenException: registration is disabled, and the caller is no superuser.
-            ValidationException: the password is too short, or a plain caller sets privileges.
+            ValidationException: the password is too weak, or a plain caller sets privileges.
             ConflictException: the email or the username is taken.
         """
         is_superuser = caller is not None and caller.is_superuser
@@ -58,10 +69,10 @@ class UserService(BaseService):
         """Create a user, with no regard to who asks.
 
         Raises:
-            ValidationException: the password is too short.
+            ValidationException: the password is too weak.
             ConflictException: the email or the username is taken.
         """
-        self.check_password(user_in.password.get_secret_value())
+        self._check_password(user_in)
         # Before the transaction: no connection is held while a core is busy for 50 ms.
         await self.release_connection()
         hashed = await self.passwords.hash(user_in.password.get_secret_value())
@@ -80,7 +91,7 @@ class UserService(BaseService):
         Processes that start at once all try, and one succeeds.
 
         Raises:
-            ValidationException: the password is too short.
+            ValidationException: the password is too weak.
         """
         if await self.users.has_superuser():
             return False
@@ -97,15 +108,17 @@ class UserService(BaseService):
             The user, and whether it was created.
 
         Raises:
-            ValidationException: the password is too short.
+            ValidationException: the password is too weak.
             ConflictException: the username is taken.
         """
         async with self.transaction():
             user = await self.users.by_email(user_in.email)
             if user is not None:
                 user.is_superuser = user.is_active = True
-                return user, False
-        return await self.create_user(user_in), True
+        if user is None:
+            return await self.create_user(user_in), True
+        await self.principals.forget_user(user.id)
+        return user, False
 
     async def _insert(self, user: User, *, is_derived: bool) -> None:
         """Insert; a derived username that is taken gets a random ending."""
@@ -117,16 +130,11 @@ class UserService(BaseService):
             user.username = f"{user.username[:23]}-{secrets.token_hex(4)}"
             await self.users.add(user)
 
-    def check_password(self, password: str) -> None:
-        """Refuse a password that is too weak for a new account.
-
-        Raises:
-            ValidationException: it has fewer than `AUTH_PASSWORD_MIN_LENGTH` characters.
-        """
+    def _check_password(self, user_in: UserCreate) -> None:
+        known = user_in.email, user_in.username or ""
         shortest = self.settings.password_min_length
-        if len(password) < shortest:
-            message = f"should have at least {shortest} characters"
-            raise ValidationException(details=[{"field": "password", "message": message}])
+        if reason := weakness(user_in.password.get_secret_value(), shortest, *known):
+            raise ValidationException(details=[{"field": "password", "message": reason}])
 
     async def get(self, user_id: int, caller: Principal) -> User:
         """The profile, for its owner or a superuser.
@@ -162,11 +170,14 @@ class UserService(BaseService):
             if not (changes.get("is_active", True) and changes.get("is_superuser", True)):
                 await self._keep_one_superuser_beside(user_id)
             user = await self.users.get_or_raise(user_id, lock=True)
+            ended: Sequence[UUID] = ()
             for field, value in changes.items():
                 setattr(user, field, value)
             await self.users.flush()
             if not user.is_active:
-                await self.sessions.end_all(user.id)
+                ended = await self.sessions.end_all(user.id)
+        await self.principals.forget_user(user_id)
+        await self.principals.end_sessions(ended)
         return user
 
     async def delete(self, user_id: int) -> None:
@@ -178,7 +189,11 @@ class UserService(BaseService):
         """
         async with self.transaction():
             await self._keep_one_superuser_beside(user_id)
-            await self.users.delete(await self.users.get_or_raise(user_id, lock=True))
+            user = await self.users.get_or_raise(user_id, lock=True)
+            ended = await self.sessions.end_all(user_id)
+            await self.users.delete(user)
+        await self.principals.forget_user(user_id)
+        await self.principals.end_sessions(ended)
 
     async def _keep_one_superuser_beside(self, user_id: int) -> None:
         """Asked before the user is locked: two superusers who demote each other would otherwise

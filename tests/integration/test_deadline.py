@@ -86,7 +86,7 @@ async def slow(slow_app: FastAPI, client) -> AsyncIterator:
 
 async def active_backends(app: FastAPI, statement: str) -> int:
     """Backends that run something like `statement` at this moment."""
-    async with app.state.runtime.probe_engine.connect() as connection:
+    async with app.state.runtime.health._engine.connect() as connection:
         count = await connection.scalar(
             text(
                 "SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle'"

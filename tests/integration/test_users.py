@@ -93,10 +93,11 @@ async def test_what_is_taken_is_a_409_that_names_the_field(client, ada, taken, f
     assert response.json()["details"] == [{"field": field, "message": "already taken"}]
 
 
-async def test_of_twenty_identical_sign_ups_at_once_one_succeeds(client):
+async def test_of_twenty_identical_sign_ups_at_once_one_succeeds(app, client):
     body = {"email": "ada@example.com", "password": PASSWORD}
+    people = [browsing(app, f"198.51.100.{n}") for n in range(20)]  # each within their limit
 
-    responses = await asyncio.gather(*(client.post(USERS, json=body) for _ in range(20)))
+    responses = await asyncio.gather(*(someone.post(USERS, json=body) for someone in people))
 
     assert sorted(response.status_code for response in responses) == [201] + [409] * 19
 

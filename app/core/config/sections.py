@@ -199,7 +199,12 @@ class AuthSettings(Section):
         None, min_length=32, description="signs tokens; 32 characters or more"
     )
     access_ttl: int = Field(900, ge=1, description="seconds an access token is valid")
-    refresh_ttl: int = Field(2_592_000, ge=1, description="seconds a session lives")
+    refresh_ttl: int = Field(
+        2_592_000, ge=1, description="seconds a session lives without a refresh"
+    )
+    session_ttl: int = Field(
+        7_776_000, ge=1, description="seconds a session lives at most, however often refreshed"
+    )
     registration_enabled: bool = Field(True, description="false: only superusers create users")
     password_min_length: int = Field(8, ge=1, le=64, description="shortest password accepted")
 

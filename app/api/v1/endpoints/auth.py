@@ -1,26 +1,47 @@
-"""Logging in and out."""
+"""Logging in and out, and the sessions in between."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from fastapi.security import OAuth2PasswordRequestForm
 
+from app.api.limits import by_account, by_principal, by_refreshed_session
 from app.api.responses import errors
-from app.api.types import Auth, ClientDevice, CurrentUser
-from app.schemas import LoginRequest, RefreshRequest, TokenSchema
+from app.api.types import Auth, ClientDevice, CurrentUser, Limited, LimitedUser, SessionId, Sessions
+from app.core.limiter import by_address, limiter, rate
+from app.schemas import (
+    LoginRequest,
+    PasswordChange,
+    RefreshRequest,
+    SessionSchema,
+    TokenSchema,
+)
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 
 
-@router.post("/login", operation_id="login", responses=errors(401, 413, 422))
+_login = limiter.shared_limit(rate("login"), scope="login", key_func=by_account)
+_login_address = limiter.shared_limit(
+    rate("login_address"), scope="login-address", key_func=by_address
+)
+
+
+@router.post(
+    "/login", operation_id="login", dependencies=[Limited], responses=errors(401, 413, 422)
+)
+@_login
+@_login_address
 async def login(credentials: LoginRequest, auth: Auth, device: ClientDevice) -> TokenSchema:
     """Log in with email and password."""
-    return TokenSchema.model_validate(
-        await auth.login(credentials.email, credentials.password.get_secret_value(), device)
-    )
+    password = credentials.password.get_secret_value()
+    return TokenSchema.model_validate(await auth.login(credentials.email, password, device))
 
 
-@router.post("/token", operation_id="login_form", responses=errors(401, 413, 422))
+@router.post(
+    "/token", operation_id="login_form", dependencies=[Limited], responses=errors(401, 413, 422)
+)
+@_login
+@_login_address
 async def login_form(
     form: Annotated[OAuth2PasswordRequestForm, Depends()], auth: Auth, device: ClientDevice
 ) -> TokenSchema:
@@ -28,13 +49,54 @@ async def login_form(
     return TokenSchema.model_validate(await auth.login(form.username, form.password, device))
 
 
-@router.post("/refresh", operation_id="refresh", responses=errors(401, 413, 422))
+@router.post(
+    "/refresh", operation_id="refresh", dependencies=[Limited], responses=errors(401, 413, 422)
+)
+@limiter.limit(rate("refresh"), key_func=by_refreshed_session)
 async def refresh(request: RefreshRequest, auth: Auth) -> TokenSchema:
     """Exchange a refresh token for a new pair; a reused one ends the session."""
     return TokenSchema.model_validate(await auth.refresh(request.refresh_token.get_secret_value()))
 
 
 @router.post("/logout", operation_id="logout", status_code=204, responses=errors(401))
-async def logout(caller: CurrentUser, auth: Auth) -> None:
+async def logout(caller: CurrentUser, sessions: Sessions) -> None:
     """End this session, effective on the next request."""
-    await auth.logout(caller)
+    await sessions.end(caller.session_id, caller.user_id)
+
+
+@router.post("/logout-all", operation_id="logout_all", status_code=204, responses=errors(401))
+async def logout_all(caller: CurrentUser, sessions: Sessions) -> None:
+    """End all of your sessions, this one included."""
+    await sessions.end_all(caller.user_id)
+
+
+@router.post(
+    "/password",
+    operation_id="change_password",
+    status_code=204,
+    dependencies=[LimitedUser],
+    responses=errors(401, 413, 422),
+)
+@limiter.limit(rate("login"), key_func=by_principal)
+async def change_password(change: PasswordChange, caller: CurrentUser, auth: Auth) -> None:
+    """Change your password, and end your other sessions."""
+    await auth.change_password(
+        caller, change.current_password.get_secret_value(), change.new_password.get_secret_value()
+    )
+
+
+@router.get("/sessions", operation_id="list_sessions", responses=errors(401))
+async def list_sessions(caller: CurrentUser, sessions: Sessions) -> list[SessionSchema]:
+    """Your sessions, the one used last first."""
+    return await sessions.of(caller.user_id, current=caller.session_id)
+
+
+@router.delete(
+    "/sessions/{session_id}",
+    operation_id="end_session",
+    status_code=204,
+    responses=errors(401, 404, 422),
+)
+async def end_session(session_id: SessionId, caller: CurrentUser, sessions: Sessions) -> None:
+    """End one of your sessions."""
+    await sessions.end_or_raise(session_id, caller.user_id)

@@ -3,9 +3,19 @@
 from fastapi import APIRouter
 
 from app.api.responses import errors
-from app.api.types import Caller, CurrentSuperuser, CurrentUser, PaginationParams, UserId, Users
+from app.api.types import (
+    Caller,
+    CurrentSuperuser,
+    CurrentUser,
+    LimitedUnlessSuperuser,
+    PaginationParams,
+    Sessions,
+    UserId,
+    Users,
+)
+from app.core.limiter import by_address, limiter, rate
 from app.core.pagination import Page
-from app.schemas import UserCreate, UserSchema, UserUpdate
+from app.schemas import SessionSchema, UserCreate, UserSchema, UserUpdate
 
 router = APIRouter(prefix="/users", tags=["users"])
 
@@ -14,8 +24,10 @@ router = APIRouter(prefix="/users", tags=["users"])
     "",
     operation_id="create_user",
     status_code=201,
+    dependencies=[LimitedUnlessSuperuser],
     responses=errors(401, 403, 409, 413, 422),
 )
+@limiter.limit(rate("sign_up"), key_func=by_address)
 async def create_user(user_in: UserCreate, users: Users, caller: Caller) -> UserSchema:
     """Sign up, or, as a superuser, create a user."""
     return UserSchema.model_validate(await users.sign_up(user_in, caller))
@@ -30,9 +42,9 @@ async def list_users(
 
 
 @router.get("/me", operation_id="get_me", responses=errors(401))
-async def get_me(users: Users, caller: CurrentUser) -> UserSchema:
+async def get_me(caller: CurrentUser) -> UserSchema:
     """Your own profile."""
-    return UserSchema.model_validate(await users.get(caller.user_id, caller))
+    return caller.user
 
 
 @router.patch(
@@ -76,3 +88,26 @@ async def update_user(
 async def delete_user(user_id: UserId, users: Users, _: CurrentSuperuser) -> None:
     """Delete a user and end their sessions."""
     await users.delete(user_id)
+
+
+@router.get(
+    "/{user_id}/sessions",
+    operation_id="list_user_sessions",
+    responses=errors(401, 403, 404, 422),
+)
+async def list_user_sessions(
+    user_id: UserId, sessions: Sessions, caller: CurrentSuperuser
+) -> list[SessionSchema]:
+    """A user's sessions, the one used last first."""
+    return await sessions.of_user_or_raise(user_id, current=caller.session_id)
+
+
+@router.delete(
+    "/{user_id}/sessions",
+    operation_id="end_user_sessions",
+    status_code=204,
+    responses=errors(401, 403, 404, 422),
+)
+async def end_user_sessions(user_id: UserId, sessions: Sessions, _: CurrentSuperuser) -> None:
+    """End all sessions of a user."""
+    await sessions.end_all_or_raise(user_id)

@@ -1,0 +1,107 @@
+"""Which limit applies to whom, and the answer in the headers."""
+
+from hashlib import sha256
+from inspect import isawaitable
+from typing import Any
+
+from fastapi import Request, Response
+from limits import RateLimitItem
+from slowapi.errors import RateLimitExceeded
+from slowapi.wrappers import Limit
+
+from app.core.config import LimiterSettings
+from app.core.exceptions import UnauthorizedException
+from app.core.limiter import HitCounter, Window, by_address, limiter, parsed
+from app.core.security import session_of
+from app.schemas import Principal
+
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+async def by_account(request: Request) -> str:
+    """Whoever somebody tries to log in as, by JSON or by form. Hashed: a key is no place for an
+    email."""
+    if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        login: Any = (await request.form()).get("username")
+    else:
+        body = await request.json()
+        login = body.get("email") if isinstance(body, dict) else None
+    return f"account:{sha256(str(login).lower().encode(errors='replace')).hexdigest()[:32]}"
+
+
+def by_principal(request: Request) -> str:
+    """Whoever is logged in; the dependency that found out stands before this one."""
+    return f"user:{request.state.principal}"
+
+
+async def by_refreshed_session(request: Request) -> str:
+    """The session a refresh token names; what names none counts against its sender."""
+    body = await request.json()
+    token = body.get("refresh_token") if isinstance(body, dict) else None
+    try:
+        return f"session:{session_of(str(token)).hex}"
+    except UnauthorizedException:
+        return by_address(request)
+
+
+async def check_endpoint(
+    request: Request, response: Response, counter: HitCounter, settings: LimiterSettings
+) -> None:
+    """Count a hit on each limit that decorates the endpoint, and tell of the tightest.
+
+    Raises:
+        RateLimitExceeded: one is used up; those after it are not counted.
+    """
+    if not settings.enabled:
+        return
+    windows = []
+    for limit in limiter.limits_of(request, settings):
+        key = limit.key_func(request)
+        if isawaitable(key):
+            key = await key
+        scope = limit.scope or request.scope["endpoint"].__name__
+        windows.append(await _hit(counter, limit.limit, scope, str(key)))
+    if windows:
+        tightest = min(windows, key=lambda window: window.limit - window.used)
+        response.headers.update(tightest.headers())
+
+
+async def check_principal(
+    request: Request,
+    response: Response,
+    counter: HitCounter,
+    settings: LimiterSettings,
+    principal: Principal,
+) -> None:
+    """Count a read or a write of whoever is logged in.
+
+    Raises:
+        RateLimitExceeded: they are used up.
+    """
+    if not settings.enabled:
+        return
+    kind = "read" if request.method in _READS else "write"
+    item = parsed(getattr(settings, kind))
+    window = await _hit(counter, item, kind, f"user:{principal.user_id}")
+    response.headers.update(window.headers())
+
+
+async def _hit(counter: HitCounter, item: RateLimitItem, scope: str, key: str) -> Window:
+    window = await counter.hit(item, scope, key)
+    if window.is_exceeded:
+        refusal = RateLimitExceeded(
+            Limit(
+                item,
+                key_func=by_address,
+                scope=scope,
+                per_method=False,
+                methods=None,
+                error_message=None,
+                exempt_when=None,
+                cost=1,
+                override_defaults=False,
+            )
+        )
+        refusal.headers = {**window.headers(), "Retry-After": str(window.retry_after())}
+        raise refusal
+    return window

@@ -1,0 +1,36 @@
+"""Sessions on the wire, and in the cache."""
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import Field
+
+from app.schemas.base import ResponseSchema
+from app.schemas.user import UserSchema
+
+
+class SessionSchema(ResponseSchema):
+    """One device's login."""
+
+    id: UUID
+    user_agent: str | None = Field(description="what the device called itself")
+    address: str | None = Field(description="IP address it logged in from", examples=["192.0.2.7"])
+    created_at: datetime
+    last_seen_at: datetime = Field(description="to about a minute")
+    expires_at: datetime = Field(description="unless it is refreshed before")
+    is_current: bool = Field(False, description="whether this request came by it")
+
+
+class Principal(ResponseSchema):
+    """Who is behind a request: an active user, in a session that has not ended."""
+
+    session_id: UUID
+    user: UserSchema
+
+    @property
+    def user_id(self) -> int:
+        return self.user.id
+
+    @property
+    def is_superuser(self) -> bool:
+        return self.user.is_superuser
