@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hmac import compare_digest
 from uuid import UUID, uuid4
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AuthSettings
@@ -24,6 +25,8 @@ from app.repositories import SessionRepository, UserRepository
 from app.schemas import Principal, UserSchema
 from app.services.base import BaseService
 from app.services.principal_cache import PrincipalCache
+
+log = structlog.get_logger("app.security")
 
 SEEN_EVERY = timedelta(minutes=1)
 """How exact a session's `last_seen_at` is: a write for each request would cost too much."""
@@ -84,7 +87,9 @@ class AuthService(BaseService):
             password, found.hashed_password if found else None
         )
         if found is None or not is_right or not found.is_active:
+            log.warning("login_failed", user=found and found.id, address=device.address)
             raise UnauthorizedException("Incorrect email or password")
+        log.info("login", user=found.id, address=device.address)
         async with self.transaction():
             if renewed is not None:
                 await self.users.replace_hash(found.id, found.hashed_password, renewed)
@@ -130,6 +135,7 @@ class AuthService(BaseService):
             else:
                 ended = bool(await self.sessions.end(session_id, session.user_id))
         if ended:
+            log.warning("refresh_token_reused", session=str(session_id))
             await self.principals.end_sessions([session_id])
         # Recorded first, refused after: a raise inside would undo the end (decision 2).
         if tokens is None:
@@ -190,6 +196,7 @@ class AuthService(BaseService):
             await self.users.replace_hash(user.id, hashed, renewed)
             ended = await self.sessions.end_all(user.id, but=caller.session_id)
         await self.principals.end_sessions(ended)
+        log.info("password_changed", user=user.id, sessions_ended=len(ended))
 
 
 def _invalid(field: str, message: str) -> ValidationException:
