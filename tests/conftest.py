@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -57,14 +58,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    place = tmp_path_factory.mktemp("servers")
-    place.chmod(0o755)
-    with (
-        EmbeddedPostgres(place / "postgres", FAST) as postgres,
-        EmbeddedValkey(place / "valkey") as redis,
-    ):
-        yield Servers(postgres, redis)
+def servers() -> Iterator[Servers]:
+    # Not in pytest's own folder, which is closed to others: root may have to run PostgreSQL as one.
+    with TemporaryDirectory(prefix="backend-api-") as folder:
+        place = Path(folder)
+        place.chmod(0o755)
+        with (
+            EmbeddedPostgres(place / "postgres", FAST) as postgres,
+            EmbeddedValkey(place / "valkey") as redis,
+        ):
+            yield Servers(postgres, redis)
 
 
 @pytest.fixture(scope="session")

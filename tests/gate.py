@@ -10,23 +10,30 @@ def target(url: str) -> tuple[str, int]:
 
 
 class Gate:
-    """Passes everything on, holds everything back, or is shut.
+    """Passes everything on, late where it is told to, holds everything back, or is shut.
 
     Args:
         host: of the server behind it.
         port: of the same.
+
+    Attributes:
+        target: may change while it is shut, for a server that comes back on another port.
+        latency: seconds by which each part of an answer comes later.
     """
 
     def __init__(self, host: str, port: int) -> None:
         self.target = host, port
+        self.latency = 0.0
+        self._port = 0
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._writers: list[asyncio.StreamWriter] = []
 
     async def open(self) -> int:
-        """Listen on a free loopback port, which is returned."""
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        return int(self._server.sockets[0].getsockname()[1])
+        """Listen on a free loopback port, which is returned; after `shut`, on the same again."""
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self._port)
+        self._port = int(self._server.sockets[0].getsockname()[1])
+        return self._port
 
     def freeze(self) -> None:
         """Accept and keep connections, and let nothing through: a black hole."""
@@ -39,18 +46,33 @@ class Gate:
     def shut(self) -> None:
         """Refuse connections, and cut those there are."""
         self._server.close()
-        for writer in self._writers:
-            writer.transport.abort()
+        self.cut()
         self.thaw()
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there_reader, there_writer = await asyncio.open_connection(*self.target)
-        self._writers += [writer, there_writer]
-        await asyncio.gather(self._pump(reader, there_writer), self._pump(there_reader, writer))
+    def cut(self) -> None:
+        """Reset every connection there is, and accept new ones."""
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            there_reader, there_writer = await asyncio.open_connection(*self.target)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._writers += [writer, there_writer]
+        await asyncio.gather(
+            self._pump(reader, there_writer), self._pump(there_reader, writer, is_answer=True)
+        )
+
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_answer: bool = False
+    ) -> None:
         try:
             while part := await reader.read(65536):
+                if is_answer and self.latency:
+                    await asyncio.sleep(self.latency)
                 await self._flowing.wait()
                 writer.write(part)
         except OSError:

@@ -24,8 +24,7 @@ async def by_account(request: Request) -> str:
     if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         login: Any = (await request.form()).get("username")
     else:
-        body = await request.json()
-        login = body.get("email") if isinstance(body, dict) else None
+        login = await _in_body(request, "email")
     return f"account:{sha256(str(login).lower().encode(errors='replace')).hexdigest()[:32]}"
 
 
@@ -36,12 +35,20 @@ def by_principal(request: Request) -> str:
 
 async def by_refreshed_session(request: Request) -> str:
     """The session a refresh token names; what names none counts against its sender."""
-    body = await request.json()
-    token = body.get("refresh_token") if isinstance(body, dict) else None
+    token = await _in_body(request, "refresh_token")
     try:
         return f"session:{session_of(str(token)).hex}"
     except UnauthorizedException:
         return by_address(request)
+
+
+async def _in_body(request: Request, field: str) -> Any:
+    """What a JSON body holds there. Nothing was validated yet, and it may be no JSON at all."""
+    try:
+        body = await request.json()
+    except (ValueError, RecursionError):
+        return None
+    return body.get(field) if isinstance(body, dict) else None
 
 
 async def check_endpoint(

@@ -71,7 +71,10 @@ def get_engine(settings: DatabaseSettings | None = None, **options: Any) -> Asyn
         "pool_recycle": 1800,
     }
     return create_async_engine(
-        settings.dsn(), connect_args=_connect_arguments(settings), **{**pool, **options}
+        settings.dsn(),
+        connect_args=_connect_arguments(settings),
+        hide_parameters=True,  # they are hashes and people, and errors are logged
+        **{**pool, **options},
     )
 
 

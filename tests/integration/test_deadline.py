@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
+import httpx
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import StreamingResponse
@@ -79,7 +80,7 @@ async def slow_app(app, settings: Settings) -> AsyncIterator[FastAPI]:
 
 
 @pytest.fixture
-async def slow(slow_app: FastAPI, client) -> AsyncIterator:
+async def slow(slow_app: FastAPI, client) -> AsyncIterator[httpx.AsyncClient]:
     async with browsing(slow_app) as slow_client:
         yield slow_client
 

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
@@ -15,9 +17,9 @@ from tests.conftest import browsing
 ORIGIN = "https://app.example.com"
 
 
-def shape(response) -> dict:
+def shape(response: httpx.Response) -> dict[str, Any]:
     """The body, after a look at everything that each refusal has in common."""
-    refusal = response.json()
+    refusal: dict[str, Any] = response.json()
     assert set(refusal) == {"error", "message", "details", "request_id"}
     assert refusal["request_id"] == response.headers["x-request-id"]
     assert response.headers["x-content-type-options"] == "nosniff"
@@ -57,7 +59,7 @@ async def strict_app(app, settings: Settings) -> AsyncIterator[FastAPI]:
 
 
 @pytest.fixture
-async def strict(strict_app: FastAPI, client) -> AsyncIterator:
+async def strict(strict_app: FastAPI, client) -> AsyncIterator[httpx.AsyncClient]:
     async with browsing(strict_app, headers={"Origin": ORIGIN}) as strict_client:
         yield strict_client
 

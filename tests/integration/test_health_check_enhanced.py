@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 from pydantic import SecretStr
 
@@ -52,7 +53,9 @@ def behind(gate: Gate, url: str, port: int) -> SecretStr:
 
 
 @pytest.fixture
-async def gated(app, client, settings: Settings, servers: Servers) -> AsyncIterator[tuple]:
+async def gated(
+    app, client, settings: Settings, servers: Servers
+) -> AsyncIterator[tuple[httpx.AsyncClient, Gate, Gate]]:
     """The application behind a gate to PostgreSQL and another to Redis."""
     postgres, redis = Gate(*target(servers.postgres)), Gate(*target(servers.redis))
     redis_url = behind(redis, servers.redis, await redis.open())
@@ -128,12 +131,12 @@ async def test_it_recovers_by_itself(gated):
     redis.thaw()
 
     async def is_healthy() -> bool:
-        return (await probe.get("/health")).status_code == 200
+        return bool((await probe.get("/health")).status_code == 200)
 
     assert await within(3, is_healthy)
 
 
-async def within(seconds: float, condition: Callable) -> bool:
+async def within(seconds: float, condition: Callable[[], Awaitable[bool]]) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if await condition():
@@ -167,7 +170,7 @@ async def test_a_wrong_password_is_told_as_such_and_not_shown(app, client, setti
 
 
 @asynccontextmanager
-async def closed_app(settings: Settings) -> AsyncIterator:
+async def closed_app(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """An application whose start needs no database: production's does not."""
     production = settings.replaced(app={"environment": "production"})
     async with running(production) as app, browsing(app) as probe:

@@ -1,0 +1,122 @@
+"""People who do not exist have to pass for people who do."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from app.models import User
+from app.schemas import UserCreate
+from app.services.seed import COLUMNS, YEARS, people
+
+COUNT = 20_000
+HASHED = "$argon2id$nobody's"
+
+
+@pytest.fixture(scope="module")
+def began() -> datetime:
+    return datetime.now(UTC)
+
+
+@pytest.fixture(scope="module")
+def everybody(began) -> Sequence[dict[str, Any]]:
+    return [dict(zip(COLUMNS, row, strict=True)) for row in people(COUNT, HASHED, first=1)]
+
+
+def column(everybody: Sequence[dict[str, Any]], name: str) -> list[Any]:
+    return [person[name] for person in everybody]
+
+
+def test_there_are_as_many_as_asked_for(everybody):
+    assert len(everybody) == COUNT
+
+
+def test_the_columns_are_those_of_the_table_that_the_database_does_not_fill():
+    assert set(COLUMNS) == {column.name for column in User.__table__.columns} - {"id"}
+
+
+def test_emails_are_unique_and_lower_case(everybody):
+    emails = column(everybody, "email")
+
+    assert len(set(emails)) == COUNT
+    assert emails == [email.lower() for email in emails]
+
+
+def test_usernames_are_unique_without_regard_to_case(everybody):
+    assert len({username.lower() for username in column(everybody, "username")}) == COUNT
+
+
+def test_who_comes_later_is_somebody_else(everybody):
+    later = [dict(zip(COLUMNS, row, strict=True)) for row in people(1000, HASHED, COUNT + 1)]
+
+    for name in "email", "username":
+        assert not set(column(everybody, name)) & set(column(later, name))
+
+
+@pytest.mark.parametrize("first", [1, 9_999_999, 10**12 - 1_000])
+def test_each_could_have_signed_up(first):
+    for row in people(1_000, HASHED, first):
+        person = dict(zip(COLUMNS, row, strict=True))
+        told = {name: person[name] for name in ("email", "username", "full_name")}
+
+        user_in = UserCreate.model_validate(told | {"password": "irrelevant here"})
+
+        assert user_in.model_dump(include=set(told)) == told
+
+
+def test_everybody_has_the_same_password(everybody):
+    assert set(column(everybody, "hashed_password")) == {HASHED}
+
+
+def test_one_in_ten_is_inactive(everybody):
+    share = column(everybody, "is_active").count(False) / COUNT
+
+    assert share == pytest.approx(0.1, abs=0.01)
+
+
+def test_one_in_two_hundred_is_a_superuser(everybody):
+    share = column(everybody, "is_superuser").count(True) / COUNT
+
+    assert share == pytest.approx(0.005, abs=0.002)
+
+
+def test_they_signed_up_during_the_last_years_and_not_in_the_future(everybody, began):
+    created = column(everybody, "created_at")
+
+    assert max(created) <= datetime.now(UTC)
+    assert min(created) >= began - timedelta(days=365 * YEARS)
+
+
+def test_ever_more_of_them_signed_up(everybody, began):
+    ages = [
+        (began - moment) / timedelta(days=365 * YEARS) for moment in column(everybody, "created_at")
+    ]
+
+    quarters = [sum(low <= age < low + 0.25 for age in ages) for low in (0.75, 0.5, 0.25, 0.0)]
+
+    assert all(earlier < later for earlier, later in pairwise(quarters))
+
+
+def test_nobody_was_changed_before_they_signed_up_or_in_the_future(everybody):
+    now = datetime.now(UTC)
+
+    assert all(person["created_at"] <= person["updated_at"] <= now for person in everybody)
+
+
+def test_moments_are_aware_and_utc(everybody):
+    moments = column(everybody, "created_at") + column(everybody, "updated_at")
+
+    assert {moment.tzinfo for moment in moments} == {UTC}
+
+
+def test_the_same_number_gives_the_same_people_as_old_as_each_other():
+    def since_the_first(moments: list[Any]) -> list[timedelta]:
+        return [moment - moments[0] for moment in moments]
+
+    once, again = (list(zip(*people(500, HASHED, first=7), strict=True)) for _ in range(2))
+
+    assert once[:6] == again[:6]
+    for earlier, later in zip(once[6:], again[6:], strict=True):
+        assert since_the_first([*earlier]) == since_the_first([*later])
