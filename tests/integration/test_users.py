@@ -220,7 +220,7 @@ async def test_others_are_seen_by_superusers_only(ada, bob, root):
 @pytest.mark.parametrize("user_id", ["0", "-1", "9223372036854775808", "x", "1.5", "%00", "١٢x"])
 async def test_an_impossible_id_is_a_422(root, user_id):
     for method in ("GET", "PATCH", "DELETE"):
-        body = {} if method == "PATCH" else None
+        body: dict[str, str] | None = {} if method == "PATCH" else None
         assert (await root.request(method, f"/users/{user_id}", json=body)).status_code == 422
 
 
