@@ -1,0 +1,230 @@
+"""Who may do what: every operation, called by everybody.
+
+A new operation needs a row in MATRIX, or a test here fails, and so does one of the rate limits'.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+
+from app.core.security import TokenSigner, hash_refresh_token, new_refresh_token
+from app.models import Session, User
+from app.runtime import Runtime
+from tests.conftest import PASSWORD
+
+API = "/api/v1"
+CALLERS = ("anonymous", "owner", "another", "superuser", "disabled", "expired", "logged out")
+"""`owner` is a plain user, whose resources all of them ask for; `another` is one too. The last
+three are superusers of old, who may do most: one deactivated after the token was issued, one with
+a token past its end, one who has logged out."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody who calls. An anonymous one has no account, and tokens that never were."""
+
+    id: int
+    email: str
+    access_token: str | None
+    refresh_token: str
+    session_id: UUID
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.access_token}"} if self.access_token else {}
+
+
+NOBODY = Caller(0, "nobody@example.com", None, new_refresh_token(uuid4()), uuid4())
+
+
+@dataclass(frozen=True)
+class Row:
+    """One operation.
+
+    Attributes:
+        expected: a status for each of CALLERS; 2xx is any success.
+        options: what is sent, as httpx takes it, where it depends on nobody.
+        options_of: the same, where it is the caller's own.
+    """
+
+    expected: str
+    options: dict[str, Any] | None = None
+    options_of: Callable[[Caller], dict[str, Any]] | None = None
+
+    def status_for(self, caller: str) -> str:
+        return dict(zip(CALLERS, self.expected.split(), strict=True))[caller]
+
+    def sent_by(self, caller: Caller) -> dict[str, Any]:
+        return self.options_of(caller) if self.options_of else self.options or {}
+
+
+#                 anonymous, owner, another, superuser, disabled, expired, logged out
+LOGGED_IN = "         401     2xx     2xx       2xx        401      401       401"
+OWNER = "             401     2xx     404       404        401      401       401"
+OWNER_OR_SUPERUSER = "401     2xx     403       2xx        401      401       401"
+SUPERUSER = "         401     403     403       2xx        401      401       401"
+SIGN_UP = "           2xx     2xx     2xx       2xx        401      401       401"
+LOGIN = "             401     2xx     2xx       2xx        401      2xx       2xx"
+REFRESH = "           401     2xx     2xx       2xx        401      2xx       401"
+
+MATRIX = {
+    "login": Row(LOGIN, options_of=lambda me: {"json": {"email": me.email, "password": PASSWORD}}),
+    "login_form": Row(
+        LOGIN, options_of=lambda me: {"data": {"username": me.email, "password": PASSWORD}}
+    ),
+    "refresh": Row(
+        REFRESH, options_of=lambda me: {"json": {"refresh_token": me.refresh_token}}
+    ),
+    "logout": Row(LOGGED_IN),
+    "logout_all": Row(LOGGED_IN),
+    "change_password": Row(
+        LOGGED_IN, {"json": {"current_password": PASSWORD, "new_password": f"{PASSWORD}!"}}
+    ),
+    "list_sessions": Row(LOGGED_IN),
+    "end_session": Row(OWNER),
+    "create_user": Row(SIGN_UP, {"json": {"email": "new@example.com", "password": PASSWORD}}),
+    "list_users": Row(SUPERUSER),
+    "get_me": Row(LOGGED_IN),
+    "update_me": Row(LOGGED_IN, {"json": {"full_name": "Ada King"}}),
+    "get_user": Row(OWNER_OR_SUPERUSER),
+    "update_user": Row(OWNER_OR_SUPERUSER, {"json": {"full_name": "Ada King"}}),
+    "delete_user": Row(SUPERUSER),
+    "list_user_sessions": Row(SUPERUSER),
+    "end_user_sessions": Row(SUPERUSER),
+}
+
+
+class Cast:
+    """People with accounts and sessions, made without their logging in."""
+
+    def __init__(self, runtime: Runtime, hashed_password: str) -> None:
+        self._runtime = runtime
+        self._hashed_password = hashed_password
+        self._ids: dict[str, int] = {}
+
+    async def add_users(self) -> None:
+        superusers = {"root", "once"}
+        users = [
+            User(
+                email=f"{name}@example.com",
+                username=name,
+                hashed_password=self._hashed_password,
+                is_superuser=name in superusers,
+                is_active=True,
+            )
+            for name in ("ada", "bob", "root", "once")
+        ]
+        async with self._runtime.session_maker() as db:
+            db.add_all(users)
+            await db.commit()
+        self._ids = {user.username: user.id for user in users}
+
+    async def begin_session(self, name: str, access_ttl: int = 900) -> Caller:
+        session_id, user_id = uuid4(), self._ids[name]
+        refresh_token = new_refresh_token(session_id)
+        async with self._runtime.session_maker() as db:
+            db.add(
+                Session(
+                    id=session_id,
+                    user_id=user_id,
+                    refresh_hash=hash_refresh_token(refresh_token),
+                    expires_at=datetime.now(UTC) + timedelta(days=1),
+                )
+            )
+            await db.commit()
+        auth = self._runtime.settings.auth
+        assert auth.secret_key is not None
+        signer = TokenSigner(
+            auth.secret_key.get_secret_value(), auth.model_copy(update={"access_ttl": access_ttl})
+        )
+        token = signer.sign(user_id, session_id)
+        return Caller(user_id, f"{name}@example.com", token, refresh_token, session_id)
+
+    async def caller(self, kind: str, client: httpx.AsyncClient) -> Caller:
+        """One of CALLERS, whom the cache has known in better days."""
+        if kind == "anonymous":
+            return NOBODY
+        names = {"owner": "ada", "another": "bob", "superuser": "root"}
+        if kind == "expired":
+            return await self.begin_session("once", access_ttl=-1)
+        caller = await self.begin_session(names.get(kind, "once"))
+        if kind == "logged out":
+            await self._seen(client, caller)
+            response = await client.post(f"{API}/auth/logout", headers=caller.headers)
+            assert response.status_code == 204
+        elif kind == "disabled":
+            await self._seen(client, caller)
+            root = await self.begin_session("root")
+            response = await client.patch(
+                f"{API}/users/{caller.id}", json={"is_active": False}, headers=root.headers
+            )
+            assert response.status_code == 200
+        return caller
+
+    @staticmethod
+    async def _seen(client: httpx.AsyncClient, caller: Caller) -> None:
+        response = await client.get(f"{API}/users/me", headers=caller.headers)
+        assert response.status_code == 200
+
+
+@pytest.fixture(scope="session")
+async def hashed_password(app: FastAPI) -> str:
+    hashed: str = await app.state.runtime.passwords.hash(PASSWORD)
+    return hashed
+
+
+@pytest.fixture
+async def cast(client, runtime, hashed_password) -> Cast:
+    cast = Cast(runtime, hashed_password)
+    await cast.add_users()
+    return cast
+
+
+def operations(app: FastAPI) -> dict[str, tuple[str, str]]:
+    """Method and path by operation id, as the OpenAPI document tells them."""
+    return {
+        operation["operationId"]: (method.upper(), path)
+        for path, item in app.openapi()["paths"].items()
+        for method, operation in item.items()
+        if path.startswith(API)
+    }
+
+
+def test_every_operation_has_a_row_and_every_row_an_operation(app):
+    assert set(operations(app)) == set(MATRIX)
+
+
+def test_nothing_is_hidden_from_the_openapi_document(app):
+    mounted = {
+        (method, route.path)
+        for route in iter_route_contexts(app.routes)
+        if (route.path or API).startswith(API)
+        for method in route.methods or ["any"]  # what is mounted or a websocket has none
+    }
+
+    assert mounted == set(operations(app).values())
+
+
+@pytest.mark.parametrize("kind", CALLERS)
+@pytest.mark.parametrize("operation", MATRIX)
+async def test_who_may(app, client, cast, operation, kind):
+    owner = await cast.begin_session("ada")
+    caller = owner if kind == "owner" else await cast.caller(kind, client)
+    method, path = operations(app)[operation]
+
+    response = await client.request(
+        method,
+        path.format(user_id=owner.id, session_id=owner.session_id),
+        headers=caller.headers,
+        **MATRIX[operation].sent_by(caller),
+    )
+
+    expected = MATRIX[operation].status_for(kind)
+    assert str(response.status_code).replace("20", "2x", 1)[:2] == expected[:2], response.text
