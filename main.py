@@ -53,7 +53,8 @@ def create_app(settings: Settings) -> FastAPI:
     setup_middleware(app, settings)
     add_exception_handlers(app)
     app.add_exception_handler(SQLAlchemyError, translated_by(translate))
-    app.include_router(v1.router)
+    for router in v1.ROUTERS:
+        app.include_router(router, prefix=v1.PREFIX)
     app.include_router(health.router)
     app.include_router(root.router)
     return app

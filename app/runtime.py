@@ -17,7 +17,7 @@ from app.core.redis import CircuitBreaker, connect_redis
 from app.core.security import PasswordHasher, TokenSigner
 from app.database import close_engine, get_engine, get_session_maker
 from app.database.embedded import EmbeddedPostgres, EmbeddedValkey
-from app.services import HealthService, PrincipalCache
+from app.services import Authenticator, HealthService, PrincipalCache
 
 log = structlog.get_logger("app.runtime")
 
@@ -40,6 +40,7 @@ class Runtime:
     passwords: PasswordHasher
     tokens: TokenSigner
     principals: PrincipalCache
+    authenticator: Authenticator
     health: HealthService
 
 
@@ -120,19 +121,23 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             return breaker
 
         main_engine = engine()
+        session_maker = get_session_maker(main_engine)
         cache = breaker("cache", settings.cache)
         passwords = PasswordHasher()
         stack.callback(passwords.close)
         secret_key = settings.auth.secret_key or SecretStr(local_secret(local / "secret_key"))
+        tokens = TokenSigner(secret_key.get_secret_value(), settings.auth)
+        principals = PrincipalCache(cache, settings.cache.prefix)
         yield Runtime(
             settings=settings,
             engine=main_engine,
-            session_maker=get_session_maker(main_engine),
+            session_maker=session_maker,
             cache=cache,
             hits=HitCounter(breaker("limiter", settings.limiter)),
             passwords=passwords,
-            tokens=TokenSigner(secret_key.get_secret_value(), settings.auth),
-            principals=PrincipalCache(cache, settings.cache.prefix),
+            tokens=tokens,
+            principals=principals,
+            authenticator=Authenticator(session_maker, tokens, principals),
             health=HealthService(
                 settings,
                 engine(pool_size=1, max_overflow=0, pool_timeout=1),

@@ -25,34 +25,34 @@ Session = Annotated[AsyncSession, Depends(get_db, scope="function")]
 Token = Annotated[str | None, Depends(_bearer)]
 
 
-def get_runtime(request: Request) -> Runtime:
+# All of them are `async`: FastAPI sends a plain function through a thread, at 100 µs each.
+
+
+def runtime_of(request: Request) -> Runtime:
     runtime: Runtime = request.app.state.runtime
     return runtime
 
 
-Parts = Annotated[Runtime, Depends(get_runtime)]
-
-
-def get_user_service(db: Session, parts: Parts) -> UserService:
+async def get_user_service(request: Request, db: Session) -> UserService:
+    parts = runtime_of(request)
     return UserService(db, parts.passwords, parts.principals, parts.settings.auth)
 
 
-def get_session_service(db: Session, parts: Parts) -> SessionService:
-    return SessionService(db, parts.principals)
+async def get_session_service(request: Request, db: Session) -> SessionService:
+    return SessionService(db, runtime_of(request).principals)
 
 
-def get_auth_service(db: Session, parts: Parts) -> AuthService:
+async def get_auth_service(request: Request, db: Session) -> AuthService:
+    parts = runtime_of(request)
     return AuthService(db, parts.passwords, parts.tokens, parts.principals, parts.settings.auth)
 
 
-def get_health_service(parts: Parts) -> HealthService:
+async def get_health_service(request: Request) -> HealthService:
     """One for the whole process, so that concurrent probes share their checks."""
-    return parts.health
+    return runtime_of(request).health
 
 
-async def get_caller(
-    request: Request, token: Token, auth: Annotated[AuthService, Depends(get_auth_service)]
-) -> Principal | None:
+async def get_caller(request: Request, token: Token) -> Principal | None:
     """Who calls; None for nobody.
 
     Raises:
@@ -60,7 +60,7 @@ async def get_caller(
     """
     if token is None:
         return None
-    principal = await auth.authenticate(token)
+    principal = await runtime_of(request).authenticator.principal(token)
     request.state.principal = principal.user_id
     return principal
 
@@ -68,7 +68,6 @@ async def get_caller(
 async def get_current_user(
     request: Request,
     response: Response,
-    parts: Parts,
     caller: Annotated[Principal | None, Depends(get_caller)],
 ) -> Principal:
     """Who calls, within their limit of reads or writes.
@@ -79,47 +78,48 @@ async def get_current_user(
     """
     if caller is None:
         raise UnauthorizedException
-    settings = parts.settings.limiter
-    await limits.check_principal(request, response, parts.hits, settings, caller)
+    parts = runtime_of(request)
+    await limits.check_principal(request, response, parts.hits, parts.settings.limiter, caller)
     return caller
 
 
-async def limited(request: Request, response: Response, parts: Parts) -> None:
-    """For a route that anybody may call: check the limits that decorate it."""
-    await limits.check_endpoint(request, response, parts.hits, parts.settings.limiter)
-
-
-async def limited_user(
-    request: Request,
-    response: Response,
-    parts: Parts,
-    _: Annotated[Principal, Depends(get_current_user)],
-) -> None:
-    """The same for a route that takes a login, on top of the limit of writes."""
-    await limited(request, response, parts)
-
-
-async def limited_unless_superuser(
-    request: Request,
-    response: Response,
-    parts: Parts,
-    caller: Annotated[Principal | None, Depends(get_caller)],
-) -> None:
-    """The same, where superusers have their limit of writes instead."""
-    if caller is not None and caller.is_superuser:
-        await get_current_user(request, response, parts, caller)
-    else:
-        await limited(request, response, parts)
-
-
-def get_current_superuser(caller: Annotated[Principal, Depends(get_current_user)]) -> Principal:
+async def get_current_superuser(
+    caller: Annotated[Principal, Depends(get_current_user)],
+) -> Principal:
     """Raises: ForbiddenException: the caller is a plain user."""
     if not caller.is_superuser:
         raise ForbiddenException
     return caller
 
 
-def get_device(request: Request) -> Device:
+async def limited(request: Request, response: Response) -> None:
+    """For a route that anybody may call: check the limits that decorate it."""
+    parts = runtime_of(request)
+    await limits.check_endpoint(request, response, parts.hits, parts.settings.limiter)
+
+
+async def limited_user(
+    request: Request,
+    response: Response,
+    _: Annotated[Principal, Depends(get_current_user)],
+) -> None:
+    """The same for a route that takes a login, on top of the limit of writes."""
+    await limited(request, response)
+
+
+async def limited_unless_superuser(
+    request: Request,
+    response: Response,
+    caller: Annotated[Principal | None, Depends(get_caller)],
+) -> None:
+    """The same, where superusers have their limit of writes instead."""
+    if caller is not None and caller.is_superuser:
+        await get_current_user(request, response, caller)
+    else:
+        await limited(request, response)
+
+
+async def get_device(request: Request) -> Device:
     """The client's address is that of the peer, or what a trusted proxy said it was."""
     address = request.client.host[:45] if request.client else None
     return Device(request.headers.get("user-agent"), address)

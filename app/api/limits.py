@@ -18,14 +18,21 @@ from app.schemas import Principal
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-async def by_account(request: Request) -> str:
-    """Whoever somebody tries to log in as, by JSON or by form. Hashed: a key is no place for an
-    email."""
-    if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        login: Any = (await request.form()).get("username")
-    else:
-        login = await _in_body(request, "email")
-    return f"account:{sha256(str(login).lower().encode(errors='replace')).hexdigest()[:32]}"
+async def by_email(request: Request) -> str:
+    """The account that somebody tries to log in to by JSON."""
+    return _account(await _in_body(request, "email"), request)
+
+
+async def by_username(request: Request) -> str:
+    """The account that somebody tries to log in to by form."""
+    return _account((await request.form()).get("username"), request)
+
+
+def _account(login: object, request: Request) -> str:
+    """Hashed: a key is no place for an email. A login that names none counts against its sender."""
+    if not isinstance(login, str):
+        return by_address(request)
+    return f"account:{sha256(login.lower().encode(errors='replace')).hexdigest()[:32]}"
 
 
 def by_principal(request: Request) -> str:

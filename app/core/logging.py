@@ -33,6 +33,34 @@ def _as_json(event: EventDict, **options: Any) -> str:
         return json.dumps(shown)
 
 
+_stamp: Processor = structlog.processors.TimeStamper(fmt="iso", utc=True)
+_DIRECT: list[Processor] = []
+"""How an event of `log_directly` becomes a line, by the last `configure_logging`."""
+
+
+def log_directly(logger: str, level: int, event: str, **fields: Any) -> None:
+    """Write one line like any other, past the loggers' machinery: for the line of each request,
+    at a fifth of the time.
+
+    Args:
+        logger: its name.
+        level: of `logging`.
+        event: what happened.
+        fields: about it.
+    """
+    root = logging.getLogger()
+    if level < root.level:
+        return
+    name = logging.getLevelName(level).lower()
+    line: Any = {"event": event, **fields, "level": name, "logger": logger}
+    for process in _DIRECT:
+        line = process(None, name, line)
+    for handler in root.handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.stream.write(f"{line}\n")
+            handler.flush()
+
+
 def configure_logging(settings: Settings) -> None:
     """Send our logs and those of every library through one formatter to standard output.
 
@@ -44,7 +72,7 @@ def configure_logging(settings: Settings) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         _add_request_id,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _stamp,
     ]
     is_json = settings.log.format == "json" or (
         settings.log.format == "auto" and settings.is_production
@@ -63,6 +91,7 @@ def configure_logging(settings: Settings) -> None:
             )
         ]
     )
+    _DIRECT[:] = [_add_request_id, _stamp, *rendering]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -43,15 +43,26 @@ class UserRepository(BaseRepository[User]):
         is_theirs = (
             User.email == login.lower()
             if "@" in login
-            else func.lower(User.username) == func.lower(login)
+            # Not the database's lower(), which makes a plain i of İ: each name has one spelling.
+            else func.lower(User.username) == login.lower()
         )
         query = select(User.id, User.hashed_password, User.is_active).where(is_theirs)
         return (await self.db.execute(query)).one_or_none()
 
-    async def replace_hash(self, user_id: int, old: str, new: str) -> None:
-        """Store a renewed hash, unless the password was changed meanwhile."""
+    async def lock_unchanged(self, user_id: int, hashed_password: str) -> bool:
+        """Whether they are active and still have this hash, both until the transaction ends."""
+        query = (
+            select(User.id)
+            .where(User.id == user_id, User.hashed_password == hashed_password, User.is_active)
+            .with_for_update(key_share=True)
+        )
+        return await self.db.scalar(query) is not None
+
+    async def replace_hash(self, user_id: int, old: str, new: str) -> bool:
+        """Store another hash, unless the password was changed meanwhile; whether it was stored."""
         unchanged = User.id == user_id, User.hashed_password == old
-        await self.db.execute(update(User).where(*unchanged).values(hashed_password=new))
+        query = update(User).where(*unchanged).values(hashed_password=new).returning(User.id)
+        return await self.db.scalar(query) is not None
 
     async def lock_superusers(self) -> Sequence[int]:
         """Ids of the active superusers, who stay so until the transaction ends.

@@ -5,11 +5,12 @@ from app.services.base import BaseService
 from app.services.health import HealthService
 from app.services.principal_cache import PrincipalCache
 from app.services.seed import SeedService
-from app.services.session import SessionService
+from app.services.session import Authenticator, SessionService
 from app.services.user import UserService
 
 __all__ = [
     "AuthService",
+    "Authenticator",
     "BaseService",
     "HealthService",
     "PrincipalCache",

@@ -1,4 +1,4 @@
-"""Logging in and out, and who is behind a token."""
+"""Logging in, and staying in."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,6 @@ from app.core.device import Device
 from app.core.exceptions import UnauthorizedException, ValidationException
 from app.core.passwords import weakness
 from app.core.security import (
-    AccessToken,
     PasswordHasher,
     TokenSigner,
     hash_refresh_token,
@@ -22,14 +21,11 @@ from app.core.security import (
 )
 from app.models import Session
 from app.repositories import SessionRepository, UserRepository
-from app.schemas import Principal, UserSchema
+from app.schemas import Principal
 from app.services.base import BaseService
 from app.services.principal_cache import PrincipalCache
 
 log = structlog.get_logger("app.security")
-
-SEEN_EVERY = timedelta(minutes=1)
-"""How exact a session's `last_seen_at` is: a write for each request would cost too much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +85,17 @@ class AuthService(BaseService):
         if found is None or not is_right or not found.is_active:
             log.warning("login_failed", user=found and found.id, address=device.address)
             raise UnauthorizedException("Incorrect email or password")
-        log.info("login", user=found.id, address=device.address)
+        tokens = None
         async with self.transaction():
-            if renewed is not None:
-                await self.users.replace_hash(found.id, found.hashed_password, renewed)
-            return await self._begin_session(found.id, device)
+            # Locked, so that whatever ends the user's sessions from now on ends this one too.
+            if await self.users.lock_unchanged(found.id, found.hashed_password):
+                if renewed is not None:
+                    await self.users.replace_hash(found.id, found.hashed_password, renewed)
+                tokens = await self._begin_session(found.id, device)
+        if tokens is None:  # what was verified no longer holds
+            return await self.login(login, password, device)
+        log.info("login", user=found.id, address=device.address)
+        return tokens
 
     async def _begin_session(self, user_id: int, device: Device) -> Tokens:
         session_id = uuid4()
@@ -151,29 +153,6 @@ class AuthService(BaseService):
         idle = datetime.now(UTC) + timedelta(seconds=self.settings.refresh_ttl)
         return min(idle, begun + timedelta(seconds=self.settings.session_ttl))
 
-    async def authenticate(self, access_token: str) -> Principal:
-        """Who is behind a token; without a query while it is remembered.
-
-        Raises:
-            UnauthorizedException: the token is malformed, forged or expired, its session has
-                ended, or its user is gone or disabled.
-        """
-        token = self.tokens.read(access_token)
-        return await self.principals.get(token) or await self._look_up(token)
-
-    async def _look_up(self, token: AccessToken) -> Principal:
-        session = await self.sessions.live_with_user(token.session_id, token.user_id)
-        if session is None:
-            raise UnauthorizedException("Invalid token")
-        principal = Principal(session_id=session.id, user=UserSchema.model_validate(session.user))
-        now = datetime.now(UTC)
-        lifetime = (session.expires_at - now).total_seconds()
-        if session.last_seen_at < now - SEEN_EVERY:
-            async with self.transaction():
-                await self.sessions.touch(session.id)
-        await self.principals.fill(principal, lifetime)
-        return principal
-
     async def change_password(self, caller: Principal, current: str, new: str) -> None:
         """Replace the caller's password, and end all sessions but theirs.
 
@@ -186,15 +165,18 @@ class AuthService(BaseService):
         await self.release_connection()
         hashed = found.hashed_password if found else None
         is_right, _ = await self.passwords.verify(current, hashed)
+        wrong = _invalid("current_password", "is not the current password")
         if not is_right or hashed is None:
-            raise _invalid("current_password", "is not the current password")
+            raise wrong
         shortest = self.settings.password_min_length
         if reason := weakness(new, shortest, user.email, user.username):
             raise _invalid("new_password", reason)
         renewed = await self.passwords.hash(new)
         async with self.transaction():
-            await self.users.replace_hash(user.id, hashed, renewed)
+            if not await self.users.replace_hash(user.id, hashed, renewed):
+                raise wrong
             ended = await self.sessions.end_all(user.id, but=caller.session_id)
+        await self.principals.forget_user(user.id)
         await self.principals.end_sessions(ended)
         log.info("password_changed", user=user.id, sessions_ended=len(ended))
 

@@ -64,6 +64,8 @@ class PrincipalCache:
             profile = UserSchema.model_validate_json(user)
         except ValidationError:  # written by another version of this code
             return None
+        if profile.id != token.user_id or not profile.is_active:  # written by somebody else
+            return None
         return Principal(session_id=token.session_id, user=profile)
 
     async def fill(self, principal: Principal, lifetime: float) -> None:

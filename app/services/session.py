@@ -1,16 +1,19 @@
-"""Sessions: who has which, and ending them."""
+"""Sessions: who is behind one, who has which, and ending them."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from app.core.exceptions import NotFoundException
+from app.core.exceptions import NotFoundException, UnauthorizedException
+from app.core.security import AccessToken, TokenSigner
 from app.repositories import SessionRepository, UserRepository
-from app.schemas import SessionSchema
+from app.schemas import Principal, SessionSchema, UserSchema
 from app.services.base import BaseService
 from app.services.principal_cache import PrincipalCache
 
+SEEN_EVERY = timedelta(minutes=1)
+"""How exact a session's `last_seen_at` is: a write for each request would cost too much."""
 RETENTION = timedelta(days=7)
 """How long a session that is over stays on record. It cannot come back: what is not found is
 refused just like what has ended."""
@@ -24,6 +27,25 @@ class SessionService(BaseService):
         self.sessions = SessionRepository(db)
         self.users = UserRepository(db)
         self.principals = principals
+
+    async def principal(self, token: AccessToken) -> Principal:
+        """Who is behind a token, by the database.
+
+        Raises:
+            UnauthorizedException: its session has ended or expired, or its user is gone or
+                disabled.
+        """
+        session = await self.sessions.live_with_user(token.session_id, token.user_id)
+        if session is None:
+            raise UnauthorizedException("Invalid token")
+        principal = Principal(session_id=session.id, user=UserSchema.model_validate(session.user))
+        now = datetime.now(UTC)
+        lifetime = (session.expires_at - now).total_seconds()
+        if session.last_seen_at < now - SEEN_EVERY:
+            async with self.transaction():
+                await self.sessions.touch(session.id)
+        await self.principals.fill(principal, lifetime)
+        return principal
 
     async def of(self, user_id: int, current: UUID) -> list[SessionSchema]:
         """A user's live sessions, the one used last first.
@@ -88,3 +110,31 @@ class SessionService(BaseService):
             if not await self.sessions.lock_purge():
                 return 0
             return await self.sessions.delete_over_before(datetime.now(UTC) - RETENTION)
+
+
+class Authenticator:
+    """Who is behind an access token: lives as long as the process, and takes a database session
+    only where the cache does not know."""
+
+    def __init__(
+        self,
+        session_maker: async_sessionmaker[AsyncSession],
+        tokens: TokenSigner,
+        principals: PrincipalCache,
+    ) -> None:
+        self._session_maker = session_maker
+        self._tokens = tokens
+        self._principals = principals
+
+    async def principal(self, access_token: str) -> Principal:
+        """An active user in a live session; without a query while they are remembered.
+
+        Raises:
+            UnauthorizedException: the token is malformed, forged or expired, its session has
+                ended, or its user is gone or disabled.
+        """
+        token = self._tokens.read(access_token)
+        if remembered := await self._principals.get(token):
+            return remembered
+        async with self._session_maker() as db:
+            return await SessionService(db, self._principals).principal(token)

@@ -131,7 +131,7 @@ class UserService(BaseService):
             await self.users.add(user)
 
     def _check_password(self, user_in: UserCreate) -> None:
-        known = user_in.email, user_in.username or ""
+        known = user_in.email, user_in.username or username_from(user_in.email)
         shortest = self.settings.password_min_length
         if reason := weakness(user_in.password.get_secret_value(), shortest, *known):
             raise ValidationException(details=[{"field": "password", "message": reason}])

@@ -4,6 +4,6 @@ from fastapi import APIRouter
 
 from app.api.v1.endpoints import auth, users
 
-router = APIRouter(prefix="/api/v1")
-router.include_router(auth.router)
-router.include_router(users.router)
+PREFIX = "/api/v1"
+ROUTERS: tuple[APIRouter, ...] = (users.router, auth.router)
+"""Included one by one: a router around them would be searched again for each request."""

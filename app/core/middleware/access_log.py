@@ -1,13 +1,12 @@
 """One line for each request, whatever becomes of it."""
 
+import logging
 from time import perf_counter
 
-import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.core.logging import log_directly
 from app.core.telemetry import route_template
-
-log = structlog.get_logger("app.access")
 
 
 class AccessLog:
@@ -34,7 +33,9 @@ class AccessLog:
             await self.app(scope, receive, observe)
         finally:
             client = scope.get("client")
-            (log.error if status >= 500 else log.info)(
+            log_directly(
+                "app.access",
+                logging.ERROR if status >= 500 else logging.INFO,
                 "request",
                 method=scope["method"],
                 route=route_template(scope),

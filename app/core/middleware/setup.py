@@ -34,7 +34,7 @@ def setup_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(HTTPSRedirect, enabled=server.force_https)
     app.add_middleware(
         CORS,
-        allow_origins=list(cors.origins),
+        allow_origins=cors.origins,
         allow_credentials=cors.allow_credentials,
         allow_methods=["GET", "POST", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],

@@ -26,8 +26,16 @@ class _Shaped:
 
     exempts_probes = False
 
-    def __init__(self, app: ASGIApp, middleware: Callable[..., ASGIApp], **options: Any) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        middleware: Callable[..., ASGIApp],
+        *,
+        enabled: bool = True,
+        **options: Any,
+    ) -> None:
         self._app = app
+        self._enabled = enabled
         self._admitted = f"app.admitted.{type(self).__name__}"
         self._middleware = middleware(self._admit, **options)
 
@@ -36,7 +44,8 @@ class _Shaped:
         await self._app(scope, receive, send)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or (self.exempts_probes and is_probe(scope)):
+        is_exempt = not self._enabled or (self.exempts_probes and is_probe(scope))
+        if scope["type"] != "http" or is_exempt:
             await self._app(scope, receive, send)
             return
         refused = False
@@ -63,7 +72,8 @@ class TrustedHost(_Shaped):
     exempts_probes = True
 
     def __init__(self, app: ASGIApp, allowed_hosts: tuple[str, ...]) -> None:
-        super().__init__(app, TrustedHostMiddleware, allowed_hosts=list(allowed_hosts))
+        hosts = list(allowed_hosts)
+        super().__init__(app, TrustedHostMiddleware, enabled="*" not in hosts, allowed_hosts=hosts)
 
 
 class HTTPSRedirect(_Shaped):
@@ -72,14 +82,17 @@ class HTTPSRedirect(_Shaped):
     exempts_probes = True
 
     def __init__(self, app: ASGIApp, *, enabled: bool) -> None:
-        super().__init__(app, HTTPSRedirectMiddleware if enabled else lambda admit: admit)
+        super().__init__(app, HTTPSRedirectMiddleware, enabled=enabled)
 
 
 class CORS(_Shaped):
     """Starlette's CORS, whose refused preflights have the contract's shape as well."""
 
-    def __init__(self, app: ASGIApp, /, **options: Any) -> None:
-        super().__init__(app, CORSMiddleware, **options)
+    def __init__(self, app: ASGIApp, /, *, allow_origins: tuple[str, ...], **options: Any) -> None:
+        origins = list(allow_origins)
+        super().__init__(
+            app, CORSMiddleware, enabled=bool(origins), allow_origins=origins, **options
+        )
 
 
 class RequestSizeLimit(RequestBodyLimitMiddleware):

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from fastapi.security import OAuth2PasswordRequestForm
 
-from app.api.limits import by_account, by_principal, by_refreshed_session
+from app.api.limits import by_email, by_principal, by_refreshed_session, by_username
 from app.api.responses import errors
 from app.api.types import Auth, ClientDevice, CurrentUser, Limited, LimitedUser, SessionId, Sessions
 from app.core.limiter import by_address, limiter, rate
@@ -20,7 +20,8 @@ from app.schemas import (
 router = APIRouter(prefix="/auth", tags=["auth"])
 
 
-_login = limiter.shared_limit(rate("login"), scope="login", key_func=by_account)
+_login = limiter.shared_limit(rate("login"), scope="login", key_func=by_email)
+_login_form = limiter.shared_limit(rate("login"), scope="login", key_func=by_username)
 _login_address = limiter.shared_limit(
     rate("login_address"), scope="login-address", key_func=by_address
 )
@@ -40,7 +41,7 @@ async def login(credentials: LoginRequest, auth: Auth, device: ClientDevice) -> 
 @router.post(
     "/token", operation_id="login_form", dependencies=[Limited], responses=errors(401, 413, 422)
 )
-@_login
+@_login_form
 @_login_address
 async def login_form(
     form: Annotated[OAuth2PasswordRequestForm, Depends()], auth: Auth, device: ClientDevice
