@@ -145,11 +145,13 @@ class _Share:
         left: how many of them were not made yet.
         reset: when the window ends, Unix time.
         filling: held while it is filled, so that a burst fills it once and not for each caller.
+        failures: how often Redis did not fill it.
     """
 
     counted: int = 0
     left: int = 0
     reset: float = 0.0
+    failures: int = 0
     filling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def take(self, limit: int) -> Window | None:
@@ -189,10 +191,8 @@ class HitCounter:
         key = item.key_for(*identifiers)
         if self._breaker is not None:
             share = self._share(key)
-            if window := share.take(item.amount):
-                return window
             try:
-                return await self._breaker.call(lambda: self._fill_and_take(share, item, key))
+                return share.take(item.amount) or await self._fill_and_take(share, item, key)
             except RedisUnavailable:
                 pass
         used = await self._memory.incr(key, item.get_expiry())
@@ -207,10 +207,19 @@ class HitCounter:
         return self._shares[key]
 
     async def _fill_and_take(self, share: _Share, item: RateLimitItem, key: str) -> Window:
+        """Raises: RedisUnavailable: it was not filled, for this caller or for one before."""
+        assert self._breaker is not None  # noqa: S101  # asked by the caller; tells mypy
+        failures = share.failures
         async with share.filling:
             if window := share.take(item.amount):  # somebody else filled it meanwhile
                 return window
-            await self._fill(share, item, key)
+            if share.failures > failures:  # they had no answer: nobody waits for one in turn
+                raise RedisUnavailable
+            try:
+                await self._breaker.call(lambda: self._fill(share, item, key))
+            except RedisUnavailable:
+                share.failures += 1
+                raise
             return share.take(item.amount) or Window(
                 item.amount, share.counted, share.reset, is_local=False
             )

@@ -19,6 +19,8 @@ TIMEOUT = 0.15
 """Seconds to connect, and for each answer; decision 7 allows 0.2."""
 FAILURES_TO_OPEN = 3
 """In a row: one slow answer is no outage."""
+MAX_IN_FLIGHT = 50
+"""Commands of a process on their way at once; more wait here, which is no failure of Redis."""
 PROBE_INTERVAL = 0.5
 """Seconds between looks whether Redis is back."""
 
@@ -27,7 +29,7 @@ class RedisUnavailable(Exception):
     """Redis did not answer, or is known not to: do without."""
 
 
-def connect_redis(url: str, *, max_connections: int = 64) -> Redis:
+def connect_redis(url: str, *, max_connections: int = 2 * MAX_IN_FLIGHT) -> Redis:
     """A client that connects at first use, answers bytes, and tries again once, and at once,
     where a pooled connection turns out to be dead. A timeout is not tried again."""
     return Redis.from_url(
@@ -51,6 +53,7 @@ class CircuitBreaker:
         self.name = name
         self.redis = redis
         self._failures = 0
+        self._places = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._probing: asyncio.Task[None] | None = None
 
     @property
@@ -64,15 +67,16 @@ class CircuitBreaker:
         Raises:
             RedisUnavailable: it failed, or was not tried.
         """
-        if self._probing is not None:
-            raise RedisUnavailable
-        try:
-            result = await work()
-        except (RedisError, OSError) as error:
-            self._failed(error)
-            raise RedisUnavailable from error
-        self._failures = 0
-        return result
+        async with self._places:
+            if self._probing is not None:
+                raise RedisUnavailable
+            try:
+                result = await work()
+            except (RedisError, OSError) as error:
+                self._failed(error)
+                raise RedisUnavailable from error
+            self._failures = 0
+            return result
 
     def _failed(self, error: Exception) -> None:
         self._failures += 1

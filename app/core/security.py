@@ -3,6 +3,8 @@
 import asyncio
 import os
 import secrets
+import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
-from threading import BoundedSemaphore
 from typing import TypeVar
 from uuid import UUID
 
@@ -30,6 +31,9 @@ REMEMBERED_TOKENS = 4096
 """Tokens whose signature a process need not verify again: about 3 MB. Decoding takes 0.2 ms."""
 QUEUE_PER_WORKER = 32
 """Hashes that may wait for each core. At 50 ms each the last waits under two seconds."""
+
+NICENESS = 10
+"""Of the hashing threads; 19 would leave them next to nothing beside a busy event loop."""
 
 _ISSUER = "backend-api"
 _ALGORITHM = "HS256"
@@ -56,8 +60,8 @@ class PasswordHasher:
     def __init__(self, workers: int | None = None, queue: int | None = None) -> None:
         workers = workers or os.cpu_count() or 1
         queue = workers * QUEUE_PER_WORKER if queue is None else queue
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="argon2")
-        self._places = BoundedSemaphore(workers + queue)
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="argon2", initializer=_give_way)
+        self._places = threading.BoundedSemaphore(workers + queue)
         self._dummy = _CONTEXT.hash(secrets.token_urlsafe())
 
     async def hash(self, password: str) -> str:
@@ -95,6 +99,15 @@ class PasswordHasher:
     def close(self) -> None:
         """Let the running hashes end and drop the waiting ones."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _give_way() -> None:
+    """Let the event loop's thread go first wherever both want a core: Linux schedules by thread.
+
+    Without it readers kept a fifth of their throughput during logins, on two cores.
+    """
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _verify(password: str, hashed: str) -> tuple[bool, str | None]:

@@ -79,9 +79,7 @@ MATRIX = {
     "login_form": Row(
         LOGIN, options_of=lambda me: {"data": {"username": me.email, "password": PASSWORD}}
     ),
-    "refresh": Row(
-        REFRESH, options_of=lambda me: {"json": {"refresh_token": me.refresh_token}}
-    ),
+    "refresh": Row(REFRESH, options_of=lambda me: {"json": {"refresh_token": me.refresh_token}}),
     "logout": Row(LOGGED_IN),
     "logout_all": Row(LOGGED_IN),
     "change_password": Row(
@@ -205,7 +203,7 @@ def test_nothing_is_hidden_from_the_openapi_document(app):
     mounted = {
         (method, route.path)
         for route in iter_route_contexts(app.routes)
-        if (route.path or API).startswith(API)
+        if (route.path or "").startswith(API)
         for method in route.methods or ["any"]  # what is mounted or a websocket has none
     }
 
@@ -226,5 +224,5 @@ async def test_who_may(app, client, cast, operation, kind):
         **MATRIX[operation].sent_by(caller),
     )
 
-    expected = MATRIX[operation].status_for(kind)
-    assert str(response.status_code).replace("20", "2x", 1)[:2] == expected[:2], response.text
+    status = "2xx" if response.is_success else str(response.status_code)
+    assert status == MATRIX[operation].status_for(kind), response.text

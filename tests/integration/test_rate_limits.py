@@ -1,0 +1,439 @@
+"""Rate limits: who is counted with whom, and what they are told."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.core.config import Settings
+from app.core.limiter import HitCounter, parsed
+from app.core.redis import TIMEOUT, CircuitBreaker, connect_redis
+from tests.conftest import PASSWORD, Servers, browsing, running
+from tests.gate import Gate, target
+from tests.integration.test_access_matrix import API, MATRIX, cast, hashed_password, operations
+
+__all__ = ["cast", "hashed_password"]
+
+LOGIN, TOKEN, REFRESH = f"{API}/auth/login", f"{API}/auth/token", f"{API}/auth/refresh"
+USERS = f"{API}/users"
+WEAK = {"email": "new@example.com", "password": "weak"}  # refused after it was counted: no hash
+LIMITS = ("login", "login_address", "sign_up", "refresh", "read", "write")
+
+
+def headers_of(response: httpx.Response) -> tuple[int, int, int]:
+    """The limit, what remains and the seconds until it is reset."""
+    limit, remaining, reset = (
+        int(response.headers[f"RateLimit-{name}"]) for name in ("Limit", "Remaining", "Reset")
+    )
+    return limit, remaining, reset
+
+
+def refused(response: httpx.Response) -> bool:
+    """Whether it is a 429, which has to be complete."""
+    if response.status_code != 429:
+        return False
+    body = response.json()
+    assert set(body) == {"error", "message", "details", "request_id"}
+    assert body["error"] == "rate_limit_exceeded"
+    assert body["request_id"] == response.headers["X-Request-ID"]
+    _, remaining, reset = headers_of(response)
+    assert remaining == 0
+    assert 1 <= int(response.headers["Retry-After"]) == reset <= 60
+    return True
+
+
+@asynccontextmanager
+async def limiting(settings: Settings, **limits: str) -> AsyncIterator[FastAPI]:
+    async with running(settings.replaced(limiter=limits)) as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+async def strict_app(app, settings) -> AsyncIterator[FastAPI]:
+    """Once a minute, everything."""
+    async with limiting(settings, **dict.fromkeys(LIMITS, "1/minute")) as strict:
+        yield strict
+
+
+@pytest.fixture
+async def strict(strict_app, client) -> AsyncIterator[httpx.AsyncClient]:
+    async with browsing(strict_app) as strict:
+        yield strict
+
+
+@pytest.mark.parametrize("operation", MATRIX)  # complete, or a test of the matrix fails
+async def test_every_operation_comes_to_a_429(strict_app, strict, cast, operation):
+    kind = "superuser" if MATRIX[operation].status_for("superuser") == "2xx" else "owner"
+    owner = await cast.begin_session("ada")
+    method, path = operations(strict_app)[operation]
+    options = MATRIX[operation].sent_by(await cast.caller(kind, strict))
+
+    async def answer() -> httpx.Response:
+        caller = await cast.caller(
+            kind, strict
+        )  # in a new session: the last call may have ended it
+        response: httpx.Response = await strict.request(
+            method,
+            path.format(user_id=owner.id, session_id=owner.session_id),
+            headers=caller.headers,
+            **options,
+        )
+        return response
+
+    first, second = [await answer() for _ in range(2)]
+
+    assert first.is_success, first.text
+    assert headers_of(first)[:2] == (1, 0)
+    assert refused(second)
+
+
+async def test_an_account_admits_five_logins_a_minute_however_they_come(app, client, ada):
+    logins: list[tuple[str, dict[str, Any]]] = [  # the fixture's own login is counted as well
+        (TOKEN, {"data": {"username": ada.email, "password": "wrong"}}),
+        (LOGIN, {"json": {"email": ada.email.upper(), "password": PASSWORD}}),
+        (TOKEN, {"files": {"username": (None, ada.email), "password": (None, "wrong")}}),
+        (LOGIN, {"json": {"email": ada.email, "password": PASSWORD}}),
+        (TOKEN, {"data": {"username": "Ada@example.com", "password": PASSWORD}}),
+    ]
+
+    answers = []
+    for number, (path, options) in enumerate(logins):
+        async with browsing(app, f"198.51.100.{number}") as somewhere:
+            answers.append(await somewhere.post(path, **options))
+
+    assert [answer.status_code for answer in answers[:-1]] == [401, 200, 401, 200]
+    assert refused(answers[-1])
+    assert int(answers[-1].headers["RateLimit-Limit"]) == 5
+
+
+async def test_other_accounts_are_not_held_up(client, ada, bob):
+    for _ in range(5):
+        await client.post(LOGIN, json={"email": ada.email, "password": "wrong"})
+
+    assert (await client.post(LOGIN, json={"email": bob.email, "password": PASSWORD})).is_success
+
+
+async def test_an_unknown_account_is_limited_like_a_known_one(client):
+    answers = [
+        await client.post(LOGIN, json={"email": "nobody@example.com", "password": "wrong"})
+        for _ in range(6)
+    ]
+
+    assert [answer.status_code for answer in answers] == [401] * 5 + [429]
+
+
+@pytest.mark.parametrize("username", ["gİna", "GİNA"])
+async def test_no_other_spelling_of_a_username_logs_in(client, runtime, username):
+    """Each would be counted as an account of its own."""
+    await client.post(
+        USERS, json={"email": "x@example.com", "password": PASSWORD, "username": "gina"}
+    )
+
+    response = await client.post(TOKEN, data={"username": username, "password": PASSWORD})
+
+    assert response.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("content_type", "content"),
+    [
+        ("Application/X-WWW-Form-Urlencoded", "username=ada%40example.com&password=wrong"),
+        ("application/json", '{"username": "ada@example.com", "password": "wrong"}'),
+        ("text/plain", "username=ada%40example.com&password=wrong"),
+        ("multipart/form-data; boundary=x", "--x--"),
+    ],
+)
+async def test_a_form_of_any_type_is_counted(strict, content_type, content):
+    answers = [
+        await strict.post(TOKEN, content=content, headers={"Content-Type": content_type})
+        for _ in range(2)
+    ]
+
+    assert answers[0].status_code in {401, 422}
+    assert refused(answers[1])
+
+
+async def test_a_login_that_names_no_account_counts_against_its_sender(app, client):
+    await exhaust(client, LOGIN, {"json": {"password": "x"}}, 5)
+
+    async with browsing(app, "198.51.100.1") as elsewhere:
+        response = await elsewhere.post(LOGIN, json={"password": "x"})
+
+    assert response.status_code == 422
+
+
+async def exhaust(
+    client: httpx.AsyncClient, path: str, options: dict[str, Any], count: int
+) -> None:
+    """Make as many calls as are admitted, and one more."""
+    answers = [await client.post(path, **options) for _ in range(count + 1)]
+    assert not any(refused(answer) for answer in answers[:-1])
+    assert refused(answers[-1])
+
+
+async def test_an_address_admits_thirty_logins_a_minute_over_all_accounts(app, client):
+    def logins(client: httpx.AsyncClient, first: int, count: int) -> list[Any]:
+        bodies = (
+            {"email": f"{n}@example.com", "password": ""} for n in range(first, first + count)
+        )
+        return [client.post(LOGIN, json=body) for body in bodies]
+
+    admitted = await asyncio.gather(*logins(client, 0, 30))
+    (refusal,) = await asyncio.gather(*logins(client, 30, 1))
+    async with browsing(app, "198.51.100.1") as elsewhere:
+        (other,) = await asyncio.gather(*logins(elsewhere, 30, 1))
+
+    assert {answer.status_code for answer in admitted} == {401}
+    assert refused(refusal)
+    assert headers_of(refusal)[0] == 30
+    # Whoever the address asked for then was not counted: nobody is locked out by it.
+    assert other.status_code == 401
+
+
+async def test_an_address_admits_ten_sign_ups_a_minute(app, client, ada, root):
+    await exhaust(client, USERS, {"json": WEAK}, 10)
+
+    async with browsing(app, "198.51.100.1") as elsewhere:
+        assert (await elsewhere.post(USERS, json=WEAK)).status_code == 422
+    assert refused(await ada.post("/users", json=WEAK))
+    by_superuser = await root.post("/users", json=WEAK)
+    assert by_superuser.status_code == 422
+
+
+async def test_superusers_sign_up_others_within_their_limit_of_writes(root):
+    for number in range(2):
+        body = {"email": f"{number}@example.com", "password": PASSWORD}
+        response = await root.post("/users", json=body)
+        assert response.status_code == 201
+        assert headers_of(response)[0] == 600
+
+
+async def test_a_session_admits_thirty_refreshes_a_minute(client, ada):
+    phone = replace(ada)
+    await phone.login()
+    for _ in range(30):
+        response = await client.post(REFRESH, json={"refresh_token": ada.tokens["refresh_token"]})
+        assert response.status_code == 200
+        ada.tokens = response.json()
+
+    body = {"refresh_token": ada.tokens["refresh_token"]}
+    assert refused(await client.post(REFRESH, json=body))
+    assert refused(await client.post(REFRESH, json={"refresh_token": body["refresh_token"] + "x"}))
+    # Not counted as reuse, and the other session has its own thirty.
+    assert (await ada.get("/users/me")).status_code == 200
+    body = {"refresh_token": phone.tokens["refresh_token"]}
+    assert (await client.post(REFRESH, json=body)).status_code == 200
+
+
+@pytest.mark.parametrize("token", ["nonsense", "", None, 7])
+async def test_refreshes_that_name_no_session_count_against_their_sender(app, strict, token):
+    await exhaust(strict, REFRESH, {"json": {"refresh_token": token}}, 1)
+
+    async with browsing(app, "198.51.100.1") as elsewhere:
+        response = await elsewhere.post(REFRESH, json={"refresh_token": token})
+
+    assert response.status_code in {401, 422}
+
+
+async def test_a_user_admits_five_password_changes_a_minute(client, ada, bob):
+    phone = replace(ada)
+    await phone.login()
+    guess = {"current_password": "a guess", "new_password": "another password"}
+
+    answers = [await device.post("/auth/password", json=guess) for device in (ada, phone) * 3]
+
+    assert [answer.status_code for answer in answers] == [422] * 5 + [429]
+    assert refused(answers[-1])
+    assert (await bob.post("/auth/password", json=guess)).status_code == 422
+
+
+async def test_reads_and_writes_are_counted_apart_and_per_user(settings, client, ada, bob):
+    async with limiting(settings, read="3/minute", write="2/minute") as app, browsing(app) as few:
+        phone = replace(ada, client=few)
+        await phone.login()
+        ada.client = bob.client = few
+
+        reads = [await device.get("/users/me") for device in (ada, phone, ada, phone)]
+        writes = [await device.patch("/users/me", json={}) for device in (ada, phone, ada)]
+
+        assert [headers_of(read)[:2] for read in reads] == [(3, 2), (3, 1), (3, 0), (3, 0)]
+        assert [refused(read) for read in reads] == [False] * 3 + [True]
+        assert [headers_of(write)[:2] for write in writes] == [(2, 1), (2, 0), (2, 0)]
+        assert [refused(write) for write in writes] == [False] * 2 + [True]
+        assert (await bob.get("/users/me")).status_code == 200
+
+
+async def test_a_thousand_reads_in_a_burst_succeed(ada):
+    async def reads() -> set[int]:
+        return {(await ada.get("/users/me")).status_code for _ in range(20)}
+
+    statuses = await asyncio.gather(*(reads() for _ in range(50)))
+
+    assert set.union(*statuses) == {200}
+
+
+async def test_two_processes_count_together(settings, client, ada):
+    async with (
+        limiting(settings, read="4/minute") as one,
+        limiting(settings, read="4/minute") as two,
+        browsing(one) as here,
+        browsing(two) as there,
+    ):
+        answers = [
+            await replace(ada, client=process).get("/users/me") for process in (here, there) * 3
+        ]
+
+    assert [headers_of(answer)[1] for answer in answers] == [3, 2, 1, 0, 0, 0]
+    assert [refused(answer) for answer in answers] == [False] * 4 + [True] * 2
+
+
+@pytest.mark.parametrize(
+    ("begun", "rate", "pause"), [("here", "1/second", 0), ("elsewhere", "1/2 second", 0.6)]
+)
+async def test_whoever_waits_as_long_as_told_is_admitted(settings, client, ada, begun, rate, pause):
+    async with (
+        limiting(settings, read=rate) as one,
+        limiting(settings, read=rate) as two,
+        browsing(one) as first,
+        browsing(two if begun == "elsewhere" else one) as second,
+    ):
+        assert (await replace(ada, client=first).get("/users/me")).status_code == 200
+        await asyncio.sleep(pause)  # 1.4 s are left then, which rounded would be 1
+        ada.client = second
+        refusal = await ada.get("/users/me")
+        await asyncio.sleep(int(refusal.headers["Retry-After"]))
+        admitted = await ada.get("/users/me")
+
+    assert refused(refusal)
+    assert int(refusal.headers["Retry-After"]) == (1 if begun == "here" else 2)
+    assert admitted.status_code == 200
+
+
+async def test_a_burst_waits_once_for_a_redis_that_hangs(servers):
+    gate = Gate(*target(servers.redis))
+    port = await gate.open()
+    url = servers.redis.replace(f":{gate.target[1]}", f":{port}")
+    redis = connect_redis(url)
+    breaker = CircuitBreaker("limiter", redis)
+    counter = HitCounter(breaker)
+    gate.freeze()
+    began = time.monotonic()
+
+    windows = await asyncio.gather(*(counter.hit(parsed("50/minute"), "a") for _ in range(60)))
+
+    assert time.monotonic() - began < 10 * TIMEOUT  # one after the other it would be sixty
+    assert all(window.is_local for window in windows)
+    assert [window.is_exceeded for window in windows].count(True) == 10
+    breaker.close()
+    await redis.aclose()
+    gate.shut()
+
+
+@pytest.mark.parametrize(
+    ("address", "other", "together"),
+    [
+        ("192.0.2.7", "192.0.2.7", True),
+        ("192.0.2.7", "192.0.2.8", False),
+        ("192.0.2.7", "::ffff:192.0.2.7", True),
+        ("::ffff:192.0.2.7", "::ffff:192.0.2.8", False),
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff", True),
+        ("2001:db8:0:1::1", "2001:DB8:0:1:0::2", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("no address", "no address", True),
+        ("no address", "192.0.2.7", False),
+    ],
+)
+async def test_a_network_counts_as_one_address(strict_app, client, address, other, together):
+    async with browsing(strict_app, address) as one, browsing(strict_app, other) as two:
+        assert (await one.post(USERS, json=WEAK)).status_code == 422
+        response = await two.post(USERS, json=WEAK)
+
+    assert refused(response) is together
+
+
+async def test_headers_of_a_client_are_not_its_address(strict):
+    for number, name in enumerate(("X-Forwarded-For", "X-Real-IP", "Forwarded", "Client-IP")):
+        response = await strict.post(USERS, json=WEAK, headers={name: f"198.51.100.{number}"})
+        assert refused(response) is (number > 0)
+
+
+@contextmanager
+def backend_serve(servers: Servers, **environment: str) -> Iterator[str]:
+    """`backend serve` in a process of its own; yields its URL, and ends it by SIGTERM."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "serve", "--port", str(port)],
+        env={
+            **os.environ,
+            "DATABASE_URL": servers.postgres,
+            "CACHE_REDIS_URL": servers.redis,
+            "LIMITER_REDIS_URL": servers.redis,
+            "LIMITER_SIGN_UP": "1/minute",
+            **environment,
+        },
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(600):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            assert server.poll() is None
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(timeout=20)
+
+
+@pytest.mark.parametrize(("trusted", "second_is_refused"), [("", True), ("127.0.0.1", False)])
+async def test_forwarded_addresses_are_believed_from_trusted_proxies_only(
+    servers, client, trusted, second_is_refused
+):
+    with backend_serve(servers, SERVER_FORWARDED_ALLOW_IPS=trusted) as url:
+        async with httpx.AsyncClient(base_url=url) as proxy:
+
+            async def sign_up(forwarded: str) -> httpx.Response:
+                return await proxy.post(USERS, json=WEAK, headers={"X-Forwarded-For": forwarded})
+
+            assert (await sign_up("203.0.113.1")).status_code == 422
+            assert refused(await sign_up("203.0.113.2")) is second_is_refused
+            # What a client writes into the header itself stands before what the proxy adds.
+            assert refused(await sign_up("203.0.113.3, 203.0.113.1"))
+
+
+async def test_a_limiter_that_is_switched_off_limits_nothing(settings, client, ada):
+    off = settings.replaced(limiter={"enabled": False, **dict.fromkeys(LIMITS, "1/minute")})
+    async with running(off) as app, browsing(app) as free:
+        ada.client = free
+        for _ in range(3):
+            signed_up = await free.post(USERS, json=WEAK)
+            read = await ada.get("/users/me")
+            refreshed = await free.post(
+                REFRESH, json={"refresh_token": ada.tokens["refresh_token"]}
+            )
+            ada.tokens = refreshed.json()
+            assert (signed_up.status_code, read.status_code) == (422, 200)
+            assert refreshed.status_code == 200
+            assert not any(name.startswith("ratelimit") for name in read.headers)
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready"])
+async def test_health_is_never_limited(strict, path):
+    for _ in range(3):
+        response = await strict.get(path)
+        assert response.status_code == 200
+        assert "RateLimit-Limit" not in response.headers
