@@ -127,7 +127,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         stack.callback(passwords.close)
         secret_key = settings.auth.secret_key or SecretStr(local_secret(local / "secret_key"))
         tokens = TokenSigner(secret_key.get_secret_value(), settings.auth)
-        principals = PrincipalCache(cache, settings.cache.prefix)
+        principals = PrincipalCache(cache, settings.cache.prefix, settings.server.request_timeout)
         yield Runtime(
             settings=settings,
             engine=main_engine,

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from math import ceil
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -15,8 +16,8 @@ TTL = 60
 """Seconds an entry lives. Where a revocation could not reach Redis, it is how long a process that
 can may still let somebody in."""
 TOMBSTONE_TTL = 60
-"""Seconds in which nothing is filled in after a change: twice the request deadline, in which
-whoever read the database before the change has long given up."""
+"""Seconds at least in which nothing is filled in after a change: whoever read the database before
+it has given up by then, since the default deadline of a request is half of that."""
 
 _TOMBSTONE = b"-"
 
@@ -30,11 +31,15 @@ class PrincipalCache:
     Args:
         breaker: to the cache's Redis; None where there is none, and nothing is remembered.
         prefix: first part of every key.
+        deadline: seconds that a request may take.
     """
 
-    def __init__(self, breaker: CircuitBreaker | None, prefix: str) -> None:
+    def __init__(
+        self, breaker: CircuitBreaker | None, prefix: str, deadline: float = TOMBSTONE_TTL / 2
+    ) -> None:
         self._breaker = breaker
         self._prefix = prefix
+        self._tombstone_ttl = max(TOMBSTONE_TTL, ceil(2 * deadline))
 
     def _session(self, session_id: UUID) -> str:
         return f"{self._prefix}:session:{session_id.hex}"
@@ -102,7 +107,7 @@ class PrincipalCache:
         # Deleted first: a Redis that is out of memory takes no tombstone, but still deletes.
         pipeline.unlink(*keys)
         for key in keys:
-            pipeline.set(key, _TOMBSTONE, ex=TOMBSTONE_TTL)
+            pipeline.set(key, _TOMBSTONE, ex=self._tombstone_ttl)
         await self._try(pipeline.execute)
 
     async def _try(self, work: Callable[[], Awaitable[object]]) -> None:
