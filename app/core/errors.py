@@ -9,6 +9,7 @@ import structlog
 from asgi_correlation_id import correlation_id
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException  # noqa: TID251  # the router raises it: we only read it
 from starlette.responses import JSONResponse
 
@@ -121,9 +122,23 @@ async def _invalid_request(_: Request, error: Exception) -> JSONResponse:
     return error_response(ValidationException(details=violations(error.errors())))
 
 
-async def _http_exception(_: Request, error: Exception) -> JSONResponse:
+async def _http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101  # by registration; tells mypy
-    return http_error_response(error.status_code, error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(sorted(_allowed_methods(request)))
+    return http_error_response(error.status_code, headers)
+
+
+def _allowed_methods(request: Request) -> set[str]:
+    """Those of every route at this path; the router names the first one's only."""
+    path = request.scope["path"]
+    return {
+        method
+        for route in iter_route_contexts(request.app.routes)
+        if route.path_regex.match(path)
+        for method in route.methods or ()
+    }
 
 
 def add_exception_handlers(app: FastAPI) -> None:
