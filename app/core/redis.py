@@ -15,7 +15,7 @@ log = structlog.get_logger("app.redis")
 
 T = TypeVar("T")
 
-TIMEOUT = 0.15
+TIMEOUT = 0.1
 """Seconds to connect, and for each answer; decision 7 allows 0.2."""
 FAILURES_TO_OPEN = 3
 """In a row: one slow answer is no outage."""
