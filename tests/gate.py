@@ -23,18 +23,21 @@ class Gate:
 
     def __init__(self, host: str, port: int) -> None:
         self.target = host, port
-        self.delay = 0.0
         self.latency = 0.0
         self._port = 0
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._writers: list[asyncio.StreamWriter] = []
 
-    async def open(self, port: int = 0) -> int:
-        """Listen on a loopback port, a free one by default, which is returned."""
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", port)
-        self.port = int(self._server.sockets[0].getsockname()[1])
-        return self.port
+    async def open(self) -> int:
+        """Listen on a free loopback port, which is returned; again on the same after `shut`."""
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self._port)
+        self._port = int(self._server.sockets[0].getsockname()[1])
+        return self._port
+
+    @property
+    def is_open(self) -> bool:
+        return self._server.is_serving()
 
     def freeze(self) -> None:
         """Accept and keep connections, and let nothing through: a black hole."""
@@ -56,10 +59,6 @@ class Gate:
             writer.transport.abort()
         self._writers.clear()
 
-    async def reopen(self) -> None:
-        """Be there again, after it was shut."""
-        await self.open(self.port)
-
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             there_reader, there_writer = await asyncio.open_connection(*self.target)
@@ -78,7 +77,6 @@ class Gate:
             while part := await reader.read(65536):
                 if is_answer and self.latency:
                     await asyncio.sleep(self.latency)
-                await asyncio.sleep(self.delay)
                 await self._flowing.wait()
                 writer.write(part)
         except OSError:

@@ -87,7 +87,7 @@ async def stopped(site: Site) -> None:
 
 
 async def slow(site: Site) -> None:
-    site.gate.delay = 0.3
+    site.gate.latency = 0.3
 
 
 async def black_holed(site: Site) -> None:
@@ -100,10 +100,10 @@ async def out_of_memory(site: Site) -> None:
 
 async def mended(site: Site) -> None:
     await site.redis.config_set("maxmemory", "128mb")
-    site.gate.delay = 0.0
+    site.gate.latency = 0.0
     site.gate.thaw()
-    if not site.gate._server.is_serving():
-        await site.gate.reopen()
+    if not site.gate.is_open:
+        await site.gate.open()
 
 
 FAULTS = [stopped, slow, black_holed, out_of_memory]
