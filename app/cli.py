@@ -91,6 +91,7 @@ def serve(
         access_log=False,
         server_header=False,
         log_config=None,
+        lifespan="on",  # a start that fails is no start
         # Longer than any request may take, so that a restart loses none.
         timeout_graceful_shutdown=int(server.request_timeout) + 5,
     )

@@ -127,3 +127,19 @@ def test_a_request_past_the_deadline_is_a_504(servers):
 
     assert response.status == 504
     assert json.loads(body)["message"] == "Request exceeded 0.005s timeout"
+
+
+def test_with_everything_strict_it_starts_and_refuses(servers):
+    strict = {
+        "SERVER_TRUSTED_HOSTS": "test,*.example.com",
+        "SERVER_FORCE_HTTPS": "true",
+        "CORS_ORIGINS": "https://app.example.com",
+        "ENVIRONMENT": "production",
+    }
+    with serving(servers, **strict) as port:
+        probe, _ = exchange(port, head("GET", "/health"))
+        redirect, _ = exchange(port, head("GET", "/docs"))
+
+    assert probe.status == 200
+    assert redirect.status == 307
+    assert redirect.headers["Location"] == "https://test/docs"

@@ -44,8 +44,11 @@ class _Shaped:
         await self._app(scope, receive, send)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_exempt = not self._enabled or (self.exempts_probes and is_probe(scope))
-        if scope["type"] != "http" or is_exempt:
+        if (
+            not self._enabled
+            or scope["type"] != "http"
+            or (self.exempts_probes and is_probe(scope))
+        ):
             await self._app(scope, receive, send)
             return
         refused = False
