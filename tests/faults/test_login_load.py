@@ -1,0 +1,67 @@
+"""R12 and decision 9: logins by the hundred leave memory and the event loop alone."""
+
+import asyncio
+import os
+import time
+from statistics import quantiles
+
+import psutil
+
+from app.core.config import Settings
+from tests.conftest import PASSWORD, browsing, running
+
+LOGIN = "/api/v1/auth/login"
+MIB = 2**20
+
+
+async def test_two_hundred_logins_at_once_are_answered_within_bounded_memory(app, client, ada):
+    visitors = [browsing(app, f"198.51.100.{n}") for n in range(200)]
+    process = psutil.Process()
+    before = process.memory_info().rss
+    peak = before
+
+    async def watch() -> None:
+        nonlocal peak
+        while True:
+            peak = max(peak, process.memory_info().rss)
+            await asyncio.sleep(0.01)
+
+    watching = asyncio.create_task(watch())
+    answers = await asyncio.gather(
+        *(
+            visitor.post(LOGIN, json={"email": f"nobody{n}@example.com", "password": "wrong"})
+            for n, visitor in enumerate(visitors)
+        )
+    )
+    watching.cancel()
+
+    statuses = [answer.status_code for answer in answers]
+    assert set(statuses) == {401, 503}
+    refusal = next(answer for answer in answers if answer.status_code == 503)
+    assert refusal.json()["error"] == "service_unavailable"
+    assert int(refusal.headers["retry-after"]) >= 1
+    assert peak - before < ((os.cpu_count() or 1) * 25 + 50) * MIB
+    await ada.login()
+
+
+async def test_the_event_loop_stays_free_during_logins(app, client, ada, settings: Settings):
+    lags: list[float] = []
+    unlimited = settings.replaced(limiter={"enabled": False})
+    async with running(unlimited) as busy:
+        ends = time.monotonic() + 3
+
+        async def log_in() -> None:
+            async with browsing(busy) as visitor:
+                while time.monotonic() < ends:
+                    credentials = {"email": ada.email, "password": PASSWORD}
+                    assert (await visitor.post(LOGIN, json=credentials)).status_code == 200
+
+        async def watch() -> None:
+            while time.monotonic() < ends:
+                began = time.perf_counter()
+                await asyncio.sleep(0.005)
+                lags.append(time.perf_counter() - began - 0.005)
+
+        await asyncio.gather(watch(), *(log_in() for _ in range(10)))
+
+    assert quantiles(lags, n=100)[98] < 0.05
