@@ -3,6 +3,7 @@
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from fastapi import FastAPI
 from rich.console import Console
@@ -11,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.api import health, root
 from app.api.v1 import router as v1
 from app.bootstrap import announce, prepare_database
-from app.core.config import Settings, get_settings
+from app.core.config import LOCAL, Settings, get_settings
 from app.core.errors import add_exception_handlers, translated_by
 from app.core.logging import configure_logging
 from app.core.middleware import setup_middleware
@@ -26,17 +27,21 @@ TAGS = [
 ]
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
     """Build the application.
 
     It connects to nothing before its lifespan begins. Outside production the lifespan also
     migrates the database and creates the first superuser; in production `backend migrate` does.
+
+    Args:
+        settings: as loaded.
+        local: where embedded servers and the generated secret key are kept.
     """
     configure_logging(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_runtime(settings) as runtime:
+        async with open_runtime(settings, local) as runtime:
             app.state.runtime = runtime
             if not settings.is_production:
                 announce(await prepare_database(runtime), Console())
