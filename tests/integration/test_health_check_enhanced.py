@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from app.core.config import Settings
+from app.database.embedded import EmbeddedValkey
 from tests.conftest import Servers, browsing, running
 from tests.gate import Gate, target
 
@@ -184,6 +185,21 @@ async def test_a_disabled_service_is_not_listed(app, client, settings):
 
     assert response.status_code == 200
     assert set(response.json()["checks"]) == {"database"}
+
+
+async def test_without_a_redis_for_this_platform_it_lives_in_the_process_and_says_so(
+    app, client, settings, monkeypatch
+):
+    monkeypatch.setattr(EmbeddedValkey, "is_available", staticmethod(lambda: False))
+    alone = settings.replaced(cache={"redis_url": None}, limiter={"redis_url": None})
+    async with running(alone) as lonely, browsing(lonely) as probe:
+        report = (await probe.get("/health")).json()
+        login = {"email": "nobody@example.com", "password": "wrong"}
+        answers = [await probe.post("/api/v1/auth/login", json=login) for _ in range(6)]
+
+    assert report["status"] == "healthy"
+    assert {report["checks"][name]["backend"] for name in ("cache", "rate_limiter")} == {"memory"}
+    assert [answer.status_code for answer in answers] == [401] * 5 + [429]
 
 
 async def test_a_full_pool_does_not_hang_it(client, runtime):

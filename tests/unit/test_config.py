@@ -470,3 +470,10 @@ def test_a_redis_url_is_taken_as_it_is(tell, url):
     tell(LIMITER_REDIS_URL=url)
 
     assert load_settings().limiter.dsn() == url
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "DATABASE_HOST"])
+def test_an_embedded_database_beside_one_that_is_named_is_refused(tell, name):
+    tell(DATABASE_PROVIDER="embedded", **{name: "postgresql://app:secret@db.internal/app"})
+
+    assert "DATABASE_PROVIDER" in problem()

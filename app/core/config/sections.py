@@ -106,6 +106,8 @@ class DatabaseSettings(Section):
     @model_validator(mode="after")
     def _is_postgresql(self) -> Self:
         check_url("DATABASE_URL", self.url, "postgresql", "postgres", "postgresql+asyncpg")
+        if self.provider == "embedded" and self.is_named:
+            raise ValueError("DATABASE_PROVIDER is embedded, and another server is named as well")
         return self
 
     @property
