@@ -23,6 +23,7 @@ from app.runtime import open_runtime
 TAGS = [
     {"name": "auth", "description": "Logging in and out; sessions that can be revoked."},
     {"name": "users", "description": "Signing up, and managing users."},
+    {"name": "metrics", "description": "What goes on inside, for superusers."},
     {"name": "health", "description": "For uptime probes and load balancers; never limited."},
 ]
 

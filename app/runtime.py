@@ -17,7 +17,7 @@ from app.core.redis import CircuitBreaker, connect_redis
 from app.core.security import PasswordHasher, TokenSigner
 from app.database import close_engine, get_engine, get_session_maker
 from app.database.embedded import EmbeddedPostgres, EmbeddedValkey
-from app.services import Authenticator, HealthService, PrincipalCache
+from app.services import Authenticator, HealthService, MetricsService, PrincipalCache
 
 log = structlog.get_logger("app.runtime")
 
@@ -42,6 +42,7 @@ class Runtime:
     principals: PrincipalCache
     authenticator: Authenticator
     health: HealthService
+    metrics: MetricsService
 
 
 @contextmanager
@@ -144,4 +145,5 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
                 redis(settings.cache, max_connections=4),
                 redis(settings.limiter, max_connections=4),
             ),
+            metrics=MetricsService(main_engine),
         )

@@ -13,7 +13,7 @@ from app.core.exceptions import ForbiddenException, UnauthorizedException
 from app.database import get_db
 from app.runtime import Runtime
 from app.schemas import Principal
-from app.services import AuthService, HealthService, SessionService, UserService
+from app.services import AuthService, HealthService, MetricsService, SessionService, UserService
 
 _bearer = OAuth2PasswordBearer(
     tokenUrl="/api/v1/auth/token",
@@ -50,6 +50,11 @@ async def get_auth_service(request: Request, db: Session) -> AuthService:
 async def get_health_service(request: Request) -> HealthService:
     """One for the whole process, so that concurrent probes share their checks."""
     return runtime_of(request).health
+
+
+async def get_metrics_service(request: Request) -> MetricsService:
+    """One for the whole process. It takes no connection, and so answers while there is none."""
+    return runtime_of(request).metrics
 
 
 async def get_caller(request: Request, token: Token) -> Principal | None:

@@ -13,6 +13,7 @@ from app.api.deps import (
     get_current_user,
     get_device,
     get_health_service,
+    get_metrics_service,
     get_session_service,
     get_user_service,
     limited,
@@ -22,7 +23,7 @@ from app.api.deps import (
 from app.core.device import Device
 from app.core.pagination import PageParams
 from app.schemas import MAX_BIGINT, Principal
-from app.services import AuthService, HealthService, SessionService, UserService
+from app.services import AuthService, HealthService, MetricsService, SessionService, UserService
 
 DBSession = Session
 Caller = Annotated[Principal | None, Depends(get_caller)]
@@ -39,5 +40,6 @@ LimitedUnlessSuperuser = Depends(limited_unless_superuser)
 
 Auth = Annotated[AuthService, Depends(get_auth_service)]
 Health = Annotated[HealthService, Depends(get_health_service)]
+Metrics = Annotated[MetricsService, Depends(get_metrics_service)]
 Sessions = Annotated[SessionService, Depends(get_session_service)]
 Users = Annotated[UserService, Depends(get_user_service)]

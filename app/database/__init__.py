@@ -3,15 +3,18 @@
 from app.database.base import Base, Timestamped
 from app.database.connection import close_engine, get_db, get_engine, get_session_maker, ping
 from app.database.errors import translate, violated_constraint
+from app.database.pool import PoolUsage, pool_usage
 
 __all__ = [
     "Base",
+    "PoolUsage",
     "Timestamped",
     "close_engine",
     "get_db",
     "get_engine",
     "get_session_maker",
     "ping",
+    "pool_usage",
     "translate",
     "violated_constraint",
 ]

@@ -18,6 +18,7 @@ from starlette.requests import HTTPConnection
 
 from app.core.config import DatabaseSettings, get_settings
 from app.core.exceptions import ServiceUnavailableException
+from app.database.pool import WatchedPool
 
 log = structlog.get_logger("app.database")
 
@@ -73,6 +74,7 @@ def get_engine(settings: DatabaseSettings | None = None, **options: Any) -> Asyn
     return create_async_engine(
         settings.dsn(),
         connect_args=_connect_arguments(settings),
+        poolclass=WatchedPool,
         hide_parameters=True,  # they are hashes and people, and errors are logged
         **{**pool, **options},
     )

@@ -4,12 +4,14 @@ from app.schemas.auth import LoginRequest, PasswordChange, RefreshRequest, Token
 from app.schemas.base import MAX_BIGINT
 from app.schemas.error import ErrorSchema
 from app.schemas.health import CheckSchema, HealthSchema, LiveSchema
+from app.schemas.metrics import DatabaseMetricsSchema
 from app.schemas.session import Principal, SessionSchema
 from app.schemas.user import UserCreate, UserSchema, UserUpdate
 
 __all__ = [
     "MAX_BIGINT",
     "CheckSchema",
+    "DatabaseMetricsSchema",
     "ErrorSchema",
     "HealthSchema",
     "LiveSchema",

@@ -3,6 +3,7 @@
 from app.services.auth import AuthService, Tokens
 from app.services.base import BaseService
 from app.services.health import HealthService
+from app.services.metrics import MetricsService
 from app.services.principal_cache import PrincipalCache
 from app.services.seed import SeedService
 from app.services.session import Authenticator, SessionService
@@ -13,6 +14,7 @@ __all__ = [
     "Authenticator",
     "BaseService",
     "HealthService",
+    "MetricsService",
     "PrincipalCache",
     "SeedService",
     "SessionService",

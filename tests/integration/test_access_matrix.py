@@ -96,6 +96,7 @@ MATRIX = {
     "delete_user": Row(SUPERUSER),
     "list_user_sessions": Row(SUPERUSER),
     "end_user_sessions": Row(SUPERUSER),
+    "database_metrics": Row(SUPERUSER),
 }
 
 
