@@ -75,13 +75,11 @@ def _fetch(packages: list[str], folder: Path) -> list[Path]:
     options = ["-o", "APT::Sandbox::User=root"]
     # What the machine knows of its mirrors may be old, or nothing at all.
     afresh = [*options, "-o", f"Dir::State::lists={own}/lists", "-o", f"Dir::Cache={own}/cache"]
-    for attempt in (options, afresh):
-        if attempt is afresh:
-            _apt(["apt-get", *afresh, "update"], folder)
-        told = _apt(["apt-get", *attempt, "download", *packages], folder)
-        if told.returncode == 0:
-            break
-    else:
+    told = _apt(["apt-get", *options, "download", *packages], folder)
+    if told.returncode != 0:
+        _apt(["apt-get", *afresh, "update"], folder)
+        told = _apt(["apt-get", *afresh, "download", *packages], folder)
+    if told.returncode != 0:
         raise ProgramMissing(f"install {packages[0]}: no mirror gives it to us\n{told.stderr}")
     archives = [next(folder.glob(f"{package}_*.deb")) for package in packages]
     for archive in archives:
