@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from app.core.config import LOCAL, RedisSettings, Settings
+from app.core.cursor import CursorSigner
 from app.core.limiter import HitCounter
 from app.core.local import local_secret
 from app.core.redis import CircuitBreaker, connect_redis
@@ -39,6 +40,7 @@ class Runtime:
     hits: HitCounter
     passwords: PasswordHasher
     tokens: TokenSigner
+    cursors: CursorSigner
     principals: PrincipalCache
     authenticator: Authenticator
     health: HealthService
@@ -126,8 +128,9 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         cache = breaker("cache", settings.cache)
         passwords = PasswordHasher()
         stack.callback(passwords.close)
-        secret_key = settings.auth.secret_key or SecretStr(local_secret(local / "secret_key"))
-        tokens = TokenSigner(secret_key.get_secret_value(), settings.auth)
+        configured = settings.auth.secret_key or SecretStr(local_secret(local / "secret_key"))
+        secret_key = configured.get_secret_value()
+        tokens = TokenSigner(secret_key, settings.auth)
         principals = PrincipalCache(cache, settings.cache.prefix, settings.server.request_timeout)
         yield Runtime(
             settings=settings,
@@ -137,6 +140,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             hits=HitCounter(breaker("limiter", settings.limiter)),
             passwords=passwords,
             tokens=tokens,
+            cursors=CursorSigner(secret_key),
             principals=principals,
             authenticator=Authenticator(session_maker, tokens, principals),
             health=HealthService(

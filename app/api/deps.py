@@ -13,7 +13,14 @@ from app.core.exceptions import ForbiddenException, UnauthorizedException
 from app.database import get_db
 from app.runtime import Runtime
 from app.schemas import Principal
-from app.services import AuthService, HealthService, MetricsService, SessionService, UserService
+from app.services import (
+    AuthService,
+    HealthService,
+    MetricsService,
+    SessionService,
+    UserListService,
+    UserService,
+)
 
 _bearer = OAuth2PasswordBearer(
     tokenUrl="/api/v1/auth/token",
@@ -36,6 +43,10 @@ def runtime_of(request: Request) -> Runtime:
 async def get_user_service(request: Request, db: Session) -> UserService:
     parts = runtime_of(request)
     return UserService(db, parts.passwords, parts.principals, parts.settings.auth)
+
+
+async def get_user_list_service(request: Request, db: Session) -> UserListService:
+    return UserListService(db, runtime_of(request).cursors)
 
 
 async def get_session_service(request: Request, db: Session) -> SessionService:

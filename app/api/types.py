@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Path
+from fastapi import Depends, Path, Query
 
 from app.api.deps import (
     Session,
@@ -15,22 +15,32 @@ from app.api.deps import (
     get_health_service,
     get_metrics_service,
     get_session_service,
+    get_user_list_service,
     get_user_service,
     limited,
     limited_unless_superuser,
     limited_user,
 )
 from app.core.device import Device
-from app.core.pagination import PageParams
-from app.schemas import MAX_BIGINT, Principal
-from app.services import AuthService, HealthService, MetricsService, SessionService, UserService
+from app.core.pagination import CursorParams, PageParams
+from app.schemas import MAX_BIGINT, Principal, UserFilters
+from app.services import (
+    AuthService,
+    HealthService,
+    MetricsService,
+    SessionService,
+    UserListService,
+    UserService,
+)
 
 DBSession = Session
 Caller = Annotated[Principal | None, Depends(get_caller)]
 CurrentUser = Annotated[Principal, Depends(get_current_user)]
 CurrentSuperuser = Annotated[Principal, Depends(get_current_superuser)]
 ClientDevice = Annotated[Device, Depends(get_device)]
-PaginationParams = Annotated[PageParams, Depends()]
+PaginationParams = Annotated[PageParams, Query()]
+CursorPaginationParams = Annotated[CursorParams, Query()]
+Filters = Annotated[UserFilters, Query()]
 UserId = Annotated[int, Path(ge=1, le=MAX_BIGINT, description="the user's id", examples=[1])]
 SessionId = Annotated[UUID, Path(description="the session's id")]
 
@@ -42,4 +52,5 @@ Auth = Annotated[AuthService, Depends(get_auth_service)]
 Health = Annotated[HealthService, Depends(get_health_service)]
 Metrics = Annotated[MetricsService, Depends(get_metrics_service)]
 Sessions = Annotated[SessionService, Depends(get_session_service)]
+UserLists = Annotated[UserListService, Depends(get_user_list_service)]
 Users = Annotated[UserService, Depends(get_user_service)]

@@ -1,6 +1,6 @@
 """The tables."""
 
 from app.models.session import Session
-from app.models.user import User
+from app.models.user import NAMES, User
 
-__all__ = ["Session", "User"]
+__all__ = ["NAMES", "Session", "User"]

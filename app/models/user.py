@@ -1,6 +1,6 @@
 """Whoever may log in."""
 
-from sqlalchemy import BigInteger, Identity, Index, String, func, text
+from sqlalchemy import BigInteger, ColumnElement, Identity, Index, String, func, literal, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base, Timestamped
@@ -25,3 +25,19 @@ class User(Timestamped, Base):
         Index("ix_users_is_superuser", "is_superuser"),
         Index("ix_users_created_at", "created_at"),
     )
+
+
+def _constant(value: str) -> ColumnElement[str]:
+    """Part of the statement, not a parameter of it: the index has the expression as it stands."""
+    return literal(value, String, literal_execute=True)
+
+
+NAMES = (
+    User.username
+    + _constant("\n")
+    + User.email
+    + _constant("\n")
+    + func.coalesce(User.full_name, _constant(""))
+)
+"""What a user is searched by, in one piece, so that one index serves. No name and no search holds
+a line break, so that nothing is found across two of them."""

@@ -1,13 +1,31 @@
 """Queries on users."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
 
-from fastapi_pagination.ext.sqlalchemy import apaginate
-from sqlalchemy import Row, Select, func, select, text, update
+from sqlalchemy import (
+    Row,
+    Select,
+    SQLColumnExpression,
+    UnaryExpression,
+    func,
+    select,
+    text,
+    tuple_,
+    update,
+)
 
-from app.core.pagination import Page, PageParams
-from app.models import User
+from app.core.cursor import Position
+from app.models import NAMES, User
 from app.repositories.base import BaseRepository
+
+_ORDERS: dict[str, tuple[SQLColumnExpression[Any], Callable[[str], Any]]] = {
+    "created_at": (User.created_at, datetime.fromisoformat),
+    "username": (func.lower(User.username), func.lower),
+    "email": (User.email, str),
+}
+"""What comes first in an order (the id comes second), and how to get it from a position's text."""
 
 
 class UserRepository(BaseRepository[User]):
@@ -30,10 +48,49 @@ class UserRepository(BaseRepository[User]):
         await self.db.delete(user)
         await self.flush()
 
-    async def page(self, query: Select[User], params: PageParams) -> Page[User]:
-        """One page of `query`, and how many rows there are in all."""
-        page: Page[User] = await apaginate(self.db, query, params)
-        return page
+    def get_filtered_users(
+        self,
+        is_active: bool | None = None,  # noqa: FBT001  # a fixed name that others rely on
+        is_superuser: bool | None = None,  # noqa: FBT001  # the same
+        search: str | None = None,
+        sort_by: str = "created_at",
+        sort_order: str = "desc",
+    ) -> Select[User]:
+        """Users by state and by part of a name, in an order that leaves nothing to chance.
+
+        Args:
+            is_active: None for both; so is `is_superuser`.
+            search: part of the username, email or full name, in any case; no wildcards.
+            sort_by: `created_at`, `username` (in any case) or `email`.
+            sort_order: `desc` or `asc`, also of the ids that break ties.
+        """
+        query = select(User).order_by(*self._order(sort_by, sort_order))
+        for column, wanted in ((User.is_active, is_active), (User.is_superuser, is_superuser)):
+            if wanted is not None:
+                query = query.where(column if wanted else ~column)
+        if search:
+            query = query.where(NAMES.icontains(search, autoescape=True))
+        return query
+
+    def _order(self, sort_by: str, sort_order: str) -> list[UnaryExpression[Any]]:
+        key = _ORDERS[sort_by][0], User.id
+        return [part.desc() if sort_order == "desc" else part.asc() for part in key]
+
+    def behind(
+        self, query: Select[User], position: Position, sort_by: str, sort_order: str
+    ) -> Select[User]:
+        """What `query` has after `position`, in the order that it has already."""
+        column, parse = _ORDERS[sort_by]
+        key, last = tuple_(column, User.id), tuple_(parse(position.value), position.id)
+        return query.where(key < last if sort_order == "desc" else key > last)
+
+    async def slice(self, query: Select[User], limit: int, offset: int = 0) -> Sequence[User]:
+        return (await self.db.scalars(query.limit(limit).offset(offset))).all()
+
+    async def count(self, query: Select[User]) -> int:
+        """How many rows `query` has."""
+        counted = query.with_only_columns(func.count(User.id)).order_by(None)
+        return await self.db.scalar(counted) or 0
 
     async def by_email(self, email: str) -> User | None:
         return await self.db.scalar(select(User).where(User.email == email.lower()))
@@ -92,6 +149,3 @@ class UserRepository(BaseRepository[User]):
 
     def superusers(self) -> Select[User]:
         return select(User).where(User.is_superuser, User.is_active)
-
-    def newest_first(self) -> Select[User]:
-        return select(User).order_by(User.created_at.desc(), User.id.desc())

@@ -7,6 +7,7 @@ from app.schemas.health import CheckSchema, HealthSchema, LiveSchema
 from app.schemas.metrics import DatabaseMetricsSchema
 from app.schemas.session import Principal, SessionSchema
 from app.schemas.user import UserCreate, UserSchema, UserUpdate
+from app.schemas.user_list import UserCursorPage, UserFilters, UserPage
 
 __all__ = [
     "MAX_BIGINT",
@@ -22,6 +23,9 @@ __all__ = [
     "SessionSchema",
     "TokenSchema",
     "UserCreate",
+    "UserCursorPage",
+    "UserFilters",
+    "UserPage",
     "UserSchema",
     "UserUpdate",
 ]

@@ -19,7 +19,7 @@ def _email(value: str) -> str:
         raise PydanticCustomError("email", "not a valid email address") from None
 
 
-def _printable(value: str) -> str:
+def printable(value: str) -> str:
     if not value.isprintable():
         raise PydanticCustomError("printable", "control characters are not allowed")
     return value
@@ -39,7 +39,7 @@ Username = Annotated[
 FullName = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
-    AfterValidator(_printable),
+    AfterValidator(printable),
     Field(examples=["Ada Lovelace"]),
 ]
 NewPassword = Annotated[

@@ -8,6 +8,7 @@ from app.services.principal_cache import PrincipalCache
 from app.services.seed import SeedService
 from app.services.session import Authenticator, SessionService
 from app.services.user import UserService
+from app.services.user_list import UserListService
 
 __all__ = [
     "AuthService",
@@ -19,5 +20,6 @@ __all__ = [
     "SeedService",
     "SessionService",
     "Tokens",
+    "UserListService",
     "UserService",
 ]

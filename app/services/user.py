@@ -14,7 +14,6 @@ from app.core.exceptions import (
     UnauthorizedException,
     ValidationException,
 )
-from app.core.pagination import Page, PageParams
 from app.core.passwords import weakness
 from app.core.security import PasswordHasher
 from app.models import User
@@ -145,10 +144,6 @@ class UserService(BaseService):
         """
         _allow_self_or_superuser(user_id, caller)
         return await self.users.get_or_raise(user_id)
-
-    async def page(self, params: PageParams) -> Page[User]:
-        """Users, newest first."""
-        return await self.users.page(self.users.newest_first(), params)
 
     async def update(self, user_id: int, user_in: UserUpdate, caller: Principal) -> User:
         """Change what was sent.

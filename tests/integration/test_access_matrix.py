@@ -89,6 +89,7 @@ MATRIX = {
     "end_session": Row(OWNER),
     "create_user": Row(SIGN_UP, {"json": {"email": "new@example.com", "password": PASSWORD}}),
     "list_users": Row(SUPERUSER),
+    "list_users_by_cursor": Row(SUPERUSER),
     "get_me": Row(LOGGED_IN),
     "update_me": Row(LOGGED_IN, {"json": {"full_name": "Ada King"}}),
     "get_user": Row(OWNER_OR_SUPERUSER),

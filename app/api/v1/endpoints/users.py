@@ -7,15 +7,17 @@ from app.api.types import (
     Caller,
     CurrentSuperuser,
     CurrentUser,
+    CursorPaginationParams,
+    Filters,
     LimitedUnlessSuperuser,
     PaginationParams,
     Sessions,
     UserId,
+    UserLists,
     Users,
 )
 from app.core.limiter import by_address, limiter, rate
-from app.core.pagination import Page
-from app.schemas import SessionSchema, UserCreate, UserSchema, UserUpdate
+from app.schemas import SessionSchema, UserCreate, UserCursorPage, UserPage, UserSchema, UserUpdate
 
 router = APIRouter(prefix="/users", tags=["users"])
 
@@ -35,10 +37,18 @@ async def create_user(user_in: UserCreate, users: Users, caller: Caller) -> User
 
 @router.get("", operation_id="list_users", responses=errors(401, 403, 422))
 async def list_users(
-    params: PaginationParams, users: Users, _: CurrentSuperuser
-) -> Page[UserSchema]:
-    """A page of users, newest first."""
-    return Page[UserSchema].model_validate(await users.page(params), from_attributes=True)
+    filters: Filters, params: PaginationParams, users: UserLists, _: CurrentSuperuser
+) -> UserPage:
+    """A page of users by its number, and how many there are."""
+    return await users.page(filters, params)
+
+
+@router.get("/cursor", operation_id="list_users_by_cursor", responses=errors(401, 403, 422))
+async def list_users_by_cursor(
+    filters: Filters, params: CursorPaginationParams, users: UserLists, _: CurrentSuperuser
+) -> UserCursorPage:
+    """A page of users behind a cursor, at the same cost however deep it is."""
+    return await users.cursor_page(filters, params)
 
 
 @router.get("/me", operation_id="get_me", responses=errors(401))

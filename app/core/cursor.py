@@ -1,0 +1,72 @@
+"""Cursors: where a page of a list ended."""
+
+import base64
+import binascii
+import hmac
+import json
+from typing import NamedTuple
+
+from app.core.exceptions import ValidationException
+
+_MAC_LENGTH = 16
+
+
+class Position(NamedTuple):
+    """A row's place in an order: its value there, as text, and its id, which breaks ties."""
+
+    value: str
+    id: int
+
+
+class CursorSigner:
+    """Makes cursors, and takes none that it did not make for the same list.
+
+    A cursor is opaque, so that its inside may change, and signed, so that nothing but a position
+    ever gets to the database. The list is no part of it: it goes into the signature alone.
+
+    Args:
+        secret_key: shared by all processes that serve one API.
+    """
+
+    def __init__(self, secret_key: str) -> None:
+        self._key = hmac.digest(secret_key.encode(), b"cursor", "sha256")
+
+    def sign(self, position: Position, listing: str) -> str:
+        """A cursor to go on behind `position`.
+
+        Args:
+            position: of the page's last row.
+            listing: which list it is: its filters and its order.
+        """
+        payload = json.dumps(position, separators=(",", ":")).encode()
+        return _encode(self._mac(payload, listing) + payload)
+
+    def read(self, cursor: str, listing: str) -> Position:
+        """The position that `cursor` was made of.
+
+        Raises:
+            ValidationException: it was changed, or made for another list.
+        """
+        try:
+            raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        except (binascii.Error, ValueError):
+            raise _refusal() from None
+        mac, payload = raw[:_MAC_LENGTH], raw[_MAC_LENGTH:]
+        # Compared as text too: the decoder passes over characters that it does not know.
+        is_ours = hmac.compare_digest(mac, self._mac(payload, listing)) and _encode(raw) == cursor
+        if not is_ours:
+            raise _refusal()
+        return Position(*json.loads(payload))
+
+    def _mac(self, payload: bytes, listing: str) -> bytes:
+        # JSON holds no NUL, so that no listing and payload run into each other.
+        return hmac.digest(self._key, listing.encode() + b"\0" + payload, "sha256")[:_MAC_LENGTH]
+
+
+def _encode(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _refusal() -> ValidationException:
+    message = "not a cursor of a list with these filters and this order"
+    return ValidationException(details=[{"field": "cursor", "message": message}])

@@ -1,0 +1,80 @@
+"""Lists of users on the wire: what they are filtered and ordered by, and their pages."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.config import JsonDict
+from pydantic_core import PydanticCustomError
+
+from app.core.pagination import Page
+from app.schemas.base import ResponseSchema, printable
+from app.schemas.user import UserSchema
+
+SortBy = Literal["created_at", "username", "email"]
+SortOrder = Literal["desc", "asc"]
+
+_ADA: JsonDict = {
+    "id": 1,
+    "email": "ada@example.com",
+    "username": "ada",
+    "full_name": "Ada Lovelace",
+    "is_active": True,
+    "is_superuser": False,
+    "created_at": "2026-11-21T06:30:00.123456Z",
+    "updated_at": "2026-11-21T06:30:00.123456Z",
+}
+
+
+def _readable(value: str) -> str:
+    """The framework puts U+FFFD where a query is no UTF-8: nobody searches for that."""
+    if "\ufffd" in value:
+        raise PydanticCustomError("encoding", "not valid UTF-8")
+    return printable(value)
+
+
+class UserFilters(BaseModel):
+    """Which users, in which order: the same for the list, its cursor and the export."""
+
+    is_active: bool | None = Field(
+        None, description="only those who may, or may not, log in", examples=[True]
+    )
+    is_superuser: bool | None = Field(
+        None, description="only superusers, or only others", examples=[False]
+    )
+    search: Annotated[str, StringConstraints(max_length=254), AfterValidator(_readable)] | None = (
+        Field(
+            None,
+            description="part of the username, email or full name, in any case; "
+            "%, _ and \\ mean themselves",
+            examples=["lovelace"],
+        )
+    )
+    sort_by: SortBy = Field(
+        "created_at",
+        description="usernames go in any case; ties are broken by id",
+        examples=["username"],
+    )
+    sort_order: SortOrder = Field("desc", examples=["asc"])
+
+
+class UserPage(Page[UserSchema]):
+    """A page by number."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"items": [_ADA], "total": 41, "page": 1, "size": 50, "pages": 1}]
+        }
+    )
+
+
+class UserCursorPage(ResponseSchema):
+    """A page by cursor."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"items": [_ADA], "next_cursor": "cFo4dX0Zk1yNQ2b8mA9rZVsiYWRhIiwxXQ"}]
+        }
+    )
+
+    items: list[UserSchema]
+    next_cursor: str | None = Field(description="`cursor` of the next page; null on the last one")

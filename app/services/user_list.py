@@ -1,0 +1,68 @@
+"""Lists of users, by page and by cursor."""
+
+from math import ceil
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.cursor import CursorSigner, Position
+from app.core.pagination import CursorParams, PageParams
+from app.models import User
+from app.repositories import UserRepository
+from app.schemas import UserCursorPage, UserFilters, UserPage, UserSchema
+from app.services.base import BaseService
+
+
+class UserListService(BaseService):
+    """Reads users by the page.
+
+    Args:
+        db: the request's session.
+        cursors: signs where a page ended.
+    """
+
+    def __init__(self, db: AsyncSession, cursors: CursorSigner) -> None:
+        super().__init__(db)
+        self.users = UserRepository(db)
+        self.cursors = cursors
+
+    async def page(self, filters: UserFilters, params: PageParams) -> UserPage:
+        """A page by number, and how many users there are in all."""
+        query = self.users.get_filtered_users(**filters.model_dump())
+        total = await self.users.count(query)
+        users = await self.users.slice(query, params.size, (params.page - 1) * params.size)
+        return UserPage(
+            items=[UserSchema.model_validate(user) for user in users],
+            total=total,
+            page=params.page,
+            size=params.size,
+            pages=ceil(total / params.size),
+        )
+
+    async def cursor_page(self, filters: UserFilters, params: CursorParams) -> UserCursorPage:
+        """The page behind a cursor, or the first: at the same cost however deep it is.
+
+        Whoever follows the cursors meets each user once who is there all the while and whose
+        place in the order does not change.
+
+        Raises:
+            ValidationException: the cursor is none of a list with these filters and this order.
+        """
+        order = filters.sort_by, filters.sort_order
+        listing = filters.model_dump_json()
+        query = self.users.get_filtered_users(**filters.model_dump())
+        if params.cursor is not None:
+            position = self.cursors.read(params.cursor, listing)
+            query = self.users.behind(query, position, *order)
+        users = await self.users.slice(query, params.size + 1)
+        page, is_last = users[: params.size], len(users) <= params.size
+        return UserCursorPage(
+            items=[UserSchema.model_validate(user) for user in page],
+            next_cursor=None
+            if is_last
+            else self.cursors.sign(_position(page[-1], filters.sort_by), listing),
+        )
+
+
+def _position(user: User, sort_by: str) -> Position:
+    value = getattr(user, sort_by)
+    return Position(value if isinstance(value, str) else value.isoformat(), user.id)
