@@ -113,3 +113,10 @@ class RequestTimeoutException(AppException):
     def __init__(self, timeout: float) -> None:
         """Args: timeout: the deadline that passed, in seconds."""
         super().__init__(f"Request exceeded {timeout}s timeout")
+
+
+class StatementTimeoutException(AppException):
+    """The database gave a statement up: trying again soon would do no better."""
+
+    status, error = 504, "request_timeout"
+    message = "The database took too long"

@@ -18,6 +18,7 @@ from starlette.requests import HTTPConnection
 
 from app.core.config import DatabaseSettings, get_settings
 from app.core.exceptions import ServiceUnavailableException
+from app.database.disconnects import watch_connections
 from app.database.pool import WatchedPool
 
 log = structlog.get_logger("app.database")
@@ -51,6 +52,9 @@ def _connect_arguments(settings: DatabaseSettings) -> dict[str, Any]:
         arguments["server_settings"] = {
             "application_name": "backend-api",
             "statement_timeout": str(int(settings.statement_timeout * 1000)),
+            # Seconds; keeps idle connections alive on their way through a NAT, and ends those of a
+            # worker whose machine is gone, with the locks they hold.
+            "tcp_keepalives_idle": "60",
             # JIT costs more than it gives on short queries, tens of milliseconds at times.
             "jit": "off",
         }
@@ -71,13 +75,15 @@ def get_engine(settings: DatabaseSettings | None = None, **options: Any) -> Asyn
         "pool_timeout": settings.pool_timeout,
         "pool_recycle": 1800,
     }
-    return create_async_engine(
+    engine = create_async_engine(
         settings.dsn(),
         connect_args=_connect_arguments(settings),
         poolclass=WatchedPool,
         hide_parameters=True,  # they are hashes and people, and errors are logged
         **{**pool, **options},
     )
+    watch_connections(engine)
+    return engine
 
 
 def get_session_maker(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:

@@ -8,25 +8,37 @@ from app.core.exceptions import (
     ConflictException,
     DatabaseException,
     ServiceUnavailableException,
+    StatementTimeoutException,
     ValidationException,
 )
 
+READ_ONLY = "25006"
+STATEMENT_TIMEOUT = "57014"
 UNIQUE_VIOLATION = "23505"
 _UNAVAILABLE = (
     "08",  # connection exceptions
-    "25006",  # read-only: a standby that is not promoted yet
+    READ_ONLY,  # a standby that is not promoted yet
+    "28",  # our role or password is not let in: they are being changed
+    "3D000",  # no such database: it is being restored
     "40001",  # serialization failure
     "40P01",  # deadlock
     "53",  # insufficient resources: disk, memory, connections
     "55P03",  # lock not available
-    "57",  # cancelled, shutting down, crashed or starting
+    "57",  # shutting down, crashed or starting
 )
+_LOST = ("08", READ_ONLY, "57P01", "57P02", "57P03", "57P05")
 
 
 def sqlstate(error: SQLAlchemyError) -> str | None:
     """The five-character code, or None where the server did not send one."""
     code: str | None = getattr(getattr(error, "orig", None), "sqlstate", None)
     return code
+
+
+def is_lost(state: str) -> bool:
+    """Whether a connection on which this SQLSTATE came is of no more use: the server ends it, or
+    is no primary any more."""
+    return state.startswith(_LOST)
 
 
 def violated_constraint(error: SQLAlchemyError) -> str | None:
@@ -44,6 +56,8 @@ def translate(error: SQLAlchemyError) -> AppException:
     do well in a moment. A value the server cannot store (class 22) is the caller's, 422.
     """
     state = sqlstate(error) or ""
+    if state == STATEMENT_TIMEOUT:
+        return StatementTimeoutException()
     if isinstance(error, PoolTimeoutError) or state.startswith(_UNAVAILABLE):
         return ServiceUnavailableException()
     if state == UNIQUE_VIOLATION:
