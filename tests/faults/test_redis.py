@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import quantiles
@@ -19,6 +18,7 @@ from app.core.config import Settings
 from app.database.embedded import EmbeddedValkey
 from app.runtime import Runtime
 from tests.conftest import PASSWORD, Person, browsing, person, running
+from tests.faults.observing import loop_lag, within
 from tests.gate import Gate, target
 
 LOGIN = "/api/v1/auth/login"
@@ -110,24 +110,6 @@ FAULTS = [stopped, slow, black_holed, out_of_memory]
 by_fault = pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 
 
-@asynccontextmanager
-async def loop_lag() -> AsyncIterator[list[float]]:
-    """Seconds by which the event loop was late, every 5 ms."""
-    lags: list[float] = []
-
-    async def watch() -> None:
-        while True:
-            began = time.perf_counter()
-            await asyncio.sleep(0.005)
-            lags.append(time.perf_counter() - began - 0.005)
-
-    watching = asyncio.create_task(watch())
-    try:
-        yield lags
-    finally:
-        watching.cancel()
-
-
 async def traffic(site: Site, name: str) -> None:
     """Whatever people do: a few hundred requests, four at a time."""
     async with site.visitor() as visitor:
@@ -211,15 +193,6 @@ async def test_health_says_so_and_it_recovers_by_itself(site, fault):
     }
     assert ready.status_code == 200
     assert ready.json()["status"] == "degraded"
-
-
-async def within(seconds: float, condition: Callable[[], Awaitable[bool]]) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if await condition():
-            return True
-        await asyncio.sleep(0.05)
-    return False
 
 
 @by_fault

@@ -1,7 +1,6 @@
 """Settings: `get_settings()` is all that most code needs."""
 
 from app.core.config.sections import (
-    MAX_ROWS,
     AppSettings,
     AuthSettings,
     CacheSettings,
@@ -12,7 +11,6 @@ from app.core.config.sections import (
     RedisSettings,
     Section,
     ServerSettings,
-    UsersSettings,
 )
 from app.core.config.settings import (
     LOCAL,
@@ -26,7 +24,6 @@ from app.core.config.settings import (
 
 __all__ = [
     "LOCAL",
-    "MAX_ROWS",
     "ROOT",
     "AppSettings",
     "AuthSettings",
@@ -40,7 +37,6 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "SettingsError",
-    "UsersSettings",
     "get_settings",
     "load_settings",
     "variables",

@@ -20,7 +20,6 @@ from app.core.config.sections import (
     LogSettings,
     Section,
     ServerSettings,
-    UsersSettings,
 )
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -52,7 +51,6 @@ class Settings(BaseModel):
     cache: CacheSettings
     limiter: LimiterSettings
     auth: AuthSettings
-    users: UsersSettings
     cors: CorsSettings
     log: LogSettings
 

@@ -1,0 +1,202 @@
+"""A PostgreSQL that may be stopped, an application on it, and a table of what was seen."""
+
+import asyncio
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+from redis.asyncio import Redis
+
+from app.core.config import Settings
+from app.database.embedded import EmbeddedPostgres
+from app.database.embedded.files import free_port
+from app.runtime import Runtime
+from tests.conftest import FAST, Person, Servers, browsing, person, running
+from tests.faults.observing import within
+from tests.gate import Gate, target
+
+DEADLINE = 2.0
+"""Seconds: `SERVER_REQUEST_TIMEOUT` of the sites, so that a test need not take half a minute."""
+_seen: list[tuple[str, str, str]] = []
+
+
+@pytest.fixture
+def record() -> Callable[[str, str, str], None]:
+    """Keep a row, the fault and what was seen, for the table at the end of the run."""
+    return lambda row, fault, seen: _seen.append((row, fault, seen))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table that docs/OPERATIONS.md has, from this very run."""
+    if _seen:
+        terminalreporter.section("faults: what was seen")
+        terminalreporter.line("| # | fault | seen |\n|---|---|---|")
+        for row in sorted(_seen):
+            terminalreporter.line(f"| {' | '.join(row)} |")
+
+
+class Postgres:
+    """A server of its own, always on the same port, that may be stopped or crashed."""
+
+    def __init__(self, directory: Path) -> None:
+        # What was committed has to survive a crash of the server, though not of the machine.
+        options = {**FAST, "synchronous_commit": "on", "port": str(free_port())}
+        self._server = EmbeddedPostgres(directory, options)
+        self.url = self._server.start()
+
+    async def stop(self, how: signal.Signals) -> None:
+        """SIGINT ends it in order, SIGQUIT as a crash would."""
+        process = self._server._process()
+        assert process is not None
+        process.send_signal(how)
+        assert await within(10, self._is_gone)
+
+    async def start(self) -> float:
+        """Have it back; the moment, by the monotonic clock, when it let the first one in."""
+        starting = asyncio.create_task(asyncio.to_thread(self._server.start))
+        assert await within(30, self._is_ready)
+        returned = time.monotonic()
+        await starting
+        return returned
+
+    async def _is_gone(self) -> bool:
+        return not self._server._is_alive()
+
+    async def _is_ready(self) -> bool:
+        return self._server._port() is not None
+
+    def leave(self) -> None:
+        self._server.stop()
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection past the gate and the pool."""
+        connection = await asyncpg.connect(self.url)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    @asynccontextmanager
+    async def users_locked(self) -> AsyncIterator[None]:
+        """Have every query on users wait, as behind a careless migration."""
+        async with self.connected() as connection, connection.transaction():
+            await connection.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+            yield
+
+    async def busy_backends(self) -> int:
+        """How many of the application's backends run a statement or sit in a transaction."""
+        async with self.connected() as connection:
+            count: int = await connection.fetchval(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE application_name = 'backend-api' AND state <> 'idle'"
+            )
+        return count
+
+
+@dataclass
+class Site:
+    """An application on that server, the way to it, and what its visitors met."""
+
+    app: FastAPI
+    postgres: Postgres
+    gate: Gate
+    statuses: Counter[int] = field(default_factory=Counter)
+    slowest: float = 0.0
+
+    @property
+    def runtime(self) -> Runtime:
+        runtime: Runtime = self.app.state.runtime
+        return runtime
+
+    @property
+    def connections(self) -> int:
+        """As many as the pool may hold."""
+        database = self.runtime.settings.database
+        return database.pool_size + database.max_overflow
+
+    async def ask(self, somebody: Person, method: str, path: str, **options: Any) -> httpx.Response:
+        """One request, counted and timed."""
+        began = time.monotonic()
+        response = await somebody.request(method, path, **options)
+        self.slowest = max(self.slowest, time.monotonic() - began)
+        self.statuses[response.status_code] += 1
+        return response
+
+    def seen(self) -> str:
+        """What was met since the last call, for the record."""
+        counts = ", ".join(f"{n} × {status}" for status, n in sorted(self.statuses.items()))
+        text = f"{counts}, the slowest after {self.slowest:.2f} s"
+        self.statuses, self.slowest = Counter(), 0.0
+        return text
+
+    async def is_clean(self) -> bool:
+        """Whether nobody holds a connection and no backend is at work."""
+        pool: Any = self.runtime.engine.pool
+        return pool.checkedout() == 0 and await self.postgres.busy_backends() == 0
+
+    async def becomes_clean(self, seconds: float) -> bool:
+        return await within(seconds, self.is_clean)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with TemporaryDirectory(prefix="backend-api-") as folder:
+        Path(folder).chmod(0o755)
+        postgres = Postgres(Path(folder) / "postgres")
+        yield postgres
+        postgres.leave()
+
+
+Opens = Callable[..., Any]
+
+
+@pytest.fixture
+async def opening(postgres: Postgres, settings: Settings, servers: Servers) -> Opens:
+    """Opens a site with settings of its own: `async with opening(server={…}) as site`."""
+
+    @asynccontextmanager
+    async def opening(**sections: dict[str, Any]) -> AsyncIterator[Site]:
+        async with Redis.from_url(servers.redis) as redis:
+            await redis.flushall()
+        host, port = target(postgres.url)
+        gate = Gate(host, port)
+        through = postgres.url.replace(f"{host}:{port}", f"127.0.0.1:{await gate.open()}")
+        own = {"database": {"url": SecretStr(through), **sections.pop("database", {})}}
+        async with running(settings.replaced(**own, **sections)) as app:
+            async with postgres.connected() as connection:
+                await connection.execute("TRUNCATE users, sessions RESTART IDENTITY CASCADE")
+            yield Site(app, postgres, gate)
+        gate.shut()
+
+    return opening
+
+
+@pytest.fixture
+async def site(opening: Opens) -> AsyncIterator[Site]:
+    """With a deadline of two seconds."""
+    async with opening(server={"request_timeout": DEADLINE}) as site:
+        yield site
+
+
+@pytest.fixture
+async def visitor(site: Site) -> AsyncIterator[httpx.AsyncClient]:
+    async with browsing(site.app) as visitor:
+        yield visitor
+
+
+@pytest.fixture
+async def admin(site: Site, visitor: httpx.AsyncClient) -> Person:
+    """A superuser of the site, whose list of users no cache answers."""
+    return await person(visitor, site.runtime, "admin", is_superuser=True)
