@@ -2,19 +2,25 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Request, Response
+from fastapi import Body, Depends, Request, Response
 from fastapi.security import OAuth2PasswordBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api import limits
+from app.core.config import MAX_ROWS
 from app.core.deadline import current_deadline
 from app.core.device import Device
-from app.core.exceptions import ForbiddenException, UnauthorizedException
+from app.core.exceptions import (
+    ForbiddenException,
+    UnauthorizedException,
+    ValidationException,
+)
 from app.database import get_db
 from app.runtime import Runtime
-from app.schemas import Principal
+from app.schemas import BULK_EXAMPLE, BulkRow, Principal
 from app.services import (
     AuthService,
+    BulkService,
     HealthService,
     MetricsService,
     SessionService,
@@ -47,6 +53,12 @@ async def get_user_service(request: Request, db: Session) -> UserService:
 
 async def get_user_list_service(request: Request, db: Session) -> UserListService:
     return UserListService(db, runtime_of(request).cursors)
+
+
+async def get_bulk_service(
+    users: Annotated[UserService, Depends(get_user_service)],
+) -> BulkService:
+    return BulkService(users)
 
 
 async def get_session_service(request: Request, db: Session) -> SessionService:
@@ -141,11 +153,28 @@ async def get_device(request: Request) -> Device:
     return Device(request.headers.get("user-agent"), address)
 
 
+async def get_bulk_rows(
+    request: Request,
+    rows: Annotated[list[BulkRow], Body(max_length=MAX_ROWS, examples=[BULK_EXAMPLE])],
+    _: Annotated[Principal, Depends(get_current_superuser)],
+) -> list[BulkRow]:
+    """The rows of a list, some of which may have been refused already.
+
+    Raises:
+        ValidationException: there are none, or more than `USERS_BULK_MAX`.
+    """
+    limit = runtime_of(request).settings.users.bulk_max
+    if not 1 <= len(rows) <= limit:
+        message = f"should have at least 1 and at most {limit} users (USERS_BULK_MAX)"
+        raise ValidationException(details=[{"field": "body", "message": message}])
+    return rows
+
+
 class Deadline:
-    """A route's own deadline: `dependencies=[Depends(Deadline(120))]`.
+    """For a route that may take longer than others: `dependencies=[Depends(Deadline(120))]`.
 
     Args:
-        timeout: seconds, counted from the request's arrival.
+        timeout: seconds that it has at least, counted from the request's arrival.
     """
 
     def __init__(self, timeout: float) -> None:
@@ -153,4 +182,4 @@ class Deadline:
 
     async def __call__(self) -> None:
         if (deadline := current_deadline()) is not None:
-            deadline.reschedule(self.timeout)
+            deadline.reschedule(max(self.timeout, deadline.timeout))

@@ -1,9 +1,12 @@
-"""What the OpenAPI document says about refusals."""
+"""What the OpenAPI document says about answers, and those that are complete already."""
 
 from http import HTTPStatus
 from typing import Any
 
-from app.schemas import ErrorSchema
+from fastapi import Response
+
+from app.schemas import BulkReport, ErrorSchema
+from app.services import Answer
 
 _ALWAYS = (429, 500, 503, 504)
 
@@ -15,3 +18,13 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
         status: {"model": ErrorSchema, "description": HTTPStatus(status).phrase}
         for status in (*statuses, *_ALWAYS)
     }
+
+
+BULK_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"model": BulkReport, "description": "With `dry_run`: what would become of the list"}
+}
+
+
+def complete(answer: Answer) -> Response:
+    """`answer` as it is."""
+    return Response(answer.body, answer.status, media_type="application/json")

@@ -6,8 +6,11 @@ from uuid import UUID
 from fastapi import Depends, Path, Query
 
 from app.api.deps import (
+    Deadline,
     Session,
     get_auth_service,
+    get_bulk_rows,
+    get_bulk_service,
     get_caller,
     get_current_superuser,
     get_current_user,
@@ -23,9 +26,10 @@ from app.api.deps import (
 )
 from app.core.device import Device
 from app.core.pagination import CursorParams, PageParams
-from app.schemas import MAX_BIGINT, Principal, UserFilters
+from app.schemas import MAX_BIGINT, BulkRow, Principal, UserFilters
 from app.services import (
     AuthService,
+    BulkService,
     HealthService,
     MetricsService,
     SessionService,
@@ -43,12 +47,16 @@ CursorPaginationParams = Annotated[CursorParams, Query()]
 Filters = Annotated[UserFilters, Query()]
 UserId = Annotated[int, Path(ge=1, le=MAX_BIGINT, description="the user's id", examples=[1])]
 SessionId = Annotated[UUID, Path(description="the session's id")]
+BulkRows = Annotated[list[BulkRow], Depends(get_bulk_rows)]
+DryRun = Annotated[bool, Query(description="check only: create nothing, and hash nothing")]
 
+LongDeadline = Depends(Deadline(120))
 Limited = Depends(limited)
 LimitedUser = Depends(limited_user)
 LimitedUnlessSuperuser = Depends(limited_unless_superuser)
 
 Auth = Annotated[AuthService, Depends(get_auth_service)]
+Bulk = Annotated[BulkService, Depends(get_bulk_service)]
 Health = Annotated[HealthService, Depends(get_health_service)]
 Metrics = Annotated[MetricsService, Depends(get_metrics_service)]
 Sessions = Annotated[SessionService, Depends(get_session_service)]

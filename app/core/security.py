@@ -6,7 +6,7 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -61,6 +61,8 @@ class PasswordHasher:
         workers = workers or os.cpu_count() or 1
         queue = workers * QUEUE_PER_WORKER if queue is None else queue
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="argon2", initializer=_give_way)
+        self._list_pool = ThreadPoolExecutor(workers, "argon2-lists", initializer=_give_way)
+        self._at_once = 2 * workers
         self._places = threading.BoundedSemaphore(workers + queue)
         self._dummy = _CONTEXT.hash(secrets.token_urlsafe())
 
@@ -71,6 +73,23 @@ class PasswordHasher:
             ServiceUnavailableException: the queue is full.
         """
         return await self._run(_CONTEXT.hash, password)
+
+    async def hash_all(self, passwords: Sequence[str]) -> list[str]:
+        """The hashes of many passwords, side by side, in their order.
+
+        In threads of their own, so that the kernel shares the cores between lists and logins:
+        in one queue, logins would wait for a whole list, or a list for a place among logins.
+        Of each list a few are handed over at a time: two lists take turns, and when a request
+        is cancelled, its hashing ends with it.
+        """
+        places = asyncio.Semaphore(self._at_once)
+
+        async def one(password: str) -> str:
+            async with places:
+                future = self._list_pool.submit(_CONTEXT.hash, password)
+                return await asyncio.wrap_future(future)
+
+        return await asyncio.gather(*map(one, passwords))
 
     async def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
         """Whether `password` is the one behind `hashed`, and a new hash where parameters changed.
@@ -98,7 +117,8 @@ class PasswordHasher:
 
     def close(self) -> None:
         """Let the running hashes end and drop the waiting ones."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._pool, self._list_pool):
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _give_way() -> None:

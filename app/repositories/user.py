@@ -1,15 +1,21 @@
 """Queries on users."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     Row,
     Select,
     SQLColumnExpression,
+    Text,
     UnaryExpression,
+    any_,
     func,
+    insert,
+    literal,
+    or_,
     select,
     text,
     tuple_,
@@ -20,6 +26,7 @@ from app.core.cursor import Position
 from app.models import NAMES, User
 from app.repositories.base import BaseRepository
 
+_BULK_LOCK = 4_862_019_175  # of an advisory lock; beside those of migrations and of the purge
 _ORDERS: dict[str, tuple[SQLColumnExpression[Any], Callable[[str], Any]]] = {
     "created_at": (User.created_at, datetime.fromisoformat),
     "username": (func.lower(User.username), func.lower),
@@ -94,6 +101,45 @@ class UserRepository(BaseRepository[User]):
 
     async def by_email(self, email: str) -> User | None:
         return await self.db.scalar(select(User).where(User.email == email.lower()))
+
+    async def taken(
+        self, emails: Collection[str], usernames: Collection[str]
+    ) -> dict[str, set[str]]:
+        """Of these emails and usernames, all in lower case, those that somebody has, by field.
+
+        One query by two arrays: its text and its plan are the same for any number of them.
+        """
+        name = func.lower(User.username)
+        query = select(User.email, name).where(
+            or_(
+                User.email == any_(literal(list(emails), ARRAY(Text))),
+                name == any_(literal(list(usernames), ARRAY(Text))),
+            )
+        )
+        rows = (await self.db.execute(query)).all()
+        return {"email": {row[0] for row in rows}, "username": {row[1] for row in rows}}
+
+    async def lock_bulk(self) -> None:
+        """Wait until no other list is being inserted, and keep others waiting until the
+        transaction ends."""
+        await self.db.execute(select(func.pg_advisory_xact_lock(_BULK_LOCK)))
+
+    async def add_all(self, rows: Sequence[Mapping[str, object]]) -> Sequence[User]:
+        """Insert users by one statement; where that fails, only it is undone and the transaction
+        goes on.
+
+        Args:
+            rows: by column, all with the same columns.
+
+        Returns:
+            The users, in the order of `rows`.
+
+        Raises:
+            ConflictException: an email or username is taken already; the detail says which.
+        """
+        query = insert(User).returning(User, sort_by_parameter_order=True)
+        async with self._conflicts(), self.db.begin_nested():
+            return (await self.db.scalars(query, rows)).all()
 
     async def credentials(self, login: str) -> Row[int, str, bool] | None:
         """`id`, `hashed_password` and `is_active` of whoever has this email or username."""

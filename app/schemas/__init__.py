@@ -2,24 +2,37 @@
 
 from app.schemas.auth import LoginRequest, PasswordChange, RefreshRequest, TokenSchema
 from app.schemas.base import MAX_BIGINT
+from app.schemas.bulk import (
+    BULK_EXAMPLE,
+    BulkReport,
+    BulkRow,
+    BulkUserCreate,
+    RefusedRow,
+)
 from app.schemas.error import ErrorSchema
 from app.schemas.health import CheckSchema, HealthSchema, LiveSchema
 from app.schemas.metrics import DatabaseMetricsSchema
 from app.schemas.session import Principal, SessionSchema
-from app.schemas.user import UserCreate, UserSchema, UserUpdate
+from app.schemas.user import NewUser, UserCreate, UserSchema, UserUpdate
 from app.schemas.user_list import UserCursorPage, UserFilters, UserPage
 
 __all__ = [
+    "BULK_EXAMPLE",
     "MAX_BIGINT",
+    "BulkReport",
+    "BulkRow",
+    "BulkUserCreate",
     "CheckSchema",
     "DatabaseMetricsSchema",
     "ErrorSchema",
     "HealthSchema",
     "LiveSchema",
     "LoginRequest",
+    "NewUser",
     "PasswordChange",
     "Principal",
     "RefreshRequest",
+    "RefusedRow",
     "SessionSchema",
     "TokenSchema",
     "UserCreate",

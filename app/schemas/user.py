@@ -20,15 +20,20 @@ class UserSchema(ResponseSchema):
     updated_at: datetime
 
 
-class UserCreate(RequestSchema):
-    """A sign-up. Only a superuser may send `is_active` and `is_superuser`."""
+class NewUser(RequestSchema):
+    """What everybody who is created has, however they come."""
 
     email: Email
-    password: NewPassword
     username: Username | None = Field(None, description="derived from the email where left out")
     full_name: FullName | None = None
     is_active: bool = True
     is_superuser: bool = False
+
+
+class UserCreate(NewUser):
+    """A sign-up. Only a superuser may send `is_active` and `is_superuser`."""
+
+    password: NewPassword
 
 
 class UserUpdate(RequestSchema):

@@ -2,6 +2,7 @@
 
 from app.services.auth import AuthService, Tokens
 from app.services.base import BaseService
+from app.services.bulk import Answer, BulkService
 from app.services.health import HealthService
 from app.services.metrics import MetricsService
 from app.services.principal_cache import PrincipalCache
@@ -11,9 +12,11 @@ from app.services.user import UserService
 from app.services.user_list import UserListService
 
 __all__ = [
+    "Answer",
     "AuthService",
     "Authenticator",
     "BaseService",
+    "BulkService",
     "HealthService",
     "MetricsService",
     "PrincipalCache",

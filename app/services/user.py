@@ -1,7 +1,5 @@
 """The rules about users."""
 
-import re
-import secrets
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -14,18 +12,17 @@ from app.core.exceptions import (
     UnauthorizedException,
     ValidationException,
 )
-from app.core.passwords import weakness
 from app.core.security import PasswordHasher
 from app.models import User
-from app.repositories import SessionRepository, UserRepository
+from app.repositories import SessionRepository
 from app.schemas import Principal, UserCreate, UserUpdate
-from app.services.base import BaseService
 from app.services.principal_cache import PrincipalCache
+from app.services.user_creation import UserCreation
 
 _PRIVILEGES = frozenset({"is_active", "is_superuser"})
 
 
-class UserService(BaseService):
+class UserService(UserCreation):
     """Creating, reading and changing users.
 
     Args:
@@ -42,12 +39,9 @@ class UserService(BaseService):
         principals: PrincipalCache,
         settings: AuthSettings,
     ) -> None:
-        super().__init__(db)
-        self.users = UserRepository(db)
+        super().__init__(db, passwords, settings)
         self.sessions = SessionRepository(db)
-        self.passwords = passwords
         self.principals = principals
-        self.settings = settings
 
     async def sign_up(self, user_in: UserCreate, caller: Principal | None) -> User:
         """Create a user for whoever asks, if they may.
@@ -63,26 +57,6 @@ class UserService(BaseService):
             self._check_registration(caller)
             _refuse_privileges(user_in.model_fields_set)
         return await self.create_user(user_in)
-
-    async def create_user(self, user_in: UserCreate) -> User:
-        """Create a user, with no regard to who asks.
-
-        Raises:
-            ValidationException: the password is too weak.
-            ConflictException: the email or the username is taken.
-        """
-        self._check_password(user_in)
-        # Before the transaction: no connection is held while a core is busy for 50 ms.
-        await self.release_connection()
-        hashed = await self.passwords.hash(user_in.password.get_secret_value())
-        user = User(
-            **user_in.model_dump(exclude={"password", "username"}),
-            username=user_in.username or username_from(user_in.email),
-            hashed_password=hashed,
-        )
-        async with self.transaction():
-            await self._insert(user, is_derived=user_in.username is None)
-        return user
 
     async def create_first_superuser(self, user_in: UserCreate) -> bool:
         """Create a superuser unless one is active; whether it was created.
@@ -118,22 +92,6 @@ class UserService(BaseService):
             return await self.create_user(user_in), True
         await self.principals.forget_user(user.id)
         return user, False
-
-    async def _insert(self, user: User, *, is_derived: bool) -> None:
-        """Insert; a derived username that is taken gets a random ending."""
-        try:
-            await self.users.add(user)
-        except ConflictException as conflict:
-            if not is_derived or conflict.details[0]["field"] != "username":
-                raise
-            user.username = f"{user.username[:23]}-{secrets.token_hex(4)}"
-            await self.users.add(user)
-
-    def _check_password(self, user_in: UserCreate) -> None:
-        known = user_in.email, user_in.username or username_from(user_in.email)
-        shortest = self.settings.password_min_length
-        if reason := weakness(user_in.password.get_secret_value(), shortest, *known):
-            raise ValidationException(details=[{"field": "password", "message": reason}])
 
     async def get(self, user_id: int, caller: Principal) -> User:
         """The profile, for its owner or a superuser.
@@ -206,12 +164,6 @@ class UserService(BaseService):
         if caller is None:
             raise UnauthorizedException("Registration is disabled")
         raise ForbiddenException("Registration is disabled")
-
-
-def username_from(email: str) -> str:
-    """A valid username made of the part before the @, such as `ada.lovelace`."""
-    name = re.sub(r"[^a-z0-9._-]+", "-", email.partition("@")[0]).strip("._-") or "user"
-    return name[:32] if len(name) >= 3 else f"{name}-user"
 
 
 def _allow_self_or_superuser(user_id: int, caller: Principal) -> None:

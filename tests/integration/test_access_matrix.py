@@ -88,6 +88,9 @@ MATRIX = {
     "list_sessions": Row(LOGGED_IN),
     "end_session": Row(OWNER),
     "create_user": Row(SIGN_UP, {"json": {"email": "new@example.com", "password": PASSWORD}}),
+    "create_users_bulk": Row(
+        SUPERUSER, {"json": [{"email": "new@example.com", "password": PASSWORD}]}
+    ),
     "list_users": Row(SUPERUSER),
     "list_users_by_cursor": Row(SUPERUSER),
     "get_me": Row(LOGGED_IN),

@@ -1,6 +1,7 @@
 """Settings: `get_settings()` is all that most code needs."""
 
 from app.core.config.sections import (
+    MAX_ROWS,
     AppSettings,
     AuthSettings,
     CacheSettings,
@@ -11,6 +12,7 @@ from app.core.config.sections import (
     RedisSettings,
     Section,
     ServerSettings,
+    UsersSettings,
 )
 from app.core.config.settings import (
     LOCAL,
@@ -24,6 +26,7 @@ from app.core.config.settings import (
 
 __all__ = [
     "LOCAL",
+    "MAX_ROWS",
     "ROOT",
     "AppSettings",
     "AuthSettings",
@@ -37,6 +40,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "SettingsError",
+    "UsersSettings",
     "get_settings",
     "load_settings",
     "variables",

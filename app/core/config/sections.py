@@ -37,6 +37,10 @@ CommaSeparated = Annotated[
 ]
 
 
+MAX_ROWS = 10_000
+"""What `USERS_BULK_MAX` may be at most: a longer list is refused before its rows are read."""
+
+
 class Section(BaseSettings):
     """A frozen group of settings that share a prefix."""
 
@@ -209,6 +213,12 @@ class AuthSettings(Section):
     )
     registration_enabled: bool = Field(True, description="false: only superusers create users")
     password_min_length: int = Field(8, ge=1, le=64, description="shortest password accepted")
+
+
+class UsersSettings(Section):
+    model_config = section("USERS_")
+
+    bulk_max: int = Field(500, ge=1, le=MAX_ROWS, description="users that one bulk may create")
 
 
 class CorsSettings(Section):

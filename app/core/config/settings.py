@@ -20,6 +20,7 @@ from app.core.config.sections import (
     LogSettings,
     Section,
     ServerSettings,
+    UsersSettings,
 )
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -51,6 +52,7 @@ class Settings(BaseModel):
     cache: CacheSettings
     limiter: LimiterSettings
     auth: AuthSettings
+    users: UsersSettings
     cors: CorsSettings
     log: LogSettings
 

@@ -1,15 +1,19 @@
 """Users."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
-from app.api.responses import errors
+from app.api.responses import BULK_ANSWERS, complete, errors
 from app.api.types import (
+    Bulk,
+    BulkRows,
     Caller,
     CurrentSuperuser,
     CurrentUser,
     CursorPaginationParams,
+    DryRun,
     Filters,
     LimitedUnlessSuperuser,
+    LongDeadline,
     PaginationParams,
     Sessions,
     UserId,
@@ -33,6 +37,23 @@ router = APIRouter(prefix="/users", tags=["users"])
 async def create_user(user_in: UserCreate, users: Users, caller: Caller) -> UserSchema:
     """Sign up, or, as a superuser, create a user."""
     return UserSchema.model_validate(await users.sign_up(user_in, caller))
+
+
+@router.post(
+    "/bulk",
+    operation_id="create_users_bulk",
+    status_code=201,
+    response_model=list[UserSchema],
+    dependencies=[LongDeadline],
+    responses=BULK_ANSWERS | errors(401, 403, 409, 413, 422),
+)
+async def create_users_bulk(rows: BulkRows, bulk: Bulk, *, dry_run: DryRun = False) -> Response:
+    """Create a list of users, all or none of them.
+
+    A refusal names every row that stands against it by `index`, `field` and `message`: 422 where
+    any is invalid, else 409.
+    """
+    return complete(await bulk.answer(rows, dry_run=dry_run))
 
 
 @router.get("", operation_id="list_users", responses=errors(401, 403, 422))

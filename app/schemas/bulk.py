@@ -1,0 +1,98 @@
+"""Many users at once, on the wire."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainValidator,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from app.core.errors import violations
+from app.core.exceptions import Detail
+from app.core.hashes import fault_of_hash
+from app.schemas.base import NewPassword, ResponseSchema
+from app.schemas.error import ErrorDetail
+from app.schemas.user import NewUser
+
+
+def _storable(value: SecretStr) -> SecretStr:
+    if fault := fault_of_hash(value.get_secret_value()):
+        raise PydanticCustomError("hash", "{fault}", {"fault": fault})
+    return value
+
+
+HashedPassword = Annotated[
+    SecretStr,
+    AfterValidator(_storable),
+    Field(
+        description="argon2id ($argon2id$v=19$…) or bcrypt ($2a$, $2b$, $2y$), instead of a "
+        "password: it is hashed anew at the first login",
+    ),
+]
+
+
+class BulkUserCreate(NewUser):
+    """One of many users, who comes with a password or, from another system, with its hash."""
+
+    hashed_password: HashedPassword | None = None
+    password: NewPassword | None = Field(None, validate_default=True)
+
+    @field_validator("password")
+    @classmethod
+    def _is_one_of_both(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        is_right = "hashed_password" in info.data  # not there: its own fault is told already
+        if is_right and (value is None) == (info.data["hashed_password"] is None):
+            raise PydanticCustomError("one_of", "give either a password or a hashed_password")
+        return value
+
+
+BULK_EXAMPLE = [
+    {"email": "ada@example.com", "password": "correct horse battery staple", "username": "ada"},
+    {
+        "email": "grace@example.com",
+        "full_name": "Grace Hopper",
+        "hashed_password": "$2b$12$eIvrWRvM8Pc3OHD1Ej0fDu8qBhq2Y2DwYqMz6yQv1nCqJHqv8lY2u",
+    },
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """What was in the place of a user and is none; why, field by field."""
+
+    details: list[Detail]
+
+
+def read_row(value: Any) -> BulkUserCreate | RefusedRow:
+    """The user in `value`. One that is none is no error yet: all of them are told together."""
+    try:
+        return BulkUserCreate.model_validate(value)
+    except ValidationError as error:
+        errors = error.errors(include_input=False, include_url=False, include_context=False)
+        return RefusedRow(violations({**e, "loc": ("row", *e["loc"])} for e in errors))
+
+
+BulkRow = Annotated[
+    BulkUserCreate | RefusedRow, PlainValidator(read_row, json_schema_input_type=BulkUserCreate)
+]
+
+
+class RowFault(ErrorDetail):
+    """What is wrong with one row."""
+
+    index: int = Field(description="position in the list, from 0", examples=[3])
+
+
+class BulkReport(ResponseSchema):
+    """What would become of a list; nothing was created."""
+
+    total: int = Field(description="users in the list", examples=[500])
+    is_acceptable: bool = Field(description="whether the list would be created as it is")
+    details: list[RowFault] = Field(description="everything that stands against it, by row")
