@@ -24,6 +24,7 @@ TAGS = [
     {"name": "auth", "description": "Logging in and out; sessions that can be revoked."},
     {"name": "users", "description": "Signing up, and managing users."},
     {"name": "metrics", "description": "What goes on inside, for superusers."},
+    {"name": "dashboard", "description": "Figures for superusers."},
     {"name": "health", "description": "For uptime probes and load balancers; never limited."},
 ]
 

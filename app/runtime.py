@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
+from app.core.cache import AnswerCache, MemoryStore, RedisStore, Store
 from app.core.config import LOCAL, RedisSettings, Settings
 from app.core.cursor import CursorSigner
 from app.core.limiter import HitCounter
@@ -37,6 +38,7 @@ class Runtime:
     engine: AsyncEngine
     session_maker: async_sessionmaker[AsyncSession]
     cache: CircuitBreaker | None
+    answers: AnswerCache
     hits: HitCounter
     passwords: PasswordHasher
     tokens: TokenSigner
@@ -137,6 +139,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             engine=main_engine,
             session_maker=session_maker,
             cache=cache,
+            answers=AnswerCache(_store(settings, cache), settings.cache.prefix),
             hits=HitCounter(breaker("limiter", settings.limiter)),
             passwords=passwords,
             tokens=tokens,
@@ -151,3 +154,10 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             ),
             metrics=MetricsService(main_engine),
         )
+
+
+def _store(settings: Settings, cache: CircuitBreaker | None) -> Store | None:
+    """Where answers are kept: nowhere, in Redis, or, where none was found, in this process."""
+    if not settings.cache.enabled:
+        return None
+    return RedisStore(cache) if cache is not None else MemoryStore()

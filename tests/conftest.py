@@ -4,7 +4,7 @@ import json
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -15,7 +15,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from app.core.config import Settings, variables
 
@@ -103,6 +103,29 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 def runtime(app: FastAPI) -> Runtime:
     runtime: Runtime = app.state.runtime
     return runtime
+
+
+@pytest.fixture
+def statements(runtime: Runtime) -> Iterator[list[str]]:
+    """The SQL that the application has sent since the test began."""
+    with recorded(runtime) as sent:
+        yield sent
+
+
+@contextmanager
+def recorded(runtime: Runtime) -> Iterator[list[str]]:
+    """The SQL that an application sends within the block."""
+    sent: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        sent.append(statement)
+
+    engine = runtime.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
 
 
 def browsing(app: FastAPI, address: str = "192.0.2.7", **options: Any) -> httpx.AsyncClient:

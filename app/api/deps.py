@@ -21,6 +21,7 @@ from app.schemas import BULK_EXAMPLE, BulkRow, Principal
 from app.services import (
     AuthService,
     BulkService,
+    DashboardService,
     HealthService,
     MetricsService,
     SessionService,
@@ -68,6 +69,10 @@ async def get_session_service(request: Request, db: Session) -> SessionService:
 async def get_auth_service(request: Request, db: Session) -> AuthService:
     parts = runtime_of(request)
     return AuthService(db, parts.passwords, parts.tokens, parts.principals, parts.settings.auth)
+
+
+async def get_dashboard_service(db: Session) -> DashboardService:
+    return DashboardService(db)
 
 
 async def get_health_service(request: Request) -> HealthService:

@@ -14,6 +14,7 @@ from app.api.deps import (
     get_caller,
     get_current_superuser,
     get_current_user,
+    get_dashboard_service,
     get_device,
     get_health_service,
     get_metrics_service,
@@ -24,12 +25,14 @@ from app.api.deps import (
     limited_unless_superuser,
     limited_user,
 )
+from app.core.cache import Unkeyed
 from app.core.device import Device
 from app.core.pagination import CursorParams, PageParams
 from app.schemas import MAX_BIGINT, BulkRow, Principal, UserFilters
 from app.services import (
     AuthService,
     BulkService,
+    DashboardService,
     HealthService,
     MetricsService,
     SessionService,
@@ -52,11 +55,15 @@ DryRun = Annotated[bool, Query(description="check only: create nothing, and hash
 
 LongDeadline = Depends(Deadline(120))
 Limited = Depends(limited)
+SuperuserOnly = Depends(get_current_superuser)
 LimitedUser = Depends(limited_user)
 LimitedUnlessSuperuser = Depends(limited_unless_superuser)
 
 Auth = Annotated[AuthService, Depends(get_auth_service)]
 Bulk = Annotated[BulkService, Depends(get_bulk_service)]
+Dashboard = Annotated[
+    DashboardService, Depends(get_dashboard_service), Unkeyed("no parameter of a request in it")
+]
 Health = Annotated[HealthService, Depends(get_health_service)]
 Metrics = Annotated[MetricsService, Depends(get_metrics_service)]
 Sessions = Annotated[SessionService, Depends(get_session_service)]

@@ -19,8 +19,9 @@ TIMEOUT = 0.1
 """Seconds to connect, and for each answer; decision 7 allows 0.2."""
 FAILURES_TO_OPEN = 3
 """In a row: one slow answer is no outage."""
-MAX_IN_FLIGHT = 50
-"""Commands of a process on their way at once; more wait here, which is no failure of Redis."""
+MAX_IN_FLIGHT = 16
+"""Commands of a process on their way at once; more wait here, which is no failure of Redis.
+One event loop keeps no more than a few busy; a burst that opens 50 at once has them time out."""
 PROBE_INTERVAL = 0.5
 """Seconds between looks whether Redis is back."""
 

@@ -2,6 +2,6 @@
 
 from app.repositories.base import BaseRepository
 from app.repositories.session import SessionRepository
-from app.repositories.user import UserRepository
+from app.repositories.user import UserCounts, UserRepository
 
-__all__ = ["BaseRepository", "SessionRepository", "UserRepository"]
+__all__ = ["BaseRepository", "SessionRepository", "UserCounts", "UserRepository"]

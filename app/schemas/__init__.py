@@ -9,6 +9,7 @@ from app.schemas.bulk import (
     BulkUserCreate,
     RefusedRow,
 )
+from app.schemas.dashboard import DashboardStats
 from app.schemas.error import ErrorSchema
 from app.schemas.health import CheckSchema, HealthSchema, LiveSchema
 from app.schemas.metrics import DatabaseMetricsSchema
@@ -23,6 +24,7 @@ __all__ = [
     "BulkRow",
     "BulkUserCreate",
     "CheckSchema",
+    "DashboardStats",
     "DatabaseMetricsSchema",
     "ErrorSchema",
     "HealthSchema",

@@ -3,6 +3,7 @@
 from app.services.auth import AuthService, Tokens
 from app.services.base import BaseService
 from app.services.bulk import Answer, BulkService
+from app.services.dashboard import DashboardService
 from app.services.health import HealthService
 from app.services.metrics import MetricsService
 from app.services.principal_cache import PrincipalCache
@@ -17,6 +18,7 @@ __all__ = [
     "Authenticator",
     "BaseService",
     "BulkService",
+    "DashboardService",
     "HealthService",
     "MetricsService",
     "PrincipalCache",

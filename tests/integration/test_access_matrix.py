@@ -100,6 +100,7 @@ MATRIX = {
     "delete_user": Row(SUPERUSER),
     "list_user_sessions": Row(SUPERUSER),
     "end_user_sessions": Row(SUPERUSER),
+    "get_dashboard_stats": Row(SUPERUSER),
     "database_metrics": Row(SUPERUSER),
 }
 

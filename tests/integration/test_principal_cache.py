@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 from jose import jwt
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from app.core.exceptions import UnauthorizedException
 from app.core.security import AccessToken
@@ -27,20 +27,6 @@ ADA = UserSchema(
     created_at=datetime.now(UTC),
     updated_at=datetime.now(UTC),
 )
-
-
-@pytest.fixture
-def statements(runtime):
-    """The SQL that the application has sent since the test began."""
-    sent: list[str] = []
-
-    def note(connection, cursor, statement, *_) -> None:
-        sent.append(statement)
-
-    engine = runtime.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    yield sent
-    event.remove(engine, "before_cursor_execute", note)
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from app.api.v1.endpoints import auth, metrics, users
+from app.api.v1.endpoints import auth, dashboard, metrics, users
 
 PREFIX = "/api/v1"
-ROUTERS: tuple[APIRouter, ...] = (users.router, auth.router, metrics.router)
+ROUTERS: tuple[APIRouter, ...] = (users.router, auth.router, dashboard.router, metrics.router)
 """Included one by one: a router around them would be searched again for each request."""

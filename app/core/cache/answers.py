@@ -1,0 +1,183 @@
+"""Answers by key, computed once however many ask at once."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from math import ceil
+from typing import NamedTuple
+from weakref import WeakSet
+
+from fastapi_cache.types import Backend
+
+from app.core.cache.stores import Store
+
+COMPUTING_TTL = 10
+"""Seconds that other processes wait for the one that computes; then they do it themselves."""
+POLL_INTERVAL = 0.02
+"""Seconds between their looks whether the answer is there."""
+
+_open: WeakSet["AnswerCache"] = WeakSet()
+
+
+class Entry(NamedTuple):
+    """An answer, and the whole seconds it may still be given."""
+
+    ttl: int
+    body: bytes
+
+
+class AnswerCache:
+    """Keeps answers in a store. Of those who miss at once, in all processes, one computes.
+
+    Args:
+        store: None where caching is switched off: everybody computes.
+        prefix: first part of every key.
+    """
+
+    def __init__(self, store: Store | None, prefix: str) -> None:
+        self._store = store
+        self._prefix = f"{prefix}:answer:"
+        self._computing: dict[str, asyncio.Future[Entry | None]] = {}
+        _open.add(self)
+
+    @property
+    def is_enabled(self) -> bool:
+        return self._store is not None
+
+    async def remember(
+        self, key: str, expire: int, compute: Callable[[], Awaitable[bytes]]
+    ) -> bytes:
+        """What is kept under `key`, or else what `compute` gives, which is then kept.
+
+        Args:
+            key: names the question whole, whoever asks.
+            expire: seconds.
+            compute: called by one of those who ask at once. Where it raises, so does this for
+                its caller, and the next one computes.
+        """
+        async with self.lookup() as lookup:
+            _, body = await lookup.get_with_ttl(key)
+            if body is None:
+                body = await compute()
+                await lookup.set(key, body, expire)
+            return body
+
+    @asynccontextmanager
+    async def lookup(self) -> AsyncIterator["Lookup"]:
+        """One look for an answer. Whoever is told that there is none sets it within the block;
+        where they fail to, the next one is told so."""
+        lookup = Lookup(self)
+        try:
+            yield lookup
+        finally:
+            if lookup.leads is not None:
+                await self.give_up(lookup.leads)
+
+    async def invalidate(self, pattern: str) -> int:
+        """Forget the answers whose keys match a glob; how many there were."""
+        return await self._store.clear(self._prefix + pattern) if self._store else 0
+
+    async def find_or_lead(self, key: str) -> Entry | None:
+        """What is kept, or None for the one who has to compute it.
+
+        That one calls `keep` or `give_up` afterwards; everybody else who asks meanwhile waits.
+        """
+        if self._store is None:
+            return None
+        if (entry := await self._read(key)) is not None:
+            return entry
+        while (flight := self._computing.get(key)) is not None:
+            if (entry := await asyncio.shield(flight)) is not None:
+                return entry
+        self._computing[key] = asyncio.get_running_loop().create_future()
+        try:
+            entry = await self._wait_for_other_processes(key)
+        except BaseException:
+            self._land(key, None)
+            raise
+        if entry is not None:
+            self._land(key, entry)
+        return entry
+
+    async def keep(self, key: str, body: bytes, expire: int) -> None:
+        """Keep what was computed, and hand it to all who wait for it."""
+        if self._store is None:
+            return
+        expires = time.time() + expire
+        await self._store.set(self._prefix + key, b"%d\n%b" % (expires * 1000, body), expire)
+        self._land(key, Entry(expire, body))
+        await self._store.delete(self._claim(key))
+
+    async def give_up(self, key: str) -> None:
+        """Let the next one compute."""
+        self._land(key, None)
+        if self._store is not None:
+            await self._store.delete(self._claim(key))
+
+    async def _read(self, key: str) -> Entry | None:
+        assert self._store is not None  # noqa: S101  # asked by the caller; tells mypy
+        kept = await self._store.get(self._prefix + key)
+        if kept is None:
+            return None
+        # The end is kept with the answer: to ask Redis for it would cost as much again.
+        expires, _, body = kept.partition(b"\n")
+        return Entry(max(1, ceil(int(expires) / 1000 - time.time())), body)
+
+    async def _wait_for_other_processes(self, key: str) -> Entry | None:
+        assert self._store is not None  # noqa: S101  # as above
+        gives_up = time.monotonic() + COMPUTING_TTL
+        while not await self._store.add(self._claim(key), b"", COMPUTING_TTL):
+            if (entry := await self._read(key)) is not None or time.monotonic() > gives_up:
+                return entry
+            await asyncio.sleep(POLL_INTERVAL)
+        entry = await self._read(key)  # somebody may have kept it just before they let go
+        if entry is not None:
+            await self._store.delete(self._claim(key))
+        return entry
+
+    def _claim(self, key: str) -> str:
+        return f"{self._prefix}{key}:computing"
+
+    def _land(self, key: str, entry: Entry | None) -> None:
+        flight = self._computing.pop(key, None)
+        if flight is not None and not flight.done():
+            flight.set_result(entry)
+
+
+class Lookup(Backend):
+    """What fastapi-cache2 sees of the cache during one request.
+
+    Attributes:
+        leads: the key that this request has to compute.
+    """
+
+    def __init__(self, answers: AnswerCache) -> None:
+        self._answers = answers
+        self.leads: str | None = None
+
+    async def get_with_ttl(self, key: str) -> tuple[int, bytes | None]:
+        entry = await self._answers.find_or_lead(key)
+        if entry is None:
+            self.leads = key
+            return 0, None
+        return entry
+
+    async def get(self, key: str) -> bytes | None:
+        return (await self.get_with_ttl(key))[1]
+
+    async def set(self, key: str, value: bytes, expire: int | None = None) -> None:
+        await self._answers.keep(key, value, expire or 0)
+        self.leads = None
+
+    async def clear(self, namespace: str | None = None, key: str | None = None) -> int:
+        return await self._answers.invalidate(key or f"{namespace}*")
+
+
+async def invalidate_cache(pattern: str) -> int:
+    """Forget remembered answers, for all processes; how many there were.
+
+    Args:
+        pattern: a glob over keys, which begin with the endpoint's name: `get_dashboard_stats*`.
+    """
+    return sum([await answers.invalidate(pattern) for answers in list(_open)])

@@ -1,0 +1,28 @@
+"""What the dashboard shows."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.repositories import UserRepository
+from app.schemas import DashboardStats
+from app.services.base import BaseService
+
+
+class DashboardService(BaseService):
+    """Figures about all users."""
+
+    def __init__(self, db: AsyncSession) -> None:
+        super().__init__(db)
+        self.users = UserRepository(db)
+
+    async def get_dashboard_stats_optimized(self) -> DashboardStats:
+        """Count in one query, by the database: no user is loaded, however many there are."""
+        counts = await self.users.count_by_state()
+        return DashboardStats(
+            total_users=counts.total,
+            active_users=counts.total - counts.inactive,
+            inactive_users=counts.inactive,
+            superusers=counts.superusers,
+            new_users_today=counts.today,
+            new_users_week=counts.week,
+            timestamp=counts.now,
+        )

@@ -1,0 +1,116 @@
+"""The statistics, right to the moment, on a real database."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import insert, text
+
+from app.models import User
+from app.services import DashboardService
+
+
+@pytest.fixture
+async def db(runtime, client):
+    async with runtime.session_maker() as db:
+        yield db
+
+
+async def add(db, name: str, **fields) -> None:
+    user = {"email": f"{name}@example.com", "username": name, "hashed_password": "-", **fields}
+    await db.execute(insert(User).values(user))
+
+
+async def test_nobody_is_counted_where_there_is_nobody(db):
+    stats = await DashboardService(db).get_dashboard_stats_optimized()
+
+    assert stats.model_dump(exclude={"timestamp"}) == {
+        "total_users": 0,
+        "active_users": 0,
+        "inactive_users": 0,
+        "superusers": 0,
+        "new_users_today": 0,
+        "new_users_week": 0,
+    }
+
+
+async def test_everybody_is_counted_as_what_they_are(db):
+    long_ago = datetime(2020, 2, 29, tzinfo=UTC)
+    await add(db, "ada", created_at=long_ago)
+    await add(db, "bob", created_at=long_ago, is_active=False)
+    await add(db, "cleo", created_at=long_ago, is_superuser=True)
+    await add(db, "dan", created_at=long_ago, is_superuser=True, is_active=False)
+    await add(db, "eve")
+
+    stats = await DashboardService(db).get_dashboard_stats_optimized()
+
+    assert stats.total_users == 5
+    assert (stats.active_users, stats.inactive_users) == (3, 2)
+    assert stats.superusers == 2
+    assert (stats.new_users_today, stats.new_users_week) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("before_midnight", "today"),
+    [(timedelta(microseconds=1), 0), (timedelta(0), 1), (timedelta(microseconds=-1), 1)],
+)
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "America/Los_Angeles"])
+async def test_today_begins_at_midnight_utc(db, zone, before_midnight, today):
+    await db.execute(text(f"SET LOCAL timezone = '{zone}'"))
+    now = await db.scalar(text("SELECT now()"))
+    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    await add(db, "ada", created_at=midnight - before_midnight)
+
+    stats = await DashboardService(db).get_dashboard_stats_optimized()
+
+    assert stats.new_users_today == today
+
+
+@pytest.mark.parametrize(("late", "week"), [(timedelta(0), 0), (timedelta(microseconds=1), 1)])
+async def test_a_week_is_seven_times_24_hours(db, late, week):
+    now = await db.scalar(text("SELECT now()"))
+    await add(db, "ada", created_at=now - timedelta(days=7) + late)
+
+    stats = await DashboardService(db).get_dashboard_stats_optimized()
+
+    assert stats.new_users_week == week
+
+
+async def test_it_takes_one_statement_and_loads_nobody(db, statements):
+    await add(db, "ada")
+    statements.clear()
+
+    stats = await DashboardService(db).get_dashboard_stats_optimized()
+
+    assert len(statements) == 1
+    assert stats.timestamp.utcoffset() == timedelta(0)
+    assert db.identity_map.values() == []
+
+
+async def test_no_count_reads_the_table(runtime, client, statements):
+    async with runtime.engine.begin() as connection:
+        # VACUUM marks no page as visible to all before the commit is on the disk.
+        await connection.execute(text("SET LOCAL synchronous_commit = on"))
+        await connection.execute(
+            text(
+                "INSERT INTO users (email, username, hashed_password, is_active, is_superuser,"
+                " created_at) SELECT n || '@example.com', 'user' || n, repeat('h', 97),"
+                " n % 10 > 0, n % 200 = 0, now() - n * interval '1 minute'"
+                " FROM generate_series(1, 100000) AS n"
+            )
+        )
+    async with runtime.engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await connection.execute(text("VACUUM ANALYZE users"))
+    statements.clear()
+    async with runtime.session_maker() as db:
+        await DashboardService(db).get_dashboard_stats_optimized()
+    (statement,) = statements
+
+    async with runtime.engine.connect() as connection:
+        explained = await connection.exec_driver_sql(
+            f"EXPLAIN {statement}", ("day", "UTC", timedelta(days=7))
+        )
+        plan = "\n".join(explained.scalars())
+
+    assert plan.count("Index Only Scan") == 5, plan
+    assert "Seq Scan" not in plan
