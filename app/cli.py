@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import sys
 from collections.abc import Coroutine
+from contextlib import nullcontext
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -19,6 +20,7 @@ from app.bootstrap import announce, create_first_superuser, prepare_database
 from app.core.config import Settings, SettingsError, get_settings
 from app.core.exceptions import AppException
 from app.core.logging import configure_logging
+from app.core.telemetry.processes import shared_figures
 from app.database.embedded import EmbeddedServerError
 from app.database.migrations import current_revision, migrate
 from app.doctor import diagnose
@@ -80,21 +82,23 @@ def serve(
     lines = "\n".join(f"{name:<9}  {place}" for name, place in places.items())
     title = f"{settings.app.app_name} {settings.app.app_version}"
     console.print(Panel(lines, title=title, expand=False))
-    uvicorn.run(
-        "main:app",
-        host=host,
-        port=port,
-        workers=workers or server.workers,
-        reload=reload,
-        proxy_headers=bool(server.forwarded_allow_ips),
-        forwarded_allow_ips=list(server.forwarded_allow_ips),
-        access_log=False,
-        server_header=False,
-        log_config=None,
-        lifespan="on",  # a start that fails is no start
-        # Longer than any request may take, so that a restart loses none.
-        timeout_graceful_shutdown=int(server.request_timeout) + 5,
-    )
+    workers = workers or server.workers
+    with shared_figures() if workers > 1 else nullcontext():
+        uvicorn.run(
+            "main:app",
+            host=host,
+            port=port,
+            workers=workers,
+            reload=reload,
+            proxy_headers=bool(server.forwarded_allow_ips),
+            forwarded_allow_ips=list(server.forwarded_allow_ips),
+            access_log=False,
+            server_header=False,
+            log_config=None,
+            lifespan="on",  # a start that fails is no start
+            # Longer than any request may take, so that a restart loses none.
+            timeout_graceful_shutdown=int(server.request_timeout) + 5,
+        )
 
 
 @cli.command("migrate", context_settings={"ignore_unknown_options": True})  # -1 is none

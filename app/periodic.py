@@ -1,33 +1,37 @@
-"""Work that comes round again, in one process at a time."""
+"""Work that comes round again."""
 
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.exceptions import AppException
 from app.runtime import Runtime
-from app.services import SessionService
+from app.services import MetricsService, SessionService
+from app.services.metrics import KEEP_EVERY
 
 log = structlog.get_logger("app.periodic")
 
 PURGE_EVERY = 3600.0
 """Seconds, give or take a tenth, so that processes started together do not come together."""
+LOOK_EVERY = 0.5
+"""Seconds between looks at the gauges and at how late the event loop is."""
 
 
 @asynccontextmanager
 async def periodic_work(runtime: Runtime) -> AsyncIterator[None]:
     """Have it done in the background while the block runs."""
-    task = asyncio.create_task(_purge_sessions(runtime))
+    work = _purge_sessions(runtime), _update_gauges(runtime.metrics), _keep_figures(runtime.metrics)
+    tasks = [asyncio.create_task(each) for each in work]
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 async def _purge_sessions(runtime: Runtime) -> None:
@@ -40,3 +44,20 @@ async def _purge_sessions(runtime: Runtime) -> None:
             log.warning("purge_failed", reason=repr(error))
         else:
             log.info("purged_sessions", count=count)
+
+
+async def _update_gauges(metrics: MetricsService) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + LOOK_EVERY
+        await asyncio.sleep(LOOK_EVERY)
+        metrics.gauges.update(lag=loop.time() - due)
+
+
+async def _keep_figures(metrics: MetricsService) -> None:
+    while True:
+        try:
+            await metrics.keep()
+        except (OSError, ValueError) as error:  # the processes' common folder is gone
+            log.warning("figures_not_kept", reason=repr(error))
+        await asyncio.sleep(KEEP_EVERY)

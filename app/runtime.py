@@ -17,9 +17,9 @@ from app.core.limiter import HitCounter
 from app.core.local import local_secret
 from app.core.redis import CircuitBreaker, connect_redis
 from app.core.security import PasswordHasher, TokenSigner
-from app.database import close_engine, get_engine, get_session_maker
+from app.database import close_engine, get_engine, get_session_maker, watch_statements
 from app.database.embedded import EmbeddedPostgres, EmbeddedValkey
-from app.services import Authenticator, HealthService, MetricsService, PrincipalCache
+from app.services import Authenticator, HealthService, MetricsService, PrincipalCache, Watched
 
 log = structlog.get_logger("app.runtime")
 
@@ -126,6 +126,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             return breaker
 
         main_engine = engine()
+        watch_statements(main_engine, settings.telemetry.slow_query)
         session_maker = get_session_maker(main_engine)
         cache = breaker("cache", settings.cache)
         passwords = PasswordHasher()
@@ -134,25 +135,32 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         secret_key = configured.get_secret_value()
         tokens = TokenSigner(secret_key, settings.auth)
         principals = PrincipalCache(cache, settings.cache.prefix, settings.server.request_timeout)
+        limiter = breaker("limiter", settings.limiter)
+        spare_engine = engine(pool_size=1, max_overflow=0, pool_timeout=1)
+        health = HealthService(
+            settings,
+            spare_engine,
+            redis(settings.cache, max_connections=4),
+            redis(settings.limiter, max_connections=4),
+        )
+        breakers = [breaker for breaker in (cache, limiter) if breaker is not None]
+        watched = Watched(main_engine, breakers, passwords)
+        metrics = MetricsService(settings, watched, cache, health, spare_engine)
+        stack.callback(metrics.gauges.close)
         yield Runtime(
             settings=settings,
             engine=main_engine,
             session_maker=session_maker,
             cache=cache,
             answers=AnswerCache(_store(settings, cache), settings.cache.prefix),
-            hits=HitCounter(breaker("limiter", settings.limiter)),
+            hits=HitCounter(limiter),
             passwords=passwords,
             tokens=tokens,
             cursors=CursorSigner(secret_key),
             principals=principals,
             authenticator=Authenticator(session_maker, tokens, principals),
-            health=HealthService(
-                settings,
-                engine(pool_size=1, max_overflow=0, pool_timeout=1),
-                redis(settings.cache, max_connections=4),
-                redis(settings.limiter, max_connections=4),
-            ),
-            metrics=MetricsService(main_engine),
+            health=health,
+            metrics=metrics,
         )
 
 

@@ -1,5 +1,6 @@
 """Where a request gets its parts from: the one place that wires the layers together."""
 
+from hmac import compare_digest
 from typing import Annotated
 
 from fastapi import Body, Depends, Request, Response
@@ -95,6 +96,7 @@ async def get_caller(request: Request, token: Token) -> Principal | None:
         return None
     principal = await runtime_of(request).authenticator.principal(token)
     request.state.principal = principal.user_id
+    request.state.is_superuser = principal.is_superuser
     return principal
 
 
@@ -123,6 +125,24 @@ async def get_current_superuser(
     if not caller.is_superuser:
         raise ForbiddenException
     return caller
+
+
+async def get_scraper(request: Request, response: Response, token: Token) -> None:
+    """Prometheus, by its token, or a superuser.
+
+    Raises:
+        UnauthorizedException: neither.
+        ForbiddenException: a plain user.
+    """
+    scrape_token = runtime_of(request).settings.telemetry.scrape_token
+    if (
+        token
+        and scrape_token
+        and compare_digest(token.encode(), scrape_token.get_secret_value().encode())
+    ):
+        return
+    caller = await get_caller(request, token)
+    await get_current_superuser(await get_current_user(request, response, caller))
 
 
 async def limited(request: Request, response: Response) -> None:

@@ -18,6 +18,7 @@ from app.api.deps import (
     get_device,
     get_health_service,
     get_metrics_service,
+    get_scraper,
     get_session_service,
     get_user_list_service,
     get_user_service,
@@ -54,6 +55,7 @@ BulkRows = Annotated[list[BulkRow], Depends(get_bulk_rows)]
 DryRun = Annotated[bool, Query(description="check only: create nothing, and hash nothing")]
 
 LongDeadline = Depends(Deadline(120))
+Scraper = Depends(get_scraper)
 Limited = Depends(limited)
 SuperuserOnly = Depends(get_current_superuser)
 LimitedUser = Depends(limited_user)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from time import perf_counter
 from typing import TypeVar
 
 import structlog
@@ -10,6 +11,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+
+from app.core.telemetry import current_timing
+from app.core.telemetry.metrics import REDIS_DURATION, REDIS_ERRORS
 
 log = structlog.get_logger("app.redis")
 
@@ -56,6 +60,8 @@ class CircuitBreaker:
         self._failures = 0
         self._places = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._probing: asyncio.Task[None] | None = None
+        self._observe = REDIS_DURATION.labels(name).observe
+        self._count_error = REDIS_ERRORS.labels(name).inc
 
     @property
     def is_open(self) -> bool:
@@ -71,15 +77,24 @@ class CircuitBreaker:
         async with self._places:
             if self._probing is not None:
                 raise RedisUnavailable
+            began = perf_counter()
             try:
                 result = await work()
             except (RedisError, OSError) as error:
                 self._failed(error)
                 raise RedisUnavailable from error
+            finally:
+                self._took(perf_counter() - began)
             self._failures = 0
             return result
 
+    def _took(self, seconds: float) -> None:
+        self._observe(seconds)
+        if (timing := current_timing()) is not None:
+            timing.waited(self.name, seconds)
+
     def _failed(self, error: Exception) -> None:
+        self._count_error()
         self._failures += 1
         if self._failures >= FAILURES_TO_OPEN and self._probing is None:
             log.warning("redis_left_alone", breaker=self.name, reason=repr(error))

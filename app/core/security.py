@@ -7,12 +7,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from jose import jwt
@@ -55,6 +55,9 @@ class PasswordHasher:
 
     The default executor would be shared with whatever else runs in threads, and without a
     bound a burst of logins would hold 19 MiB for each and delay everybody.
+
+    Attributes:
+        workers: passwords that can be hashed at once.
     """
 
     def __init__(self, workers: int | None = None, queue: int | None = None) -> None:
@@ -64,7 +67,14 @@ class PasswordHasher:
         self._list_pool = ThreadPoolExecutor(workers, "argon2-lists", initializer=_give_way)
         self._at_once = 2 * workers
         self._places = threading.BoundedSemaphore(workers + queue)
+        self._pending: set[Future[Any]] = set()
+        self.workers = workers
         self._dummy = _CONTEXT.hash(secrets.token_urlsafe())
+
+    @property
+    def pending(self) -> int:
+        """Passwords being hashed, or waiting for it."""
+        return len(self._pending)
 
     async def hash(self, password: str) -> str:
         """A PHC string of about 100 characters.
@@ -110,10 +120,16 @@ class PasswordHasher:
         if not self._places.acquire(blocking=False):
             raise ServiceUnavailableException
         future = self._pool.submit(work, *arguments)
+        self._pending.add(future)
         # Freed when the hash is done, not when nobody waits for it any more: the hash of a
         # request that was cancelled runs on.
-        future.add_done_callback(lambda _: self._places.release())
+        future.add_done_callback(self._done)
         return await asyncio.wrap_future(future)
+
+    def _done(self, future: Future[Any]) -> None:
+        """Called in the thread that hashed."""
+        self._pending.discard(future)
+        self._places.release()
 
     def close(self) -> None:
         """Let the running hashes end and drop the waiting ones."""

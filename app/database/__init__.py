@@ -4,10 +4,12 @@ from app.database.base import Base, Timestamped
 from app.database.connection import close_engine, get_db, get_engine, get_session_maker, ping
 from app.database.errors import translate, violated_constraint
 from app.database.pool import PoolUsage, pool_usage
+from app.database.watch import ServerConnections, server_connections, watch_statements
 
 __all__ = [
     "Base",
     "PoolUsage",
+    "ServerConnections",
     "Timestamped",
     "close_engine",
     "get_db",
@@ -15,6 +17,8 @@ __all__ = [
     "get_session_maker",
     "ping",
     "pool_usage",
+    "server_connections",
     "translate",
     "violated_constraint",
+    "watch_statements",
 ]

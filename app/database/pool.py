@@ -1,10 +1,14 @@
 """The connection pool, and how full it is."""
 
+import logging
 from dataclasses import dataclass
 
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
+
+# SQLAlchemy names it after the class; below its own name it would tell of each disposal.
+logging.getLogger(f"{__name__}.WatchedPool").setLevel(logging.WARNING)
 
 
 class WatchedPool(AsyncAdaptedQueuePool):

@@ -12,7 +12,16 @@ from app.schemas.bulk import (
 from app.schemas.dashboard import DashboardStats
 from app.schemas.error import ErrorSchema
 from app.schemas.health import CheckSchema, HealthSchema, LiveSchema
-from app.schemas.metrics import DatabaseMetricsSchema
+from app.schemas.metrics import (
+    CacheMetricsSchema,
+    DatabaseMetricsSchema,
+    HashingSchema,
+    HitRateSchema,
+    LatencySchema,
+    RedisUsageSchema,
+    RequestMetricsSchema,
+    RouteMetricsSchema,
+)
 from app.schemas.session import Principal, SessionSchema
 from app.schemas.user import NewUser, UserCreate, UserSchema, UserUpdate
 from app.schemas.user_list import UserCursorPage, UserFilters, UserPage
@@ -23,18 +32,25 @@ __all__ = [
     "BulkReport",
     "BulkRow",
     "BulkUserCreate",
+    "CacheMetricsSchema",
     "CheckSchema",
     "DashboardStats",
     "DatabaseMetricsSchema",
     "ErrorSchema",
+    "HashingSchema",
     "HealthSchema",
+    "HitRateSchema",
+    "LatencySchema",
     "LiveSchema",
     "LoginRequest",
     "NewUser",
     "PasswordChange",
     "Principal",
+    "RedisUsageSchema",
     "RefreshRequest",
     "RefusedRow",
+    "RequestMetricsSchema",
+    "RouteMetricsSchema",
     "SessionSchema",
     "TokenSchema",
     "UserCreate",

@@ -4,6 +4,7 @@ from app.services.auth import AuthService, Tokens
 from app.services.base import BaseService
 from app.services.bulk import Answer, BulkService
 from app.services.dashboard import DashboardService
+from app.services.gauges import Watched
 from app.services.health import HealthService
 from app.services.metrics import MetricsService
 from app.services.principal_cache import PrincipalCache
@@ -27,4 +28,5 @@ __all__ = [
     "Tokens",
     "UserListService",
     "UserService",
+    "Watched",
 ]

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.config import Settings
+from app.core.telemetry.metrics import HEALTH
 from app.database import ping
 from app.schemas import CheckSchema, HealthSchema
 
@@ -41,6 +42,7 @@ class HealthService:
         """Everything; healthy only where every check is."""
         checks = await self._checks()
         is_healthy = all(check.status == "healthy" for check in checks.values())
+        HEALTH.labels("api").set(is_healthy)
         return self._summary("healthy" if is_healthy else "unhealthy", checks)
 
     async def readiness(self) -> HealthSchema:
@@ -103,6 +105,7 @@ async def _timed(name: str, check: Callable[[], Awaitable[None]]) -> CheckSchema
         error = _reason(failure)
         log.warning("check_failed", check=name, reason=error, exc_info=failure)
     latency = round((perf_counter() - began) * 1000, 2)
+    HEALTH.labels(name).set(error is None)
     status = "healthy" if error is None else "unhealthy"
     return CheckSchema.model_validate({"status": status, "latency_ms": latency, "error": error})
 

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from math import ceil
+from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from app.core.exceptions import UnauthorizedException
 from app.core.redis import CircuitBreaker, RedisUnavailable
 from app.core.security import AccessToken
+from app.core.telemetry.metrics import CACHE_LOOKUPS
 from app.schemas import Principal, UserSchema
 
 TTL = 60
@@ -20,6 +22,8 @@ TOMBSTONE_TTL = 60
 it has given up by then, since the default deadline of a request is half of that."""
 
 _TOMBSTONE = b"-"
+_hit = CACHE_LOOKUPS.labels("principal", "hit").inc
+_miss = CACHE_LOOKUPS.labels("principal", "miss").inc
 
 
 class PrincipalCache:
@@ -57,21 +61,15 @@ class PrincipalCache:
             return None
         redis = self._breaker.redis
         keys = self._session(token.session_id), self._user(token.user_id)
+        session: Any
+        user: Any
         try:
             session, user = await self._breaker.call(lambda: redis.mget(keys))
         except RedisUnavailable:
             return None
-        if session == _TOMBSTONE:
-            raise UnauthorizedException("Invalid token")
-        if session != _owner(token.user_id) or user is None or user == _TOMBSTONE:
-            return None
-        try:
-            profile = UserSchema.model_validate_json(user)
-        except ValidationError:  # written by another version of this code
-            return None
-        if profile.id != token.user_id or not profile.is_active:  # written by somebody else
-            return None
-        return Principal(session_id=token.session_id, user=profile)
+        principal = _remembered(token, session, user)
+        (_miss if principal is None else _hit)()
+        return principal
 
     async def fill(self, principal: Principal, lifetime: float) -> None:
         """Remember what the database said, unless something was revoked meanwhile.
@@ -119,3 +117,18 @@ class PrincipalCache:
 def _owner(user_id: int) -> bytes:
     """What a live session's key holds: whose it is, so that no token can pair it with another."""
     return str(user_id).encode()
+
+
+def _remembered(token: AccessToken, session: bytes | None, user: bytes | None) -> Principal | None:
+    """Who is behind `token` by what its two keys hold; None where they do not tell."""
+    if session == _TOMBSTONE:
+        raise UnauthorizedException("Invalid token")
+    if session != _owner(token.user_id) or user is None or user == _TOMBSTONE:
+        return None
+    try:
+        profile = UserSchema.model_validate_json(user)
+    except ValidationError:  # written by another version of this code
+        return None
+    if profile.id != token.user_id or not profile.is_active:  # written by somebody else
+        return None
+    return Principal(session_id=token.session_id, user=profile)

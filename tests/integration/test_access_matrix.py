@@ -102,6 +102,9 @@ MATRIX = {
     "end_user_sessions": Row(SUPERUSER),
     "get_dashboard_stats": Row(SUPERUSER),
     "database_metrics": Row(SUPERUSER),
+    "cache_metrics": Row(SUPERUSER),
+    "request_metrics": Row(SUPERUSER),
+    "prometheus_metrics": Row(SUPERUSER),
 }
 
 

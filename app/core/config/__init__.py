@@ -12,6 +12,7 @@ from app.core.config.sections import (
     RedisSettings,
     Section,
     ServerSettings,
+    TelemetrySettings,
     UsersSettings,
 )
 from app.core.config.settings import (
@@ -40,6 +41,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "SettingsError",
+    "TelemetrySettings",
     "UsersSettings",
     "get_settings",
     "load_settings",

@@ -230,6 +230,17 @@ class CorsSettings(Section):
     allow_credentials: bool = Field(False, description="let those origins send cookies")
 
 
+class TelemetrySettings(Section):
+    model_config = section("TELEMETRY_")
+
+    scrape_token: SecretStr | None = Field(
+        None, min_length=32, description="lets Prometheus read figures; 32 characters or more"
+    )
+    slow_query: Seconds = Field(
+        0.5, description="seconds after which a statement is logged and counted as slow"
+    )
+
+
 class LogSettings(Section):
     model_config = section("LOG_")
 

@@ -20,6 +20,7 @@ from app.core.config.sections import (
     LogSettings,
     Section,
     ServerSettings,
+    TelemetrySettings,
     UsersSettings,
 )
 
@@ -55,6 +56,7 @@ class Settings(BaseModel):
     users: UsersSettings
     cors: CorsSettings
     log: LogSettings
+    telemetry: TelemetrySettings
 
     @property
     def is_production(self) -> bool:

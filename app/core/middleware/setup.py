@@ -45,4 +45,4 @@ def setup_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(
         CorrelationIdMiddleware, header_name="X-Request-ID", validator=_is_request_id
     )
-    app.add_middleware(AccessLog)
+    app.add_middleware(AccessLog, tells_all=settings.app.environment == "development")

@@ -8,7 +8,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.core.deadline import COMMIT_GRACE, Deadline, running_under
 from app.core.errors import error_response
 from app.core.exceptions import RequestTimeoutException
-from app.core.telemetry import REQUEST_TIMEOUTS, route_template
+from app.core.telemetry import route_template
+from app.core.telemetry.metrics import REQUEST_TIMEOUTS
+from app.core.telemetry.requests import UNMATCHED
 
 log = structlog.get_logger("app.timeout")
 
@@ -101,7 +103,7 @@ class _Watch(Deadline):
     async def _expire(self) -> None:
         route = route_template(self._scope)
         log.warning("request_timeout", timeout=self.timeout, route=route, streaming=self._started)
-        REQUEST_TIMEOUTS.labels(route or "unmatched").inc()
+        REQUEST_TIMEOUTS.labels(route or UNMATCHED).inc()
         try:
             if not self._started:
                 answer = error_response(RequestTimeoutException(self.timeout))

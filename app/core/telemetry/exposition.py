@@ -1,0 +1,83 @@
+"""Reading the figures of all processes, as text or as numbers."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from app.core.telemetry.processes import bury_the_dead, folder
+
+Labels = tuple[tuple[str, str], ...]
+Samples = dict[str, dict[Labels, float]]
+
+_COUNTED = ("_total", "_bucket", "_count", "_sum")
+_known: dict[Labels, Labels] = {}  # so that figures kept for a while share theirs
+
+
+def _registry() -> CollectorRegistry:
+    shared = folder()
+    if shared is None:
+        return REGISTRY
+    bury_the_dead(shared)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(shared))
+    return registry
+
+
+def exposition() -> str:
+    """All figures of all processes, in Prometheus' text format 0.0.4. It reads files: call it in
+    a thread."""
+    return generate_latest(_registry()).decode()
+
+
+class Figures:
+    """All figures of all processes at one moment, or what they grew by between two.
+
+    Args:
+        samples: name → labels → value.
+    """
+
+    def __init__(self, samples: Samples) -> None:
+        self.samples = samples
+
+    def of(self, name: str, **having: str) -> Iterator[tuple[dict[str, str], float]]:
+        """Every sample of that name that has such labels, with all it has."""
+        for labels, value in self.samples.get(name, {}).items():
+            if having.items() <= (named := dict(labels)).items():
+                yield named, value
+
+    def total(self, name: str, **having: str) -> float:
+        """The sum of them; 0 where there is none."""
+        return sum(value for _, value in self.of(name, **having))
+
+    def buckets(self, name: str, **having: str) -> dict[float, float]:
+        """Of a histogram: how many took at most so many seconds, all with such labels added up."""
+        buckets: defaultdict[float, float] = defaultdict(float)
+        for labels, value in self.of(f"{name}_bucket", **having):
+            buckets[float(labels["le"])] += value
+        return dict(buckets)
+
+    def counters(self) -> "Figures":
+        """Without the gauges, to be kept for `since`."""
+        return Figures({n: s for n, s in self.samples.items() if n.endswith(_COUNTED)})
+
+    def since(self, earlier: "Figures") -> "Figures":
+        """Gauges as they are, and what counters grew by after `earlier`."""
+        grown = {
+            name: {labels: value - before.get(labels, 0) for labels, value in samples.items()}
+            if name.endswith(_COUNTED) and (before := earlier.samples.get(name))
+            else samples
+            for name, samples in self.samples.items()
+        }
+        return Figures(grown)
+
+
+def figures() -> Figures:
+    """All figures of all processes. It reads files: call it in a thread."""
+    samples: defaultdict[str, dict[Labels, float]] = defaultdict(dict)
+    for family in _registry().collect():
+        for sample in family.samples:
+            labels = tuple(sorted(sample.labels.items()))
+            samples[sample.name][_known.setdefault(labels, labels)] = sample.value
+    return Figures(samples)
