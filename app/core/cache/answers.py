@@ -11,12 +11,15 @@ from weakref import WeakSet
 from fastapi_cache.types import Backend
 
 from app.core.cache.stores import Store
+from app.core.telemetry.metrics import CACHE_LOOKUPS
 
 COMPUTING_TTL = 10
 """Seconds that other processes wait for the one that computes; then they do it themselves."""
 POLL_INTERVAL = 0.02
 """Seconds between their looks whether the answer is there."""
 
+_hit = CACHE_LOOKUPS.labels("answers", "hit").inc
+_miss = CACHE_LOOKUPS.labels("answers", "miss").inc
 _open: WeakSet["AnswerCache"] = WeakSet()
 
 
@@ -85,6 +88,11 @@ class AnswerCache:
         """
         if self._store is None:
             return None
+        entry = await self._find_or_lead(key)
+        (_miss if entry is None else _hit)()
+        return entry
+
+    async def _find_or_lead(self, key: str) -> Entry | None:
         if (entry := await self._read(key)) is not None:
             return entry
         while (flight := self._computing.get(key)) is not None:
