@@ -80,10 +80,14 @@ def open_servers(settings: Settings, local: Path = LOCAL) -> Iterator[Settings]:
 
 @asynccontextmanager
 async def open_database(settings: Settings, local: Path = LOCAL) -> AsyncIterator[AsyncEngine]:
-    """An engine for a command that needs the database and nothing else."""
+    """An engine for a command that changes the schema and needs nothing else.
+
+    Raises:
+        SettingsError: see `DatabaseSettings.direct`.
+    """
     without_redis = settings.replaced(cache={"enabled": False}, limiter={"enabled": False})
     with open_servers(without_redis, local) as resolved:
-        engine = get_engine(resolved.database)
+        engine = get_engine(resolved.database.direct())
         try:
             yield engine
         finally:
@@ -156,7 +160,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             hits=HitCounter(limiter),
             passwords=passwords,
             tokens=tokens,
-            cursors=CursorSigner(secret_key),
+            cursors=CursorSigner(secret_key, settings.auth.accepted_keys()),
             principals=principals,
             authenticator=Authenticator(session_maker, tokens, principals),
             health=health,

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hmac
 import json
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from app.core.exceptions import ValidationException
@@ -25,11 +26,14 @@ class CursorSigner:
     ever gets to the database. The list is no part of it: it goes into the signature alone.
 
     Args:
-        secret_key: shared by all processes that serve one API.
+        secret_key: shared by all processes that serve one API; it signs.
+        accepted: keys whose cursors are taken as well, while keys are changed.
     """
 
-    def __init__(self, secret_key: str) -> None:
-        self._key = hmac.digest(secret_key.encode(), b"cursor", "sha256")
+    def __init__(self, secret_key: str, accepted: Iterable[str] = ()) -> None:
+        self._keys = [
+            hmac.digest(key.encode(), b"cursor", "sha256") for key in (secret_key, *accepted)
+        ]
 
     def sign(self, position: Position, listing: str) -> str:
         """A cursor to go on behind `position`.
@@ -39,7 +43,7 @@ class CursorSigner:
             listing: which list it is: its filters and its order.
         """
         payload = json.dumps(position, separators=(",", ":")).encode()
-        return _encode(self._mac(payload, listing) + payload)
+        return _encode(_mac(self._keys[0], payload, listing) + payload)
 
     def read(self, cursor: str, listing: str) -> Position:
         """The position that `cursor` was made of.
@@ -53,14 +57,17 @@ class CursorSigner:
             raise _refusal() from None
         mac, payload = raw[:_MAC_LENGTH], raw[_MAC_LENGTH:]
         # Compared as text too: the decoder passes over characters that it does not know.
-        is_ours = hmac.compare_digest(mac, self._mac(payload, listing)) and _encode(raw) == cursor
+        is_ours = _encode(raw) == cursor and any(
+            hmac.compare_digest(mac, _mac(key, payload, listing)) for key in self._keys
+        )
         if not is_ours:
             raise _refusal()
         return Position(*json.loads(payload))
 
-    def _mac(self, payload: bytes, listing: str) -> bytes:
-        # JSON holds no NUL, so that no listing and payload run into each other.
-        return hmac.digest(self._key, listing.encode() + b"\0" + payload, "sha256")[:_MAC_LENGTH]
+
+def _mac(key: bytes, payload: bytes, listing: str) -> bytes:
+    # JSON holds no NUL, so that no listing and payload run into each other.
+    return hmac.digest(key, listing.encode() + b"\0" + payload, "sha256")[:_MAC_LENGTH]
 
 
 def _encode(raw: bytes) -> str:

@@ -167,12 +167,12 @@ class TokenSigner:
     """Access tokens: JWTs, HS256 and nothing else.
 
     Args:
-        secret_key: 32 characters or more.
-        settings: how long tokens are valid.
+        secret_key: 32 characters or more; it signs.
+        settings: how long tokens are valid, and whose signatures are accepted as well.
     """
 
     def __init__(self, secret_key: str, settings: AuthSettings) -> None:
-        self._key = secret_key
+        self._keys = [secret_key, *settings.accepted_keys()]
         self.access_ttl = settings.access_ttl
         self._verified = lru_cache(maxsize=REMEMBERED_TOKENS)(self._verify)
 
@@ -187,7 +187,7 @@ class TokenSigner:
             "iat": now,
             "exp": now + timedelta(seconds=self.access_ttl),
         }
-        return jwt.encode(claims, self._key, algorithm=_ALGORITHM)
+        return jwt.encode(claims, self._keys[0], algorithm=_ALGORITHM)
 
     def read(self, token: str) -> AccessToken:
         """What `token` says.
@@ -211,7 +211,7 @@ class TokenSigner:
         """What it says, and when it expires (Unix time)."""
         claims = jwt.decode(
             token,
-            self._key,
+            self._keys,
             algorithms=[_ALGORITHM],
             audience=_ISSUER,
             issuer=_ISSUER,

@@ -141,6 +141,7 @@ def test_an_empty_value_is_the_default(tell):
         ("CACHE_REDIS_DB", "16"),
         ("LIMITER_LOGIN", "often"),
         ("AUTH_SECRET_KEY", "short"),
+        ("AUTH_ACCEPTED_SECRET_KEYS", "k" * 32 + ",short"),
         ("LOG_LEVEL", "LOUD"),
     ],
 )
@@ -271,6 +272,7 @@ def test_a_url_of_no_use_is_refused_by_name_and_not_shown(tell, name, scheme, ad
 def test_settings_show_no_secret(tell, show):
     addresses = {
         "DATABASE_URL": f"postgresql://app:{SECRET}@db/app",
+        "DATABASE_MIGRATION_URL": f"postgresql://app:{SECRET}@db/app",
         "CACHE_REDIS_URL": f"redis://:{SECRET}@cache",
         "LIMITER_REDIS_URL": f"redis://:{SECRET}@limiter",
     }
@@ -284,7 +286,9 @@ def test_settings_show_no_secret(tell, show):
 
 def test_every_setting_that_is_called_a_secret_is_one():
     named = [
-        name for name in variables() if name.endswith(("PASSWORD", "KEY", "TOKEN", "SECRET", "URL"))
+        name
+        for name in variables()
+        if name.endswith(("PASSWORD", "KEY", "KEYS", "TOKEN", "SECRET", "URL"))
     ]
 
     assert named
@@ -450,6 +454,69 @@ def test_supabase_may_be_told_to_verify_more(tell):
     tell(DATABASE_PROVIDER="supabase", DATABASE_URL="postgresql://a:b@db/app?sslmode=verify-full")
 
     assert make_url(load_settings().database.dsn()).query == {"ssl": "verify-full"}
+
+
+@pytest.mark.parametrize("mode", ["disable", "allow", "prefer"])
+@pytest.mark.parametrize("name", ["DATABASE_URL", "DATABASE_MIGRATION_URL"])
+def test_supabase_is_not_reached_without_tls(tell, name, mode):
+    address = {"DATABASE_URL": "postgresql://a:b@db/app"}
+    tell(
+        DATABASE_PROVIDER="supabase", **address | {name: f"postgresql://a:b@db/app?sslmode={mode}"}
+    )
+
+    assert problem().startswith(f"{name} may leave out TLS")
+
+
+@pytest.mark.parametrize(
+    ("address", "direct"),
+    [
+        (
+            {"DATABASE_URL": "postgresql://app.ref:a%3A6543@x.pooler.supabase.com:6543/postgres"},
+            "app.ref:a%3A6543@x.pooler.supabase.com:5432/postgres?ssl=require",
+        ),
+        (
+            {"DATABASE_HOST": "db.ref.supabase.co", "DATABASE_PORT": "6543"},
+            "postgres:@db.ref.supabase.co:5432/postgres?ssl=require",
+        ),
+        (
+            {
+                "DATABASE_URL": "postgresql://app:secret@db.ref.supabase.co:6543/postgres",
+                "DATABASE_MIGRATION_URL": "postgresql://owner:other@db.ref.supabase.co/postgres",
+            },
+            "owner:other@db.ref.supabase.co/postgres?ssl=require",
+        ),
+    ],
+)
+def test_supabases_pooler_is_known_by_its_port_and_so_is_the_way_past_it(tell, address, direct):
+    tell(DATABASE_PROVIDER="supabase", **address)
+
+    database = load_settings().database
+
+    assert database.is_pooled
+    assert database.direct().dsn() == f"postgresql+asyncpg://{direct}"
+    assert not database.direct().is_pooled
+
+
+def test_past_another_pooler_leads_what_is_told(tell):
+    tell(DATABASE_URL="postgresql://app:secret@bouncer:6432/app", DATABASE_POOLER="transaction")
+    with pytest.raises(SettingsError, match="DATABASE_MIGRATION_URL: must be set"):
+        load_settings().database.direct()
+    tell(DATABASE_MIGRATION_URL="postgresql://app:secret@db:5432/app")
+
+    direct = load_settings().database.direct()
+
+    assert direct.dsn() == "postgresql+asyncpg://app:secret@db:5432/app"
+    assert not direct.is_pooled
+
+
+@pytest.mark.parametrize("port", ["5432", "6543"])
+def test_without_a_pooler_migrations_go_the_usual_way(tell, port):
+    tell(DATABASE_URL=f"postgresql://app:secret@db:{port}/app")
+
+    database = load_settings().database
+
+    assert not database.is_pooled
+    assert database.direct() == database
 
 
 def test_redis_may_be_told_in_parts(tell):

@@ -1,17 +1,18 @@
 """Settings: `get_settings()` is all that most code needs."""
 
+from app.core.config.database import DatabaseSettings
 from app.core.config.sections import (
     MAX_ROWS,
     AppSettings,
     AuthSettings,
     CacheSettings,
     CorsSettings,
-    DatabaseSettings,
     LimiterSettings,
     LogSettings,
     RedisSettings,
     Section,
     ServerSettings,
+    SettingsError,
     TelemetrySettings,
     UsersSettings,
 )
@@ -19,7 +20,6 @@ from app.core.config.settings import (
     LOCAL,
     ROOT,
     Settings,
-    SettingsError,
     get_settings,
     load_settings,
     variables,

@@ -1,13 +1,13 @@
 """The settings, a frozen section a concern."""
 
 from typing import Annotated, Any, ClassVar, Literal, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_core import PydanticUseDefault
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.core.config.urls import asyncpg_query, asyncpg_url, check_url
+from app.core.config.urls import check_url
 
 
 def _is_no_service_link(value: Any) -> Any:
@@ -24,17 +24,23 @@ def _is_no_service_link(value: Any) -> Any:
 Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
 Port = Annotated[int, BeforeValidator(_is_no_service_link), Field(ge=1, le=65535)]
 Rate = Annotated[str, Field(pattern=r"^\d+ ?(/|per) ?\d* ?(second|minute|hour|day|month|year)s?$")]
-CommaSeparated = Annotated[
-    tuple[str, ...],
-    NoDecode,
-    BeforeValidator(
-        lambda value: (
-            tuple(item.strip() for item in value.split(",") if item.strip())
-            if isinstance(value, str)
-            else value
-        )
-    ),
-]
+
+
+def _separated(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(item.strip() for item in value.split(",") if item.strip())
+    return value
+
+
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_separated)]
+
+
+class SettingsError(ValueError):
+    """Some settings are wrong, missing or misspelt; the message has a line for each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("wrong settings:\n" + "\n".join(f"  {problem}" for problem in problems))
+        self.problems = problems
 
 
 MAX_ROWS = 10_000
@@ -82,68 +88,6 @@ class ServerSettings(Section):
     forwarded_allow_ips: CommaSeparated = Field(
         (), description="proxies whose X-Forwarded-* headers are believed, comma-separated"
     )
-
-
-class DatabaseSettings(Section):
-    model_config = section("DATABASE_")
-
-    provider: Literal["embedded", "postgresql", "supabase"] | None = Field(
-        None, description="embedded, postgresql or supabase (default: by what is set below)"
-    )
-    url: SecretStr | None = Field(None, description="postgresql://user:password@host:port/name")
-    host: str | None = Field(None, description="server, where DATABASE_URL is not set")
-    port: Port = Field(5432, description="port of the server")
-    user: str = Field("postgres", description="role to connect as")
-    password: SecretStr = Field(SecretStr(""), description="password of the role")
-    name: str = Field("postgres", description="name of the database")
-    pool_size: int = Field(5, ge=1, le=1000, description="connections kept open, per process")
-    max_overflow: int = Field(10, ge=0, le=1000, description="further connections under load")
-    pool_timeout: Seconds = Field(2.0, description="seconds to wait for a connection, then 503")
-    pooler: Literal["none", "transaction"] = Field(
-        "none", description="transaction: behind PgBouncer or Supabase's port 6543"
-    )
-    statement_timeout: Seconds = Field(
-        25.0, description="seconds after which the server ends a statement"
-    )
-    connect_timeout: Seconds = Field(5.0, description="seconds to open a connection")
-
-    @model_validator(mode="after")
-    def _is_postgresql(self) -> Self:
-        check_url("DATABASE_URL", self.url, "postgresql", "postgres", "postgresql+asyncpg")
-        if self.provider == "embedded" and self.is_named:
-            raise ValueError("DATABASE_PROVIDER is embedded, and another server is named as well")
-        return self
-
-    @property
-    def is_named(self) -> bool:
-        """Whether anything says which server to use."""
-        return self.url is not None or self.host is not None
-
-    @property
-    def kind(self) -> Literal["embedded", "postgresql", "supabase"]:
-        return self.provider or ("postgresql" if self.is_named else "embedded")
-
-    def dsn(self) -> str:
-        """The URL for SQLAlchemy with asyncpg, password included: never log it.
-
-        libpq's `sslmode` becomes asyncpg's `ssl`, so that a URL copied from a hosting
-        provider's page works as it is.
-
-        Raises:
-            LookupError: neither DATABASE_URL nor DATABASE_HOST is set.
-        """
-        if self.url is not None:
-            url = urlsplit(self.url.get_secret_value())
-            netloc, path, query = url.netloc, url.path, asyncpg_query(url.query)
-        elif self.host is not None:
-            secret = quote(self.password.get_secret_value(), safe="")
-            netloc = f"{quote(self.user, safe='')}:{secret}@{self.host}:{self.port}"
-            path, query = f"/{quote(self.name, safe='')}", {}
-        else:
-            raise LookupError("set DATABASE_URL or DATABASE_HOST")
-        if self.kind == "supabase":
-            query.setdefault("ssl", "require")
-        return asyncpg_url(netloc, path, query)
 
 
 class RedisSettings(Section):
@@ -204,6 +148,11 @@ class AuthSettings(Section):
     secret_key: SecretStr | None = Field(
         None, min_length=32, description="signs tokens; 32 characters or more"
     )
+    accepted_secret_keys: Annotated[
+        tuple[Annotated[SecretStr, Field(min_length=32)], ...],
+        NoDecode,
+        BeforeValidator(_separated),
+    ] = Field((), description="accepted as well while keys are changed, comma-separated")
     access_ttl: int = Field(900, ge=1, description="seconds an access token is valid")
     refresh_ttl: int = Field(
         2_592_000, ge=1, description="seconds a session lives without a refresh"
@@ -213,6 +162,9 @@ class AuthSettings(Section):
     )
     registration_enabled: bool = Field(True, description="false: only superusers create users")
     password_min_length: int = Field(8, ge=1, le=64, description="shortest password accepted")
+
+    def accepted_keys(self) -> list[str]:
+        return [key.get_secret_value() for key in self.accepted_secret_keys]
 
 
 class UsersSettings(Section):

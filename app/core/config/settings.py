@@ -10,16 +10,17 @@ from typing import Any, cast
 from dotenv.parser import parse_stream
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from app.core.config.database import DatabaseSettings
 from app.core.config.sections import (
     AppSettings,
     AuthSettings,
     CacheSettings,
     CorsSettings,
-    DatabaseSettings,
     LimiterSettings,
     LogSettings,
     Section,
     ServerSettings,
+    SettingsError,
     TelemetrySettings,
     UsersSettings,
 )
@@ -32,14 +33,6 @@ LOCAL = ROOT / ".local"
 _SERVICE_LINK = re.compile(
     r"\w+_(SERVICE_HOST=|SERVICE_PORT(_\w+)?=|PORT=(tcp|udp)://|PORT_\d+_(TCP|UDP)(_\w+)?=)"
 )
-
-
-class SettingsError(ValueError):
-    """Some settings are wrong, missing or misspelt; the message has a line for each."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("wrong settings:\n" + "\n".join(f"  {problem}" for problem in problems))
-        self.problems = problems
 
 
 class Settings(BaseModel):
