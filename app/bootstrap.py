@@ -7,6 +7,7 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.panel import Panel
 
+from app.database import close_engine, get_engine
 from app.database.migrations import current_revision, head_revision, migrate
 from app.runtime import Runtime
 from app.schemas import UserCreate
@@ -28,10 +29,31 @@ async def prepare_database(runtime: Runtime) -> FirstSuperuser | None:
 
     Returns:
         The superuser that this very call created.
+
+    Raises:
+        SettingsError: see `bring_schema`.
     """
     if await current_revision(runtime.engine) != head_revision():
-        await migrate(runtime.engine)
+        await bring_schema(runtime)
     return await create_first_superuser(runtime)
+
+
+async def bring_schema(runtime: Runtime, revision: str = "head") -> None:
+    """Migrate, on a connection past the pooler where there is one: the lock that keeps two from
+    migrating at once belongs to a connection of the server's.
+
+    Args:
+        runtime: the process's.
+        revision: see `migrate`.
+
+    Raises:
+        SettingsError: they tell no way past the pooler.
+    """
+    engine = get_engine(runtime.settings.database.direct(), pool_size=1, max_overflow=0)
+    try:
+        await migrate(engine, revision)
+    finally:
+        await close_engine(engine)
 
 
 async def create_first_superuser(runtime: Runtime) -> FirstSuperuser | None:

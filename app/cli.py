@@ -16,13 +16,13 @@ from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.bootstrap import announce, create_first_superuser, prepare_database
+from app.bootstrap import announce, bring_schema, create_first_superuser, prepare_database
 from app.core.config import Settings, SettingsError, get_settings
 from app.core.exceptions import AppException
 from app.core.logging import configure_logging
 from app.core.telemetry.processes import shared_figures
 from app.database.embedded import EmbeddedServerError
-from app.database.migrations import current_revision, migrate
+from app.database.migrations import current_revision
 from app.doctor import diagnose
 from app.runtime import open_runtime
 from app.schemas import UserCreate
@@ -57,7 +57,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     except SQLAlchemyError as error:
         # The database's own words, without the statement and its parameters.
         _fail(f"{getattr(error, 'orig', None) or error}\n`backend doctor` may tell more")
-    except (CommandError, EmbeddedServerError) as error:
+    except (CommandError, EmbeddedServerError, SettingsError) as error:
         _fail(str(error))
 
 
@@ -112,7 +112,7 @@ def migrate_command(
     async def work() -> None:
         async with open_runtime(settings) as runtime:
             before = await current_revision(runtime.engine)
-            await migrate(runtime.engine, revision)
+            await bring_schema(runtime, revision)
             after = await current_revision(runtime.engine)
             console.print(f"{before or 'empty'} → {after or 'empty'}")
             named = settings.app.first_superuser_email and settings.app.first_superuser_password
@@ -141,7 +141,7 @@ def create_superuser(
     async def work() -> None:
         async with open_runtime(settings) as runtime, runtime.session_maker() as db:
             if not settings.is_production:
-                await migrate(runtime.engine)
+                await bring_schema(runtime)
             users = UserService(db, runtime.passwords, runtime.principals, settings.auth)
             user, created = await users.create_superuser(user_in)
             console.print(f"{'created' if created else 'promoted'} {user.email}, id {user.id}")

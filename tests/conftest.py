@@ -4,7 +4,7 @@ import json
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -33,6 +33,7 @@ from app.runtime import Runtime  # noqa: E402
 from app.schemas import UserCreate  # noqa: E402
 from app.services import UserService  # noqa: E402
 from main import create_app  # noqa: E402
+from tests.pgbouncer import pgbouncer  # noqa: E402
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # the tests' own client
 PASSWORD = "correct horse battery staple"
@@ -42,23 +43,35 @@ FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 @dataclass(frozen=True)
 class Servers:
-    """Addresses of servers that live as long as the run."""
+    """Addresses of servers that live as long as the run.
+
+    Attributes:
+        postgres: with `--pgbouncer`, the pooler's.
+        direct: PostgreSQL's own.
+    """
 
     postgres: str
     redis: str
+    direct: str
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--pgbouncer", action="store_true", help="put a PgBouncer before PostgreSQL")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what has no meaning here: only root has to become somebody else."""
+    """Leave out what has no meaning here: only root has to become somebody else, and nothing that
+    makes databases of its own can do so through a pooler."""
     is_root = os.geteuid() == 0
     unfit = {"as_root": not is_root, "with_namespaces": not accounts()[0].can_reach(Path("/"))}
+    unfit["own_database"] = config.getoption("pgbouncer")
     left_out = [i for i in items if any(no and i.get_closest_marker(m) for m, no in unfit.items())]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")
-def servers() -> Iterator[Servers]:
+def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
     # Not in pytest's own folder, which is closed to others: root may have to run PostgreSQL as one.
     with TemporaryDirectory(prefix="backend-api-") as folder:
         place = Path(folder)
@@ -66,8 +79,14 @@ def servers() -> Iterator[Servers]:
         with (
             EmbeddedPostgres(place / "postgres", FAST) as postgres,
             EmbeddedValkey(place / "valkey") as redis,
+            ExitStack() as stack,
         ):
-            yield Servers(postgres, redis)
+            through = postgres
+            if request.config.getoption("pgbouncer"):
+                through = stack.enter_context(pgbouncer(postgres, place))
+                # Told to every process that the tests start, too.
+                os.environ |= {"DATABASE_POOLER": "transaction", "DATABASE_MIGRATION_URL": postgres}
+            yield Servers(through, redis, postgres)
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +111,7 @@ async def running(settings: Settings) -> AsyncIterator[FastAPI]:
 @pytest.fixture(scope="session")
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     """One application for all tests that need nothing special of it."""
-    engine = get_engine(settings.database)
+    engine = get_engine(settings.database.direct())
     await migrate(engine)
     await engine.dispose()
     async with running(settings) as app:

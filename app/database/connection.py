@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import uuid4
 
 import asyncpg
 import structlog
@@ -40,25 +39,43 @@ def _connect_arguments(settings: DatabaseSettings) -> dict[str, Any]:
         "async_creator_fn": _connect,
         "timeout": settings.connect_timeout,
     }
-    if settings.pooler == "transaction":
-        # Each transaction may run on another server connection: nothing may be kept on one,
-        # neither prepared statements nor session settings (decision 12).
-        arguments |= {
-            "statement_cache_size": 0,
-            "prepared_statement_cache_size": 0,
-            "prepared_statement_name_func": lambda: f"__asyncpg_{uuid4()}__",
-        }
-    else:
-        arguments["server_settings"] = {
-            "application_name": "backend-api",
-            "statement_timeout": str(int(settings.statement_timeout * 1000)),
-            # Seconds; keeps idle connections alive on their way through a NAT, and ends those of a
-            # worker whose machine is gone, with the locks they hold.
-            "tcp_keepalives_idle": "60",
-            # JIT costs more than it gives on short queries, tens of milliseconds at times.
-            "jit": "off",
-        }
-    return arguments
+    name = {"application_name": "backend-api"}
+    kept = {
+        "statement_timeout": str(int(settings.statement_timeout * 1000)),
+        # JIT costs more than it gives on short queries, tens of milliseconds at times.
+        "jit": "off",
+    }
+    if not settings.is_pooled:
+        # Seconds; keeps idle connections alive on their way through a NAT, and ends those of a
+        # worker whose machine is gone, with the locks they hold.
+        alive = {"tcp_keepalives_idle": "60"}
+        return arguments | {"server_settings": name | kept | alive}
+    # Each transaction may run on another of the server's connections: nothing may be kept on
+    # one, neither settings nor prepared statements (decision 12). Unnamed statements replace each
+    # other; a named one could only be closed where it happens not to be.
+    return arguments | {
+        "server_settings": name,
+        "connection_class": _with_settings_in_each_transaction(kept),
+        "statement_cache_size": 0,
+        "prepared_statement_cache_size": 0,
+        "prepared_statement_name_func": lambda: "",
+    }
+
+
+def _with_settings_in_each_transaction(settings: dict[str, str]) -> type[asyncpg.Connection]:
+    local = "".join(f" SET LOCAL {name} = '{value}';" for name, value in settings.items())
+
+    class PooledConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
+        """Tells the server in the message that begins the transaction: no round trip more."""
+
+        __slots__ = ()
+
+        async def execute(self, query: str, *args: Any, **options: Any) -> Any:
+            if query.startswith("BEGIN"):
+                query += local
+            return await super().execute(query, *args, **options)
+
+    return PooledConnection
 
 
 def get_engine(settings: DatabaseSettings | None = None, **options: Any) -> AsyncEngine:

@@ -27,6 +27,8 @@ from app.database import get_engine
 from app.database.migrations import head_revision, migrate
 from tests.conftest import PASSWORD, Servers, browsing, running
 
+pytestmark = pytest.mark.own_database
+
 ADMIN = "admin@example.com"
 COPIED = "app", "alembic", "alembic.ini", "main.py", "pyproject.toml"
 START = 30  # seconds, on a slow machine that makes the database first

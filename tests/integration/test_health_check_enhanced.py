@@ -161,7 +161,7 @@ async def test_a_failed_check_tells_no_host_user_or_address(gated, logged):
 
 
 async def test_a_wrong_password_is_told_as_such_and_not_shown(app, client, settings, servers):
-    host, port = target(servers.postgres)
+    host, port = target(servers.direct)  # a pooler refuses with a SQLSTATE of its own
     wrong = SecretStr(f"postgresql://postgres:wrong-secret@{host}:{port}/app")
     async with closed_app(settings.replaced(database={"url": wrong})) as probe:
         response = await probe.get("/health")

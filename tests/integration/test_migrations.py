@@ -22,6 +22,8 @@ from app.database.errors import sqlstate
 from app.database.migrations import current_revision, head_revision, migrate
 from tests.conftest import Servers
 
+pytestmark = pytest.mark.own_database
+
 INDEXES = ["ix_users_is_active", "ix_users_is_superuser", "ix_users_created_at"]
 REVISIONS = [
     script.revision for script in ScriptDirectory.from_config(migrations._config()).walk_revisions()

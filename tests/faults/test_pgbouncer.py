@@ -1,0 +1,290 @@
+"""R10: a real PgBouncer in transaction mode, whose few connections to the server change hands."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import uuid4
+
+import certifi
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from pydantic import SecretStr
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.core.config import DatabaseSettings, Settings, SettingsError
+from app.core.exceptions import AppException
+from app.database import close_engine, get_engine, get_session_maker, ping
+from app.database.errors import sqlstate
+from app.database.migrations import current_revision, head_revision
+from app.services import SeedService
+from tests.conftest import PASSWORD, Servers, browsing, running
+from tests.pgbouncer import POOL_SIZE, pgbouncer
+from tests.process import instance
+
+QUERY_CANCELED = "57014"
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    """A folder that PgBouncer may enter, as nobody."""
+    with TemporaryDirectory(prefix="backend-api-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def pooled(servers: Servers, settings: Settings, place: Path) -> Iterator[DatabaseSettings]:
+    """The run's PostgreSQL behind a PgBouncer of this module's own."""
+    with pgbouncer(servers.direct, place) as url:
+        database = {"url": SecretStr(url), "pooler": "transaction"}
+        yield settings.replaced(database=database).database
+
+
+@asynccontextmanager
+async def engine_of(database: DatabaseSettings, **options: Any) -> AsyncIterator[AsyncEngine]:
+    engine = get_engine(database, **options)
+    try:
+        yield engine
+    finally:
+        await close_engine(engine)
+
+
+async def of_each_server_connection(engine: AsyncEngine, query: str) -> list[str]:
+    """What `query` gives on every connection that the pooler has to the server."""
+
+    async def ask() -> tuple[int, str]:
+        async with engine.connect() as connection:
+            # Within one transaction the server connection stays the same; all are held at once.
+            pid = await connection.scalar(text("SELECT pg_backend_pid() FROM pg_sleep(0.3)"))
+            return pid or 0, str(await connection.scalar(text(query)))
+
+    found = dict(await asyncio.gather(*(ask() for _ in range(POOL_SIZE))))
+    assert len(found) == POOL_SIZE
+    return list(found.values())
+
+
+@pytest.mark.timeout(600)
+def test_the_integration_suite_passes(repository: Path):
+    environment = {key: os.environ[key] for key in os.environ if not key.startswith("PYTEST_")}
+    command = [sys.executable, "-m", "pytest", "--pgbouncer", "-q", "-x", "tests/integration"]
+
+    run = subprocess.run(
+        command, cwd=repository, env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert run.returncode == 0, run.stdout[-8000:]
+    assert "prepared statement" not in run.stdout
+
+
+async def visit(url: str, visitor: int) -> list[int]:
+    """Statuses of what somebody does with an account, from signing up to logging out."""
+    async with httpx.AsyncClient(base_url=f"{url}/api/v1", timeout=30) as client:
+        account = {"email": f"{uuid4().hex}@example.com", "password": PASSWORD}
+        answers = [
+            await client.post("/users", json=account),
+            await client.post("/auth/login", json=account),
+        ]
+        client.headers["Authorization"] = f"Bearer {answers[-1].json()['access_token']}"
+        for turn in range(10):
+            answers += [
+                await client.patch("/users/me", json={"full_name": f"Visitor {visitor} {turn}"}),
+                await client.get("/users/me"),
+                await client.get("/auth/sessions"),
+            ]
+        answers.append(await client.post("/auth/logout"))
+        return [answer.status_code for answer in answers]
+
+
+async def test_two_processes_share_a_few_connections_and_leave_nothing_on_them(
+    client, servers, pooled, place
+):
+    told = {
+        "DATABASE_URL": pooled.url.get_secret_value(),
+        "DATABASE_POOLER": "transaction",
+        "LIMITER_ENABLED": "false",
+        "CACHE_ENABLED": "false",  # every request asks the database who it is from
+    }
+    with ExitStack() as stack:
+        first, second = (stack.enter_context(instance(servers, place, **told)) for _ in range(2))
+        statuses = await asyncio.gather(
+            *(visit((first, second)[number % 2].url, number) for number in range(16))
+        )
+        logs = first.log.read_text() + second.log.read_text()
+        async with engine_of(pooled) as engine:
+            left = "SELECT count(*) FROM pg_prepared_statements WHERE name <> ''"
+            statements = await of_each_server_connection(engine, left)
+
+    assert statuses == [[201, 200, *[200] * 30, 204]] * 16
+    assert "prepared statement" not in logs
+    assert statements == ["0"] * POOL_SIZE
+
+
+async def test_what_is_set_holds_in_each_transaction_and_on_no_connection(pooled):
+    async with engine_of(pooled) as engine:
+        within = await of_each_server_connection(engine, "SHOW statement_timeout")
+    async with engine_of(pooled, isolation_level="AUTOCOMMIT") as engine:
+        outside = await asyncio.gather(*(setting(engine) for _ in range(POOL_SIZE)))
+
+    assert within == ["25s"] * POOL_SIZE
+    assert outside == ["0"] * POOL_SIZE
+
+
+async def setting(engine: AsyncEngine) -> str:
+    query = "SELECT current_setting('statement_timeout') FROM pg_sleep(0.3)"
+    async with engine.connect() as connection:
+        return str(await connection.scalar(text(query)))
+
+
+async def test_the_server_ends_a_statement_that_takes_too_long(pooled):
+    hasty = pooled.model_copy(update={"statement_timeout": 0.2})
+    async with engine_of(hasty) as engine, engine.connect() as connection:
+        with pytest.raises(DBAPIError) as caught:
+            await connection.execute(text("SELECT pg_sleep(10)"))
+
+    assert sqlstate(caught.value) == QUERY_CANCELED
+
+
+async def test_whoever_does_not_say_that_there_is_a_pooler_is_refused(pooled):
+    async with engine_of(pooled.model_copy(update={"pooler": "none"})) as engine:
+        with pytest.raises(DBAPIError, match="unsupported startup parameter"):
+            await ping(engine)
+
+
+async def test_people_are_copied_in(client, runtime, pooled):
+    async with engine_of(pooled) as engine, get_session_maker(engine)() as db:
+        await SeedService(db, runtime.passwords).seed(7000, PASSWORD, lambda _: None)
+
+    async with runtime.engine.connect() as connection:
+        assert await connection.scalar(text("SELECT count(*) FROM users")) == 7000
+
+
+@pytest.fixture
+async def empty(servers: Servers, pooled: DatabaseSettings) -> AsyncIterator[DatabaseSettings]:
+    """An empty database behind the pooler."""
+    name = f"pooled_{uuid4().hex}"
+    direct = pooled.model_copy(update={"url": SecretStr(servers.direct), "pooler": "none"})
+    async with engine_of(direct, isolation_level="AUTOCOMMIT") as admin:
+        async with admin.connect() as connection:
+            await connection.execute(text(f"CREATE DATABASE {name}"))
+        yield pooled.model_copy(update={"url": of_name(name, pooled.url)})
+        async with admin.connect() as connection:
+            await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def of_name(name: str, url: SecretStr | None) -> SecretStr:
+    assert url is not None
+    renamed = make_url(url.get_secret_value()).set(database=name)
+    return SecretStr(renamed.render_as_string(hide_password=False))
+
+
+async def test_a_start_migrates_past_the_pooler(settings, servers, empty):
+    assert empty.url is not None
+    name = make_url(empty.url.get_secret_value()).database or ""
+    past = {"url": empty.url, "pooler": "transaction"}
+    past["migration_url"] = of_name(name, SecretStr(servers.direct))
+
+    async with running(settings.replaced(database=past)) as app, browsing(app) as visitor:
+        assert (await visitor.get("/health/ready")).status_code == 200
+    async with engine_of(empty) as engine:
+        assert await current_revision(engine) == head_revision()
+
+
+async def test_no_migration_is_tried_through_the_pooler(settings, empty):
+    told = settings.replaced(database={"url": empty.url, "pooler": "transaction"})
+    told = told.replaced(database={"migration_url": None})
+
+    with pytest.raises(SettingsError, match="DATABASE_MIGRATION_URL"):
+        async with running(told):
+            pass
+    async with engine_of(empty) as engine:
+        assert await current_revision(engine) is None
+
+
+@pytest.fixture(scope="module")
+def certificate(place: Path) -> Path:
+    """A certificate for 127.0.0.1 that signs itself, with its key beside it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = place / "server.crt"
+    path.write_bytes(signed.public_bytes(Encoding.PEM))
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.with_suffix(".key").write_bytes(private)
+    return path
+
+
+@pytest.fixture(scope="module")
+def supabase(servers: Servers, settings: Settings, certificate: Path) -> Iterator[Settings]:
+    """Like Supabase: a pooler that takes TLS and nothing else."""
+    with TemporaryDirectory(prefix="backend-api-") as folder:
+        tls = {
+            "client_tls_sslmode": "require",
+            "client_tls_cert_file": str(certificate),
+            "client_tls_key_file": str(certificate.with_suffix(".key")),
+        }
+        with pgbouncer(servers.direct, Path(folder), **tls) as url:
+            named = {"url": SecretStr(url), "provider": "supabase", "pooler": "transaction"}
+            yield settings.replaced(database=named)
+
+
+def asking(settings: Settings, provider: str, sslmode: str) -> DatabaseSettings:
+    assert settings.database.url is not None
+    url = SecretStr(f"{settings.database.url.get_secret_value()}?sslmode={sslmode}")
+    return settings.database.model_copy(update={"url": url, "provider": provider})
+
+
+async def test_health_names_supabase_which_is_reached_by_tls(app, supabase):
+    async with running(supabase) as pooled, browsing(pooled) as visitor:
+        health = (await visitor.get("/health")).json()
+
+    assert health["checks"]["database"]["status"] == "healthy"
+    assert health["checks"]["database"]["provider"] == "supabase"
+
+
+async def test_without_tls_that_pooler_lets_nobody_in(supabase):
+    async with engine_of(asking(supabase, "postgresql", "disable")) as engine:
+        with pytest.raises(DBAPIError, match="SSL required"):
+            await ping(engine)
+
+
+async def test_its_certificate_is_verified_where_the_url_says_so(
+    supabase, certificate, monkeypatch
+):
+    database = asking(supabase, "supabase", "verify-full")
+    monkeypatch.setenv("PGSSLROOTCERT", certifi.where())
+    async with engine_of(database) as engine:
+        with pytest.raises(AppException):
+            await ping(engine)
+
+    monkeypatch.setenv("PGSSLROOTCERT", str(certificate))
+
+    async with engine_of(database) as engine:
+        await ping(engine)
