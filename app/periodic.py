@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.exceptions import AppException
 from app.runtime import Runtime
-from app.services import MetricsService, SessionService
+from app.services import IdempotencyService, MetricsService, SessionService
 from app.services.metrics import KEEP_EVERY
 
 log = structlog.get_logger("app.periodic")
@@ -24,7 +24,7 @@ LOOK_EVERY = 0.5
 @asynccontextmanager
 async def periodic_work(runtime: Runtime) -> AsyncIterator[None]:
     """Have it done in the background while the block runs."""
-    work = _purge_sessions(runtime), _update_gauges(runtime.metrics), _keep_figures(runtime.metrics)
+    work = _purge(runtime), _update_gauges(runtime.metrics), _keep_figures(runtime.metrics)
     tasks = [asyncio.create_task(each) for each in work]
     try:
         yield
@@ -34,16 +34,17 @@ async def periodic_work(runtime: Runtime) -> AsyncIterator[None]:
         await asyncio.wait(tasks)
 
 
-async def _purge_sessions(runtime: Runtime) -> None:
+async def _purge(runtime: Runtime) -> None:
     while True:
         await asyncio.sleep(PURGE_EVERY * random.uniform(0.9, 1.1))  # noqa: S311  # no secret
         try:
             async with runtime.session_maker() as db:
-                count = await SessionService(db, runtime.principals).purge()
+                sessions = await SessionService(db, runtime.principals).purge()
+                answers = await IdempotencyService(db).purge()
         except (AppException, SQLAlchemyError) as error:
             log.warning("purge_failed", reason=repr(error))
         else:
-            log.info("purged_sessions", count=count)
+            log.info("purged", sessions=sessions, answers=answers)
 
 
 async def _update_gauges(metrics: MetricsService) -> None:

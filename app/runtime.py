@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from app.core.cache import AnswerCache, MemoryStore, RedisStore, Store
 from app.core.config import LOCAL, RedisSettings, Settings
 from app.core.cursor import CursorSigner
+from app.core.fingerprint import BodyFingerprints
 from app.core.limiter import HitCounter
 from app.core.local import local_secret
 from app.core.redis import CircuitBreaker, connect_redis
@@ -43,6 +44,7 @@ class Runtime:
     passwords: PasswordHasher
     tokens: TokenSigner
     cursors: CursorSigner
+    fingerprints: BodyFingerprints
     principals: PrincipalCache
     authenticator: Authenticator
     health: HealthService
@@ -161,6 +163,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             passwords=passwords,
             tokens=tokens,
             cursors=CursorSigner(secret_key, settings.auth.accepted_keys()),
+            fingerprints=BodyFingerprints(secret_key),
             principals=principals,
             authenticator=Authenticator(session_maker, tokens, principals),
             health=health,

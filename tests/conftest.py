@@ -158,7 +158,8 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """Nobody in particular, with an empty database."""
     runtime: Runtime = app.state.runtime
     async with runtime.engine.begin() as connection:
-        await connection.execute(text("TRUNCATE users, sessions RESTART IDENTITY CASCADE"))
+        tables = "users, sessions, kept_answers"
+        await connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
     assert runtime.cache is not None
     await runtime.cache.redis.flushall()
     async with browsing(app) as client:

@@ -3,7 +3,7 @@
 from hmac import compare_digest
 from typing import Annotated
 
-from fastapi import Body, Depends, Request, Response
+from fastapi import Body, Depends, Header, Request, Response
 from fastapi.security import OAuth2PasswordBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,10 +20,12 @@ from app.database import get_db
 from app.runtime import Runtime
 from app.schemas import BULK_EXAMPLE, BulkRow, Principal
 from app.services import (
+    Attempt,
     AuthService,
     BulkService,
     DashboardService,
     HealthService,
+    IdempotencyService,
     MetricsService,
     SessionService,
     UserListService,
@@ -58,9 +60,9 @@ async def get_user_list_service(request: Request, db: Session) -> UserListServic
 
 
 async def get_bulk_service(
-    users: Annotated[UserService, Depends(get_user_service)],
+    db: Session, users: Annotated[UserService, Depends(get_user_service)]
 ) -> BulkService:
-    return BulkService(users)
+    return BulkService(users, IdempotencyService(db))
 
 
 async def get_session_service(request: Request, db: Session) -> SessionService:
@@ -193,6 +195,26 @@ async def get_bulk_rows(
         message = f"should have at least 1 and at most {limit} users (USERS_BULK_MAX)"
         raise ValidationException(details=[{"field": "body", "message": message}])
     return rows
+
+
+async def get_attempt(
+    request: Request,
+    caller: Annotated[Principal, Depends(get_current_user)],
+    key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            description="your own name for this request, new for each: to repeat it is safe then",
+            pattern=r"^[\x21-\x7e]{1,128}$",
+            examples=["6f1c2a52-5e0f-4e06-9d3c-0f6a4a4d1c55"],
+        ),
+    ] = None,
+) -> Attempt | None:
+    """For a route whose requests may be repeated, each for a day; None where no key was sent."""
+    if key is None:
+        return None
+    fingerprint = runtime_of(request).fingerprints.of(await request.body())
+    return Attempt(caller.user_id, request.scope["endpoint"].__name__, key, fingerprint)
 
 
 class Deadline:

@@ -20,11 +20,23 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+_REPLAYED = "Idempotency-Replayed"
+
 BULK_ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"model": BulkReport, "description": "With `dry_run`: what would become of the list"}
+    200: {"model": BulkReport, "description": "With `dry_run`: what would become of the list"},
+    201: {
+        "description": "The users, in the order of the list",
+        "headers": {
+            _REPLAYED: {
+                "description": "`true` where the answer is that of an earlier request",
+                "schema": {"type": "string"},
+            }
+        },
+    },
 }
 
 
 def complete(answer: Answer) -> Response:
-    """`answer` as it is."""
-    return Response(answer.body, answer.status, media_type="application/json")
+    """`answer` as it is, and whether it was given before."""
+    headers = {_REPLAYED: "true"} if answer.is_replay else None
+    return Response(answer.body, answer.status, headers, media_type="application/json")

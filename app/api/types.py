@@ -8,6 +8,7 @@ from fastapi import Depends, Path, Query
 from app.api.deps import (
     Deadline,
     Session,
+    get_attempt,
     get_auth_service,
     get_bulk_rows,
     get_bulk_service,
@@ -31,6 +32,7 @@ from app.core.device import Device
 from app.core.pagination import CursorParams, PageParams
 from app.schemas import MAX_BIGINT, BulkRow, Principal, UserFilters
 from app.services import (
+    Attempt,
     AuthService,
     BulkService,
     DashboardService,
@@ -52,6 +54,7 @@ Filters = Annotated[UserFilters, Query()]
 UserId = Annotated[int, Path(ge=1, le=MAX_BIGINT, description="the user's id", examples=[1])]
 SessionId = Annotated[UUID, Path(description="the session's id")]
 BulkRows = Annotated[list[BulkRow], Depends(get_bulk_rows)]
+IdempotentAttempt = Annotated[Attempt | None, Depends(get_attempt)]
 DryRun = Annotated[bool, Query(description="check only: create nothing, and hash nothing")]
 
 LongDeadline = Depends(Deadline(120))

@@ -86,9 +86,11 @@ def _field(location: Sequence[str | int]) -> str:
     """`email` for what FastAPI calls `("body", "email")`; `body` where all of it is wrong.
 
     A part may be a name that the caller made up, or a position in what could not be parsed: one
-    that looks like no field's name is left out.
+    that looks like no field's name is left out. The names of headers are ours.
     """
     source, *parts = map(str, location)
+    if source == "header":
+        return parts[0]
     return ".".join(part for part in parts if _FIELD_NAME.fullmatch(part)) or source
 
 

@@ -2,10 +2,11 @@
 
 from app.services.auth import AuthService, Tokens
 from app.services.base import BaseService
-from app.services.bulk import Answer, BulkService
+from app.services.bulk import BulkService
 from app.services.dashboard import DashboardService
 from app.services.gauges import Watched
 from app.services.health import HealthService
+from app.services.idempotency import Answer, Attempt, IdempotencyService
 from app.services.metrics import MetricsService
 from app.services.principal_cache import PrincipalCache
 from app.services.seed import SeedService
@@ -15,12 +16,14 @@ from app.services.user_list import UserListService
 
 __all__ = [
     "Answer",
+    "Attempt",
     "AuthService",
     "Authenticator",
     "BaseService",
     "BulkService",
     "DashboardService",
     "HealthService",
+    "IdempotencyService",
     "MetricsService",
     "PrincipalCache",
     "SeedService",

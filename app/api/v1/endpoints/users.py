@@ -12,6 +12,7 @@ from app.api.types import (
     CursorPaginationParams,
     DryRun,
     Filters,
+    IdempotentAttempt,
     LimitedUnlessSuperuser,
     LongDeadline,
     PaginationParams,
@@ -47,13 +48,16 @@ async def create_user(user_in: UserCreate, users: Users, caller: Caller) -> User
     dependencies=[LongDeadline],
     responses=BULK_ANSWERS | errors(401, 403, 409, 413, 422),
 )
-async def create_users_bulk(rows: BulkRows, bulk: Bulk, *, dry_run: DryRun = False) -> Response:
+async def create_users_bulk(
+    rows: BulkRows, bulk: Bulk, attempt: IdempotentAttempt, *, dry_run: DryRun = False
+) -> Response:
     """Create a list of users, all or none of them.
 
     A refusal names every row that stands against it by `index`, `field` and `message`: 422 where
-    any is invalid, else 409.
+    any is invalid, else 409. With an `Idempotency-Key` a repeated request gets the first answer
+    again for 24 hours, and never creates anybody twice.
     """
-    return complete(await bulk.answer(rows, dry_run=dry_run))
+    return complete(await bulk.answer(rows, attempt, dry_run=dry_run))
 
 
 @router.get("", operation_id="list_users", responses=errors(401, 403, 422))
