@@ -140,7 +140,12 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         configured = settings.auth.secret_key or SecretStr(local_secret(local / "secret_key"))
         secret_key = configured.get_secret_value()
         tokens = TokenSigner(secret_key, settings.auth)
-        principals = PrincipalCache(cache, settings.cache.prefix, settings.server.request_timeout)
+        principals = PrincipalCache(
+            cache,
+            settings.cache.prefix,
+            settings.server.request_timeout,
+            settings.cache.default_ttl,
+        )
         limiter = breaker("limiter", settings.limiter)
         spare_engine = engine(pool_size=1, max_overflow=0, pool_timeout=1)
         health = HealthService(

@@ -1,4 +1,5 @@
-"""Who is behind a token, remembered in Redis for a minute, and forgotten at once (decision 6)."""
+"""Who is behind a token, and who anybody is: remembered in Redis, and forgotten at once where it
+changes (decision 6)."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -24,10 +25,13 @@ it has given up by then, since the default deadline of a request is half of that
 _TOMBSTONE = b"-"
 _hit = CACHE_LOOKUPS.labels("principal", "hit").inc
 _miss = CACHE_LOOKUPS.labels("principal", "miss").inc
+_profile_hit = CACHE_LOOKUPS.labels("profile", "hit").inc
+_profile_miss = CACHE_LOOKUPS.labels("profile", "miss").inc
 
 
 class PrincipalCache:
-    """Two keys a principal: its session, and its user's profile, which sessions share.
+    """Two keys a principal: its session, and its user's profile, which sessions share. A third
+    keeps the profile for those who read it, longer than anybody may be let in by it.
 
     Filling sets a key only where there is none, and a revocation leaves a tombstone. So a slow
     reader, who read the database before a revocation and fills after it, changes nothing.
@@ -36,13 +40,19 @@ class PrincipalCache:
         breaker: to the cache's Redis; None where there is none, and nothing is remembered.
         prefix: first part of every key.
         deadline: seconds that a request may take.
+        profile_ttl: seconds that a profile is kept.
     """
 
     def __init__(
-        self, breaker: CircuitBreaker | None, prefix: str, deadline: float = TOMBSTONE_TTL / 2
+        self,
+        breaker: CircuitBreaker | None,
+        prefix: str,
+        deadline: float = TOMBSTONE_TTL / 2,
+        profile_ttl: int = 300,
     ) -> None:
         self._breaker = breaker
         self._prefix = prefix
+        self._profile_ttl = profile_ttl
         self._tombstone_ttl = max(TOMBSTONE_TTL, ceil(2 * deadline))
 
     def _session(self, session_id: UUID) -> str:
@@ -50,6 +60,9 @@ class PrincipalCache:
 
     def _user(self, user_id: int) -> str:
         return f"{self._prefix}:principal:{user_id}"
+
+    def _profile(self, user_id: int) -> str:
+        return f"{self._prefix}:profile:{user_id}"
 
     async def get(self, token: AccessToken) -> Principal | None:
         """Whoever is behind `token`; None where only the database can tell.
@@ -89,13 +102,36 @@ class PrincipalCache:
         )
         await self._try(pipeline.execute)
 
+    async def profile(self, user_id: int) -> UserSchema | None:
+        """A user as last read; None where only the database can tell.
+
+        It asks nobody whether they may see it: the caller has done so.
+        """
+        if self._breaker is None:
+            return None
+        redis = self._breaker.redis
+        try:
+            kept: Any = await self._breaker.call(lambda: redis.get(self._profile(user_id)))
+        except RedisUnavailable:
+            return None
+        profile = _profile(kept)
+        (_profile_miss if profile is None else _profile_hit)()
+        return profile
+
+    async def fill_profile(self, user: UserSchema) -> None:
+        """Remember a user as read, unless they were changed meanwhile."""
+        if self._breaker is None:
+            return
+        redis, key, body = self._breaker.redis, self._profile(user.id), user.model_dump_json()
+        await self._try(lambda: redis.set(key, body, ex=self._profile_ttl, nx=True))
+
     async def end_sessions(self, session_ids: Iterable[UUID]) -> None:
         """Let nobody in by these sessions any more. Called after the commit that ended them."""
         await self._bury(map(self._session, session_ids))
 
     async def forget_user(self, user_id: int) -> None:
         """Read the user anew from now on. Called after the commit that changed them."""
-        await self._bury([self._user(user_id)])
+        await self._bury([self._user(user_id), self._profile(user_id)])
 
     async def _bury(self, keys: Iterable[str]) -> None:
         keys = list(keys)
@@ -119,16 +155,22 @@ def _owner(user_id: int) -> bytes:
     return str(user_id).encode()
 
 
+def _profile(kept: bytes | None) -> UserSchema | None:
+    if kept is None or kept == _TOMBSTONE:
+        return None
+    try:
+        return UserSchema.model_validate_json(kept)
+    except ValidationError:  # written by another version of this code
+        return None
+
+
 def _remembered(token: AccessToken, session: bytes | None, user: bytes | None) -> Principal | None:
     """Who is behind `token` by what its two keys hold; None where they do not tell."""
     if session == _TOMBSTONE:
         raise UnauthorizedException("Invalid token")
-    if session != _owner(token.user_id) or user is None or user == _TOMBSTONE:
+    if session != _owner(token.user_id):
         return None
-    try:
-        profile = UserSchema.model_validate_json(user)
-    except ValidationError:  # written by another version of this code
-        return None
-    if profile.id != token.user_id or not profile.is_active:  # written by somebody else
-        return None
+    profile = _profile(user)
+    if profile is None or profile.id != token.user_id or not profile.is_active:
+        return None  # written by somebody else
     return Principal(session_id=token.session_id, user=profile)

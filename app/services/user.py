@@ -15,7 +15,7 @@ from app.core.exceptions import (
 from app.core.security import PasswordHasher
 from app.models import User
 from app.repositories import SessionRepository
-from app.schemas import Principal, UserCreate, UserUpdate
+from app.schemas import Principal, UserCreate, UserSchema, UserUpdate
 from app.services.principal_cache import PrincipalCache
 from app.services.user_creation import UserCreation
 
@@ -93,15 +93,21 @@ class UserService(UserCreation):
         await self.principals.forget_user(user.id)
         return user, False
 
-    async def get(self, user_id: int, caller: Principal) -> User:
-        """The profile, for its owner or a superuser.
+    async def get(self, user_id: int, caller: Principal) -> UserSchema:
+        """The profile, for its owner or a superuser; while it is remembered, without a query.
 
         Raises:
             ForbiddenException: the caller is neither.
             NotFoundException: there is no such user.
         """
         _allow_self_or_superuser(user_id, caller)
-        return await self.users.get_or_raise(user_id)
+        if user_id == caller.user_id:
+            return caller.user
+        if remembered := await self.principals.profile(user_id):
+            return remembered
+        profile = UserSchema.model_validate(await self.users.get_or_raise(user_id))
+        await self.principals.fill_profile(profile)
+        return profile
 
     async def update(self, user_id: int, user_in: UserUpdate, caller: Principal) -> User:
         """Change what was sent.

@@ -99,7 +99,7 @@ async def update_me(user_in: UserUpdate, users: Users, caller: CurrentUser) -> U
 )
 async def get_user(user_id: UserId, users: Users, caller: CurrentUser) -> UserSchema:
     """A profile: your own, or anybody's as a superuser."""
-    return UserSchema.model_validate(await users.get(user_id, caller))
+    return await users.get(user_id, caller)
 
 
 @router.patch(
