@@ -213,8 +213,8 @@ async def get_attempt(
     """For a route whose requests may be repeated, each for a day; None where no key was sent."""
     if key is None:
         return None
-    fingerprint = runtime_of(request).fingerprints.of(await request.body())
-    return Attempt(caller.user_id, request.scope["endpoint"].__name__, key, fingerprint)
+    fingerprints = runtime_of(request).fingerprints.of(await request.body())
+    return Attempt(caller.user_id, request.scope["endpoint"].__name__, key, fingerprints)
 
 
 class Deadline:

@@ -1,6 +1,7 @@
 """Telling whether two requests have the same body, without keeping it."""
 
 import hmac
+from collections.abc import Iterable
 
 
 class BodyFingerprints:
@@ -9,10 +10,14 @@ class BodyFingerprints:
 
     Args:
         secret_key: shared by all processes that serve one API.
+        accepted: keys that may have been used before, while keys are changed.
     """
 
-    def __init__(self, secret_key: str) -> None:
-        self._key = hmac.digest(secret_key.encode(), b"idempotency", "sha256")
+    def __init__(self, secret_key: str, accepted: Iterable[str] = ()) -> None:
+        self._keys = [
+            hmac.digest(key.encode(), b"idempotency", "sha256") for key in (secret_key, *accepted)
+        ]
 
-    def of(self, body: bytes) -> bytes:
-        return hmac.digest(self._key, body, "sha256")
+    def of(self, body: bytes) -> list[bytes]:
+        """One by each key: the first is to be kept, and any is to be recognised."""
+        return [hmac.digest(key, body, "sha256") for key in self._keys]

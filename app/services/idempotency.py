@@ -1,5 +1,6 @@
 """Requests that may be repeated, and are carried out once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hmac import compare_digest
@@ -30,13 +31,13 @@ class Attempt:
         user_id: who sends it.
         operation: what is asked for.
         key: the sender's name for it.
-        fingerprint: of its body.
+        fingerprints: of its body, by the key in use and by those before it.
     """
 
     user_id: int
     operation: str
     key: str
-    fingerprint: bytes
+    fingerprints: Sequence[bytes]
 
 
 class IdempotencyService(BaseService):
@@ -57,7 +58,7 @@ class IdempotencyService(BaseService):
         await self.release_connection()
         if kept is None:
             return None
-        if not compare_digest(kept.fingerprint, attempt.fingerprint):
+        if not any(compare_digest(kept.fingerprint, known) for known in attempt.fingerprints):
             raise _used_otherwise()
         return Answer(kept.status, kept.body, is_replay=True)
 
@@ -71,7 +72,7 @@ class IdempotencyService(BaseService):
             "user_id": attempt.user_id,
             "operation": attempt.operation,
             "key": attempt.key,
-            "fingerprint": attempt.fingerprint,
+            "fingerprint": attempt.fingerprints[0],
             "status": answer.status,
             "body": answer.body,
         }
