@@ -11,6 +11,11 @@ from app.models import User
 from app.runtime import open_database
 
 TARGET = User.metadata
+NOT_IN_MODELS = {"ix_users_search"}
+
+
+def is_compared(_: object, name: str | None, *__: object) -> bool:
+    return name not in NOT_IN_MODELS
 
 
 def run(connection: Connection) -> None:
@@ -22,6 +27,7 @@ def run(connection: Connection) -> None:
         target_metadata=TARGET,
         transaction_per_migration=True,
         compare_server_default=True,
+        include_object=is_compared,
     )
     with context.begin_transaction():
         context.run_migrations()

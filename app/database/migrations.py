@@ -115,6 +115,13 @@ def create_index(name: str, definition: str) -> None:
         op.execute(f"CREATE INDEX CONCURRENTLY {name} {definition}")
 
 
+def replace_index(name: str, definition: str) -> None:
+    """In a migration: build an index anew, as `definition` has it, while the old one serves."""
+    create_index(f"{name}_new", definition)
+    drop_index(name)
+    op.execute(f"ALTER INDEX {name}_new RENAME TO {name}")
+
+
 def drop_index(name: str) -> None:
     """In a migration: drop an index while the table is read and written as usual."""
     with _concurrently():

@@ -1,0 +1,59 @@
+"""Extensions of PostgreSQL: not everybody may create them, and some keep them apart."""
+
+import structlog
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from alembic import op
+from app.database.errors import sqlstate
+
+log = structlog.get_logger("app.migrations")
+
+_REFUSALS = ("42501", "0A000", "58P01")  # not allowed, not installed on the server
+_MARK = "created by a migration of backend-api"
+_SCHEMA = text(
+    "SELECT quote_ident(nspname) FROM pg_extension"
+    " JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = :name"
+)
+_SHELF = text("SELECT 'SCHEMA ' || nspname FROM pg_namespace WHERE nspname = 'extensions'")
+_IS_OURS = text(
+    "SELECT obj_description(oid, 'pg_extension') = :mark FROM pg_extension WHERE extname = :name"
+)
+
+
+def create_extension(name: str) -> bool:
+    """In a migration: have an extension, whose names are found in the rest of it.
+
+    One that is there is used wherever it is. A new one goes into the schema `extensions`, where
+    there is one: Supabase keeps them there.
+
+    Returns:
+        Whether it is there; else the log says why, and the migration does without.
+    """
+    connection = op.get_bind()
+    schema = connection.scalar(_SCHEMA, {"name": name})
+    if schema is None:
+        try:
+            with connection.begin_nested():
+                _create(connection, name)
+        except DBAPIError as error:
+            if sqlstate(error) not in _REFUSALS:
+                raise
+            log.warning("extension_missing", extension=name, reason=str(error.orig))
+            return False
+        schema = connection.scalar(_SCHEMA, {"name": name})
+    path = connection.scalar(text("SHOW search_path"))
+    connection.execute(text(f"SET search_path = {path}, {schema}"))
+    return True
+
+
+def _create(connection: Connection, name: str) -> None:
+    shelf = connection.scalar(_SHELF) or ""
+    connection.execute(text(f"CREATE EXTENSION {name} {shelf}"))
+    connection.execute(text(f"COMMENT ON EXTENSION {name} IS '{_MARK}'"))
+
+
+def drop_extension(name: str) -> None:
+    """In a migration: drop an extension, if a migration created it."""
+    if op.get_bind().scalar(_IS_OURS, {"name": name, "mark": _MARK}):
+        op.execute(f"DROP EXTENSION {name}")
