@@ -18,7 +18,6 @@ NAMES = r"(username || E'\n' || email || E'\n' || coalesce(full_name, ''))"
 def upgrade() -> None:
     replace_index("ix_users_created_at", "ON users (created_at, id)")
     create_index("ix_users_is_active_created_at", "ON users (is_active, created_at, id)")
-    create_index("ix_users_superusers", "ON users (created_at, id) WHERE is_superuser")
     if create_extension("pg_trgm"):
         create_index("ix_users_search", f"ON users USING gin ({NAMES} gin_trgm_ops)")
         # Whether to read the index or the order is decided by how many are likely to match:
@@ -30,6 +29,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     drop_index("ix_users_search")
     drop_extension("pg_trgm")
-    drop_index("ix_users_superusers")
     drop_index("ix_users_is_active_created_at")
     replace_index("ix_users_created_at", "ON users (created_at)")

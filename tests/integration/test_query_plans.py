@@ -1,0 +1,186 @@
+"""Each index earns its place: what PostgreSQL plans among 100,000 users, with it and without."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Select, make_url, text
+from sqlalchemy.dialects.postgresql import asyncpg
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+
+from app.core.config import Settings
+from app.core.cursor import Position
+from app.core.security import PasswordHasher
+from app.database import get_engine, get_session_maker
+from app.database.migrations import migrate
+from app.repositories import UserRepository
+from app.services import SeedService
+from tests.conftest import Servers
+
+Plan = dict[str, Any]
+
+USERS = 100_000
+REPOSITORY = UserRepository(AsyncSession())  # it builds queries here and runs none
+RARE, FREQUENT = "12345", "example"
+MIDDLE = Position("2026-01-01T00:00:00+00:00", USERS // 2)
+ORDERS = {
+    "created_at": ("ix_users_created_at", MIDDLE),
+    "username": ("uq_users_username_lower", Position("m", USERS // 2)),
+    "email": ("uq_users_email", Position("m", USERS // 2)),
+}
+
+
+@pytest.fixture(scope="module")
+async def engine(servers: Servers, settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """A database of its own, of 100,000 users."""
+    name = f"plans_{uuid4().hex}"
+    admin = get_engine(settings.database, isolation_level="AUTOCOMMIT")
+    async with admin.connect() as connection:
+        await connection.execute(text(f"CREATE DATABASE {name}"))
+    url = make_url(servers.postgres).set(database=name).render_as_string(hide_password=False)
+    engine = get_engine(settings.replaced(database={"url": SecretStr(url)}).database)
+    await migrate(engine)
+    async with get_session_maker(engine)() as db:
+        await SeedService(db, PasswordHasher()).seed(USERS, "irrelevant", lambda _: None)
+    async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        # Without, commits that need not be durable are not yet visible to everybody.
+        await connection.execute(text("CHECKPOINT"))
+        await connection.execute(text("VACUUM ANALYZE users"))
+    yield engine
+    await engine.dispose()
+    async with admin.connect() as connection:
+        await connection.execute(text(f"DROP DATABASE {name}"))
+    await admin.dispose()
+
+
+@pytest.fixture
+async def connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """In a transaction that is undone."""
+    async with engine.connect() as connection:
+        yield connection
+        await connection.rollback()
+
+
+async def plan_of(connection: AsyncConnection, query: Select[Any]) -> Plan:
+    compiled = query.compile(dialect=asyncpg.dialect(), compile_kwargs={"literal_binds": True})
+    explained = await connection.scalar(text(f"EXPLAIN (FORMAT JSON) {_quoted(str(compiled))}"))
+    plan: Plan = (json.loads(explained) if isinstance(explained, str) else explained)[0]["Plan"]
+    return plan
+
+
+def _quoted(statement: str) -> str:
+    return statement.replace(":", "\\:")  # which text() would take for a parameter
+
+
+def nodes(plan: Plan) -> Iterator[Plan]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+def indexes(plan: Plan) -> set[str]:
+    return {node["Index Name"] for node in nodes(plan) if "Index Name" in node}
+
+
+def kinds(plan: Plan) -> set[str]:
+    return {node["Node Type"] for node in nodes(plan)}
+
+
+def listed(**filters: Any) -> Select[Any]:
+    return REPOSITORY.get_filtered_users(**filters).limit(50)
+
+
+def counted(**filters: Any) -> Select[Any]:
+    return REPOSITORY.counted(REPOSITORY.get_filtered_users(**filters))
+
+
+EARNED = {
+    "ix_users_created_at": listed(),
+    "ix_users_is_active_created_at": listed(is_active=False),
+    "ix_users_search": listed(search=RARE),
+    "uq_users_email": listed(sort_by="email"),
+    "uq_users_username_lower": listed(sort_by="username"),
+    "ix_users_is_active": counted(is_active=True),
+    "ix_users_is_superuser": listed(is_superuser=True, sort_by="email"),
+}
+
+
+@pytest.mark.parametrize("index", EARNED)
+async def test_each_index_is_used_and_without_it_the_same_costs_more(connection, index):
+    with_it = await plan_of(connection, EARNED[index])
+    is_constraint = index == "uq_users_email"
+    await connection.execute(
+        text(
+            f"ALTER TABLE users DROP CONSTRAINT {index}" if is_constraint else f"DROP INDEX {index}"
+        )
+    )
+
+    without = await plan_of(connection, EARNED[index])
+
+    assert index in indexes(with_it)
+    assert without["Total Cost"] > 1.2 * with_it["Total Cost"]
+
+
+async def test_no_index_is_there_that_has_not_earned_its_place(connection):
+    names = await connection.scalars(
+        text("SELECT indexname FROM pg_indexes WHERE tablename = 'users'")
+    )
+
+    assert set(names) == {*EARNED, "pk_users"}
+
+
+@pytest.mark.parametrize("sort_order", ["asc", "desc"])
+@pytest.mark.parametrize("sort_by", ORDERS)
+async def test_a_page_behind_a_cursor_is_read_off_an_index_from_there(
+    connection, sort_by, sort_order
+):
+    index, position = ORDERS[sort_by]
+    query = REPOSITORY.behind(
+        listed(sort_by=sort_by, sort_order=sort_order), position, sort_by, sort_order
+    )
+
+    plan = await plan_of(connection, query)
+
+    (scan,) = [node for node in nodes(plan) if "Index Name" in node]
+    assert scan["Index Name"] == index
+    assert "Index Cond" in scan
+    assert "Sort" not in kinds(plan)  # at most an incremental one, which looks for ties
+
+
+@pytest.mark.parametrize("is_active", [True, False, None])
+@pytest.mark.parametrize("is_superuser", [True, False, None])
+async def test_no_state_has_to_be_looked_for(connection, is_active, is_superuser):
+    query = listed(is_active=is_active, is_superuser=is_superuser)
+
+    plan = await plan_of(connection, query)
+
+    (scan,) = [node for node in nodes(plan) if "Index Name" in node]
+    # Superusers are so few that they may as well be sorted.
+    assert "Sort" not in kinds(plan) or scan["Index Name"] == "ix_users_is_superuser"
+
+
+async def test_a_frequent_name_is_met_on_the_way_and_a_rare_one_is_looked_up(connection):
+    frequent = await plan_of(connection, listed(search=FREQUENT))
+    rare = await plan_of(connection, listed(search=RARE))
+
+    assert indexes(frequent) == {"ix_users_created_at"}
+    assert indexes(rare) == {"ix_users_search"}
+
+
+async def test_a_search_prepared_once_is_still_planned_for_each_name(connection):
+    """As the service's own connections do it: by prepared statements, again and again."""
+    driver = (await connection.get_raw_connection()).driver_connection
+    inline = {"render_postcompile": True}
+    compiled = listed(search="x").compile(dialect=asyncpg.dialect(), compile_kwargs=inline)
+    assert driver is not None
+    statement = await driver.prepare(f"EXPLAIN {compiled}")
+
+    plans = [str(await statement.fetch(*[FREQUENT, 50])) for _ in range(8)]
+    rare = str(await statement.fetch(*[RARE, 50]))
+
+    assert all("ix_users_created_at" in plan for plan in plans)
+    assert "ix_users_search" in rare
