@@ -224,8 +224,8 @@ async def test_indexes_are_dropped_in_the_reverse_order(engine, statements):
     assert dropped == INDEXES[::-1]
 
 
-async def test_the_third_revision_adds_what_lists_of_users_need(engine, fetch):
-    await migrate(engine, "0003")
+async def test_the_fourth_revision_adds_what_lists_of_users_need(engine, fetch):
+    await migrate(engine, "0004")
 
     for name, columns in {
         "ix_users_created_at": "(created_at, id)",
@@ -287,7 +287,7 @@ async def test_an_index_is_built_anew_while_the_old_one_serves(engine, statement
     await migrate(engine, "0002")
     statements.clear()
 
-    await migrate(engine, "0003")
+    await migrate(engine, "0004")
 
     built = [s.startswith("CREATE INDEX CONCURRENTLY ix_users_created_at_new ") for s in statements]
     dropped = [
