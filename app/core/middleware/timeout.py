@@ -10,7 +10,6 @@ from app.core.errors import error_response
 from app.core.exceptions import RequestTimeoutException
 from app.core.telemetry import route_template
 from app.core.telemetry.metrics import REQUEST_TIMEOUTS
-from app.core.telemetry.requests import UNMATCHED
 
 log = structlog.get_logger("app.timeout")
 
@@ -103,7 +102,7 @@ class _Watch(Deadline):
     async def _expire(self) -> None:
         route = route_template(self._scope)
         log.warning("request_timeout", timeout=self.timeout, route=route, streaming=self._started)
-        REQUEST_TIMEOUTS.labels(route or UNMATCHED).inc()
+        REQUEST_TIMEOUTS.inc()
         try:
             if not self._started:
                 answer = error_response(RequestTimeoutException(self.timeout))

@@ -27,7 +27,9 @@ REQUEST_DURATION = Histogram(
     buckets=LATENCY_BUCKETS,
 )
 REQUEST_TIMEOUTS = Counter(
-    "http_request_timeouts", "Requests answered 504, or cut off while streaming", ["route"]
+    # Without labels, so that it begins at 0: Prometheus sees no increase in a series' first value.
+    "http_request_timeouts",
+    "Requests answered 504, or cut off while streaming",
 )
 REQUESTS_IN_PROGRESS = Gauge(
     "http_requests_in_progress", "Requests being answered", multiprocess_mode="livesum"
