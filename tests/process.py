@@ -79,7 +79,7 @@ def instance(
         )
     started = Instance(f"http://127.0.0.1:{port}", process, log)
     try:
-        assert within(60, started.answers)
+        assert within(100, started.answers)
         yield started
     finally:
         if process.poll() is None:
