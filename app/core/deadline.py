@@ -22,11 +22,15 @@ class Deadline:
         timeout: the seconds it was last set to.
         expired: whether it passed and the caller was told so.
         committing: whether a commit is under way.
+        has_connected: whether the request had a connection of the pool, and has so begun its work.
+        waited: seconds spent so far in waiting for one.
     """
 
     def __init__(self, timeout: float) -> None:
         self.expired = False
         self.committing = False
+        self.has_connected = False
+        self.waited = 0.0
         self._loop = asyncio.get_running_loop()
         self._begun = self._loop.time()
         self._set(timeout)

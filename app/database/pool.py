@@ -1,38 +1,115 @@
 """The connection pool, and how full it is."""
 
+import asyncio
 import logging
+from collections import deque
 from dataclasses import dataclass
+from time import monotonic
+from typing import Any
 
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
+from sqlalchemy.util import await_only
+
+from app.core.deadline import Deadline, current_deadline
 
 # SQLAlchemy names it after the class; below its own name it would tell of each disposal.
 logging.getLogger(f"{__name__}.WatchedPool").setLevel(logging.WARNING)
 
+_Line = deque[asyncio.Future[None]]
+
+
+class _Places:
+    """As many as the pool may have connections; handed on in order."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._lines: tuple[_Line, _Line] = deque(), deque()
+
+    def take(self) -> bool:
+        """Take a place, if one is free: then nobody waits for it."""
+        if self._free:
+            self._free -= 1
+            return True
+        return False
+
+    async def wait(self, *, is_first: bool) -> None:
+        """Take the place that is handed over next, before those who are not `is_first`."""
+        turn = asyncio.get_running_loop().create_future()
+        self._lines[not is_first].append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it was our turn, just when we went
+                self.give()
+            raise
+
+    def give(self) -> None:
+        """Hand a place on, or back."""
+        for line in self._lines:
+            while line:
+                turn = line.popleft()
+                if not turn.done():
+                    turn.set_result(None)
+                    return
+        self._free += 1
+
 
 class WatchedPool(AsyncAdaptedQueuePool):
-    """SQLAlchemy's pool, which also knows who waits for it.
+    """SQLAlchemy's pool, which serves callers in their order, and knows who waits for it.
+
+    SQLAlchemy's queue lets a newcomer overtake one who waits, and sends that one to the end of
+    the line: under load some wait until they are refused, though connections come free all along.
+    Here places are taken first, in order, and whoever has one finds a connection.
+
+    A request that had a connection before goes first, since to finish it costs less than to begin
+    another; and it waits `timeout` seconds in all, however many times it needs one.
 
     Attributes:
         waiting: callers that wait for a connection to be handed back.
         timeouts: callers so far that waited in vain.
     """
 
-    waiting = 0
-    timeouts = 0
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.waiting = 0
+        self.timeouts = 0
+        self._places = _Places(self.size() + self._max_overflow)
 
     def _do_get(self) -> ConnectionPoolEntry:
-        if self.checkedin() or self._overflow < self._max_overflow:
-            return super()._do_get()
-        self.waiting += 1
+        request = current_deadline()
+        if not self._places.take():
+            await_only(self._wait(request))
+        if request is not None:
+            request.has_connected = True
         try:
             return super()._do_get()
-        except PoolTimeoutError:
-            self.timeouts += 1
+        except BaseException:
+            self._places.give()
             raise
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        try:
+            super()._do_return_conn(record)
+        finally:
+            self._places.give()
+
+    async def _wait(self, request: Deadline | None) -> None:
+        waited = request.waited if request else 0.0
+        is_first = request is not None and request.has_connected
+        began = monotonic()
+        self.waiting += 1
+        try:
+            async with asyncio.timeout(max(0.0, self._timeout - waited)):
+                await self._places.wait(is_first=is_first)
+        except TimeoutError as error:
+            self.timeouts += 1
+            raise PoolTimeoutError(f"no connection came free within {self._timeout} s") from error
         finally:
             self.waiting -= 1
+            if request is not None:
+                request.waited += monotonic() - began
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,11 @@ DEADLINE = 2.0
 """Seconds: `SERVER_REQUEST_TIMEOUT` of the sites, so that a test need not take half a minute."""
 _seen: list[tuple[str, str, str]] = []
 
+Record = Callable[[str, str, str], None]
+
 
 @pytest.fixture
-def record() -> Callable[[str, str, str], None]:
+def record() -> Record:
     """Keep a row, the fault and what was seen, for the table at the end of the run."""
     return lambda row, fault, seen: _seen.append((row, fault, seen))
 
@@ -125,6 +127,10 @@ class Site:
         """As many as the pool may hold."""
         database = self.runtime.settings.database
         return database.pool_size + database.max_overflow
+
+    @property
+    def pool_timeout(self) -> float:
+        return self.runtime.settings.database.pool_timeout
 
     async def ask(self, somebody: Person, method: str, path: str, **options: Any) -> httpx.Response:
         """One request, counted and timed."""

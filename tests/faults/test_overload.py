@@ -1,0 +1,89 @@
+"""R5: a pool that is exhausted, and 200 requests in flight on one worker."""
+
+import asyncio
+import time
+
+import httpx
+
+from tests.conftest import Person, browsing, person
+from tests.faults.conftest import Record, Site
+
+LONG = {"request_timeout": 20.0}
+
+
+async def timed_health(visitor: httpx.AsyncClient) -> tuple[int, float]:
+    """Its status, and the seconds it took."""
+    began = time.monotonic()
+    status = (await visitor.get("/health")).status_code
+    return status, time.monotonic() - began
+
+
+async def test_with_the_pool_exhausted_nobody_waits_longer_than_its_timeout(opening, record):
+    async with opening(server=LONG) as site, browsing(site.app) as visitor:
+        admin = await person(visitor, site.runtime, "admin", is_superuser=True)
+        await admin.get("/users/me")
+        async with site.postgres.users_locked():
+            holding = [asyncio.create_task(admin.get("/users")) for _ in range(site.connections)]
+            await asyncio.sleep(0.3)
+            waiting = [
+                asyncio.create_task(site.ask(admin, "GET", "/users/cursor")) for _ in range(50)
+            ]
+            await asyncio.sleep(0.5)
+            status, took = await timed_health(visitor)
+            remembered = await admin.get("/users/me")
+            refusals = await asyncio.gather(*waiting)
+        served = await asyncio.gather(*holding)
+        after = await admin.get("/users")
+
+        assert {answer.status_code for answer in refusals} == {503}
+        assert all(answer.headers["retry-after"] for answer in refusals)
+        assert site.slowest < site.pool_timeout + 0.5
+        assert status == remembered.status_code == 200
+        assert took < 1
+        assert {answer.status_code for answer in (*served, after)} == {200}
+        assert await site.becomes_clean(1)
+        record("R5", "pool exhausted", f"{site.seen()}; /health after {took:.2f} s")
+
+
+async def burst(site: Site, admin: Person, visitor: httpx.AsyncClient, record: Record) -> None:
+    """200 requests at once: each is served, or refused in time, and /health answers meanwhile."""
+    refused_after: list[float] = []
+
+    async def ask() -> None:
+        began = time.monotonic()
+        if (await site.ask(admin, "GET", "/users/cursor")).status_code == 503:
+            refused_after.append(time.monotonic() - began)
+
+    requests = [asyncio.create_task(ask()) for _ in range(200)]
+    await asyncio.sleep(0.3)
+    status, took = await timed_health(visitor)
+    await asyncio.gather(*requests)
+
+    assert set(site.statuses) <= {200, 503}
+    assert site.statuses[200] >= site.connections
+    assert max(refused_after, default=0) < site.pool_timeout + 0.5
+    assert status == 200
+    assert took < 1
+    assert await site.becomes_clean(1)
+    away = f", answers {site.gate.latency * 1000:.0f} ms late" if site.gate.latency else ""
+    refused = f"the last refused after {max(refused_after):.2f} s; " if refused_after else ""
+    record("R5", f"200 at once{away}", f"{site.seen()}; {refused}/health after {took:.2f} s")
+
+
+async def test_two_hundred_requests_in_flight(opening, record):
+    async with opening(server=LONG) as site, browsing(site.app) as visitor:
+        admin = await person(visitor, site.runtime, "admin", is_superuser=True)
+        await burst(site, admin, visitor, record)
+
+
+async def test_more_than_the_database_can_serve(opening, record):
+    """Nobody is remembered either, so that each request needs a connection twice."""
+    own = {"server": LONG, "cache": {"enabled": False}}
+    async with opening(**own) as site, browsing(site.app) as visitor:
+        admin = await person(visitor, site.runtime, "admin", is_superuser=True)
+        await visitor.get("/health")
+        site.gate.latency = 0.05
+        await burst(site, admin, visitor, record)
+        site.gate.latency = 0.0
+
+        assert (await admin.get("/users")).status_code == 200
