@@ -20,7 +20,14 @@ from app.core.redis import CircuitBreaker, connect_redis
 from app.core.security import PasswordHasher, TokenSigner
 from app.database import close_engine, get_engine, get_session_maker, watch_statements
 from app.database.embedded import EmbeddedPostgres, EmbeddedValkey
-from app.services import Authenticator, HealthService, MetricsService, PrincipalCache, Watched
+from app.services import (
+    Authenticator,
+    ExportService,
+    HealthService,
+    MetricsService,
+    PrincipalCache,
+    Watched,
+)
 
 log = structlog.get_logger("app.runtime")
 
@@ -48,6 +55,7 @@ class Runtime:
     principals: PrincipalCache
     authenticator: Authenticator
     health: HealthService
+    exports: ExportService
     metrics: MetricsService
 
 
@@ -147,6 +155,8 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             settings.cache.default_ttl,
         )
         limiter = breaker("limiter", settings.limiter)
+        # Not the pool of all others, which exports would use up: each keeps its connection long.
+        export_engine = engine(pool_size=settings.users.exports_max, max_overflow=0)
         spare_engine = engine(pool_size=1, max_overflow=0, pool_timeout=1)
         health = HealthService(
             settings,
@@ -172,6 +182,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             principals=principals,
             authenticator=Authenticator(session_maker, tokens, principals),
             health=health,
+            exports=ExportService(get_session_maker(export_engine)),
             metrics=metrics,
         )
 

@@ -24,6 +24,7 @@ from app.services import (
     AuthService,
     BulkService,
     DashboardService,
+    ExportService,
     HealthService,
     IdempotencyService,
     MetricsService,
@@ -63,6 +64,10 @@ async def get_bulk_service(
     db: Session, users: Annotated[UserService, Depends(get_user_service)]
 ) -> BulkService:
     return BulkService(users, IdempotencyService(db))
+
+
+async def get_export_service(request: Request) -> ExportService:
+    return runtime_of(request).exports
 
 
 async def get_session_service(request: Request, db: Session) -> SessionService:

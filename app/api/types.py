@@ -17,6 +17,7 @@ from app.api.deps import (
     get_current_user,
     get_dashboard_service,
     get_device,
+    get_export_service,
     get_health_service,
     get_metrics_service,
     get_scraper,
@@ -30,12 +31,13 @@ from app.api.deps import (
 from app.core.cache import Unkeyed
 from app.core.device import Device
 from app.core.pagination import CursorParams, PageParams
-from app.schemas import MAX_BIGINT, BulkRow, Principal, UserFilters
+from app.schemas import MAX_BIGINT, BulkRow, ExportFormat, Principal, UserFilters
 from app.services import (
     Attempt,
     AuthService,
     BulkService,
     DashboardService,
+    ExportService,
     HealthService,
     MetricsService,
     SessionService,
@@ -51,6 +53,7 @@ ClientDevice = Annotated[Device, Depends(get_device)]
 PaginationParams = Annotated[PageParams, Query()]
 CursorPaginationParams = Annotated[CursorParams, Query()]
 Filters = Annotated[UserFilters, Query()]
+FileFormat = Annotated[ExportFormat, Query(alias="format", examples=["ndjson"])]
 UserId = Annotated[int, Path(ge=1, le=MAX_BIGINT, description="the user's id", examples=[1])]
 SessionId = Annotated[UUID, Path(description="the session's id")]
 BulkRows = Annotated[list[BulkRow], Depends(get_bulk_rows)]
@@ -72,5 +75,6 @@ Dashboard = Annotated[
 Health = Annotated[HealthService, Depends(get_health_service)]
 Metrics = Annotated[MetricsService, Depends(get_metrics_service)]
 Sessions = Annotated[SessionService, Depends(get_session_service)]
+Exports = Annotated[ExportService, Depends(get_export_service)]
 UserLists = Annotated[UserListService, Depends(get_user_list_service)]
 Users = Annotated[UserService, Depends(get_user_service)]

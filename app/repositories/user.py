@@ -1,6 +1,6 @@
 """Queries on users."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -111,6 +111,21 @@ class UserRepository(BaseRepository[User]):
 
     async def slice(self, query: Select[User], limit: int, offset: int = 0) -> Sequence[User]:
         return (await self.db.scalars(query.limit(limit).offset(offset))).all()
+
+    async def batches(
+        self, query: Select[User], columns: Sequence[str], size: int
+    ) -> AsyncGenerator[Sequence[Row[Any]], None]:
+        """What `query` has, `size` rows at a time, by a cursor that the server keeps.
+
+        Args:
+            query: of users.
+            columns: names of those that are read.
+            size: rows fetched, and held, at once.
+        """
+        query_of_columns = query.with_only_columns(*(getattr(User, name) for name in columns))
+        rows = await self.db.stream(query_of_columns, execution_options={"yield_per": size})
+        async for batch in rows.partitions():
+            yield batch
 
     async def count(self, query: Select[User]) -> int:
         return await self.db.scalar(self.counted(query)) or 0

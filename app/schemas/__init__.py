@@ -24,7 +24,7 @@ from app.schemas.metrics import (
 )
 from app.schemas.session import Principal, SessionSchema
 from app.schemas.user import NewUser, UserCreate, UserSchema, UserUpdate
-from app.schemas.user_list import UserCursorPage, UserFilters, UserPage
+from app.schemas.user_list import ExportFormat, UserCursorPage, UserFilters, UserPage
 
 __all__ = [
     "BULK_EXAMPLE",
@@ -37,6 +37,7 @@ __all__ = [
     "DashboardStats",
     "DatabaseMetricsSchema",
     "ErrorSchema",
+    "ExportFormat",
     "HashingSchema",
     "HealthSchema",
     "HitRateSchema",

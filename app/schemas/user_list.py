@@ -12,6 +12,7 @@ from app.schemas.user import UserSchema
 
 SortBy = Literal["created_at", "username", "email"]
 SortOrder = Literal["desc", "asc"]
+ExportFormat = Literal["csv", "ndjson"]
 
 _ADA: JsonDict = {
     "id": 1,

@@ -4,6 +4,7 @@ from app.services.auth import AuthService, Tokens
 from app.services.base import BaseService
 from app.services.bulk import BulkService
 from app.services.dashboard import DashboardService
+from app.services.export import ExportService
 from app.services.gauges import Watched
 from app.services.health import HealthService
 from app.services.idempotency import Answer, Attempt, IdempotencyService
@@ -22,6 +23,7 @@ __all__ = [
     "BaseService",
     "BulkService",
     "DashboardService",
+    "ExportService",
     "HealthService",
     "IdempotencyService",
     "MetricsService",

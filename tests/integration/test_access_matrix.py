@@ -93,6 +93,7 @@ MATRIX = {
     ),
     "list_users": Row(SUPERUSER),
     "list_users_by_cursor": Row(SUPERUSER),
+    "export_users": Row(SUPERUSER),
     "get_me": Row(LOGGED_IN),
     "update_me": Row(LOGGED_IN, {"json": {"full_name": "Ada King"}}),
     "get_user": Row(OWNER_OR_SUPERUSER),

@@ -171,6 +171,9 @@ class UsersSettings(Section):
     model_config = section("USERS_")
 
     bulk_max: int = Field(500, ge=1, le=MAX_ROWS, description="users that one bulk may create")
+    exports_max: int = Field(
+        2, ge=1, le=100, description="exports at once, per process, each on a further connection"
+    )
 
 
 class CorsSettings(Section):

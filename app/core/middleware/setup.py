@@ -38,7 +38,13 @@ def setup_middleware(app: FastAPI, settings: Settings) -> None:
         allow_credentials=cors.allow_credentials,
         allow_methods=["GET", "POST", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
-        expose_headers=["ETag", "Idempotency-Replayed", "Retry-After", "X-Request-ID"],
+        expose_headers=[
+            "Content-Disposition",
+            "ETag",
+            "Idempotency-Replayed",
+            "Retry-After",
+            "X-Request-ID",
+        ],
     )
     app.add_middleware(SecurityHeaders, hsts=server.force_https)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Response
 
+from app.api.export import EXPORT, ExportResponse
 from app.api.responses import BULK_ANSWERS, complete, errors
 from app.api.types import (
     Bulk,
@@ -11,6 +12,8 @@ from app.api.types import (
     CurrentUser,
     CursorPaginationParams,
     DryRun,
+    Exports,
+    FileFormat,
     Filters,
     IdempotentAttempt,
     LimitedUnlessSuperuser,
@@ -74,6 +77,19 @@ async def list_users_by_cursor(
 ) -> UserCursorPage:
     """A page of users behind a cursor, at the same cost however deep it is."""
     return await users.cursor_page(filters, params)
+
+
+@router.get(
+    "/export",
+    operation_id="export_users",
+    response_class=ExportResponse,
+    responses={**EXPORT, **errors(401, 403, 422)},
+)
+async def export_users(
+    filters: Filters, exports: Exports, _: CurrentSuperuser, file_format: FileFormat = "csv"
+) -> ExportResponse:
+    """All users whom the filters leave, as a file."""
+    return ExportResponse(exports.users(filters, file_format), "users", file_format)
 
 
 @router.get("/me", operation_id="get_me", responses=errors(401))
