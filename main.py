@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -15,7 +15,8 @@ from app.bootstrap import announce, prepare_database
 from app.core.config import LOCAL, Settings, get_settings
 from app.core.errors import add_exception_handlers, translated_by
 from app.core.logging import configure_logging
-from app.core.middleware import setup_middleware
+from app.core.middleware import is_probe, setup_middleware
+from app.core.telemetry.traces import OFF, traces
 from app.database import translate
 from app.periodic import periodic_work
 from app.runtime import open_runtime
@@ -40,19 +41,23 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
         local: where embedded servers and the generated secret key are kept.
     """
     configure_logging(settings)
+    tracing = traces(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_runtime(settings, local) as runtime:
+        async with AsyncExitStack() as stack:
+            runtime = await stack.enter_async_context(open_runtime(settings, local))
             app.state.runtime = runtime
             if not settings.is_production:
                 announce(await prepare_database(runtime), Console())
-            async with periodic_work(runtime):
-                # What start-up made lives as long as the process. To look through all of it takes
-                # a full collection 60 ms, in which the event loop stands still.
-                gc.collect()
-                gc.freeze()
-                yield
+            if tracing is not None:
+                stack.enter_context(tracing.watching(runtime.engine.sync_engine))
+            await stack.enter_async_context(periodic_work(runtime))
+            # What start-up made lives as long as the process. To look through all of it takes
+            # a full collection 60 ms, in which the event loop stands still.
+            gc.collect()
+            gc.freeze()
+            yield
 
     app = FastAPI(
         title=settings.app.app_name,
@@ -60,7 +65,7 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
         openapi_tags=TAGS,
         lifespan=lifespan,
         redirect_slashes=False,
-        telemetry={"tracing": False, "metrics": False, "logs": False},
+        telemetry=OFF if tracing is None else OFF | tracing.config(is_probe),
     )
     setup_middleware(app, settings)
     add_exception_handlers(app)

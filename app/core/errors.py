@@ -24,6 +24,7 @@ from app.core.exceptions import (
     UnauthorizedException,
     ValidationException,
 )
+from app.core.telemetry.traces import trace_id
 
 log = structlog.get_logger("app.errors")
 
@@ -60,7 +61,8 @@ def shaped(
         "details": list(details),
         "request_id": correlation_id.get(),
     }
-    return JSONResponse(body, status, dict(headers or {}))
+    traced = {"X-Trace-ID": found} if (found := trace_id()) else {}
+    return JSONResponse(body, status, {**(headers or {}), **traced})
 
 
 def http_error_response(status: int, headers: Mapping[str, str] | None = None) -> JSONResponse:

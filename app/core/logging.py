@@ -10,11 +10,18 @@ from asgi_correlation_id import correlation_id
 from structlog.types import EventDict, Processor, WrappedLogger
 
 from app.core.config import Settings
+from app.core.telemetry.traces import trace_id
 
 
 def _add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     if request_id := correlation_id.get():
         event.setdefault("request_id", request_id)
+    return event
+
+
+def _add_trace_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    if found := trace_id():
+        event.setdefault("trace_id", found)
     return event
 
 
@@ -67,11 +74,14 @@ def configure_logging(settings: Settings) -> None:
     uvicorn's access log is silenced: `AccessLog` writes the one line a request gets.
     """
     level = logging.getLevelName(settings.log.level)
+    ids: list[Processor] = [_add_request_id]
+    if settings.telemetry.otlp_endpoint is not None:
+        ids.append(_add_trace_id)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        _add_request_id,
+        *ids,
         _stamp,
     ]
     is_json = settings.log.format == "json" or (
@@ -91,7 +101,7 @@ def configure_logging(settings: Settings) -> None:
             )
         ]
     )
-    _DIRECT[:] = [_add_request_id, _stamp, *rendering]
+    _DIRECT[:] = [*ids, _stamp, *rendering]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

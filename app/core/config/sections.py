@@ -194,6 +194,12 @@ class TelemetrySettings(Section):
     slow_query: Seconds = Field(
         0.5, description="seconds after which a statement is logged and counted as slow"
     )
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/]+(/\S*)?$",
+        description="OpenTelemetry collector that traces are sent to, by OTLP over HTTP",
+    )
+    trace_ratio: float = Field(1.0, ge=0, le=1, description="part of the requests that are traced")
 
 
 class LogSettings(Section):

@@ -44,6 +44,7 @@ def setup_middleware(app: FastAPI, settings: Settings) -> None:
             "Idempotency-Replayed",
             "Retry-After",
             "X-Request-ID",
+            "X-Trace-ID",
         ],
     )
     app.add_middleware(SecurityHeaders, hsts=server.force_https)

@@ -1,0 +1,28 @@
+"""Whether traces are taken, and the id of the one that a request is in."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from fastapi.telemetry import TelemetryConfig
+from opentelemetry.trace import format_trace_id, get_current_span
+
+from app.core.config import Settings
+
+if TYPE_CHECKING:
+    from app.core.telemetry.tracing import Tracing
+
+OFF: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+
+
+def traces(settings: Settings) -> "Tracing | None":
+    """None where TELEMETRY_OTLP_ENDPOINT is not set; then not even the libraries are loaded."""
+    if settings.telemetry.otlp_endpoint is None:
+        return None
+    tracing: Tracing = import_module("app.core.telemetry.tracing").Tracing(settings)
+    return tracing
+
+
+def trace_id() -> str | None:
+    """Of the current request, 32 hexadecimal digits; None where no traces are taken."""
+    context = get_current_span().get_span_context()
+    return format_trace_id(context.trace_id) if context.is_valid else None
