@@ -8,7 +8,7 @@ from app.services.base import BaseService
 
 
 class DashboardService(BaseService):
-    """Figures about all users."""
+    """Figures about all users. Each is read in a session that ends with it."""
 
     def __init__(self, db: AsyncSession) -> None:
         super().__init__(db)
@@ -16,7 +16,8 @@ class DashboardService(BaseService):
 
     async def get_dashboard_stats_optimized(self) -> DashboardStats:
         """Count in one query, by the database: no user is loaded, however many there are."""
-        counts = await self.users.count_by_state()
+        async with self.db:
+            counts = await self.users.count_by_state()
         return DashboardStats(
             total_users=counts.total,
             active_users=counts.total - counts.inactive,

@@ -1,6 +1,5 @@
 """Headers that tell browsers to be careful with what we send."""
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _API_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -15,6 +14,11 @@ _DOCS_POLICY = (
 _DOCS = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc"})
 
 
+def _raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    """As ASGI has them."""
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+
 class SecurityHeaders:
     """Sets each header that the response does not set itself.
 
@@ -24,31 +28,31 @@ class SecurityHeaders:
 
     def __init__(self, app: ASGIApp, *, hsts: bool = False) -> None:
         self.app = app
-        self._headers = {
-            "X-Content-Type-Options": "nosniff",
-            "X-Frame-Options": "DENY",
-            "Referrer-Policy": "no-referrer",
-            "Cross-Origin-Opener-Policy": "same-origin",
-            "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+        headers = {
+            "x-content-type-options": "nosniff",
+            "x-frame-options": "DENY",
+            "referrer-policy": "no-referrer",
+            "cross-origin-opener-policy": "same-origin",
+            "permissions-policy": "camera=(), geolocation=(), microphone=()",
             # Most answers hold tokens or people; what may be kept says so itself.
-            "Cache-Control": "no-store",
-            **(
-                {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"} if hsts else {}
-            ),
+            "cache-control": "no-store",
         }
+        if hsts:
+            headers["strict-transport-security"] = "max-age=31536000; includeSubDomains"
+        self._api = _raw(headers | {"content-security-policy": _API_POLICY})
+        self._docs = _raw(headers | {"content-security-policy": _DOCS_POLICY})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        policy = _DOCS_POLICY if scope["path"] in _DOCS else _API_POLICY
+        ours = self._docs if scope["path"] in _DOCS else self._api
 
         async def add_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("Content-Security-Policy", policy)
+                headers = message.get("headers", ())
+                present = {name for name, _ in headers}
+                message["headers"] = [*headers, *(h for h in ours if h[0] not in present)]
             await send(message)
 
         await self.app(scope, receive, add_headers)
