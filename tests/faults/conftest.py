@@ -141,11 +141,12 @@ class Site:
         return response
 
     def seen(self) -> str:
-        """What was met since the last call, for the record."""
+        """What was met since the last `forget`, for the record."""
         counts = ", ".join(f"{n} × {status}" for status, n in sorted(self.statuses.items()))
-        text = f"{counts}, the slowest after {self.slowest:.2f} s"
+        return f"{counts}, the slowest after {self.slowest:.2f} s"
+
+    def forget(self) -> None:
         self.statuses, self.slowest = Counter(), 0.0
-        return text
 
     async def is_clean(self) -> bool:
         """Whether nobody holds a connection and no backend is at work."""
