@@ -5,7 +5,8 @@ import secrets
 import sys
 from collections.abc import Coroutine
 from contextlib import nullcontext
-from typing import Annotated, Any, NoReturn
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 import uvicorn
@@ -27,7 +28,9 @@ from app.doctor import diagnose
 from app.runtime import open_runtime
 from app.schemas import UserCreate
 from app.services import SeedService, SessionService, UserService
+from app.user_import import Outcome, UserFileError, count_lines, import_users
 
+T = TypeVar("T")
 cli = typer.Typer(
     help="Run and look after the Backend API.", no_args_is_help=True, pretty_exceptions_enable=False
 )
@@ -46,10 +49,10 @@ def _fail(message: str) -> NoReturn:
     raise typer.Exit(1)
 
 
-def _run(work: Coroutine[Any, Any, None]) -> None:
+def _run(work: Coroutine[Any, Any, T]) -> T:
     """Run one command's work; what the user can mend is a sentence and no traceback."""
     try:
-        asyncio.run(work)
+        return asyncio.run(work)
     except AppException as error:
         cause = f": {error.__cause__}" if error.__cause__ else ""
         details = (f"\n  {detail['field']}: {detail['message']}" for detail in error.details)
@@ -57,7 +60,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     except SQLAlchemyError as error:
         # The database's own words, without the statement and its parameters.
         _fail(f"{getattr(error, 'orig', None) or error}\n`backend doctor` may tell more")
-    except (CommandError, EmbeddedServerError, SettingsError) as error:
+    except (CommandError, EmbeddedServerError, SettingsError, UserFileError) as error:
         _fail(str(error))
 
 
@@ -175,6 +178,50 @@ def seed(
             )
 
     _run(work())
+
+
+@cli.command("import-users")
+def import_users_command(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="CSV or NDJSON, as exported.")
+    ],
+    errors: Annotated[
+        Path | None, typer.Option(help="For rows that are refused. Default: FILE.errors.csv.")
+    ] = None,
+    without_password: Annotated[  # noqa: FBT002  # Typer makes it --without-password
+        bool,
+        typer.Option("--without-password", help="Let in who has none; they cannot log in."),
+    ] = False,
+) -> None:
+    """Bring users along, with a `password` or a `hashed_password` each.
+
+    It may be run again after an interruption: who is there already is refused. Rows that are
+    refused go into a file of their own, secrets included, which can be mended and imported.
+    """
+    settings = _settings()
+    configure_logging(settings)
+    errors = errors or file.with_suffix(f".errors{file.suffix}")
+    columns = TextColumn("lines"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+
+    async def work() -> Outcome:
+        total = count_lines(file)
+        async with open_runtime(settings) as runtime:
+            if not settings.is_production:
+                await bring_schema(runtime)
+            with Progress(*columns, console=console) as bar:
+                task = bar.add_task("lines", total=total)
+                return await import_users(
+                    runtime,
+                    file,
+                    errors,
+                    lambda line: bar.update(task, completed=line),
+                    without_password=without_password,
+                )
+
+    outcome = _run(work())
+    console.print(f"{outcome.imported} imported, {outcome.refused} refused", highlight=False)
+    if outcome.refused:
+        _fail(f"what was refused, and why: {errors}")
 
 
 @cli.command()

@@ -8,6 +8,8 @@ from app.schemas.bulk import (
     BulkRow,
     BulkUserCreate,
     RefusedRow,
+    UserImport,
+    read_imported,
 )
 from app.schemas.dashboard import DashboardStats
 from app.schemas.error import ErrorSchema
@@ -57,7 +59,9 @@ __all__ = [
     "UserCreate",
     "UserCursorPage",
     "UserFilters",
+    "UserImport",
     "UserPage",
     "UserSchema",
     "UserUpdate",
+    "read_imported",
 ]

@@ -1,10 +1,12 @@
 """Many users at once, on the wire."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     Field,
     PlainValidator,
     SecretStr,
@@ -20,6 +22,8 @@ from app.core.hashes import fault_of_hash
 from app.schemas.base import NewPassword, ResponseSchema
 from app.schemas.error import ErrorDetail
 from app.schemas.user import NewUser
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _storable(value: SecretStr) -> SecretStr:
@@ -53,6 +57,23 @@ class BulkUserCreate(NewUser):
         return value
 
 
+def _then(value: datetime) -> datetime:
+    """From 1970 to now, and a day more: clocks differ, and no zone lies further ahead."""
+    if not _EPOCH <= value <= datetime.now(UTC) + timedelta(days=1):
+        raise PydanticCustomError("then", "should lie between 1970 and now")
+    return value
+
+
+Then = Annotated[AwareDatetime, AfterValidator(_then)]
+
+
+class UserImport(BulkUserCreate):
+    """A user who is brought along from a file, with a history."""
+
+    created_at: Then = Field(default_factory=lambda: datetime.now(UTC))
+    updated_at: Then = Field(default_factory=lambda: datetime.now(UTC))
+
+
 BULK_EXAMPLE = [
     {"email": "ada@example.com", "password": "correct horse battery staple", "username": "ada"},
     {
@@ -61,6 +82,8 @@ BULK_EXAMPLE = [
         "hashed_password": "$2b$12$eIvrWRvM8Pc3OHD1Ej0fDu8qBhq2Y2DwYqMz6yQv1nCqJHqv8lY2u",
     },
 ]
+
+Row = TypeVar("Row", bound=BulkUserCreate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +95,17 @@ class RefusedRow:
 
 def read_row(value: Any) -> BulkUserCreate | RefusedRow:
     """The user in `value`. One that is none is no error yet: all of them are told together."""
+    return _read(BulkUserCreate, value)
+
+
+def read_imported(value: Any) -> UserImport | RefusedRow:
+    """The same for a row of a file."""
+    return _read(UserImport, value)
+
+
+def _read(schema: type[Row], value: Any) -> Row | RefusedRow:
     try:
-        return BulkUserCreate.model_validate(value)
+        return schema.model_validate(value)
     except ValidationError as error:
         errors = error.errors(include_input=False, include_url=False, include_context=False)
         return RefusedRow(violations({**e, "loc": ("row", *e["loc"])} for e in errors))

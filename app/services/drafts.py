@@ -21,7 +21,7 @@ class Draft:
 
     Attributes:
         user_in: what is known.
-        index: position in the list.
+        index: what its row is called: its position in the list.
         username: as sent, or derived from the email.
         password: None where a hash was brought along.
         hashed_password: None until it is known.
@@ -78,6 +78,12 @@ class Findings:
     def details(self) -> list[Detail]:
         """All of it, in the order of the rows."""
         return sorted([*self.invalid, *self.conflicts], key=lambda detail: detail["index"])
+
+    @property
+    def acceptable(self) -> list[Draft]:
+        """The drafts against which nothing stands."""
+        refused = {detail["index"] for detail in self.details}
+        return [draft for draft in self.drafts if draft.index not in refused]
 
     def refuse(self) -> None:
         """Let everything be told in one answer, if there is anything to tell.

@@ -84,11 +84,45 @@ class UserCreation(BaseService):
             raise
         return users
 
-    async def examine(self, rows: Rows) -> Findings:
-        """Look at every row, and once into the table. Nothing is written, and nothing hashed."""
+    async def create_acceptable_users(
+        self, rows: Rows, numbers: Sequence[int], attempts: int = 3
+    ) -> Sequence[Detail]:
+        """Create those of a list against whom nothing stands.
+
+        Args:
+            rows: what was read.
+            numbers: what each row is called.
+            attempts: how often to begin again where somebody was faster.
+
+        Returns:
+            What stands against the others, ordered by the numbers, which are its `index`.
+
+        Raises:
+            ConflictException: somebody was faster each time.
+        """
+        findings = await self.examine(rows, numbers)
+        drafts = findings.acceptable
+        await self._hash_passwords(drafts)
+        try:
+            async with self.transaction():
+                await self.users.lock_bulk()
+                await self._insert(drafts)
+        except ConflictException:
+            if attempts == 1:
+                raise
+            return await self.create_acceptable_users(rows, numbers, attempts - 1)
+        return findings.details
+
+    async def examine(self, rows: Rows, numbers: Sequence[int] | None = None) -> Findings:
+        """Look at every row, and once into the table. Nothing is written, and nothing hashed.
+
+        Args:
+            rows: what was sent.
+            numbers: what each row is called; its position, from 0, where left out.
+        """
         drafts: list[Draft] = []
         invalid: list[Detail] = []
-        for index, row in enumerate(rows):
+        for index, row in zip(numbers or range(len(rows)), rows, strict=True):
             if isinstance(row, RefusedRow):
                 faults = row.details
             else:

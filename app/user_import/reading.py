@@ -1,0 +1,138 @@
+"""Reading users from CSV or NDJSON, a row at a time."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from app.schemas import UserImport
+
+NOTES = ("line", "errors")
+"""What the file of refused rows has besides the rows: it can be mended and read in its turn."""
+COLUMNS = ("id", *UserImport.model_fields)
+"""What a file may have. The `id` is passed over: the database gives its own."""
+_TEXTS = frozenset({"email", "username", "full_name"})
+_FORMULAS = ("'=", "'+", "'-", "'@", "'\t", "'\r")
+_NOT_UTF8 = "is not UTF-8: save it as CSV UTF-8, or convert it with iconv"
+
+
+class UserFileError(ValueError):
+    """The file cannot be read; the message says where and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the file.
+
+    Attributes:
+        line: where it begins, from 1.
+        source: what is there, by column.
+        values: what it means: without what is empty, without `id` and notes.
+        fault: why it cannot be read at all.
+    """
+
+    line: int
+    source: dict[str, Any]
+    values: dict[str, Any]
+    fault: str | None = None
+
+
+def is_csv(file: Path) -> bool:
+    """CSV, or else NDJSON.
+
+    Raises:
+        UserFileError: its name ends in neither.
+    """
+    suffix = file.suffix.lower()
+    if suffix not in {".csv", ".ndjson", ".jsonl"}:
+        raise UserFileError(f"{file}: should end in .csv or .ndjson")
+    return suffix == ".csv"
+
+
+def count_lines(file: Path) -> int:
+    """How many lines it has, all of which can be decoded: nothing is imported of a file that
+    turns out to be something else in its middle.
+
+    Raises:
+        UserFileError: it is not UTF-8.
+    """
+    line = 0
+    try:
+        with file.open("rb") as lines:
+            for line, content in enumerate(lines, 1):  # noqa: B007  # the last is the count
+                content.decode()
+    except UnicodeDecodeError:
+        raise UserFileError(f"{file}, line {line}: {_NOT_UTF8}") from None
+    return line
+
+
+def read_rows(file: Path) -> Iterator[Row]:
+    """Every row of the file.
+
+    Raises:
+        UserFileError: it is no such file.
+    """
+    # A byte order mark is what spreadsheets begin with.
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        yield from _csv_rows(file, lines) if is_csv(file) else _json_rows(lines)
+
+
+def _csv_rows(file: Path, lines: TextIO) -> Iterator[Row]:
+    reader = csv.DictReader(lines, strict=True)
+    begins = 1
+    try:
+        _check_header(file, reader.fieldnames or ())
+        begins = reader.line_num + 1
+        for cells in reader:
+            yield _csv_row(begins, cells)
+            begins = reader.line_num + 1
+    except csv.Error as error:
+        raise UserFileError(f"{file}, line {begins}: {error}") from None
+
+
+def _check_header(file: Path, names: Sequence[str]) -> None:
+    if "email" not in names:
+        raise UserFileError(
+            f"{file}: the first line should name the columns, email among them, with commas between"
+        )
+    if unknown := sorted(set(names) - {*COLUMNS, *NOTES}):
+        raise UserFileError(
+            f"{file}: no such column: {', '.join(unknown)}; there are {', '.join(COLUMNS)}"
+        )
+
+
+def _csv_row(line: int, cells: dict[str | Any, str | Any]) -> Row:
+    surplus = cells.pop(None, ())
+    if surplus or None in cells.values():
+        return Row(line, cells, {}, "has more or fewer cells than the first line")
+    return Row(line, cells, _meant({name: _as_text(name, cell) for name, cell in cells.items()}))
+
+
+def _as_text(name: str, cell: str) -> str:
+    """Without the apostrophe that the export puts before what a spreadsheet would calculate."""
+    return cell[1:] if name in _TEXTS and cell.startswith(_FORMULAS) else cell
+
+
+def _json_rows(lines: TextIO) -> Iterator[Row]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            found = None
+        if isinstance(found, dict):
+            yield Row(number, found, _meant(found))
+        else:
+            yield Row(number, {"text": line.rstrip("\r\n")}, {}, "is no JSON object")
+
+
+def _meant(source: dict[str, Any]) -> dict[str, Any]:
+    ignored = {"id", *NOTES}
+    return {
+        name: value
+        for name, value in source.items()
+        if name not in ignored and value is not None and value != ""
+    }

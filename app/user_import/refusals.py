@@ -1,0 +1,57 @@
+"""The file of rows that were not imported, in the format of the one that was read."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from app.core.exceptions import Detail
+from app.user_import.reading import NOTES, Row, UserFileError, is_csv
+
+
+class Refusals:
+    """Begun with the first row that is refused, for its owner's eyes only: it holds what the rows
+    hold, passwords included.
+
+    Args:
+        file: where.
+        source: the file that is read.
+
+    Attributes:
+        count: rows in it.
+
+    Raises:
+        UserFileError: `file` is the one that is read, or of another kind.
+    """
+
+    def __init__(self, file: Path, source: Path) -> None:
+        if file.resolve() == source.resolve() or is_csv(file) != is_csv(source):
+            raise UserFileError(f"{file}: should be another file, ending in {source.suffix}")
+        self.file = file
+        self.count = 0
+        self._is_csv = is_csv(file)
+        self._output: TextIO | None = None
+
+    def add(self, row: Row, reasons: Sequence[Detail]) -> None:
+        self.count += 1
+        output = self._output or self._begin(row)
+        texts = [row.fault] if row.fault else [f"{r['field']}: {r['message']}" for r in reasons]
+        if self._is_csv:
+            cells = [*row.source.values(), row.line, "; ".join(texts)]
+            csv.writer(output).writerow(cells)
+        else:
+            notes = {"line": row.line, "errors": texts}
+            output.write(json.dumps({**row.source, **notes}) + "\n")
+
+    def _begin(self, row: Row) -> TextIO:
+        self.file.unlink(missing_ok=True)
+        self.file.touch(mode=0o600, exist_ok=False)
+        self._output = output = self.file.open("w", encoding="utf-8", newline="")
+        if self._is_csv:
+            csv.writer(output).writerow([*row.source, *NOTES])
+        return output
+
+    def close(self) -> None:
+        if self._output is not None:
+            self._output.close()

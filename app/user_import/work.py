@@ -1,0 +1,95 @@
+"""From a file into the database, a batch at a time."""
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+
+from app.core.exceptions import Detail
+from app.runtime import Runtime
+from app.schemas import RefusedRow, UserImport, read_imported
+from app.services import UserService
+from app.user_import.reading import Row, read_rows
+from app.user_import.refusals import Refusals
+
+BATCH = 1_000
+"""Rows of a transaction."""
+PASSWORDS = 100
+"""Of them with a password to hash, so that something is seen to happen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How many rows went which way."""
+
+    imported: int
+    refused: int
+
+
+async def import_users(
+    runtime: Runtime,
+    file: Path,
+    errors: Path,
+    progress: Callable[[int], None],
+    *,
+    without_password: bool = False,
+) -> Outcome:
+    """Create the users of a file; rows that cannot be created go into another one.
+
+    Each batch is committed by itself. Whoever is there already is refused, so that it may be run
+    again after it was interrupted.
+
+    Args:
+        runtime: with the database.
+        file: CSV or NDJSON.
+        errors: for the rows that are refused, in the same format.
+        progress: called after each batch with the line that it ended at.
+        without_password: let those without a password in; they have one that nobody knows.
+
+    Raises:
+        UserFileError: the file cannot be read.
+    """
+    defaults = {}
+    if without_password:
+        defaults["hashed_password"] = await runtime.passwords.hash(secrets.token_urlsafe(32))
+    imported = 0
+    with closing(Refusals(errors, file)) as refusals:
+        for batch in _batches(read_rows(file)):
+            imported += len(batch)
+            by_line = {row.line: row for row in batch}
+            reasons = await _create(runtime, batch, defaults)
+            for line, against in groupby(reasons, itemgetter("index")):
+                refusals.add(by_line[line], list(against))
+                imported -= 1
+            progress(batch[-1].line)
+        return Outcome(imported, refusals.count)
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    batch: list[Row] = []
+    passwords = 0
+    for row in rows:
+        batch.append(row)
+        passwords += "password" in row.values
+        if len(batch) == BATCH or passwords == PASSWORDS:
+            yield batch
+            batch, passwords = [], 0
+    if batch:
+        yield batch
+
+
+async def _create(runtime: Runtime, batch: list[Row], defaults: dict[str, str]) -> Sequence[Detail]:
+    rows = [_user_in(row, defaults) for row in batch]
+    async with runtime.session_maker() as db:
+        users = UserService(db, runtime.passwords, runtime.principals, runtime.settings.auth)
+        return await users.create_acceptable_users(rows, [row.line for row in batch])
+
+
+def _user_in(row: Row, defaults: dict[str, str]) -> UserImport | RefusedRow:
+    if row.fault:
+        return RefusedRow([{"field": "row", "message": row.fault}])
+    has_secret = row.values.keys() & {"password", "hashed_password"}
+    return read_imported(row.values if has_secret else {**row.values, **defaults})

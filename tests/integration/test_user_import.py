@@ -1,0 +1,341 @@
+"""`backend import-users`: users come along from a file."""
+
+import csv
+import json
+import os
+import stat
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from app.runtime import Runtime
+from app.user_import import Outcome, UserFileError, count_lines, import_users
+from tests.conftest import PASSWORD, Servers
+
+HASH = (
+    "$argon2id$v=19$m=19456,t=2,p=1$MTIzNDU2NzgxMjM0NTY3OA$"
+    "PDQKr8dEbVH7gKW6zOcmc1lVcV0kbBwN0Qg2DvCLCvc"
+)
+CRYPT = "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"
+EXPORTED = "id,email,username,full_name,is_active,is_superuser,created_at,updated_at"
+
+
+class Desk:
+    """Imports what it is given."""
+
+    def __init__(self, runtime: Runtime, folder: Path) -> None:
+        self.runtime = runtime
+        self.folder = folder
+        self.errors = folder / "users.errors.csv"
+        self.seen: list[int] = []
+
+    async def take(self, content: str | bytes, name: str = "users.csv", **options: bool) -> Outcome:
+        file = self.folder / name
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+        self.errors = file.with_suffix(f".errors{file.suffix}")
+        count_lines(file)
+        return await import_users(self.runtime, file, self.errors, self.seen.append, **options)
+
+    async def users(self, columns: str = "email, username") -> list[tuple[object, ...]]:
+        async with self.runtime.session_maker() as db:
+            found = await db.execute(text(f"SELECT {columns} FROM users ORDER BY id"))
+            return [tuple(row) for row in found]
+
+    def refused(self) -> list[tuple[str, str]]:
+        """Line and reasons."""
+        with self.errors.open(encoding="utf-8", newline="") as rows:
+            return [(row["line"], row["errors"]) for row in csv.DictReader(rows)]
+
+
+@pytest.fixture
+def desk(client, runtime, tmp_path) -> Desk:
+    return Desk(runtime, tmp_path)
+
+
+def row(name: str, **values: object) -> str:
+    """A line of NDJSON."""
+    return json.dumps({"email": f"{name}@example.com", "hashed_password": HASH} | values) + "\n"
+
+
+async def test_what_was_exported_and_given_passwords_comes_back(client, desk):
+    outcome = await desk.take(
+        f"{EXPORTED},password\r\n"
+        "7,ada@example.com,Ada,Ada Lovelace,true,false,"
+        f"2024-05-01T12:00:00+00:00,2024-06-01T12:00:00Z,{PASSWORD}\r\n"
+        f"8,bob@example.com,bob,,False,True,2024-05-01T14:00:00+02:00,,{PASSWORD}\r\n"
+    )
+
+    assert outcome == Outcome(2, 0)
+    columns = "email, username, full_name, is_active, is_superuser, created_at"
+    then = datetime(2024, 5, 1, 12, tzinfo=UTC)
+    assert await desk.users(columns) == [
+        ("ada@example.com", "Ada", "Ada Lovelace", True, False, then),
+        ("bob@example.com", "bob", None, False, True, then),
+    ]
+    assert [identity for (identity,) in await desk.users("id")] == [1, 2]
+    assert await desk.users("updated_at = '2024-06-01 12:00Z'") == [(True,), (False,)]
+    login = {"email": "ada@example.com", "password": PASSWORD}
+    assert (await client.post("/api/v1/auth/login", json=login)).status_code == 200
+    assert not desk.errors.exists()
+
+
+async def test_ndjson_is_read_as_well(desk):
+    outcome = await desk.take(
+        row("ada", id=3, full_name=None, is_active=False) + "\n" + row("bob", username="Bobby"),
+        "users.ndjson",
+    )
+
+    assert outcome == Outcome(2, 0)
+    assert await desk.users("username, is_active") == [("ada", False), ("Bobby", True)]
+
+
+async def test_rows_that_are_refused_are_kept_and_the_others_come_in(desk):
+    outcome = await desk.take(
+        "email,username,password,hashed_password\n"
+        f"ada@example.com,,,{CRYPT}\n"
+        f"no address,,,{CRYPT}\n"
+        f"bob@example.com,ADA,short,\n"
+        f"ADA@example.com,other,,{CRYPT}\n"
+        "eve@example.com,,,\n"
+        "eve@example.com,,,$2b$31$nonsense\n"
+        "eve@example.com\n"
+        f"eve@example.com,,,{CRYPT},more\n"
+        f"eve@example.com,,,{CRYPT}\n"
+    )
+
+    assert outcome == Outcome(2, 7)
+    assert [email for (email,) in await desk.users("email")] == [
+        "ada@example.com",
+        "eve@example.com",
+    ]
+    assert [line for line, _ in desk.refused()] == ["3", "4", "5", "6", "7", "8", "9"]
+    reasons = [reason for _, reason in desk.refused()]
+    assert reasons[0] == "email: not a valid email address"
+    assert "password: should have at least" in reasons[1]
+    assert reasons[2] == "email: the same as in row 2"
+    assert reasons[3] == "password: give either a password or a hashed_password"
+    assert reasons[4].startswith("hashed_password: not a well-formed hash")
+    assert reasons[5] == reasons[6] == "has more or fewer cells than the first line"
+
+
+async def test_the_file_of_refused_rows_is_for_its_owner_and_can_be_mended_and_read(desk):
+    await desk.take(f"email,hashed_password\nno address,{CRYPT}\n")
+    mode = stat.S_IMODE(desk.errors.stat().st_mode)
+    mended = desk.errors.read_text().replace("no address", "ada@example.com", 1)
+
+    outcome = await desk.take(mended, "mended.csv")
+
+    assert mode == 0o600
+    assert outcome == Outcome(1, 0)
+
+
+async def test_lines_of_ndjson_that_are_refused_are_kept_too(desk):
+    lines = row("ada", username="-") + "{\n[1]\n" + row("bob")
+
+    outcome = await desk.take(lines, "users.jsonl")
+
+    assert outcome == Outcome(1, 3)
+    kept = [json.loads(line) for line in desk.errors.read_text().splitlines()]
+    assert [note["line"] for note in kept] == [1, 2, 3]
+    assert kept[0]["email"] == "ada@example.com"
+    assert kept[0]["errors"][0].startswith("username: ")
+    assert kept[1] == {"text": "{", "line": 2, "errors": ["is no JSON object"]}
+
+
+async def test_a_second_run_brings_what_the_first_did_not(desk):
+    await desk.take(row("ada"), "users.ndjson")
+
+    outcome = await desk.take(row("ada") + row("bob"), "users.ndjson")
+
+    assert outcome == Outcome(1, 1)
+    assert json.loads(desk.errors.read_text())["errors"] == ["email: already taken"]
+    assert len(await desk.users()) == 2
+
+
+async def test_many_come_in_batches_and_it_is_seen(desk):
+    lines = "".join(row(f"person{n}") for n in range(2500))
+
+    outcome = await desk.take(lines, "users.ndjson")
+
+    assert outcome == Outcome(2500, 0)
+    assert desk.seen == [1000, 2000, 2500]
+
+
+async def test_with_passwords_to_hash_the_batches_are_smaller(desk):
+    secret = {"hashed_password": None, "password": PASSWORD}
+    lines = "".join(row(f"person{n}", **secret) for n in range(120))
+
+    outcome = await desk.take(lines, "users.ndjson")
+
+    assert outcome == Outcome(120, 0)
+    assert desk.seen == [100, 120]
+
+
+async def test_a_spreadsheets_file_is_read(desk):
+    content = (
+        f'\ufeffemail,full_name,hashed_password\r\n"ada@example.com","Ada, Lady",{CRYPT}\r\n'
+        f'\r\nbob@example.com,"say ""hi""",{CRYPT}\r\n'
+    )
+
+    outcome = await desk.take(content)
+
+    assert outcome == Outcome(2, 0)
+    assert await desk.users("full_name") == [("Ada, Lady",), ('say "hi"',)]
+
+
+async def test_a_cell_of_several_lines_is_one_cell(desk):
+    outcome = await desk.take(
+        f'email,full_name,hashed_password\nada@example.com,"Ada\nLovelace",{CRYPT}\n'
+        f"bob@example.com,,{CRYPT}\nx,,\n"
+    )
+
+    assert outcome == Outcome(1, 2)
+    assert desk.refused()[0] == ("2", "full_name: control characters are not allowed")
+    assert desk.refused()[1][0] == "5"
+
+
+@pytest.mark.parametrize(
+    ("cell", "name"),
+    [
+        ("'=1+1", "=1+1"),
+        ("'+1", "+1"),
+        ("'-1", "-1"),
+        ("'@ada", "@ada"),
+        ("'Ada", "'Ada"),
+        ("O'=Hara", "O'=Hara"),
+    ],
+)
+async def test_what_the_export_defused_is_as_it_was(desk, cell, name):
+    await desk.take(f"email,full_name,hashed_password\nada@example.com,{cell},{CRYPT}\n")
+
+    assert await desk.users("full_name") == [(name,)]
+
+
+async def test_of_a_password_nothing_is_taken_away(client, desk):
+    await desk.take("email,password\nada@example.com,'=correct horse\n")
+
+    login = {"email": "ada@example.com", "password": "'=correct horse"}
+    assert (await client.post("/api/v1/auth/login", json=login)).status_code == 200
+
+
+async def test_without_passwords_they_come_in_only_where_that_is_asked_for(client, desk):
+    content = "email,password\nada@example.com,\n"
+
+    refused = await desk.take(content)
+    accepted = await desk.take(content, without_password=True)
+
+    assert (refused, accepted) == (Outcome(0, 1), Outcome(1, 0))
+    ((hashed,),) = await desk.users("hashed_password")
+    assert str(hashed).startswith("$argon2id$")
+    for password in ("", "!", str(hashed)):
+        login = {"email": "ada@example.com", "password": password}
+        assert (await client.post("/api/v1/auth/login", json=login)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "moment", ["2999-01-01T00:00:00Z", "1969-01-01T00:00:00Z", "2024-05-01T12:00:00", "0001-01-01"]
+)
+async def test_a_moment_that_cannot_have_been_is_refused(desk, moment):
+    outcome = await desk.take(row("ada", created_at=moment), "users.ndjson")
+
+    assert outcome == Outcome(0, 1)
+    assert json.loads(desk.errors.read_text())["errors"][0].startswith("created_at: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            f"email,hashed_password\nada@example.com,{CRYPT}\n".encode("utf-16"),
+            "line 1: is not UTF",
+        ),
+        (
+            f"email,full_name,hashed_password\na@b.de,Gödel,{CRYPT}\n".encode("latin-1"),
+            "line 2: is",
+        ),
+        (b"name,password\nada,secret\n", "email among them"),
+        (b"email;password\nada;secret\n", "with commas between"),
+        (b"", "email among them"),
+        (b"email,passwrod\nada@example.com,secret\n", "no such column: passwrod"),
+        (b'email,password\n"ada@example.com,secret\n', "line 2: unexpected end"),
+        (b"email,password\nada," + b"x" * 140_000 + b"\n", "line 2: field larger"),
+    ],
+)
+async def test_a_file_that_is_something_else_is_refused_in_a_sentence(desk, content, said):
+    with pytest.raises(UserFileError, match=said):
+        await desk.take(content)
+
+    assert await desk.users() == []
+
+
+async def test_nothing_of_a_file_comes_in_that_is_something_else_in_its_middle(desk):
+    lines = "".join(row(f"person{n}") for n in range(1500)).encode()
+
+    with pytest.raises(UserFileError, match="line 1501"):
+        await desk.take(lines + b'{"email": "\xff"}\n', "users.ndjson")
+
+    assert await desk.users() == []
+
+
+@pytest.mark.parametrize("name", ["users.xlsx", "users"])
+async def test_a_file_of_another_kind_is_refused(desk, name):
+    with pytest.raises(UserFileError, match=r"\.csv or \.ndjson"):
+        await desk.take("", name)
+
+
+async def test_the_file_itself_is_never_written_into(desk, tmp_path):
+    file = tmp_path / "users.csv"
+    file.write_text("email\nx\n")
+
+    with pytest.raises(UserFileError, match="another file"):
+        await import_users(desk.runtime, file, file, desk.seen.append)
+
+    assert file.read_text() == "email\nx\n"
+
+
+def command(servers: Servers, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    settings = {
+        "DATABASE_URL": servers.postgres,
+        "CACHE_REDIS_URL": servers.redis,
+        "LIMITER_REDIS_URL": servers.redis,
+        "AUTH_SECRET_KEY": "a secret that is only used in the tests",
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "app.cli", "import-users", *arguments],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+async def test_the_command_says_how_many_and_fails_where_any_was_refused(servers, desk, tmp_path):
+    file = tmp_path / "users.csv"
+    file.write_text(f"email,hashed_password\nada@example.com,{CRYPT}\nx,{CRYPT}\n")
+
+    first = command(servers, str(file))
+    file.write_text(f"email,hashed_password\nbob@example.com,{CRYPT}\n")
+    second = command(servers, str(file), "--errors", str(tmp_path / "other.csv"))
+
+    assert first.returncode == 1
+    assert "1 imported, 1 refused" in first.stdout
+    assert str(desk.errors) in first.stderr
+    assert second.returncode == 0
+    assert "1 imported, 0 refused" in second.stdout
+    assert len(await desk.users()) == 2
+
+
+async def test_the_command_says_what_is_wrong_with_the_file(servers, tmp_path, client):
+    file = tmp_path / "users.csv"
+    file.write_bytes("email\nGödel\n".encode("latin-1"))
+
+    result = command(servers, str(file))
+
+    assert result.returncode == 1
+    assert "line 2: is not UTF-8" in result.stderr
+    assert "Traceback" not in result.stderr
