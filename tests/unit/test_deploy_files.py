@@ -1,0 +1,157 @@
+"""What lies in deploy/ keeps to its formats, and says the same as the application."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from dotenv import dotenv_values
+
+from app.core.config import load_settings, variables
+from tests.dockerfile import Dockerfile
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+COMPOSE = DEPLOY / "compose.yaml"
+K8S = DEPLOY / "k8s"
+MANIFESTS = sorted(path for path in K8S.glob("*.yaml") if path.name != "kustomization.yaml")
+
+
+def tool(name: str, *arguments: object) -> str:
+    """What a linter says; empty where it has nothing to say."""
+    program = Path(sys.executable).with_name(name)
+    told = subprocess.run(
+        [program, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    return "" if told.returncode == 0 else told.stdout + told.stderr
+
+
+def load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+def manifest(name: str) -> Any:
+    return load(K8S / f"{name}.yaml")
+
+
+def pods() -> Iterator[Any]:
+    for name in ("deployment", "migrate"):
+        yield manifest(name)["spec"]["template"]["spec"]
+
+
+def test_the_dockerfile_has_no_fault_that_is_known():
+    assert tool("hadolint", DEPLOY / "Dockerfile") == ""
+
+
+def test_the_compose_file_keeps_to_its_schema():
+    assert tool("check-jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE) == ""
+
+
+def test_caddy_takes_its_file():
+    assert (
+        tool("caddy", "validate", "--adapter", "caddyfile", "--config", DEPLOY / "Caddyfile") == ""
+    )
+
+
+def test_caddys_file_is_formatted():
+    assert tool("caddy", "fmt", "--diff", DEPLOY / "Caddyfile") == ""
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+def test_manifests_keep_to_the_schemas_of_kubernetes(path):
+    kubernetes_validate.validate(load(path), "1.37", strict=True)
+
+
+def test_the_kustomization_has_every_manifest_but_the_secret_and_the_migration():
+    named = load(K8S / "kustomization.yaml")["resources"]
+
+    apart = {"secret.example.yaml", "migrate.yaml"}
+    assert sorted(named) == [path.name for path in MANIFESTS if path.name not in apart]
+
+
+def test_everything_is_found_by_the_same_label_and_port():
+    deployment, service = manifest("deployment"), manifest("service")
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    selectors = [
+        deployment["spec"]["selector"]["matchLabels"],
+        service["spec"]["selector"],
+        manifest("disruption-budget")["spec"]["selector"]["matchLabels"],
+        manifest("network-policy")["spec"]["podSelector"]["matchLabels"],
+    ]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+
+    assert selectors == [labels] * len(selectors)
+    assert service["spec"]["ports"][0]["targetPort"] == container["ports"][0]["name"]
+    assert container["ports"][0]["containerPort"] == load_settings().server.port
+    assert (
+        manifest("autoscaler")["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+    )
+
+
+def test_the_migration_runs_the_image_that_is_released():
+    (image,) = load(K8S / "kustomization.yaml")["images"]
+    migration, api = (pod["containers"][0]["image"] for pod in list(pods())[::-1])
+
+    assert api == image["name"]
+    assert migration == f"{image['newName']}:{image['newTag']}"
+
+
+def test_pods_have_no_rights_that_they_do_not_need():
+    user, _, group = Dockerfile(DEPLOY / "Dockerfile").told("USER")[-1].partition(":")
+    for pod in pods():
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["runAsUser"] == int(user)
+        assert pod["securityContext"]["runAsGroup"] == int(group)
+        rights = pod["containers"][0]["securityContext"]
+        assert rights["allowPrivilegeEscalation"] is False
+        assert rights["readOnlyRootFilesystem"] is True
+        assert rights["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_a_stop_leaves_time_for_the_longest_request():
+    deadline = load_settings().server.request_timeout + 5  # as app/cli.py tells uvicorn
+    pod = manifest("deployment")["spec"]["template"]["spec"]
+    pause = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    compose = load(COMPOSE)["services"]
+
+    assert pod["terminationGracePeriodSeconds"] > deadline + pause
+    for name in ("api-1", "api-2"):
+        assert float(compose[name]["stop_grace_period"].removesuffix("s")) > deadline
+
+
+@pytest.mark.parametrize("told", ["api.env.example", "config", "secret.example"])
+def test_what_is_set_is_a_setting(told):
+    if told.endswith(".env.example"):
+        names = set(dotenv_values(DEPLOY / told))
+    else:
+        names = set(manifest(told).get("data") or manifest(told)["stringData"])
+
+    assert names
+    assert names <= set(variables())
+
+
+def test_the_proxy_of_the_compose_file_knows_both_instances_and_they_believe_it():
+    compose = load(COMPOSE)
+    services = compose["services"]
+    (network,) = compose["networks"]["front"]["ipam"]["config"]
+
+    for name in ("api-1", "api-2"):
+        assert f"{name}:8000" in services["proxy"]["environment"]["API_INSTANCES"]
+        assert services[name]["environment"]["SERVER_FORWARDED_ALLOW_IPS"] == network["subnet"]
+        assert set(services["proxy"]["networks"]) & set(services[name]["networks"]) == {"front"}
+
+
+def test_images_are_named_by_an_exact_version():
+    images = [service.get("image", "") for service in load(COMPOSE)["services"].values()]
+    others = [image for image in images if not image.startswith("backend-api:")]
+    images = [
+        *others,
+        f"python:{Dockerfile(DEPLOY / 'Dockerfile').told('ARG')[0].partition('=')[2]}",
+    ]
+
+    for image in images:
+        version = image.rpartition(":")[2].partition("-")[0]
+        assert len(version.split(".")) >= (2 if image.startswith("postgres:") else 3), image
