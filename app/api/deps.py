@@ -58,7 +58,8 @@ async def get_user_service(request: Request, db: Session) -> UserService:
 
 
 async def get_user_list_service(request: Request, db: Session) -> UserListService:
-    return UserListService(db, runtime_of(request).cursors)
+    parts = runtime_of(request)
+    return UserListService(db, parts.cursors, parts.answers)
 
 
 async def get_bulk_service(

@@ -1,6 +1,6 @@
 """A file that is sent while it is made."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
@@ -41,11 +41,16 @@ class ExportResponse(StreamingResponse):
     """
 
     def __init__(
-        self, stream: AsyncGenerator[bytes, None], name: str, file_format: ExportFormat
+        self,
+        stream: AsyncGenerator[bytes, None],
+        name: str,
+        file_format: ExportFormat,
+        headers: Mapping[str, str],
     ) -> None:
+        """Args: headers: those of the response that FastAPI would have made, limits among them."""
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         disposition = f'attachment; filename="{name}-{now}.{file_format}"'
-        headers = {"Content-Disposition": disposition}
+        headers = {**headers, "Content-Disposition": disposition}
         super().__init__(stream, headers=headers, media_type=_MEDIA_TYPES[file_format])
         self._stream = stream
 

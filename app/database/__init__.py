@@ -3,6 +3,7 @@
 from app.database.base import Base, Timestamped
 from app.database.connection import close_engine, get_db, get_engine, get_session_maker, ping
 from app.database.errors import translate, violated_constraint
+from app.database.explain import expected_rows
 from app.database.pool import PoolUsage, pool_usage
 from app.database.watch import ServerConnections, server_connections, watch_statements
 
@@ -12,6 +13,7 @@ __all__ = [
     "ServerConnections",
     "Timestamped",
     "close_engine",
+    "expected_rows",
     "get_db",
     "get_engine",
     "get_session_maker",

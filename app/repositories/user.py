@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    Integer,
     Row,
     ScalarSelect,
     Select,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    literal_column,
     select,
     text,
     tuple_,
@@ -25,6 +27,7 @@ from sqlalchemy import (
 )
 
 from app.core.cursor import Position
+from app.database import expected_rows
 from app.models import NAMES, User
 from app.repositories.base import BaseRepository
 
@@ -127,13 +130,22 @@ class UserRepository(BaseRepository[User]):
         async for batch in rows.partitions():
             yield batch
 
-    async def count(self, query: Select[User]) -> int:
-        return await self.db.scalar(self.counted(query)) or 0
+    async def count(self, query: Select[User], up_to: int | None = None) -> int:
+        return await self.db.scalar(self.counted(query, up_to)) or 0
 
     @staticmethod
-    def counted(query: Select[User]) -> Select[int]:
-        """How many rows `query` has. No column is asked for, so that an index alone may tell."""
-        return query.with_only_columns(func.count()).select_from(User).order_by(None)
+    def counted(query: Select[User], up_to: int | None = None) -> Select[int]:
+        """How many rows `query` has, and not more than `up_to`, where it stops.
+
+        No column is asked for, so that an index alone may tell.
+        """
+        one = literal_column("1", Integer)
+        rows: Select[int] = query.with_only_columns(one).select_from(User).order_by(None)
+        return select(func.count()).select_from(rows.limit(up_to).subquery())
+
+    async def expected_count(self, query: Select[User]) -> int:
+        """About how many rows `query` has."""
+        return await expected_rows(self.db, query.with_only_columns(User.id).order_by(None))
 
     async def by_email(self, email: str) -> User | None:
         return await self.db.scalar(select(User).where(User.email == email.lower()))

@@ -67,6 +67,16 @@ class UserPage(Page[UserSchema]):
         }
     )
 
+    total: int = Field(
+        ge=0, description="exact; above 10,000 it may be 10 seconds old, where it is no estimate"
+    )
+    total_is_estimate: bool = Field(
+        False,
+        description="present, and true, where a search finds too many to count: more than 1,000 "
+        "among more than 10,000 users",
+        exclude_if=lambda is_estimate: not is_estimate,
+    )
+
 
 class UserCursorPage(ResponseSchema):
     """A page by cursor."""

@@ -4,12 +4,14 @@ from math import ceil
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.cache import AnswerCache
 from app.core.cursor import CursorSigner, Position
 from app.core.pagination import CursorParams, PageParams
 from app.models import User
 from app.repositories import UserRepository
 from app.schemas import UserCursorPage, UserFilters, UserPage, UserSchema
 from app.services.base import BaseService
+from app.services.user_totals import UserTotals
 
 
 class UserListService(BaseService):
@@ -18,24 +20,27 @@ class UserListService(BaseService):
     Args:
         db: the request's session.
         cursors: signs where a page ended.
+        answers: where large totals are remembered.
     """
 
-    def __init__(self, db: AsyncSession, cursors: CursorSigner) -> None:
+    def __init__(self, db: AsyncSession, cursors: CursorSigner, answers: AnswerCache) -> None:
         super().__init__(db)
         self.users = UserRepository(db)
         self.cursors = cursors
+        self.totals = UserTotals(db, answers)
 
     async def page(self, filters: UserFilters, params: PageParams) -> UserPage:
         """A page by number, and how many users there are in all."""
         query = self.users.get_filtered_users(**filters.model_dump())
-        total = await self.users.count(query)
+        total = await self.totals.of(filters)
         users = await self.users.slice(query, params.size, (params.page - 1) * params.size)
         return UserPage(
             items=[UserSchema.model_validate(user) for user in users],
-            total=total,
+            total=total.count,
+            total_is_estimate=total.is_estimate,
             page=params.page,
             size=params.size,
-            pages=ceil(total / params.size),
+            pages=ceil(total.count / params.size),
         )
 
     async def cursor_page(self, filters: UserFilters, params: CursorParams) -> UserCursorPage:

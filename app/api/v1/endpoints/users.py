@@ -87,10 +87,15 @@ async def list_users_by_cursor(
     responses={**EXPORT, **errors(401, 403, 422)},
 )
 async def export_users(
-    filters: Filters, exports: Exports, _: CurrentSuperuser, file_format: FileFormat = "csv"
+    filters: Filters,
+    exports: Exports,
+    response: Response,
+    _: CurrentSuperuser,
+    file_format: FileFormat = "csv",
 ) -> ExportResponse:
     """All users whom the filters leave, as a file."""
-    return ExportResponse(exports.users(filters, file_format), "users", file_format)
+    stream = exports.users(filters, file_format)
+    return ExportResponse(stream, "users", file_format, response.headers)
 
 
 @router.get("/me", operation_id="get_me", responses=errors(401))

@@ -1,0 +1,27 @@
+"""What the planner expects of a query, which costs no more than planning it."""
+
+from typing import Any
+
+from sqlalchemy import ClauseElement, Executable, Select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+
+
+class _Explained(Executable, ClauseElement):
+    inherit_cache = False
+
+    def __init__(self, query: Select[Any]) -> None:
+        self.query = query
+
+
+@compiles(_Explained)
+def _compile(explained: _Explained, compiler: SQLCompiler, **options: Any) -> str:
+    return f"EXPLAIN (FORMAT JSON) {compiler.process(explained.query, **options)}"
+
+
+async def expected_rows(db: AsyncSession, query: Select[Any]) -> int:
+    """About how many rows `query` has, by the statistics of its tables."""
+    plan: Any = (await db.execute(_Explained(query))).scalar_one()
+    rows: int = plan[0]["Plan"]["Plan Rows"]
+    return rows

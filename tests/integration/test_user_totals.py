@@ -1,0 +1,168 @@
+"""How many users there are: exact where they are few, remembered or estimated where they are many,
+and told which."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import event, text
+
+from app.core.cache import MemoryStore
+from app.services import user_totals
+from tests.people import expected
+
+PAGE = {"items", "total", "page", "size", "pages"}
+
+
+@pytest.fixture
+def small_bounds(monkeypatch):
+    """Twenty users are many, and ten found are many."""
+    monkeypatch.setattr(user_totals, "COUNTED", 20)
+    monkeypatch.setattr(user_totals, "SEARCHED", 10)
+
+
+@pytest.fixture(autouse=True)
+def unhurried(runtime, monkeypatch):
+    """Kept in this process: Redis is left alone after 0.1 s, which a busy machine may take."""
+    monkeypatch.setattr(runtime.answers, "_store", MemoryStore())
+
+
+@pytest.fixture
+async def analyzed(everybody, runtime):
+    async with runtime.engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await connection.execute(text("ANALYZE users"))
+    return everybody
+
+
+async def add_users(runtime, count: int) -> None:
+    async with runtime.engine.begin() as connection:
+        await connection.execute(
+            text(
+                "INSERT INTO users (email, username, hashed_password)"
+                " SELECT n || '@new.example', 'new' || n, ''"
+                f" FROM generate_series(1, {count}) n"
+            )
+        )
+
+
+async def listed(root, **params):
+    response = await root.get("/users", params=params)
+    assert response.status_code == 200
+    return response.json()
+
+
+@pytest.fixture
+def counts(runtime):
+    """How often all were counted, without a bound."""
+    statements: list[str] = []
+
+    def hear(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "count(*)" in statement and "LIMIT" not in statement:
+            statements.append(statement)
+
+    event.listen(runtime.engine.sync_engine, "before_cursor_execute", hear)
+    yield statements
+    event.remove(runtime.engine.sync_engine, "before_cursor_execute", hear)
+
+
+async def test_few_users_are_counted_anew_each_time(root, runtime, everybody):
+    before = await listed(root)
+    await add_users(runtime, 1)
+    created = await listed(root)
+    await root.delete(f"/users/{created['items'][0]['id']}")
+    deleted = await listed(root)
+
+    totals = [page["total"] for page in (before, created, deleted)]
+    assert totals == [len(everybody), len(everybody) + 1, len(everybody)]
+
+
+async def test_an_exact_total_is_told_in_the_five_fields_alone(root, everybody):
+    assert set(await listed(root)) == PAGE
+    assert set(await listed(root, search="ada")) == PAGE
+
+
+async def test_many_users_are_counted_once_for_all_who_ask(
+    root, runtime, everybody, small_bounds, counts
+):
+    pages = await asyncio.gather(*(listed(root) for _ in range(12)))
+    await add_users(runtime, 1)
+    later = await listed(root)
+
+    assert {page["total"] for page in pages} == {len(everybody)}
+    assert later["total"] == len(everybody)
+    assert set(later) == PAGE
+    assert len(counts) == 1
+
+
+async def test_each_state_has_a_number_of_its_own(root, everybody, small_bounds):
+    for is_active in (None, True, False):
+        for is_superuser in (None, True, False):
+            state = {"is_active": is_active, "is_superuser": is_superuser}
+            params = {name: value for name, value in state.items() if value is not None}
+            for _ in range(2):
+                page = await listed(root, **params)
+
+                assert page["total"] == len(expected(everybody, is_active, is_superuser))
+
+
+async def test_without_a_cache_many_users_are_counted_each_time(
+    root, runtime, everybody, small_bounds, monkeypatch
+):
+    monkeypatch.setattr(runtime.answers, "_store", None)
+    before = await listed(root)
+    await add_users(runtime, 1)
+
+    assert (await listed(root))["total"] == before["total"] + 1
+
+
+async def test_a_search_that_finds_few_among_many_is_counted(root, analyzed, small_bounds):
+    page = await listed(root, search="öb")
+
+    assert set(page) == PAGE
+    assert page["total"] == len(expected(analyzed, search="öb")) < 10
+
+
+async def test_a_search_that_finds_many_among_many_is_estimated_and_says_so(
+    root, analyzed, small_bounds
+):
+    page = await listed(root, search="example", size=7)
+
+    assert page["total_is_estimate"] is True
+    assert 10 < page["total"] <= len(analyzed)
+    assert page["pages"] == -(-page["total"] // 7)
+
+
+async def test_a_search_that_finds_many_among_few_is_counted(root, analyzed, monkeypatch):
+    monkeypatch.setattr(user_totals, "SEARCHED", 10)
+
+    page = await listed(root, search="example")
+
+    assert set(page) == PAGE
+    assert page["total"] == len(expected(analyzed, search="example")) > 10
+
+
+async def test_an_estimate_is_never_below_what_was_found_nor_above_all(
+    root, runtime, everybody, small_bounds
+):
+    """Whatever old statistics say."""
+    async with runtime.engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        for statement in (
+            "CREATE TEMP TABLE kept AS SELECT * FROM users",
+            "DELETE FROM users WHERE id > 1",
+            "ANALYZE users",
+            "INSERT INTO users OVERRIDING SYSTEM VALUE SELECT * FROM kept WHERE id > 1",
+        ):
+            await connection.execute(text(statement))
+        await connection.invalidate()
+
+    page = await listed(root, search="example")
+
+    assert 10 < page["total"] <= len(everybody)
+
+
+async def test_the_filters_of_a_search_hold_for_its_estimate(root, analyzed, small_bounds):
+    page = await listed(root, search="example", is_active=True)
+
+    assert page["total_is_estimate"] is True
+    assert page["total"] <= len(expected(analyzed, is_active=True))
