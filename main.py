@@ -10,6 +10,8 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.api import health, root
+from app.api.pages import static
+from app.api.pages.doors import refusal, wants_page
 from app.api.v1 import router as v1
 from app.bootstrap import announce, prepare_database
 from app.core.config import LOCAL, Settings, get_settings
@@ -67,13 +69,14 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
         redirect_slashes=False,
         telemetry=OFF if tracing is None else OFF | tracing.config(is_probe),
     )
-    setup_middleware(app, settings)
+    setup_middleware(app, settings, wants=wants_page, render=refusal)
     add_exception_handlers(app)
     app.add_exception_handler(SQLAlchemyError, translated_by(translate))
     for router in v1.ROUTERS:
         app.include_router(router, prefix=v1.PREFIX)
     app.include_router(health.router)
     app.include_router(root.router)
+    app.include_router(static.router)
     return app
 
 

@@ -78,6 +78,7 @@ def serve(
     host, port = host or server.host, port or server.port
     url = f"http://{host}:{port}"
     places = {
+        "dashboard": f"{url}/api/v1/dashboard",
         "API docs": f"{url}/docs",
         "log in": f"POST {url}/api/v1/auth/login",
         "health": f"{url}/health",

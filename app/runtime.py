@@ -14,6 +14,7 @@ from app.core.cache import AnswerCache, MemoryStore, RedisStore, Store
 from app.core.config import LOCAL, RedisSettings, Settings
 from app.core.cursor import CursorSigner
 from app.core.fingerprint import BodyFingerprints
+from app.core.forms import FormSigner
 from app.core.limiter import HitCounter
 from app.core.local import local_secret
 from app.core.redis import CircuitBreaker, connect_redis
@@ -25,7 +26,9 @@ from app.services import (
     ExportService,
     HealthService,
     MetricsService,
+    OverviewService,
     PrincipalCache,
+    Visitors,
     Watched,
 )
 
@@ -57,6 +60,9 @@ class Runtime:
     health: HealthService
     exports: ExportService
     metrics: MetricsService
+    forms: FormSigner
+    visitors: Visitors
+    overview: OverviewService
 
 
 @contextmanager
@@ -168,22 +174,27 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         watched = Watched(main_engine, breakers, passwords)
         metrics = MetricsService(settings, watched, cache, health, spare_engine)
         stack.callback(metrics.gauges.close)
+        answers = AnswerCache(_store(settings, cache), settings.cache.prefix)
+        authenticator = Authenticator(session_maker, tokens, principals, settings.auth)
         yield Runtime(
             settings=settings,
             engine=main_engine,
             session_maker=session_maker,
             cache=cache,
-            answers=AnswerCache(_store(settings, cache), settings.cache.prefix),
+            answers=answers,
             hits=HitCounter(limiter),
             passwords=passwords,
             tokens=tokens,
             cursors=CursorSigner(secret_key, settings.auth.accepted_keys()),
             fingerprints=BodyFingerprints(secret_key, settings.auth.accepted_keys()),
             principals=principals,
-            authenticator=Authenticator(session_maker, tokens, principals),
+            authenticator=authenticator,
             health=health,
             exports=ExportService(get_session_maker(export_engine)),
             metrics=metrics,
+            forms=FormSigner(secret_key, settings.auth.accepted_keys()),
+            visitors=Visitors(authenticator),
+            overview=OverviewService(session_maker, answers, health, metrics, settings.database),
         )
 
 

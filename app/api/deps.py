@@ -28,6 +28,7 @@ from app.services import (
     HealthService,
     IdempotencyService,
     MetricsService,
+    OverviewService,
     SessionService,
     UserListService,
     UserService,
@@ -94,6 +95,11 @@ async def get_health_service(request: Request) -> HealthService:
 async def get_metrics_service(request: Request) -> MetricsService:
     """One for the whole process. It takes no connection, and so answers while there is none."""
     return runtime_of(request).metrics
+
+
+async def get_overview_service(request: Request) -> OverviewService:
+    """One for the whole process: it remembers the last figures."""
+    return runtime_of(request).overview
 
 
 async def get_caller(request: Request, token: Token) -> Principal | None:

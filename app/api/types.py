@@ -20,6 +20,7 @@ from app.api.deps import (
     get_export_service,
     get_health_service,
     get_metrics_service,
+    get_overview_service,
     get_scraper,
     get_session_service,
     get_user_list_service,
@@ -40,6 +41,7 @@ from app.services import (
     ExportService,
     HealthService,
     MetricsService,
+    OverviewService,
     SessionService,
     UserListService,
     UserService,
@@ -74,6 +76,7 @@ Dashboard = Annotated[
 ]
 Health = Annotated[HealthService, Depends(get_health_service)]
 Metrics = Annotated[MetricsService, Depends(get_metrics_service)]
+Overviews = Annotated[OverviewService, Depends(get_overview_service)]
 Sessions = Annotated[SessionService, Depends(get_session_service)]
 Exports = Annotated[ExportService, Depends(get_export_service)]
 UserLists = Annotated[UserListService, Depends(get_user_list_service)]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from jose import jwt
@@ -22,6 +22,8 @@ from app.core.config import AuthSettings
 from app.core.exceptions import ServiceUnavailableException, UnauthorizedException
 
 T = TypeVar("T")
+TokenKind = Literal["access", "page"]
+"""Where a token counts: in the `Authorization` header, or in the admin page's cookie."""
 
 MAX_PASSWORD_LENGTH = 256
 """Characters. Longer ones are refused, never cut: OWASP ASVS 5 V6.2.9 asks for 64 at least."""
@@ -157,14 +159,15 @@ def _verify(password: str, hashed: str) -> tuple[bool, str | None]:
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """What a valid access token says: whose it is and of which session."""
+    """What a valid token says: whose it is, of which session, and where it counts."""
 
     user_id: int
     session_id: UUID
+    kind: TokenKind = "access"
 
 
 class TokenSigner:
-    """Access tokens: JWTs, HS256 and nothing else.
+    """Access tokens, and those in the admin page's cookie: JWTs, HS256 and nothing else.
 
     Args:
         secret_key: 32 characters or more; it signs.
@@ -174,28 +177,34 @@ class TokenSigner:
     def __init__(self, secret_key: str, settings: AuthSettings) -> None:
         self._keys = [secret_key, *settings.accepted_keys()]
         self.access_ttl = settings.access_ttl
+        # Nothing renews a cookie's token: it holds as long as its session may.
+        self._ttl: dict[TokenKind, int] = {
+            "access": settings.access_ttl,
+            "page": settings.session_ttl,
+        }
         self._verified = lru_cache(maxsize=REMEMBERED_TOKENS)(self._verify)
 
-    def sign(self, user_id: int, session_id: UUID) -> str:
+    def sign(self, user_id: int, session_id: UUID, kind: TokenKind = "access") -> str:
         now = datetime.now(UTC)
         claims = {
             "iss": _ISSUER,
             "aud": _ISSUER,
-            "typ": "access",
+            "typ": kind,
             "sub": str(user_id),
             "sid": str(session_id),
             "iat": now,
-            "exp": now + timedelta(seconds=self.access_ttl),
+            "exp": now + timedelta(seconds=self._ttl[kind]),
         }
         return jwt.encode(claims, self._keys[0], algorithm=_ALGORITHM)
 
-    def read(self, token: str) -> AccessToken:
+    def read(self, token: str, kind: TokenKind = "access") -> AccessToken:
         """What `token` says.
 
         Its signature is verified once; that it has not expired, each time.
 
         Raises:
-            UnauthorizedException: for any fault whatever; which one is nobody's business.
+            UnauthorizedException: for any fault whatever, being of another kind included; which
+                one is nobody's business.
         """
         if len(token) > MAX_TOKEN_LENGTH:
             raise UnauthorizedException("Invalid token")
@@ -203,7 +212,7 @@ class TokenSigner:
             read, expires = self._verified(token)
         except Exception as error:  # jose raises far more than JWTError on malformed input
             raise UnauthorizedException("Invalid token") from error
-        if expires <= time.time():
+        if expires <= time.time() or read.kind != kind:
             raise UnauthorizedException("Invalid token")
         return read
 
@@ -217,9 +226,10 @@ class TokenSigner:
             issuer=_ISSUER,
             options={f"require_{claim}": True for claim in _REQUIRED},
         )
-        if claims["typ"] != "access":
-            raise ValueError("not an access token")
-        return AccessToken(int(claims["sub"]), UUID(claims["sid"])), float(claims["exp"])
+        if claims["typ"] not in self._ttl:
+            raise ValueError("no kind of token that we sign")
+        read = AccessToken(int(claims["sub"]), UUID(claims["sid"]), claims["typ"])
+        return read, float(claims["exp"])
 
 
 def new_refresh_token(session_id: UUID) -> str:

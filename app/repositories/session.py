@@ -63,11 +63,12 @@ class SessionRepository(BaseRepository[Session]):
         )
         return (await self.db.scalars(query)).all()
 
-    async def touch(self, session_id: UUID) -> None:
-        """Note that it is in use."""
-        await self.db.execute(
-            update(Session).where(Session.id == session_id).values(last_seen_at=func.now())
-        )
+    async def touch(self, session_id: UUID, expires_at: datetime | None = None) -> None:
+        """Note that it is in use, and where it is told, how long it lives now."""
+        in_use = {Session.last_seen_at: func.now()}
+        renewed = {} if expires_at is None else {Session.expires_at: expires_at}
+        query = update(Session).where(Session.id == session_id).values({**in_use, **renewed})
+        await self.db.execute(query)
 
     async def lock_purge(self) -> bool:
         """Whether this transaction alone may purge until it ends."""

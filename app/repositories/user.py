@@ -1,12 +1,13 @@
 """Queries on users."""
 
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    Date,
     Integer,
     Row,
     ScalarSelect,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     TableValuedColumn,
     Text,
     UnaryExpression,
+    cast,
     func,
     insert,
     literal,
@@ -198,15 +200,17 @@ class UserRepository(BaseRepository[User]):
         async with self._conflicts(), self.db.begin_nested():
             return (await self.db.scalars(query, rows)).all()
 
-    async def credentials(self, login: str) -> Row[int, str, bool] | None:
-        """`id`, `hashed_password` and `is_active` of whoever has this email or username."""
+    async def credentials(self, login: str) -> Row[int, str, bool, bool] | None:
+        """`id`, `hashed_password`, `is_active` and `is_superuser` of whoever has this email or
+        username."""
         is_theirs = (
             User.email == login.lower()
             if "@" in login
             # Not the database's lower(), which makes a plain i of İ: each name has one spelling.
             else func.lower(User.username) == login.lower()
         )
-        query = select(User.id, User.hashed_password, User.is_active).where(is_theirs)
+        known = User.id, User.hashed_password, User.is_active, User.is_superuser
+        query = select(*known).where(is_theirs)
         return (await self.db.execute(query)).one_or_none()
 
     async def lock_unchanged(self, user_id: int, hashed_password: str) -> bool:
@@ -266,6 +270,34 @@ class UserRepository(BaseRepository[User]):
             func.now().label("now"),
         )
         return UserCounts(*(await self.db.execute(query)).one())
+
+    async def count_created_by_day(self, days: int) -> Sequence[Row[date, int]]:
+        """`day` and `count` of the users created on it, for each of the last days in UTC, today
+        last.
+
+        One statement, which reads the index on `created_at` from the first day on.
+        """
+        today = func.date_trunc("day", func.now(), "UTC")
+        first = today - timedelta(days=days - 1)
+        created_on = cast(func.timezone("UTC", User.created_at), Date)
+        created = (
+            select(created_on.label("day"), func.count().label("count"))
+            .where(User.created_at >= first)
+            .group_by(created_on)
+            .subquery()
+        )
+        # Without a time zone, in which a day has 24 hours.
+        limits = func.timezone("UTC", first), func.timezone("UTC", today)
+        steps = func.generate_series(*limits, timedelta(days=1))
+        series = steps.table_valued("moment").render_derived()
+        day = cast(series.c.moment, Date)
+        query = (
+            select(day.label("day"), func.coalesce(created.c.count, 0).label("count"))
+            .outerjoin_from(series, created, created.c.day == day)
+            .order_by(day)
+        )
+        days_counted: Sequence[Row[date, int]] = (await self.db.execute(query)).all()
+        return days_counted
 
     async def has_superuser(self) -> bool:
         return bool(await self.db.scalar(select(self.superusers().exists())))

@@ -11,7 +11,7 @@ from app.schemas.bulk import (
     UserImport,
     read_imported,
 )
-from app.schemas.dashboard import DashboardStats
+from app.schemas.dashboard import DashboardStats, SignUps, SignUpsOfDay
 from app.schemas.error import ErrorSchema
 from app.schemas.health import CheckSchema, HealthSchema, LiveSchema
 from app.schemas.metrics import (
@@ -24,6 +24,7 @@ from app.schemas.metrics import (
     RequestMetricsSchema,
     RouteMetricsSchema,
 )
+from app.schemas.overview import Known, Overview, Verdict
 from app.schemas.session import Principal, SessionSchema
 from app.schemas.user import NewUser, UserCreate, UserSchema, UserUpdate
 from app.schemas.user_list import ExportFormat, UserCursorPage, UserFilters, UserPage
@@ -43,10 +44,12 @@ __all__ = [
     "HashingSchema",
     "HealthSchema",
     "HitRateSchema",
+    "Known",
     "LatencySchema",
     "LiveSchema",
     "LoginRequest",
     "NewUser",
+    "Overview",
     "PasswordChange",
     "Principal",
     "RedisUsageSchema",
@@ -55,6 +58,8 @@ __all__ = [
     "RequestMetricsSchema",
     "RouteMetricsSchema",
     "SessionSchema",
+    "SignUps",
+    "SignUpsOfDay",
     "TokenSchema",
     "UserCreate",
     "UserCursorPage",
@@ -63,5 +68,6 @@ __all__ = [
     "UserPage",
     "UserSchema",
     "UserUpdate",
+    "Verdict",
     "read_imported",
 ]

@@ -1,6 +1,6 @@
 """The dashboard on the wire."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from pydantic import ConfigDict, Field
 
@@ -33,3 +33,24 @@ class DashboardStats(ResponseSchema):
     new_users_today: int = Field(description="since midnight, UTC")
     new_users_week: int = Field(description="in the last 7 times 24 hours")
     timestamp: datetime = Field(description="when they were counted, UTC")
+
+
+class SignUpsOfDay(ResponseSchema):
+    """One bar of the chart."""
+
+    day: date
+    count: int
+
+
+class SignUps(ResponseSchema):
+    """Users created day by day, those without any included."""
+
+    days: list[SignUpsOfDay]
+
+    @property
+    def total(self) -> int:
+        return sum(day.count for day in self.days)
+
+    @property
+    def most(self) -> int:
+        return max((day.count for day in self.days), default=0)

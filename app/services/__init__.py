@@ -9,11 +9,13 @@ from app.services.gauges import Watched
 from app.services.health import HealthService
 from app.services.idempotency import Answer, Attempt, IdempotencyService
 from app.services.metrics import MetricsService
+from app.services.overview import OverviewService
 from app.services.principal_cache import PrincipalCache
 from app.services.seed import SeedService
 from app.services.session import Authenticator, SessionService
 from app.services.user import UserService
 from app.services.user_list import UserListService
+from app.services.visitors import Visitors
 
 __all__ = [
     "Answer",
@@ -27,11 +29,13 @@ __all__ = [
     "HealthService",
     "IdempotencyService",
     "MetricsService",
+    "OverviewService",
     "PrincipalCache",
     "SeedService",
     "SessionService",
     "Tokens",
     "UserListService",
     "UserService",
+    "Visitors",
     "Watched",
 ]

@@ -1,7 +1,7 @@
 """Logging in, and staying in."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hmac import compare_digest
 from uuid import UUID, uuid4
 
@@ -10,7 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AuthSettings
 from app.core.device import Device
-from app.core.exceptions import UnauthorizedException, ValidationException
+from app.core.exceptions import (
+    ForbiddenException,
+    UnauthorizedException,
+    ValidationException,
+)
 from app.core.passwords import weakness
 from app.core.security import (
     PasswordHasher,
@@ -24,6 +28,7 @@ from app.repositories import SessionRepository, UserRepository
 from app.schemas import Principal
 from app.services.base import BaseService
 from app.services.principal_cache import PrincipalCache
+from app.services.session import expiry
 
 log = structlog.get_logger("app.security")
 
@@ -35,6 +40,15 @@ class Tokens:
     access_token: str
     refresh_token: str
     expires_in: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A session that has just begun."""
+
+    user_id: int
+    session_id: UUID
+    refresh_token: str
 
 
 class AuthService(BaseService):
@@ -77,6 +91,28 @@ class AuthService(BaseService):
             UnauthorizedException: no active user has these credentials.
             ServiceUnavailableException: too many logins are waiting already.
         """
+        begun = await self._log_in(login, password, device)
+        return self._tokens(begun.user_id, begun.session_id, begun.refresh_token)
+
+    async def log_in_to_page(self, login: str, password: str, device: Device) -> str:
+        """Begin a session of the admin page; the token for its cookie.
+
+        It is a session like any other, whose refresh token nobody gets.
+
+        Args:
+            login: an email, or a username.
+
+        Raises:
+            UnauthorizedException: no active user has these credentials.
+            ForbiddenException: a plain user has; no session began.
+            ServiceUnavailableException: too many logins are waiting already.
+        """
+        begun = await self._log_in(login, password, device, is_for_superusers=True)
+        return self.tokens.sign(begun.user_id, begun.session_id, "page")
+
+    async def _log_in(
+        self, login: str, password: str, device: Device, *, is_for_superusers: bool = False
+    ) -> _Begun:
         found = await self.users.credentials(login)
         await self.release_connection()
         is_right, renewed = await self.passwords.verify(
@@ -85,19 +121,22 @@ class AuthService(BaseService):
         if found is None or not is_right or not found.is_active:
             log.warning("login_failed", user=found and found.id, address=device.address)
             raise UnauthorizedException("Incorrect email or password")
-        tokens = None
+        if is_for_superusers and not found.is_superuser:
+            log.warning("login_refused", user=found.id, address=device.address)
+            raise ForbiddenException("This page is for superusers only")
+        begun = None
         async with self.transaction():
             # Locked, so that whatever ends the user's sessions from now on ends this one too.
             if await self.users.lock_unchanged(found.id, found.hashed_password):
                 if renewed is not None:
                     await self.users.replace_hash(found.id, found.hashed_password, renewed)
-                tokens = await self._begin_session(found.id, device)
-        if tokens is None:  # what was verified no longer holds
-            return await self.login(login, password, device)
+                begun = await self._begin_session(found.id, device)
+        if begun is None:  # what was verified no longer holds
+            return await self._log_in(login, password, device, is_for_superusers=is_for_superusers)
         log.info("login", user=found.id, address=device.address)
-        return tokens
+        return begun
 
-    async def _begin_session(self, user_id: int, device: Device) -> Tokens:
+    async def _begin_session(self, user_id: int, device: Device) -> _Begun:
         session_id = uuid4()
         refresh_token = new_refresh_token(session_id)
         await self.sessions.add(
@@ -107,10 +146,10 @@ class AuthService(BaseService):
                 refresh_hash=hash_refresh_token(refresh_token),
                 user_agent=device.user_agent and device.user_agent[:255],
                 address=device.address,
-                expires_at=self._expiry(datetime.now(UTC)),
+                expires_at=expiry(self.settings, datetime.now(UTC)),
             )
         )
-        return self._tokens(user_id, session_id, refresh_token)
+        return _Begun(user_id, session_id, refresh_token)
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """Exchange a refresh token for a new pair.
@@ -132,7 +171,7 @@ class AuthService(BaseService):
                 renewed = new_refresh_token(session_id)
                 session.refresh_hash = hash_refresh_token(renewed)
                 session.last_seen_at = datetime.now(UTC)
-                session.expires_at = self._expiry(session.created_at)
+                session.expires_at = expiry(self.settings, session.created_at)
                 tokens = self._tokens(session.user_id, session_id, renewed)
             else:
                 ended = bool(await self.sessions.end(session_id, session.user_id))
@@ -147,11 +186,6 @@ class AuthService(BaseService):
     def _tokens(self, user_id: int, session_id: UUID, refresh_token: str) -> Tokens:
         access_token = self.tokens.sign(user_id, session_id)
         return Tokens(access_token, refresh_token, self.tokens.access_ttl)
-
-    def _expiry(self, begun: datetime) -> datetime:
-        """Idle for `AUTH_REFRESH_TTL`, or `AUTH_SESSION_TTL` after it began: what comes first."""
-        idle = datetime.now(UTC) + timedelta(seconds=self.settings.refresh_ttl)
-        return min(idle, begun + timedelta(seconds=self.settings.session_ttl))
 
     async def change_password(self, caller: Principal, current: str, new: str) -> None:
         """Replace the caller's password, and end all sessions but theirs.

@@ -3,8 +3,12 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories import UserRepository
-from app.schemas import DashboardStats
+from app.schemas import DashboardStats, SignUps
 from app.services.base import BaseService
+
+STATS_TTL = 60
+"""Seconds that the statistics are remembered."""
+CHART_DAYS = 30
 
 
 class DashboardService(BaseService):
@@ -27,3 +31,8 @@ class DashboardService(BaseService):
             new_users_week=counts.week,
             timestamp=counts.now,
         )
+
+    async def get_sign_ups(self) -> SignUps:
+        """Users by the day on which they were created, over the last 30 days."""
+        days = await self.users.count_created_by_day(CHART_DAYS)
+        return SignUps.model_validate({"days": days})

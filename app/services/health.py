@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from time import perf_counter
 
 import structlog
@@ -37,6 +38,7 @@ class HealthService:
         self._engine = engine
         self._redis = {"cache": cache, "rate_limiter": limiter}
         self._running: dict[str, asyncio.Task[CheckSchema]] = {}
+        self._failing_since: dict[str, datetime] = {}
 
     async def report(self) -> HealthSchema:
         """Everything; healthy only where every check is."""
@@ -52,6 +54,11 @@ class HealthService:
         if "database" in failed:
             return self._summary("unhealthy", checks)
         return self._summary("degraded" if failed else "healthy", checks)
+
+    def failing_since(self, check: str) -> datetime | None:
+        """When this process found it failing first, of all the times in a row; None while it
+        is well."""
+        return self._failing_since.get(check)
 
     def _summary(self, status: str, checks: dict[str, CheckSchema]) -> HealthSchema:
         app = self._settings.app
@@ -79,6 +86,10 @@ class HealthService:
             task.add_done_callback(lambda _: self._running.pop(name))
         # Shielded: a probe that hangs up must not end the check for the others.
         result = await asyncio.shield(task)
+        if result.status == "healthy":
+            self._failing_since.pop(name, None)
+        else:
+            self._failing_since.setdefault(name, datetime.now(UTC))
         if name == "database":
             return result.model_copy(update={"provider": self._settings.database.kind})
         backend = "redis" if self._redis[name] is not None else "memory"

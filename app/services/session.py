@@ -5,8 +5,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from app.core.config import AuthSettings
 from app.core.exceptions import NotFoundException, UnauthorizedException
-from app.core.security import AccessToken, TokenSigner
+from app.core.security import AccessToken, TokenKind, TokenSigner
 from app.repositories import SessionRepository, UserRepository
 from app.schemas import Principal, SessionSchema, UserSchema
 from app.services.base import BaseService
@@ -19,6 +20,13 @@ RETENTION = timedelta(days=7)
 refused just like what has ended."""
 
 
+def expiry(settings: AuthSettings, begun: datetime) -> datetime:
+    """When a session that is in use now ends: idle for `AUTH_REFRESH_TTL`, or `AUTH_SESSION_TTL`
+    after it began, what comes first."""
+    idle = datetime.now(UTC) + timedelta(seconds=settings.refresh_ttl)
+    return min(idle, begun + timedelta(seconds=settings.session_ttl))
+
+
 class SessionService(BaseService):
     """Listing and ending sessions. Ended ones are so on the next request, in every process."""
 
@@ -28,8 +36,14 @@ class SessionService(BaseService):
         self.users = UserRepository(db)
         self.principals = principals
 
-    async def principal(self, token: AccessToken) -> Principal:
+    async def principal(self, token: AccessToken, settings: AuthSettings) -> Principal:
         """Who is behind a token, by the database.
+
+        The session of a page lives longer by this, as one of the API does by a refresh.
+
+        Args:
+            token: as read.
+            settings: how long sessions live.
 
         Raises:
             UnauthorizedException: its session has ended or expired, or its user is gone or
@@ -39,11 +53,13 @@ class SessionService(BaseService):
         if session is None:
             raise UnauthorizedException("Invalid token")
         principal = Principal(session_id=session.id, user=UserSchema.model_validate(session.user))
-        now = datetime.now(UTC)
-        lifetime = (session.expires_at - now).total_seconds()
+        now, renewed = datetime.now(UTC), None
         if session.last_seen_at < now - SEEN_EVERY:
+            if token.kind == "page":
+                renewed = expiry(settings, session.created_at)
             async with self.transaction():
-                await self.sessions.touch(session.id)
+                await self.sessions.touch(session.id, renewed)
+        lifetime = ((renewed or session.expires_at) - now).total_seconds()
         await self.principals.fill(principal, lifetime)
         return principal
 
@@ -113,28 +129,34 @@ class SessionService(BaseService):
 
 
 class Authenticator:
-    """Who is behind an access token: lives as long as the process, and takes a database session
-    only where the cache does not know."""
+    """Who is behind a token: lives as long as the process, and takes a database session only
+    where the cache does not know."""
 
     def __init__(
         self,
         session_maker: async_sessionmaker[AsyncSession],
         tokens: TokenSigner,
         principals: PrincipalCache,
+        settings: AuthSettings,
     ) -> None:
         self._session_maker = session_maker
         self._tokens = tokens
         self._principals = principals
+        self._settings = settings
 
-    async def principal(self, access_token: str) -> Principal:
+    async def principal(self, token: str, kind: TokenKind = "access") -> Principal:
         """An active user in a live session; without a query while they are remembered.
 
+        Args:
+            token: as it was sent.
+            kind: what it has to be.
+
         Raises:
-            UnauthorizedException: the token is malformed, forged or expired, its session has
-                ended, or its user is gone or disabled.
+            UnauthorizedException: the token is malformed, forged, expired or of another kind,
+                its session has ended, or its user is gone or disabled.
         """
-        token = self._tokens.read(access_token)
-        if remembered := await self._principals.get(token):
+        read = self._tokens.read(token, kind)
+        if remembered := await self._principals.get(read):
             return remembered
         async with self._session_maker() as db:
-            return await SessionService(db, self._principals).principal(token)
+            return await SessionService(db, self._principals).principal(read, self._settings)

@@ -1,6 +1,7 @@
 """Who may do what: every operation, called by everybody.
 
-A new operation needs a row in MATRIX, or a test here fails, and so does one of the rate limits'.
+A new operation needs a row in MATRIX, a new view or form of the admin page one in PAGES, or a test
+here fails, and so does one of the rate limits'.
 """
 
 from collections.abc import Callable
@@ -35,6 +36,7 @@ class Caller:
     access_token: str | None
     refresh_token: str
     session_id: UUID
+    page_token: str | None = None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -108,6 +110,21 @@ MATRIX = {
     "prometheus_metrics": Row(SUPERUSER),
 }
 
+VIEW = "              login   login   login     2xx        login    login     login"
+FORM = "              401     401     401       303        401      401       401"
+LOGIN_FORM = "        401     403     403       303        401      303       303"
+
+PAGES = {
+    "dashboard_overview": Row(VIEW),
+    "dashboard_live": Row(VIEW),
+    "dashboard_login": Row(
+        LOGIN_FORM, options_of=lambda me: {"data": {"username": me.email, "password": PASSWORD}}
+    ),
+    "dashboard_logout": Row(FORM),
+}
+"""Routes of the admin page, by name: not in the OpenAPI document, since they are no API. `login` is
+the login page, in place of the view."""
+
 
 class Cast:
     """People with accounts and sessions, made without their logging in."""
@@ -152,8 +169,14 @@ class Cast:
         signer = TokenSigner(
             auth.secret_key.get_secret_value(), auth.model_copy(update={"access_ttl": access_ttl})
         )
-        token = signer.sign(user_id, session_id)
-        return Caller(user_id, f"{name}@example.com", token, refresh_token, session_id)
+        return Caller(
+            user_id,
+            f"{name}@example.com",
+            signer.sign(user_id, session_id),
+            refresh_token,
+            session_id,
+            signer.sign(user_id, session_id, "page") if access_ttl > 0 else "expired",
+        )
 
     async def caller(self, kind: str, client: httpx.AsyncClient) -> Caller:
         """One of CALLERS, whom the cache has known in better days."""
@@ -209,7 +232,29 @@ def test_every_operation_has_a_row_and_every_row_an_operation(app):
     assert set(operations(app)) == set(MATRIX)
 
 
-def test_nothing_is_hidden_from_the_openapi_document(app):
+def pages(app: FastAPI) -> dict[str, tuple[str, str]]:
+    """Method and path by name, of what is on the admin page."""
+    return {
+        route.name: (method, route.path)
+        for route in iter_route_contexts(app.routes)
+        if route.path and route.path.startswith(API) and route.name in PAGES
+        for method in route.methods or ()
+    }
+
+
+def visit(app: FastAPI, page: str, caller: Caller) -> dict[str, Any]:
+    """A request by a browser in which `caller` is logged in, with the token its forms have."""
+    forms, is_login = app.state.runtime.forms, page == "dashboard_login"
+    owner = "stranger" if is_login else str(caller.session_id)
+    cookies = {"form": owner, "session": None if is_login else caller.page_token}
+    sent = [f"__Secure-backend_{name}={value}" for name, value in cookies.items() if value]
+    method, path = pages(app)[page]
+    headers = {"Cookie": "; ".join(sent), "X-CSRF-Token": forms.token(owner)}
+    options = PAGES[page].sent_by(caller)
+    return {"method": method, "url": path, "headers": headers, **options}
+
+
+def test_nothing_is_hidden_from_the_openapi_document_but_the_admin_page(app):
     mounted = {
         (method, route.path)
         for route in iter_route_contexts(app.routes)
@@ -217,7 +262,8 @@ def test_nothing_is_hidden_from_the_openapi_document(app):
         for method in route.methods or ["any"]  # what is mounted or a websocket has none
     }
 
-    assert mounted == set(operations(app).values())
+    assert mounted == set(operations(app).values()) | set(pages(app).values())
+    assert set(pages(app)) == set(PAGES)
 
 
 @pytest.mark.parametrize("kind", CALLERS)
@@ -236,3 +282,16 @@ async def test_who_may(app, client, cast, operation, kind):
 
     status = "2xx" if response.is_success else str(response.status_code)
     assert status == MATRIX[operation].status_for(kind), response.text
+
+
+@pytest.mark.parametrize("kind", CALLERS)
+@pytest.mark.parametrize("page", PAGES)
+async def test_who_may_see_the_page(app, client, cast, page, kind):
+    caller = await cast.caller(kind, client)
+
+    response = await client.request(**visit(app, page, caller))
+
+    is_login = response.status_code == 200 and f'action="{API}/dashboard/login"' in response.text
+    status = "2xx" if response.is_success else str(response.status_code)
+    assert ("login" if is_login else status) == PAGES[page].status_for(kind), response.text
+    assert status == "303" or response.headers["Content-Type"] == "text/html; charset=utf-8"

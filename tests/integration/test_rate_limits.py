@@ -21,7 +21,15 @@ from app.core.limiter import HitCounter, parsed
 from app.core.redis import TIMEOUT, CircuitBreaker, connect_redis
 from tests.conftest import PASSWORD, Servers, browsing, running
 from tests.gate import Gate, target
-from tests.integration.test_access_matrix import API, MATRIX, cast, hashed_password, operations
+from tests.integration.test_access_matrix import (
+    API,
+    MATRIX,
+    PAGES,
+    cast,
+    hashed_password,
+    operations,
+    visit,
+)
 
 __all__ = ["cast", "hashed_password"]
 
@@ -94,6 +102,21 @@ async def test_every_operation_comes_to_a_429(strict_app, strict, cast, operatio
     first, second = [await answer() for _ in range(2)]
 
     assert first.is_success, first.text
+    assert headers_of(first)[:2] == (1, 0)
+    assert refused(second)
+
+
+@pytest.mark.parametrize("page", PAGES)
+async def test_every_page_comes_to_a_429(strict_app, strict, cast, page):
+    async def answer() -> httpx.Response:
+        request = visit(strict_app, page, await cast.caller("superuser", strict))
+        request["headers"]["Accept"] = "application/json"
+        response: httpx.Response = await strict.request(**request)
+        return response
+
+    first, second = [await answer() for _ in range(2)]
+
+    assert first.status_code in {200, 303}, first.text
     assert headers_of(first)[:2] == (1, 0)
     assert refused(second)
 

@@ -2,9 +2,15 @@
 
 from fastapi import APIRouter
 
-from app.api.v1.endpoints import auth, dashboard, metrics, users
+from app.api.v1.endpoints import auth, dashboard, dashboard_page, metrics, users
 
 PREFIX = "/api/v1"
-ROUTERS: tuple[APIRouter, ...] = (dashboard.router, users.router, auth.router, metrics.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    dashboard.router,
+    users.router,
+    auth.router,
+    metrics.router,
+    dashboard_page.router,
+)
 """Included one by one: a router around them would be searched again for each request. What is asked
 most comes first, since every route before it costs a request 5 µs."""

@@ -9,6 +9,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from app.core.config import Settings
 from app.core.middleware.access_log import AccessLog
 from app.core.middleware.errors import ErrorBoundary
+from app.core.middleware.html_errors import HtmlErrors, Renders, Wants
 from app.core.middleware.security_headers import SecurityHeaders
 from app.core.middleware.starlette import CORS, HTTPSRedirect, RequestSizeLimit, TrustedHost
 from app.core.middleware.timeout import TimeoutMiddleware
@@ -20,11 +21,17 @@ def _is_request_id(value: str) -> bool:
     return _REQUEST_ID.fullmatch(value) is not None
 
 
-def setup_middleware(app: FastAPI, settings: Settings) -> None:
+def setup_middleware(app: FastAPI, settings: Settings, *, wants: Wants, render: Renders) -> None:
     """Register every middleware; the last one registered sees the request first.
 
     So the request id exists and the log line is written whatever any layer inside refuses,
     and a refusal has security and CORS headers like any other answer.
+
+    Args:
+        app: to register them with.
+        settings: as loaded.
+        wants: whether a refusal should be a page, and
+        render: how it is one; see `HtmlErrors`.
     """
     server, cors = settings.server, settings.cors
     app.add_middleware(RequestSizeLimit, max_body_size=server.max_body_bytes)
@@ -47,6 +54,7 @@ def setup_middleware(app: FastAPI, settings: Settings) -> None:
             "X-Trace-ID",
         ],
     )
+    app.add_middleware(HtmlErrors, wants=wants, render=render)
     app.add_middleware(SecurityHeaders, hsts=server.force_https)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
     app.add_middleware(

@@ -1,0 +1,55 @@
+"""Where a chart's parts go: figures in, positions out, which a template draws as SVG."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+HEIGHT = 100.0
+"""Units of the drawing, which is as high and as wide as its frame: see the template."""
+GAP = 0.28
+"""Part of a column's width that is left free beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A rectangle, in units: a column is one wide."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """A column chart.
+
+    Attributes:
+        top: the figure that the highest line stands for.
+        width: units across.
+    """
+
+    columns: list[Column]
+    top: int
+    width: int
+
+
+def columns(counts: Sequence[int]) -> Columns:
+    """One column for each count, the scale ending at a round figure."""
+    top = round_up(max(counts, default=0))
+    drawn = []
+    for place, count in enumerate(counts):
+        height = round(HEIGHT * count / top, 2)
+        if count:
+            height = max(height, 1.0)  # one among thousands is to be seen as well
+        drawn.append(Column(round(place + GAP / 2, 2), round(HEIGHT - height, 2), 1 - GAP, height))
+    return Columns(drawn, top, len(counts))
+
+
+def round_up(count: int) -> int:
+    """The next of 4, 10, 20, 40, 60, 80, 100, 200, …: it can be halved."""
+    step = 1
+    while True:
+        for digit in (2, 4, 6, 8, 10):
+            if count <= digit * step and digit * step >= 4:
+                return digit * step
+        step *= 10

@@ -1,0 +1,115 @@
+"""The dashboard's first view: what there is to know, also while half of it is away."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import NamedTuple, TypeVar
+
+import structlog
+from pydantic_core import to_json
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from app.core.cache import AnswerCache
+from app.core.config import DatabaseSettings
+from app.core.exceptions import AppException, ServiceUnavailableException
+from app.schemas import DashboardStats, HealthSchema, Known, Overview, SignUps
+from app.schemas.base import ResponseSchema
+from app.services.dashboard import STATS_TTL, DashboardService
+from app.services.health import HealthService
+from app.services.metrics import MetricsService
+from app.services.verdict import verdict
+
+Figures = TypeVar("Figures", bound=ResponseSchema)
+
+log = structlog.get_logger("app.overview")
+
+PATIENCE = 3.0
+"""Seconds that the database may take for the figures; then the last known ones are shown."""
+
+
+class _Kept(NamedTuple):
+    """Figures that this process had, and when."""
+
+    figures: ResponseSchema
+    at: datetime
+
+
+class OverviewService:
+    """Lives as long as the process, and keeps the last figures it had: an admin looks at this page
+    when something is away."""
+
+    def __init__(
+        self,
+        session_maker: async_sessionmaker[AsyncSession],
+        answers: AnswerCache,
+        health: HealthService,
+        metrics: MetricsService,
+        settings: DatabaseSettings,
+    ) -> None:
+        self._session_maker = session_maker
+        self._answers = answers
+        self._health = health
+        self._metrics = metrics
+        self._pool_limit = settings.pool_size + settings.max_overflow
+        self._kept: dict[type[ResponseSchema], _Kept] = {}
+
+    async def now(self) -> Overview:
+        """Everything, within a few seconds, whatever is away. It raises nothing for that."""
+        readiness, requests, cache = await asyncio.gather(
+            self._health.readiness(), self._metrics.requests(), self._metrics.cache()
+        )
+        # Under the key of `GET /dashboard/stats`, so that both say the same.
+        stats, sign_ups = await asyncio.gather(
+            self._known(DashboardStats, "get_dashboard_stats:", readiness, _stats),
+            self._known(SignUps, "sign_ups", readiness, _sign_ups),
+        )
+        at = datetime.now(UTC)
+        return Overview(
+            at=at,
+            verdict=verdict(readiness, self._health, at),
+            checks=readiness.checks,
+            stats=stats,
+            sign_ups=sign_ups,
+            pool=self._metrics.database(),
+            pool_limit=self._pool_limit,
+            requests=requests,
+            cache=cache,
+        )
+
+    async def _known(
+        self,
+        schema: type[Figures],
+        key: str,
+        readiness: HealthSchema,
+        ask: Callable[[DashboardService], Awaitable[Figures]],
+    ) -> Known[Figures]:
+        async def compute() -> bytes:
+            if readiness.status == "unhealthy":  # known already: nobody has to wait for it
+                raise ServiceUnavailableException
+            async with self._session_maker() as db:
+                return to_json(await ask(DashboardService(db)))
+
+        try:
+            async with asyncio.timeout(PATIENCE):
+                body = await self._answers.remember(key, STATS_TTL, compute)
+        except (AppException, DBAPIError, PoolTimeoutError, OSError) as error:  # OSError: timeouts
+            log.warning("figures_unknown", figures=key, reason=repr(error))
+            return self._last(schema)
+        figures = schema.model_validate_json(body)
+        self._kept[schema] = _Kept(figures, datetime.now(UTC))
+        return Known[schema](figures=figures, is_stale=False, since=None)  # type: ignore[valid-type]  # pydantic makes it at run time
+
+    def _last(self, schema: type[Figures]) -> Known[Figures]:
+        kept = self._kept.get(schema)
+        figures = kept.figures if kept else None
+        return Known[schema](figures=figures, is_stale=True, since=kept and kept.at)  # type: ignore[valid-type]  # as above
+
+
+async def _stats(dashboard: DashboardService) -> DashboardStats:
+    return await dashboard.get_dashboard_stats_optimized()
+
+
+async def _sign_ups(dashboard: DashboardService) -> SignUps:
+    return await dashboard.get_sign_ups()
