@@ -143,6 +143,9 @@ def test_an_empty_value_is_the_default(tell):
         ("AUTH_SECRET_KEY", "short"),
         ("AUTH_ACCEPTED_SECRET_KEYS", "k" * 32 + ",short"),
         ("LOG_LEVEL", "LOUD"),
+        ("TELEMETRY_SCRAPE_TOKEN", "short"),
+        ("TELEMETRY_OTLP_ENDPOINT", "collector:4317"),
+        ("TELEMETRY_TRACE_RATIO", "2"),
     ],
 )
 def test_a_malformed_value_is_refused_by_name(tell, name, value):

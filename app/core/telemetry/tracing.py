@@ -1,7 +1,7 @@
 """Traces for an OpenTelemetry collector.
 
 Nothing imports this module by name: `traces` loads it where TELEMETRY_OTLP_ENDPOINT is set, since
-its libraries cost a quarter of a second and memory.
+its libraries cost time and memory.
 """
 
 from collections.abc import Callable, Iterator, Sequence

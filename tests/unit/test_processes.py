@@ -1,0 +1,76 @@
+"""Leases, and the figures of processes that have ended."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from app.core.telemetry.processes import VARIABLE, Lease, bury_the_dead, folder, shared_figures
+
+OURS = os.getpid()
+
+
+@pytest.fixture
+def figures(tmp_path: Path) -> Path:
+    """Files as prometheus-client leaves them, of this process."""
+    for name in ("gauge_livesum", "gauge_livemostrecent", "gauge_all", "counter", "histogram"):
+        (tmp_path / f"{name}_{OURS}.db").touch()
+    return tmp_path
+
+
+def left(figures: Path) -> set[str]:
+    return {file.name.removesuffix(f"_{OURS}.db") for file in figures.glob("*.db")}
+
+
+def test_the_living_keep_their_gauges(figures):
+    lease = Lease(figures)
+
+    bury_the_dead(figures)
+
+    assert len(left(figures)) == 5
+    lease.release()
+
+
+def test_the_dead_leave_their_counters_alone(figures):
+    Lease(figures).release()
+
+    bury_the_dead(figures)
+
+    assert left(figures) == {"gauge_all", "counter", "histogram"}
+    assert list(figures.glob("*.alive")) == []
+
+
+def test_a_lease_that_was_removed_too_early_is_taken_again(figures):
+    Lease(figures).release()
+    bury_the_dead(figures)
+
+    lease = Lease(figures)
+    bury_the_dead(figures)
+
+    assert [file.stem for file in figures.glob("*.alive")] == [str(OURS)]
+    lease.release()
+
+
+def test_each_start_has_a_fresh_folder(monkeypatch, tmp_path):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    with shared_figures():
+        first = folder()
+        assert first is not None
+        (first / "counter_1.db").touch()
+    with shared_figures():
+        second = folder()
+        assert second is not None
+        assert list(second.iterdir()) == []
+
+    assert folder() is None
+    assert not first.exists()
+
+
+def test_it_is_made_in_the_folder_that_was_named(monkeypatch, tmp_path):
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    with shared_figures():
+        fresh = folder()
+
+    assert fresh is not None
+    assert fresh.parent == tmp_path
+    assert folder() == tmp_path
