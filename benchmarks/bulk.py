@@ -1,0 +1,227 @@
+"""P7: a list of 100 users against its hashes, the database's part of 500, and round trips.
+
+Usage: python benchmarks/bulk.py [--runs 5]
+
+Starts servers of its own, prints a table, and exits with 1 where a median misses its bound.
+"""
+
+import argparse
+import asyncio
+import os
+import platform
+import secrets
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+from fastapi import FastAPI
+from pydantic import SecretStr
+from rich.console import Console
+from rich.table import Table
+
+from app.core.config import load_settings
+from app.runtime import Runtime, open_servers
+from app.schemas import BulkUserCreate
+from app.services import UserService
+from main import create_app
+
+PASSWORD = "correct horse battery staple"  # noqa: S105  # of accounts that live a minute
+EMAIL = "admin@example.com"
+LIST, LARGE, SINGLE = 100, 500, 20
+API = "/api/v1"
+
+
+@dataclass
+class Measured:
+    """A value for each run.
+
+    Attributes:
+        hashes: seconds for one hash, alone.
+        lists: seconds from sending a list of 100 passwords to its answer.
+        databases: seconds from rows that are read, with hashes, to 500 users committed.
+        listed: round trips for each user of such a list, to PostgreSQL and Redis together.
+        single: the same for a user created alone.
+    """
+
+    hashes: list[float] = field(default_factory=list)
+    lists: list[float] = field(default_factory=list)
+    databases: list[float] = field(default_factory=list)
+    listed: list[float] = field(default_factory=list)
+    single: list[float] = field(default_factory=list)
+
+
+class Counter:
+    """A proxy that counts round trips: whatever a client says before it hears an answer is one."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def before(self, url: str) -> str:
+        """`url`, by way of the proxy."""
+        parts = urlsplit(url)
+        target = parts.hostname, parts.port
+        server = await asyncio.start_server(lambda r, w: self._pass(r, w, target), "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        account = parts.netloc.rpartition("@")[0]
+        return urlunsplit(parts._replace(netloc=f"{account}@127.0.0.1:{port}"))
+
+    async def _pass(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        target: tuple[str | None, int | None],
+    ) -> None:
+        there_reader, there_writer = await asyncio.open_connection(*target)
+        has_answered = True
+
+        async def ask() -> None:
+            nonlocal has_answered
+            while part := await reader.read(1 << 20):
+                self.count += has_answered
+                has_answered = False
+                there_writer.write(part)
+            there_writer.close()
+
+        async def answer() -> None:
+            nonlocal has_answered
+            while part := await there_reader.read(1 << 20):
+                has_answered = True
+                writer.write(part)
+            writer.close()
+
+        await asyncio.gather(ask(), answer(), return_exceptions=True)
+
+
+async def measure(runs: int, local: Path) -> Measured:
+    """Every figure `runs` times, interleaved; a first time is left out."""
+    measured = Measured()
+    counter = Counter()
+    own = load_settings().replaced(
+        app={"first_superuser_email": EMAIL, "first_superuser_password": SecretStr(PASSWORD)},
+        limiter={"write": "1000000/minute"},
+        log={"level": "ERROR"},
+    )
+    with open_servers(own, local) as settings:
+        redis = await counter.before(settings.cache.dsn() or "")
+        database_url = settings.database.url
+        assert database_url is not None  # noqa: S101  # the embedded server's; tells mypy
+        postgres = await counter.before(database_url.get_secret_value())
+        through = settings.replaced(
+            database={"provider": "postgresql", "url": SecretStr(postgres)},
+            cache={"redis_url": SecretStr(redis)},
+            limiter={"redis_url": SecretStr(redis)},
+        )
+        direct, counted = create_app(settings, local), create_app(through, local)
+        async with (
+            direct.router.lifespan_context(direct),
+            counted.router.lifespan_context(counted),
+            visiting(direct) as client,
+            visiting(counted) as counted_client,
+        ):
+            runtime: Runtime = direct.state.runtime
+            for run in range(runs + 1):
+                hashes = [await timed(runtime.passwords.hash(PASSWORD)) for _ in range(10)]
+                taken = await timed(post(client, rows(LIST)))
+                database = await insert(runtime)
+                listed = await trips(counter, post(counted_client, rows(LIST))) / LIST
+                single = await trips(counter, post_each(counted_client)) / SINGLE
+                if run > 0:
+                    measured.hashes.append(statistics.median(hashes))
+                    measured.lists.append(taken)
+                    measured.databases.append(database)
+                    measured.listed.append(listed)
+                    measured.single.append(single)
+    return measured
+
+
+@asynccontextmanager
+async def visiting(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A superuser who is logged in."""
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://bench") as client:
+        account = {"email": EMAIL, "password": PASSWORD}
+        tokens = (await client.post(f"{API}/auth/login", json=account)).json()
+        client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+        yield client
+
+
+def rows(count: int, **secret: str) -> list[dict[str, str]]:
+    """People whom nobody has met yet."""
+    secret = secret or {"password": PASSWORD}
+    return [{"email": f"{secrets.token_hex(8)}@example.com", **secret} for _ in range(count)]
+
+
+async def post(client: httpx.AsyncClient, body: list[dict[str, str]]) -> None:
+    answer = await client.post(f"{API}/users/bulk", json=body, timeout=60)
+    assert answer.status_code == 201, answer.text  # noqa: S101  # else it measures nothing
+
+
+async def post_each(client: httpx.AsyncClient) -> None:
+    for body in rows(SINGLE):
+        answer = await client.post(f"{API}/users", json=body)
+        assert answer.status_code == 201, answer.text  # noqa: S101  # the same
+
+
+async def insert(runtime: Runtime) -> float:
+    """Seconds from 500 rows that are read, whose hashes were brought along, to their commit."""
+    hashed = await runtime.passwords.hash(PASSWORD)
+    read = [BulkUserCreate.model_validate(row) for row in rows(LARGE, hashed_password=hashed)]
+    async with runtime.session_maker() as db:
+        users = UserService(db, runtime.passwords, runtime.principals, runtime.settings.auth)
+        return await timed(users.create_users_bulk(read))
+
+
+async def timed(work: Awaitable[object]) -> float:
+    began = time.perf_counter()
+    await work
+    return time.perf_counter() - began
+
+
+async def trips(counter: Counter, work: Awaitable[object]) -> int:
+    before = counter.count
+    await work
+    return counter.count - before
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=5)
+    options = parser.parse_args()
+    with TemporaryDirectory(prefix="backend-api-") as folder:
+        Path(folder).chmod(0o755)
+        measured = asyncio.run(measure(options.runs, Path(folder)))
+
+    cores = os.cpu_count() or 1
+    one_hash = statistics.median(measured.hashes)
+    fewer = [alone - listed for alone, listed in zip(measured.single, measured.listed, strict=True)]
+    table = Table("P7", "median", "spread", "bound", title=f"{options.runs} runs, {cores} cores")
+    missed = 0
+    for name, values, bound, unit, scale, is_at_most in (
+        ("one hash", measured.hashes, None, "ms", 1000, True),
+        ("list of 100", measured.lists, 1.25 * LIST * one_hash / cores + 0.1, "ms", 1000, True),
+        ("database part of 500", measured.databases, 0.15, "ms", 1000, True),
+        ("round trips per user, alone", measured.single, None, "", 1, True),
+        ("round trips per user, in a list", measured.listed, None, "", 1, True),
+        ("fewer round trips per user", fewer, 5.0, "", 1, False),
+    ):
+        median = statistics.median(values)
+        spread = f"{min(values) * scale:.2f} … {max(values) * scale:.2f}"
+        said = "" if bound is None else f"{'≤' if is_at_most else '≥'} {bound * scale:.0f} {unit}"
+        table.add_row(name, f"{median * scale:.2f} {unit}", spread, said)
+        missed += bound is not None and (median > bound if is_at_most else median < bound)
+    console = Console()
+    console.print(table)
+    machine = platform.processor() or platform.machine()
+    console.print(f"Python {platform.python_version()}, {machine}")
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
