@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app.core.exceptions import RequestTimeoutException
+from app.core.spreadsheets import defused
 from app.repositories import UserRepository
 from app.schemas import ExportFormat, UserFilters, UserSchema
 
@@ -23,9 +24,6 @@ TIME_LIMIT = 900.0
 """Seconds that an export may take. A client that reads slowly, but never stops, would keep its
 connection for ever, and the database from cleaning up behind every update meanwhile."""
 COLUMNS = tuple(UserSchema.model_fields)
-
-# What spreadsheets begin a formula with, whatever their language; after OWASP's "CSV Injection".
-_BEGINS_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 
 
 class ExportService:
@@ -83,9 +81,8 @@ def _csv(rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 def _cell(value: Any) -> Any:
-    """A value that a spreadsheet shows and does not calculate: a formula gets an apostrophe."""
     if isinstance(value, str):
-        return f"'{value}" if value.startswith(_BEGINS_FORMULA) else value
+        return defused(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     return value.isoformat() if isinstance(value, datetime) else value

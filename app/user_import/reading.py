@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from app.core.spreadsheets import undefused
 from app.schemas import UserImport
 
 NOTES = ("line", "errors")
 """What the file of refused rows has besides the rows: it can be mended and read in its turn."""
 COLUMNS = ("id", *UserImport.model_fields)
 """What a file may have. The `id` is passed over: the database gives its own."""
-_TEXTS = frozenset({"email", "username", "full_name"})
-_FORMULAS = ("'=", "'+", "'-", "'@", "'\t", "'\r")
+_TEXTS = frozenset({"email", "username", "full_name"})  # a password is as it is
 _NOT_UTF8 = "is not UTF-8: save it as CSV UTF-8, or convert it with iconv"
 
 
@@ -107,12 +107,8 @@ def _csv_row(line: int, cells: dict[str | Any, str | Any]) -> Row:
     surplus = cells.pop(None, ())
     if surplus or None in cells.values():
         return Row(line, cells, {}, "has more or fewer cells than the first line")
-    return Row(line, cells, _meant({name: _as_text(name, cell) for name, cell in cells.items()}))
-
-
-def _as_text(name: str, cell: str) -> str:
-    """Without the apostrophe that the export puts before what a spreadsheet would calculate."""
-    return cell[1:] if name in _TEXTS and cell.startswith(_FORMULAS) else cell
+    texts = {name: undefused(cell) if name in _TEXTS else cell for name, cell in cells.items()}
+    return Row(line, cells, _meant(texts))
 
 
 def _json_rows(lines: TextIO) -> Iterator[Row]:

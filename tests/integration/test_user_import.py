@@ -205,6 +205,7 @@ async def test_a_cell_of_several_lines_is_one_cell(desk):
         ("'+1", "+1"),
         ("'-1", "-1"),
         ("'@ada", "@ada"),
+        ("''=1+1", "'=1+1"),
         ("'Ada", "'Ada"),
         ("O'=Hara", "O'=Hara"),
     ],
@@ -295,6 +296,21 @@ async def test_the_file_itself_is_never_written_into(desk, tmp_path):
         await import_users(desk.runtime, file, file, desk.seen.append)
 
     assert file.read_text() == "email\nx\n"
+
+
+@pytest.mark.parametrize("kind", ["csv", "ndjson"])
+async def test_what_was_exported_is_there_again(desk, root, runtime, everybody, kind):
+    columns = "lower(email), username, full_name, is_active, is_superuser, created_at, updated_at"
+    before = sorted(await desk.users(columns))
+    exported = await root.get(f"/users/export?format={kind}")
+    async with runtime.session_maker() as db:
+        await db.execute(text("TRUNCATE users CASCADE"))
+        await db.commit()
+
+    outcome = await desk.take(exported.content, f"users.{kind}", without_password=True)
+
+    assert outcome == Outcome(len(before), 0)
+    assert sorted(await desk.users(columns)) == before
 
 
 def command(servers: Servers, *arguments: str) -> "subprocess.CompletedProcess[str]":
