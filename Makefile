@@ -23,7 +23,8 @@ seed: .venv/installed ## a thousand users who do not exist
 doctor: .venv/installed ## look for what is wrong, and say what to do
 	@$(BIN)/backend doctor
 
-test: .venv/installed-dev ## every test, against real servers
+test: .venv/installed-dev ## every test, against real servers and in a real browser
+	@$(BIN)/python tests/browser/chromium.py
 	$(BIN)/python -m pytest
 
 check: .venv/installed-dev ## format, lint, types, import contracts, lock freshness
