@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.config import Settings
 from app.core.telemetry.metrics import HEALTH
+from app.core.waiting import within
 from app.database import ping
 from app.schemas import CheckSchema, HealthSchema
 
@@ -110,7 +111,7 @@ async def _timed(name: str, check: Callable[[], Awaitable[None]]) -> CheckSchema
     began = perf_counter()
     error = None
     try:
-        await _within(CHECK_TIMEOUT, check)
+        await within(CHECK_TIMEOUT, check)
     except Exception as failure:
         # The text of an exception names hosts and users: it goes to the log alone.
         error = _reason(failure)
@@ -119,23 +120,6 @@ async def _timed(name: str, check: Callable[[], Awaitable[None]]) -> CheckSchema
     HEALTH.labels(name).set(error is None)
     status = "healthy" if error is None else "unhealthy"
     return CheckSchema.model_validate({"status": status, "latency_ms": latency, "error": error})
-
-
-async def _within(seconds: float, check: Callable[[], Awaitable[None]]) -> None:
-    """Like `asyncio.timeout`, but it does not wait for the clean-up of what it cancels: that of
-    a connection to a server that swallows everything takes seconds."""
-    task = asyncio.ensure_future(check())
-    _abandoned.add(task)
-    task.add_done_callback(_abandoned.discard)
-    await asyncio.wait({task}, timeout=seconds)
-    if not task.done():
-        task.cancel()
-        raise TimeoutError
-    task.result()
-
-
-# The event loop itself holds tasks weakly.
-_abandoned: set[asyncio.Future[None]] = set()
 
 
 def _reason(failure: BaseException) -> str:

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from app.core.cache import AnswerCache
 from app.core.config import DatabaseSettings
 from app.core.exceptions import AppException, ServiceUnavailableException
+from app.core.waiting import within
 from app.schemas import DashboardStats, HealthSchema, Known, Overview, SignUps
 from app.schemas.base import ResponseSchema
 from app.services.dashboard import STATS_TTL, DashboardService
@@ -25,7 +26,7 @@ Figures = TypeVar("Figures", bound=ResponseSchema)
 
 log = structlog.get_logger("app.overview")
 
-PATIENCE = 3.0
+PATIENCE = 2.0
 """Seconds that the database may take for the figures; then the last known ones are shown."""
 
 
@@ -92,8 +93,7 @@ class OverviewService:
                 return to_json(await ask(DashboardService(db)))
 
         try:
-            async with asyncio.timeout(PATIENCE):
-                body = await self._answers.remember(key, STATS_TTL, compute)
+            body = await within(PATIENCE, lambda: self._answers.remember(key, STATS_TTL, compute))
         except (AppException, DBAPIError, PoolTimeoutError, OSError) as error:  # OSError: timeouts
             log.warning("figures_unknown", figures=key, reason=repr(error))
             return self._last(schema)

@@ -5,12 +5,15 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.core.exceptions import AppException, UnauthorizedException
+from app.core.waiting import within
 from app.schemas import Principal
 from app.services.session import Authenticator
 
 GRACE = 900
 """Seconds for which somebody who was let in may go on looking while the database is away."""
 MAX_KNOWN = 1024
+PATIENCE = 2.0
+"""Seconds that the database may take to tell who it is."""
 
 
 class Visitors:
@@ -47,7 +50,7 @@ class Visitors:
             UnauthorizedException: it does not hold.
         """
         try:
-            return await self.principal(token)
+            return await within(PATIENCE, lambda: self.principal(token))
         except (AppException, DBAPIError, PoolTimeoutError, OSError):
             if (seen := self._seen.get(token)) is None:
                 raise

@@ -1,0 +1,167 @@
+"""The admin page while Redis or the database is away: it is what an admin looks at then."""
+
+import re
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from app.core.config import Settings
+from app.runtime import Runtime
+from tests.conftest import Servers, browsing, person, running
+from tests.gate import Gate, target
+
+PAGE = "/api/v1/dashboard"
+
+
+@dataclass
+class Desk:
+    """An admin's browser at the overview, and the gates behind what they look at."""
+
+    browser: httpx.AsyncClient
+    runtime: Runtime
+    postgres: Gate
+    redis: Gate
+
+    async def look(self) -> str:
+        """What the page says, markup and all, within a few seconds."""
+        began = time.monotonic()
+        page = await self.browser.get(PAGE)
+        assert page.status_code == 200, page.text
+        assert time.monotonic() - began < 8
+        return page.text
+
+
+@pytest.fixture
+async def desk(client, settings: Settings, servers: Servers) -> AsyncIterator[Desk]:
+    postgres, redis = Gate(*target(servers.postgres)), Gate(*target(servers.redis))
+
+    async def through(gate: Gate, url: str) -> SecretStr:
+        host, port = gate.target
+        return SecretStr(url.replace(f"{host}:{port}", f"127.0.0.1:{await gate.open()}"))
+
+    redis_url = await through(redis, servers.redis)
+    gated = settings.replaced(
+        database={"url": await through(postgres, servers.postgres)},
+        cache={"redis_url": redis_url},
+        limiter={"redis_url": redis_url},
+    )
+    async with running(gated) as app, browsing(app) as browser:
+        browser.base_url = httpx.URL("https://test")
+        root = await person(browser, app.state.runtime, "root", is_superuser=True)
+        runtime = app.state.runtime
+        session_id = runtime.tokens.read(root.tokens["access_token"]).session_id
+        browser.cookies["__Secure-backend_session"] = runtime.tokens.sign(
+            root.id, session_id, "page"
+        )
+        yield Desk(browser, runtime, postgres, redis)
+    postgres.shut()
+    redis.shut()
+
+
+def figure(page: str, name: str) -> str:
+    (found,) = re.findall(rf'data-figure="{name}">([^<]*)<', page)
+    return str(found)
+
+
+def verdict(page: str) -> str:
+    (found,) = re.findall(r"data-verdict>(.*?)</div>", page, re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", " ", found).split())
+
+
+async def test_while_all_is_well_it_says_so(desk):
+    page = await desk.look()
+
+    assert verdict(page) == "Everything is running"
+    assert figure(page, "total_users") == "2"  # the first superuser too
+    assert 'class="stale"' not in page
+
+
+@pytest.mark.parametrize("fault", ["shut", "freeze"])
+async def test_without_redis_figures_are_new_and_it_says_since_when(desk, fault):
+    await desk.look()
+
+    getattr(desk.redis, fault)()
+    page = await desk.look()
+
+    assert re.match(r"Redis has been unreachable since \d\d:\d\d UTC \(.+\): every", verdict(page))
+    assert figure(page, "total_users") == "2"  # the first superuser too
+    assert 'class="stale"' not in page
+
+
+@pytest.mark.parametrize("fault", ["shut", "freeze"])
+async def test_without_the_database_the_last_figures_are_marked_as_old(desk, fault):
+    await desk.look()
+    await desk.runtime.cache.redis.flushall()  # neither figures nor who is behind the cookie
+
+    getattr(desk.postgres, fault)()
+    page = await desk.look()
+
+    assert re.match(r"The database has been unreachable since \d\d:\d\d UTC \(", verdict(page))
+    assert figure(page, "total_users") == "2"  # the first superuser too
+    assert page.count('class="stale"') == 2
+    assert 'class="cards is-stale"' in page
+
+
+async def test_with_all_of_it_away_the_page_is_still_there(desk):
+    await desk.look()
+
+    desk.postgres.shut()
+    desk.redis.shut()
+    page = await desk.look()
+
+    assert "The database has been unreachable" in verdict(page)
+    assert "Redis has been unreachable" in verdict(page)
+    assert figure(page, "total_users") == "2"  # the first superuser too
+
+
+async def test_the_moment_it_began_stays_and_goes_when_it_is_over(desk):
+    await desk.look()
+    desk.redis.shut()
+    first = verdict(await desk.look())
+    since = desk.runtime.health.failing_since("cache")
+
+    again = verdict(await desk.look())
+    still = desk.runtime.health.failing_since("cache")
+    await desk.redis.open()
+    after = verdict(await desk.look())
+
+    assert (first, since) == (again, still)
+    assert after == "Everything is running"
+    assert desk.runtime.health.failing_since("cache") is None
+
+
+async def test_nobody_new_is_let_in_without_the_database(desk):
+    desk.postgres.shut()
+
+    page = await desk.browser.get(PAGE)
+
+    assert page.status_code == 503
+    assert page.headers["Retry-After"]
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "Temporarily unavailable" in page.text
+
+
+async def test_who_only_looks_on_changes_nothing(desk):
+    page = await desk.look()
+    (token,) = set(re.findall(r'name="csrf" value="([^"]+)"', page))
+    await desk.runtime.cache.redis.flushall()
+    desk.postgres.shut()
+
+    refused = await desk.browser.post(f"{PAGE}/logout", data={"csrf": token})
+
+    assert refused.status_code == 503
+    assert "Overview" in await desk.look()
+
+
+async def test_a_session_that_ended_does_not_look_on(desk):
+    await desk.look()
+    (session_id,) = {p.session_id for p in desk.runtime.visitors._seen.values()}
+
+    await desk.runtime.principals.end_sessions([session_id])
+    desk.postgres.shut()
+
+    assert "Your session has ended" in await desk.look()
