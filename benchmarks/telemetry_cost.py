@@ -2,9 +2,10 @@
 
 Usage: python benchmarks/telemetry_cost.py [--rounds 60] [--seconds 0.5] [--bound 0.10]
 
-Many short rounds, so that whatever else the machine does meets all alike. Starts servers of its
-own, prints a table, and exits with 1 where the median round loses more of its throughput than the
-bound allows.
+Many short rounds in changing order, so that whatever else the machine does meets all alike.
+Starts servers of its own, prints a table, and exits with 1 where the throughput of a worker that
+has a core to itself would sink by more than the bound: that is one by its processor time for each
+request, which is measured apart from what others take.
 """
 
 import argparse
@@ -147,8 +148,9 @@ def main() -> int:
         with variants(Path(folder)) as all_of_them:
             for variant in all_of_them:
                 asyncio.run(_load(variant.port, variant.token, 1))  # warm
-            for _ in range(options.rounds):
-                for variant in all_of_them:
+            for turn in range(options.rounds):
+                first = turn % len(all_of_them)
+                for variant in all_of_them[first:] + all_of_them[:first]:
                     variant.measure(options.seconds)
 
     console = Console()
@@ -158,10 +160,10 @@ def main() -> int:
     floor, worst = all_of_them[0], 0.0
     for variant in all_of_them:
         lost = [1 - rate / bare for rate, bare in zip(variant.rates, floor.rates, strict=True)]
-        worst = max(worst, statistics.median(lost))
         slow, rate, fast = statistics.quantiles(variant.rates, n=4)
         least, median, most = statistics.quantiles(lost, n=4)
         cpu, bare_cpu = variant.cpu / variant.count, floor.cpu / floor.count
+        worst = max(worst, 1 - bare_cpu / cpu)
         table.add_row(
             variant.name,
             f"{rate:.0f}",

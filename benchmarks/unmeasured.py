@@ -1,7 +1,6 @@
 """The application with nothing measured, for telemetry_cost.py to compare with: `app`."""
 
 import asyncio
-from contextlib import nullcontext
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -20,11 +19,12 @@ setattr(Histogram, "observe", nothing)  # noqa: B010  # as above
 setattr(Gauge, "set", nothing)  # noqa: B010  # as above
 
 from app import periodic  # noqa: E402  # see above
-from app.core.middleware import access_log  # noqa: E402  # see above
 from app.core.redis import CircuitBreaker  # noqa: E402  # see above
+from app.core.telemetry import Timing  # noqa: E402  # see above
 from app.core.telemetry.requests import RequestMeter  # noqa: E402  # see above
 
-setattr(access_log, "timed", lambda _: nullcontext())  # noqa: B010  # as above
+setattr(Timing, "__enter__", nothing)  # noqa: B010  # as above
+setattr(Timing, "__exit__", nothing)  # noqa: B010  # as above
 setattr(RequestMeter, "ended", nothing)  # noqa: B010  # as above
 setattr(CircuitBreaker, "_took", nothing)  # noqa: B010  # as above
 setattr(periodic, "_update_gauges", never)  # noqa: B010  # as above

@@ -5,7 +5,7 @@ import logging
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.logging import log_directly
-from app.core.telemetry import Timing, request_meter, timed
+from app.core.telemetry import Timing, request_meter
 
 
 class AccessLog:
@@ -39,7 +39,7 @@ class AccessLog:
 
         request_meter.in_progress += 1
         try:
-            with timed(timing):
+            with timing:
                 await self.app(scope, receive, observe)
         finally:
             request_meter.in_progress -= 1

@@ -1,9 +1,8 @@
 """Where a request's time goes."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from time import perf_counter
+from typing import Self
 
 from starlette.types import Scope
 
@@ -11,18 +10,27 @@ from app.core.telemetry.requests import route_template
 
 
 class Timing:
-    """One request's seconds so far; those of waits side by side are added up.
+    """One request's seconds so far; those of waits side by side are added up. Within a `with` it is
+    the current one.
 
     Args:
         scope: the request's; its route is known once one was found.
     """
 
-    __slots__ = ("_began", "_scope", "_waited")
+    __slots__ = ("_began", "_scope", "_token", "_waited")
+    _token: Token["Timing | None"]
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self._began = perf_counter()
         self._waited = {"db": 0.0, "cache": 0.0}
+
+    def __enter__(self) -> Self:
+        self._token = _current.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
 
     @property
     def total(self) -> float:
@@ -48,13 +56,3 @@ _current: ContextVar[Timing | None] = ContextVar("timing", default=None)
 def current_timing() -> Timing | None:
     """The running request's; None outside one."""
     return _current.get()
-
-
-@contextmanager
-def timed(timing: Timing) -> Iterator[None]:
-    """Make `timing` the current one."""
-    token = _current.set(timing)
-    try:
-        yield
-    finally:
-        _current.reset(token)
