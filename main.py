@@ -60,6 +60,7 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
             # FastAPI puts included routes together at first use: 150 ms that would stop the event
             # loop under the first request.
             deque(iter_route_contexts(app.routes), maxlen=0)
+            stack.enter_context(runtime.drain.on_sigterm())
             # What start-up made lives as long as the process. To look through all of it takes
             # a full collection 60 ms, in which the event loop stands still.
             gc.collect()

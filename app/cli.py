@@ -1,6 +1,7 @@
 """The command line: `backend --help`."""
 
 import asyncio
+import os
 import secrets
 import sys
 from collections.abc import Coroutine
@@ -87,6 +88,8 @@ def serve(
     title = f"{settings.app.app_name} {settings.app.app_version}"
     console.print(Panel(lines, title=title, expand=False))
     workers = workers or server.workers
+    if reload:
+        os.environ["SERVER_DRAIN"] = "0"  # whoever edits code waits for no proxy
     with shared_figures() if workers > 1 else nullcontext():
         uvicorn.run(
             "main:app",
@@ -100,8 +103,11 @@ def serve(
             server_header=False,
             log_config=None,
             lifespan="on",  # a start that fails is no start
-            # Longer than any request may take, so that a restart loses none.
+            # Counted from the end of the drain; longer than any request may take.
             timeout_graceful_shutdown=int(server.request_timeout) + 5,
+            # By default 5 s, in which a worker on a busy machine has not even begun: it would be
+            # killed and started again, for ever.
+            timeout_worker_healthcheck=30,
         )
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from app.core.cache import AnswerCache, MemoryStore, RedisStore, Store
 from app.core.config import LOCAL, RedisSettings, Settings
 from app.core.cursor import CursorSigner
+from app.core.drain import Drain
 from app.core.fingerprint import BodyFingerprints
 from app.core.forms import FormSigner
 from app.core.limiter import HitCounter
@@ -57,6 +58,7 @@ class Runtime:
     fingerprints: BodyFingerprints
     principals: PrincipalCache
     authenticator: Authenticator
+    drain: Drain
     health: HealthService
     exports: ExportService
     metrics: MetricsService
@@ -163,12 +165,14 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         limiter = breaker("limiter", settings.limiter)
         # Not the pool of all others, which exports would use up: each keeps its connection long.
         export_engine = engine(pool_size=settings.users.exports_max, max_overflow=0)
+        drain = Drain(settings.server.drain)
         spare_engine = engine(pool_size=1, max_overflow=0, pool_timeout=1)
         health = HealthService(
             settings,
             spare_engine,
             redis(settings.cache, max_connections=4),
             redis(settings.limiter, max_connections=4),
+            drain,
         )
         breakers = [breaker for breaker in (cache, limiter) if breaker is not None]
         watched = Watched(main_engine, breakers, passwords)
@@ -189,6 +193,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             fingerprints=BodyFingerprints(secret_key, settings.auth.accepted_keys()),
             principals=principals,
             authenticator=authenticator,
+            drain=drain,
             health=health,
             exports=ExportService(get_session_maker(export_engine)),
             metrics=metrics,

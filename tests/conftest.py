@@ -22,6 +22,7 @@ from app.core.config import Settings, variables
 for name in variables():  # a developer's own settings are no business of the tests
     os.environ.pop(name, None)
 os.environ["ENVIRONMENT"] = "test"
+os.environ["SERVER_DRAIN"] = "0"  # the servers of the tests have no proxy to wait for
 
 from app.core.config import load_settings  # noqa: E402  # reads the environment made just now
 from app.core.logging import configure_logging  # noqa: E402

@@ -14,8 +14,8 @@ _unhealthy: dict[int | str, dict[str, Any]] = {
 
 
 def _answer(report: HealthSchema, response: Response) -> HealthSchema:
-    """503 where it is unhealthy, so that `curl -f` and load balancers notice."""
-    response.status_code = 503 if report.status == "unhealthy" else 200
+    """503 where it is unhealthy or stopping, so that `curl -f` and load balancers notice."""
+    response.status_code = 503 if report.status in {"unhealthy", "stopping"} else 200
     if response.status_code == 503:
         response.headers["Retry-After"] = "1"
     return report
@@ -39,4 +39,4 @@ async def live() -> LiveSchema:
 @router.get("/ready", operation_id="ready", response_model_exclude_none=True, responses=_unhealthy)
 async def ready(service: Health, response: Response) -> HealthSchema:
     """Whether requests can be served, if need be without Redis."""
-    return _answer(await service.readiness(), response)
+    return _answer(await service.openness(), response)

@@ -20,9 +20,10 @@ class CheckSchema(ResponseSchema):
 
 
 class HealthSchema(ResponseSchema):
-    """All of it; `degraded` means that it serves, more slowly."""
+    """All of it; `degraded` means that it serves, more slowly, and `stopping`, which only
+    readiness tells, that it serves for some seconds more."""
 
-    status: Literal["healthy", "degraded", "unhealthy"]
+    status: Literal["healthy", "degraded", "unhealthy", "stopping"]
     app_name: str
     version: str
     checks: dict[str, CheckSchema]

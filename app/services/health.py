@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.config import Settings
+from app.core.drain import Drain
 from app.core.telemetry.metrics import HEALTH
 from app.core.waiting import within
 from app.database import ping
@@ -34,10 +35,12 @@ class HealthService:
         engine: AsyncEngine,
         cache: Redis | None,
         limiter: Redis | None,
+        drain: Drain,
     ) -> None:
         self._settings = settings
         self._engine = engine
         self._redis = {"cache": cache, "rate_limiter": limiter}
+        self._drain = drain
         self._running: dict[str, asyncio.Task[CheckSchema]] = {}
         self._failing_since: dict[str, datetime] = {}
 
@@ -55,6 +58,12 @@ class HealthService:
         if "database" in failed:
             return self._summary("unhealthy", checks)
         return self._summary("degraded" if failed else "healthy", checks)
+
+    async def openness(self) -> HealthSchema:
+        """Readiness for whoever sends requests here: stopping, once no more should come."""
+        readiness = await self.readiness()
+        is_stopping = self._drain.has_begun
+        return readiness.model_copy(update={"status": "stopping"}) if is_stopping else readiness
 
     def failing_since(self, check: str) -> datetime | None:
         """When this process found it failing first, of all the times in a row; None while it

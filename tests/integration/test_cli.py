@@ -61,7 +61,7 @@ class Project:
         return subprocess.Popen(
             [sys.executable, *arguments],
             cwd=self.path,
-            env={**kept, "PYTHONPATH": str(self.path), **settings},
+            env={**kept, "PYTHONPATH": str(self.path), "SERVER_DRAIN": "0", **settings},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -80,6 +80,12 @@ class ServerSettings(Section):
     port: Port = Field(8000, description="port to listen on")
     workers: int = Field(1, ge=1, le=256, description="worker processes")
     request_timeout: Seconds = Field(30.0, description="seconds until a request is answered 504")
+    drain: float = Field(
+        3.0,
+        ge=0,
+        le=3600,
+        description="seconds to serve on after SIGTERM, while /health/ready is 503 already",
+    )
     max_body_bytes: int = Field(1_048_576, ge=0, description="largest request body, in bytes")
     trusted_hosts: CommaSeparated = Field(
         ("*",), description="Host headers that are served, comma-separated; * is any"
