@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.exceptions import ConflictException
+from app.repositories import UserRepository
 from app.schemas import BulkUserCreate
-from app.services import UserService
+from app.services import SeedService, UserService
 from tests.conftest import PASSWORD, browsing, running
 
 BULK = "/users/bulk"
@@ -366,6 +367,40 @@ async def test_a_list_longer_than_the_queue_of_logins_is_hashed(root, runtime):
     response = await root.post(BULK, json=people(150, password=PASSWORD))
 
     assert response.status_code == 201
+
+
+async def test_a_list_has_more_time_than_other_requests(app, settings: Settings, root):
+    short = settings.replaced(server={"request_timeout": 1.0})
+    async with running(short) as hasty, browsing(hasty) as them:
+        root.client = them
+        response = await root.post(BULK, json=people(150, password=PASSWORD))
+
+    assert response.status_code == 201
+
+
+async def test_each_look_into_a_large_table_is_by_index(app, root, runtime):
+    async with runtime.session_maker() as db:
+        await SeedService(db, runtime.passwords).seed(20_000, PASSWORD, lambda _: None)
+    async with runtime.session_maker() as db:
+        # A plan that is made before the values are known, as for every statement used often.
+        await db.execute(text("SET LOCAL plan_cache_mode = force_generic_plan"))
+        asked: list[str] = []
+        engine = runtime.engine.sync_engine
+
+        def note(connection, cursor, statement, *_) -> None:
+            asked.append(statement)
+
+        event.listen(engine, "before_cursor_execute", note)
+        await UserRepository(db).taken(["a@example.com"], ["a"])
+        event.remove(engine, "before_cursor_execute", note)
+        (look,) = asked
+        await db.execute(text(f"PREPARE look AS {look}"))
+        values = "'email', ARRAY['a@example.com'], 'username', ARRAY['a']"
+        plan = "\n".join(await db.scalars(text(f"EXPLAIN EXECUTE look ({values})")))
+
+    assert "using uq_users_email" in plan
+    assert "using uq_users_username_lower" in plan
+    assert "Seq Scan" not in plan
 
 
 # Hashes that are brought along

@@ -2,10 +2,12 @@
 
 import asyncio
 import threading
+import time
 from uuid import uuid4
 
 import pytest
 
+from app.core import security
 from app.core.config import AuthSettings
 from app.core.exceptions import ServiceUnavailableException, UnauthorizedException
 from app.core.security import (
@@ -109,6 +111,35 @@ async def test_a_request_that_gave_up_frees_its_place_when_its_hash_is_done(hash
     release.set()
 
     assert await asyncio.gather(*after) == [(True, None)] * 2
+
+
+async def test_a_list_is_hashed_in_its_order_however_long_the_queue(hasher):
+    passwords = [f"password {n}" for n in range(6)]
+
+    hashes = await hasher.hash_all(passwords)
+
+    for password, hashed in zip(passwords, hashes, strict=True):
+        assert await hasher.verify(password, hashed) == (True, None)
+
+
+async def test_a_list_that_nobody_waits_for_is_not_hashed_to_its_end(hasher, monkeypatch):
+    begun: list[str] = []
+    has_begun = threading.Event()
+
+    def slow(password: str) -> str:
+        begun.append(password)
+        has_begun.set()
+        time.sleep(0.02)
+        return ""
+
+    monkeypatch.setattr(security._CONTEXT, "hash", slow)
+    listing = asyncio.create_task(hasher.hash_all(["password"] * 100))
+    await asyncio.to_thread(has_begun.wait)
+    listing.cancel()
+    await asyncio.gather(listing, return_exceptions=True)
+    await asyncio.sleep(0.1)
+
+    assert len(begun) < 10
 
 
 async def test_hashing_leaves_the_event_loop_free():
