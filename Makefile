@@ -5,7 +5,7 @@ BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header pyproject.toml
 
-.PHONY: help run test check format lock migrate seed doctor clean
+.PHONY: help run test screenshots check format lock migrate seed doctor clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -26,6 +26,9 @@ doctor: .venv/installed ## look for what is wrong, and say what to do
 test: .venv/installed-dev ## every test, against real servers and in a real browser
 	@$(BIN)/python tests/browser/chromium.py
 	$(BIN)/python -m pytest
+
+screenshots: .venv/installed-dev ## the pictures in docs/images, taken anew
+	$(BIN)/python -m tests.browser.screenshots
 
 check: .venv/installed-dev ## format, lint, types, import contracts, lock freshness
 	$(BIN)/ruff format --check .

@@ -58,6 +58,13 @@ def size(count: float | None) -> str:
     return f"{count:.1f} GiB"
 
 
+def span(seconds: float) -> str:
+    """`40 seconds`, `5 minutes`."""
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes"
+
+
 def clock(moment: datetime) -> str:
     return f"{moment:%H:%M:%S}"
 
@@ -75,7 +82,7 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.filters |= {
-    function.__name__: function for function in (number, duration, percent, size, clock, day)
+    function.__name__: function for function in (number, duration, percent, size, span, clock, day)
 }
 _environment.globals |= {"static": static.address, "base": BASE, "columns": charts.columns}
 

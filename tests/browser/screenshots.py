@@ -1,0 +1,153 @@
+"""The pictures of the README and the docs: `make screenshots`.
+
+A service on servers of its own, with people who do not exist and a little traffic of today, looked
+at as an admin would. The same commands make alike pictures, not the same: figures are measured.
+"""
+
+import asyncio
+import os
+import random
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+from playwright.async_api import Browser, Page, async_playwright
+from pydantic import SecretStr
+
+from app.core.config import load_settings
+from app.database.embedded import EmbeddedPostgres, EmbeddedValkey
+from app.database.migrations import migrate
+from app.runtime import Runtime
+from app.schemas import UserCreate
+from app.services import SeedService, UserService
+from main import create_app
+from tests.browser.chromium import chromium
+from tests.browser.serving import serving
+
+IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
+DASHBOARD = "/api/v1/dashboard"
+EMAIL, PASSWORD = "grace@example.com", "correct horse battery staple"
+USERS = 12_480
+TRAFFIC = 20.0
+"""Seconds of it, before the first picture."""
+DESK, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
+
+
+@contextmanager
+def servers() -> Iterator[tuple[str, str, Path]]:
+    """PostgreSQL, Redis, and a folder for what else there is to keep."""
+    with TemporaryDirectory(prefix="backend-api-") as folder:
+        place = Path(folder)
+        place.chmod(0o755)  # root has to run PostgreSQL as somebody else
+        with (
+            EmbeddedPostgres(place / "postgres") as postgres,
+            EmbeddedValkey(place / "valkey") as redis,
+        ):
+            yield postgres, redis, place
+
+
+@asynccontextmanager
+async def site() -> AsyncIterator[str]:
+    """The address of a service as in production, with people in it."""
+    with servers() as (postgres, redis, place):
+        settings = load_settings().replaced(
+            app={"environment": "production"},
+            database={"url": SecretStr(postgres)},
+            cache={"redis_url": SecretStr(redis)},
+            limiter={"redis_url": SecretStr(redis)},
+            auth={"secret_key": SecretStr("a secret for pictures, and nothing else")},
+            log={"level": "ERROR"},
+        )
+        app = create_app(settings, place)
+        async with app.router.lifespan_context(app), serving(app) as url:
+            await people(app.state.runtime)
+            yield url
+
+
+async def people(runtime: Runtime) -> None:
+    random.seed(1)
+    await migrate(runtime.engine)
+    async with runtime.session_maker() as db:
+        await SeedService(db, runtime.passwords).seed(USERS, PASSWORD, lambda _: None)
+        users = UserService(db, runtime.passwords, runtime.principals, runtime.settings.auth)
+        secret = SecretStr(PASSWORD)
+        await users.create_superuser(UserCreate(email=EMAIL, password=secret, is_superuser=True))
+
+
+async def traffic(url: str) -> None:
+    """What a product's people and programs ask for in a while."""
+    async with httpx.AsyncClient(base_url=f"{url}/api/v1") as client:
+        login = await client.post("/auth/login", json={"email": EMAIL, "password": PASSWORD})
+        client.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
+        ends = asyncio.get_running_loop().time() + TRAFFIC
+
+        async def one() -> None:
+            while asyncio.get_running_loop().time() < ends:
+                path = random.choice(
+                    [
+                        "/users/me",
+                        "/users/me",
+                        f"/users/{random.randint(1, 40)}",
+                        "/dashboard/stats",
+                        f"/users?page={random.randint(1, 9)}&size=50",
+                        "/users/cursor?search=ada",
+                    ]
+                )
+                await client.get(path)
+                await asyncio.sleep(random.uniform(0.02, 0.2))
+
+        await asyncio.gather(*(one() for _ in range(4)))
+
+
+@asynccontextmanager
+async def opened(browser: Browser, url: str, **options: object) -> AsyncIterator[Page]:
+    context = await browser.new_context(
+        base_url=url,
+        **{"viewport": DESK, "reduced_motion": "reduce", **options},  # type: ignore[arg-type]  # named one by one, they would be twice as long
+    )
+    yield await context.new_page()
+    await context.close()
+
+
+async def log_in(page: Page) -> None:
+    await page.goto(DASHBOARD)
+    await page.get_by_label("Email or username").fill(EMAIL)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Log in").click()
+    await page.wait_for_load_state()
+    await page.reload()  # the first look opens connections, which takes longer than any after it
+
+
+async def shoot(page: Page, name: str, *, full: bool = True) -> None:
+    """As a PNG in docs/images."""
+    await page.screenshot(path=IMAGES / f"{name}.png", full_page=full)
+    print(f"docs/images/{name}.png")  # noqa: T201  # a script
+
+
+async def main() -> None:
+    IMAGES.mkdir(exist_ok=True)
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(site())
+        playwright = await stack.enter_async_context(async_playwright())
+        browser = await playwright.chromium.launch(executable_path=chromium())
+        await traffic(url)
+        async with opened(browser, url) as page:
+            await page.goto(DASHBOARD)
+            await shoot(page, "dashboard-login", full=False)
+            await log_in(page)
+            await shoot(page, "dashboard-light")
+        async with opened(browser, url, color_scheme="dark") as page:
+            await log_in(page)
+            await shoot(page, "dashboard-dark")
+        async with opened(browser, url, viewport=PHONE) as page:
+            await log_in(page)
+            await shoot(page, "dashboard-phone", full=False)
+        await browser.close()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("ENVIRONMENT", "test")
+    sys.exit(asyncio.run(main()))
