@@ -478,6 +478,13 @@ def test_supabase_is_not_reached_without_tls(tell, name, mode):
             "app.ref:a%3A6543@x.pooler.supabase.com:5432/postgres?ssl=require",
         ),
         (
+            {
+                "DATABASE_URL": "postgresql://app:1@db.ref.supabase.co/postgres",
+                "DATABASE_POOLER": "transaction",
+            },
+            "app:1@db.ref.supabase.co:5432/postgres?ssl=require",
+        ),
+        (
             {"DATABASE_HOST": "db.ref.supabase.co", "DATABASE_PORT": "6543"},
             "postgres:@db.ref.supabase.co:5432/postgres?ssl=require",
         ),

@@ -144,6 +144,15 @@ def test_the_proxy_of_the_compose_file_knows_both_instances_and_they_believe_it(
         assert set(services["proxy"]["networks"]) & set(services[name]["networks"]) == {"front"}
 
 
+def test_all_instances_together_fit_into_postgresql_as_it_comes():
+    told, autoscaler = manifest("config")["data"], manifest("autoscaler")["spec"]
+    surge = manifest("deployment")["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+    exports_and_spare = load_settings().users.exports_max + 1
+    each = int(told["DATABASE_POOL_SIZE"]) + int(told["DATABASE_MAX_OVERFLOW"]) + exports_and_spare
+
+    assert (autoscaler["maxReplicas"] + surge) * each <= 100 - 3  # three are the superuser's
+
+
 def test_images_are_named_by_an_exact_version():
     images = [service.get("image", "") for service in load(COMPOSE)["services"].values()]
     others = [image for image in images if not image.startswith("backend-api:")]

@@ -1,5 +1,6 @@
 """Settings of the database: which server, by which way."""
 
+import re
 from typing import Literal, Self
 from urllib.parse import quote, urlsplit
 
@@ -91,7 +92,7 @@ class DatabaseSettings(Section):
         if self.url is None:
             return self.model_copy(update={"port": 5432, "pooler": "none"})
         parts = urlsplit(self.url.get_secret_value())
-        netloc = f"{parts.netloc.removesuffix(f':{SUPABASE_POOLER}')}:5432"
+        netloc = re.sub(r"(:\d+)?$", ":5432", parts.netloc, count=1)
         url = SecretStr(parts._replace(netloc=netloc).geturl())
         return self.model_copy(update={"url": url, "pooler": "none"})
 
