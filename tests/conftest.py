@@ -61,11 +61,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what has no meaning here: only root has to become somebody else, and nothing that
-    makes databases of its own can do so through a pooler."""
+    """Leave out what has no meaning here: only root has to become somebody else, and a pooler hides
+    the server's connections and needs to be told of each database."""
     is_root = os.geteuid() == 0
     unfit = {"as_root": not is_root, "with_namespaces": not accounts()[0].can_reach(Path("/"))}
-    unfit["own_database"] = config.getoption("pgbouncer")
+    unfit["direct"] = config.getoption("pgbouncer")
     left_out = [i for i in items if any(no and i.get_closest_marker(m) for m, no in unfit.items())]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]

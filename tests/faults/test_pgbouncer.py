@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import certifi
 import httpx
 import pytest
@@ -32,7 +33,8 @@ from app.database import close_engine, get_engine, get_session_maker, ping
 from app.database.errors import sqlstate
 from app.database.migrations import current_revision, head_revision
 from app.services import SeedService
-from tests.conftest import PASSWORD, Servers, browsing, running
+from tests.conftest import PASSWORD, Servers, browsing, person, running
+from tests.databases import new_database
 from tests.pgbouncer import POOL_SIZE, pgbouncer
 from tests.process import instance
 
@@ -168,6 +170,26 @@ async def test_the_server_ends_a_statement_that_takes_too_long(pooled):
     assert sqlstate(caught.value) == QUERY_CANCELED
 
 
+async def test_when_the_server_drops_the_poolers_connections_requests_soon_succeed(
+    settings, servers, empty
+):
+    name = make_url(empty.url.get_secret_value()).database or ""
+    past = of_name(name, SecretStr(servers.direct))
+    told = {"url": empty.url, "pooler": "transaction", "migration_url": past}
+    ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1"
+    admin = await asyncpg.connect(servers.direct)
+    async with running(settings.replaced(database=told)) as app, browsing(app) as visitor:
+        ada = await person(visitor, app.state.runtime, "ada")
+        await admin.execute(ends, name)
+
+        answers = [await ada.get("/auth/sessions") for _ in range(3 * POOL_SIZE)]
+
+    await admin.close()
+    statuses = [answer.status_code for answer in answers]
+    assert set(statuses) <= {200, 503}
+    assert set(statuses[2 * POOL_SIZE :]) == {200}
+
+
 async def test_whoever_does_not_say_that_there_is_a_pooler_is_refused(pooled):
     async with engine_of(pooled.model_copy(update={"pooler": "none"})) as engine:
         with pytest.raises(DBAPIError, match="unsupported startup parameter"):
@@ -185,14 +207,9 @@ async def test_people_are_copied_in(client, runtime, pooled):
 @pytest.fixture
 async def empty(servers: Servers, pooled: DatabaseSettings) -> AsyncIterator[DatabaseSettings]:
     """An empty database behind the pooler."""
-    name = f"pooled_{uuid4().hex}"
-    direct = pooled.model_copy(update={"url": SecretStr(servers.direct), "pooler": "none"})
-    async with engine_of(direct, isolation_level="AUTOCOMMIT") as admin:
-        async with admin.connect() as connection:
-            await connection.execute(text(f"CREATE DATABASE {name}"))
+    async with new_database(servers.direct) as url:
+        name = make_url(url).database or ""
         yield pooled.model_copy(update={"url": of_name(name, pooled.url)})
-        async with admin.connect() as connection:
-            await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 def of_name(name: str, url: SecretStr | None) -> SecretStr:

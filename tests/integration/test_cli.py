@@ -27,7 +27,7 @@ from app.database import get_engine
 from app.database.migrations import head_revision, migrate
 from tests.conftest import PASSWORD, Servers, browsing, running
 
-pytestmark = pytest.mark.own_database
+pytestmark = pytest.mark.direct
 
 ADMIN = "admin@example.com"
 COPIED = "app", "alembic", "alembic.ini", "main.py", "pyproject.toml"

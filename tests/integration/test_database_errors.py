@@ -75,6 +75,7 @@ async def test_what_may_pass_says_when_to_come_back(engine, state):
     assert ("Retry-After" in refusal.headers) == (refusal.status == 503)
 
 
+@pytest.mark.direct
 @pytest.mark.parametrize("state", LOST)
 async def test_after_a_lost_connection_none_as_old_is_used_again(engine, state):
     before = await backends(engine)
@@ -84,6 +85,7 @@ async def test_after_a_lost_connection_none_as_old_is_used_again(engine, state):
     assert set(before).isdisjoint(await backends(engine))
 
 
+@pytest.mark.direct
 async def test_while_every_write_fails_the_pool_is_not_disposed_of_each_time(engine):
     await fail(engine, "25006")
     before = await backends(engine)
@@ -93,6 +95,7 @@ async def test_while_every_write_fails_the_pool_is_not_disposed_of_each_time(eng
     assert len(set(before) & set(await backends(engine))) == 1
 
 
+@pytest.mark.direct
 async def test_any_other_error_leaves_the_connections_as_they_are(engine):
     before = await backends(engine)
 

@@ -30,7 +30,7 @@ from app.database.embedded.files import within
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = pytest.mark.own_database
+pytestmark = pytest.mark.direct
 SOURCE = Path(postgres_module.__file__).parents[3]
 FAST = {"fsync": "off", "shared_buffers": "8MB"}
 as_root = pytest.mark.as_root

@@ -22,7 +22,7 @@ from app.database.errors import sqlstate
 from app.database.migrations import current_revision, head_revision, migrate
 from tests.conftest import Servers
 
-pytestmark = pytest.mark.own_database
+pytestmark = pytest.mark.direct
 
 INDEXES = ["ix_users_is_active", "ix_users_is_superuser", "ix_users_created_at"]
 REVISIONS = [
