@@ -19,6 +19,8 @@ from tests.conftest import PASSWORD, Servers
 from tests.debian import program
 from tests.workers import SCRAPE_TOKEN, Workers, reached, workers
 
+pytestmark = pytest.mark.direct
+
 OURS = re.compile(r"\b(?:http|database|cache|redis|event_loop|password|worker)_[a-z_]+")
 
 

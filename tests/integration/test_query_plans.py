@@ -20,6 +20,8 @@ from app.repositories import UserRepository
 from app.services import SeedService
 from tests.conftest import Servers
 
+pytestmark = pytest.mark.direct
+
 Plan = dict[str, Any]
 
 USERS = 100_000
