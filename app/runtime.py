@@ -20,7 +20,13 @@ from app.core.limiter import HitCounter
 from app.core.local import local_secret
 from app.core.redis import CircuitBreaker, connect_redis
 from app.core.security import PasswordHasher, TokenSigner
-from app.database import close_engine, get_engine, get_session_maker, watch_statements
+from app.database import (
+    close_engine,
+    get_engine,
+    get_read_session_maker,
+    get_session_maker,
+    watch_statements,
+)
 from app.database.embedded import EmbeddedPostgres, EmbeddedValkey
 from app.services import (
     Authenticator,
@@ -49,6 +55,7 @@ class Runtime:
     settings: Settings
     engine: AsyncEngine
     session_maker: async_sessionmaker[AsyncSession]
+    read_session_maker: async_sessionmaker[AsyncSession]
     cache: CircuitBreaker | None
     answers: AnswerCache
     hits: HitCounter
@@ -184,6 +191,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             settings=settings,
             engine=main_engine,
             session_maker=session_maker,
+            read_session_maker=get_read_session_maker(main_engine, settings.database),
             cache=cache,
             answers=answers,
             hits=HitCounter(limiter),

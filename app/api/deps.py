@@ -16,7 +16,7 @@ from app.core.exceptions import (
     UnauthorizedException,
     ValidationException,
 )
-from app.database import get_db
+from app.database import get_db, get_read_db
 from app.runtime import Runtime
 from app.schemas import BULK_EXAMPLE, BulkRow, Principal
 from app.services import (
@@ -41,6 +41,7 @@ _bearer = OAuth2PasswordBearer(
     auto_error=False,
 )
 Session = Annotated[AsyncSession, Depends(get_db, scope="function")]
+ReadSession = Annotated[AsyncSession, Depends(get_read_db, scope="function")]
 Token = Annotated[str | None, Depends(_bearer)]
 
 
@@ -58,7 +59,7 @@ async def get_user_service(request: Request, db: Session) -> UserService:
     return UserService(db, parts.passwords, parts.principals, parts.settings.auth)
 
 
-async def get_user_list_service(request: Request, db: Session) -> UserListService:
+async def get_user_list_service(request: Request, db: ReadSession) -> UserListService:
     parts = runtime_of(request)
     return UserListService(db, parts.cursors, parts.answers)
 

@@ -1,7 +1,15 @@
 """The database: engine, sessions, migrations, and what its errors mean."""
 
 from app.database.base import Base, Timestamped
-from app.database.connection import close_engine, get_db, get_engine, get_session_maker, ping
+from app.database.connection import (
+    close_engine,
+    get_db,
+    get_engine,
+    get_read_db,
+    get_read_session_maker,
+    get_session_maker,
+    ping,
+)
 from app.database.errors import translate, violated_constraint
 from app.database.explain import expected_rows
 from app.database.pool import PoolUsage, pool_usage
@@ -16,6 +24,8 @@ __all__ = [
     "expected_rows",
     "get_db",
     "get_engine",
+    "get_read_db",
+    "get_read_session_maker",
     "get_session_maker",
     "ping",
     "pool_usage",

@@ -3,7 +3,13 @@
 from app.repositories.base import BaseRepository
 from app.repositories.idempotency import KeptAnswerRepository
 from app.repositories.session import SessionRepository
-from app.repositories.user import UserCounts, UserRepository
+from app.repositories.user import PROFILE, UserCounts, UserRepository
 
-__all__ = ["BaseRepository", "SessionRepository", "UserCounts", "UserRepository"]
-__all__ = ["BaseRepository", "KeptAnswerRepository", "SessionRepository", "UserRepository"]
+__all__ = [
+    "PROFILE",
+    "BaseRepository",
+    "KeptAnswerRepository",
+    "SessionRepository",
+    "UserCounts",
+    "UserRepository",
+]

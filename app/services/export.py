@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app.core.exceptions import RequestTimeoutException
 from app.core.spreadsheets import defused
-from app.repositories import UserRepository
+from app.repositories import PROFILE, UserRepository
 from app.schemas import ExportFormat, UserFilters, UserSchema
 
 log = structlog.get_logger("app.export")
@@ -23,7 +23,7 @@ BATCH = 500
 TIME_LIMIT = 900.0
 """Seconds that an export may take. A client that reads slowly, but never stops, would keep its
 connection for ever, and the database from cleaning up behind every update meanwhile."""
-COLUMNS = tuple(UserSchema.model_fields)
+COLUMNS = tuple(column.key for column in PROFILE)
 
 
 class ExportService:
@@ -68,7 +68,7 @@ class ExportService:
     ) -> AsyncGenerator[Sequence[Sequence[Any]], None]:
         users = UserRepository(db)
         query = users.get_filtered_users(**filters.model_dump())
-        async with aclosing(users.batches(query, COLUMNS, BATCH)) as batches:
+        async with aclosing(users.batches(query, BATCH)) as batches:
             async for rows in batches:
                 yield rows
 

@@ -1,17 +1,18 @@
 """Lists of users, by page and by cursor."""
 
 from math import ceil
+from typing import Any
 
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.cache import AnswerCache
 from app.core.cursor import CursorSigner, Position
 from app.core.pagination import CursorParams, PageParams
-from app.models import User
 from app.repositories import UserRepository
 from app.schemas import UserCursorPage, UserFilters, UserPage, UserSchema
 from app.services.base import BaseService
-from app.services.user_totals import UserTotals
+from app.services.user_totals import UserTotals, bound
 
 
 class UserListService(BaseService):
@@ -32,8 +33,10 @@ class UserListService(BaseService):
     async def page(self, filters: UserFilters, params: PageParams) -> UserPage:
         """A page by number, and how many users there are in all."""
         query = self.users.get_filtered_users(**filters.model_dump())
-        total = await self.totals.of(filters)
-        users = await self.users.slice(query, params.size, (params.page - 1) * params.size)
+        size, offset = params.size, (params.page - 1) * params.size
+        up_to = bound(filters) + 1
+        users, found = await self.users.slice_and_count(query, size, offset, up_to)
+        total = await self.totals.completed(filters, found)
         return UserPage(
             items=[UserSchema.model_validate(user) for user in users],
             total=total.count,
@@ -68,6 +71,6 @@ class UserListService(BaseService):
         )
 
 
-def _position(user: User, sort_by: str) -> Position:
+def _position(user: Row[Any], sort_by: str) -> Position:
     value = getattr(user, sort_by)
     return Position(value if isinstance(value, str) else value.isoformat(), user.id)

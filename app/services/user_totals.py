@@ -38,13 +38,18 @@ class UserTotals(BaseService):
         self.users = UserRepository(db)
         self.answers = answers
 
-    async def of(self, filters: UserFilters) -> Total:
-        """How many users the filters leave."""
-        if not filters.search:
-            return Total(await self._in_state(filters))
-        query = self.users.get_filtered_users(**filters.model_dump())
-        if (found := await self.users.count(query, up_to=SEARCHED + 1)) <= SEARCHED:
+    async def completed(self, filters: UserFilters, found: int) -> Total:
+        """How many users the filters leave.
+
+        Args:
+            filters: those of the list.
+            found: counted already, up to one more than `bound(filters)`.
+        """
+        if found <= bound(filters):
             return Total(found)
+        if not filters.search:
+            return Total(await self._remember(filters))
+        query = self.users.get_filtered_users(**filters.model_dump())
         searched = await self._in_state(filters)
         if searched <= COUNTED:
             return Total(await self.users.count(query, up_to=COUNTED))
@@ -53,15 +58,21 @@ class UserTotals(BaseService):
 
     async def _in_state(self, filters: UserFilters) -> int:
         """Whatever is searched for."""
-        key = f"count_users:{filters.is_active}:{filters.is_superuser}"
-        if (remembered := await self.answers.get(key)) is not None:
-            return int(remembered)
         query = self.users.get_filtered_users(filters.is_active, filters.is_superuser)
-        if (counted := await self.users.count(query, up_to=COUNTED + 1)) <= COUNTED:
-            return counted
+        counted = await self.users.count(query, up_to=COUNTED + 1)
+        return counted if counted <= COUNTED else await self._remember(filters)
+
+    async def _remember(self, filters: UserFilters) -> int:
         await self.release_connection()  # while somebody else counts
+        query = self.users.get_filtered_users(filters.is_active, filters.is_superuser)
 
         async def count() -> bytes:
             return str(await self.users.count(query)).encode()
 
+        key = f"count_users:{filters.is_active}:{filters.is_superuser}"
         return int(await self.answers.remember(key, REMEMBERED, count))
+
+
+def bound(filters: UserFilters) -> int:
+    """How many are counted anew each time."""
+    return SEARCHED if filters.search else COUNTED

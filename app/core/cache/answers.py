@@ -48,11 +48,6 @@ class AnswerCache:
     def is_enabled(self) -> bool:
         return self._store is not None
 
-    async def get(self, key: str) -> bytes | None:
-        """What is kept under `key`; who is told that there is nothing need not compute it."""
-        entry = await self._read(key) if self._store is not None else None
-        return entry.body if entry is not None else None
-
     async def remember(
         self, key: str, expire: int, compute: Callable[[], Awaitable[bytes]]
     ) -> bytes:
