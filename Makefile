@@ -5,7 +5,7 @@ BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header pyproject.toml
 
-.PHONY: help run test screenshots check format lock migrate seed doctor clean
+.PHONY: help run test screenshots bench check format lock migrate seed doctor clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -30,6 +30,9 @@ test: .venv/installed-dev ## every test, against real servers and in a real brow
 screenshots: .venv/installed-dev ## the pictures in docs/images, taken anew
 	$(BIN)/python -m tests.browser.screenshots
 
+bench: .venv/installed-bench ## the table of docs/PERFORMANCE.md, measured afresh; ROW=P2 for one row, RUNS=5
+	@$(BIN)/python -m benchmarks --runs $(or $(RUNS),5) $(if $(ROW),--row $(ROW),--write)
+
 check: .venv/installed-dev ## format, lint, types, import contracts, lock freshness
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -44,6 +47,7 @@ format: .venv/installed-dev ## mend what can be mended
 lock: .venv/installed-dev ## the locks anew, after a change of pyproject.toml; UPGRADE=1 for newer versions
 	$(COMPILE) --extra development $(if $(UPGRADE),--upgrade) -o requirements.lock
 	$(COMPILE) --extra development --extra test $(if $(UPGRADE),--upgrade) -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) --extra development --extra bench $(if $(UPGRADE),--upgrade) -c requirements-dev.lock -o requirements-bench.lock
 	$(COMPILE) -c requirements.lock -o deploy/requirements.lock
 
 clean: ## remove .venv and caches; the data in .local stays
@@ -62,4 +66,8 @@ clean: ## remove .venv and caches; the data in .local stays
 
 .venv/installed-dev: requirements-dev.lock .venv/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/installed-bench: requirements-bench.lock .venv/installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
 	@touch $@

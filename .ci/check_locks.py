@@ -15,6 +15,10 @@ LOCKS = {
         *("--extra", "development", "--extra", "test"),
         *("-c", "requirements.lock"),
     ],
+    "requirements-bench.lock": [
+        *("--extra", "development", "--extra", "bench"),
+        *("-c", "requirements-dev.lock"),
+    ],
     "deploy/requirements.lock": ["-c", "requirements.lock"],
 }
 

@@ -1,0 +1,175 @@
+"""Servers of a benchmark's own: PostgreSQL with so many users, Valkey, and the application."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+import psutil
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from app.core.config import Settings, load_settings
+from app.core.security import PasswordHasher
+from app.database import close_engine, get_engine, get_session_maker
+from app.database.embedded import EmbeddedPostgres, EmbeddedValkey
+from app.database.migrations import migrate
+from app.schemas import UserCreate
+from app.services import SeedService
+from app.services.user_creation import UserCreation
+
+EMAIL = "admin@example.com"
+PASSWORD = "correct horse battery staple"  # noqa: S105  # of accounts that live a minute
+
+
+@dataclass
+class Servers:
+    """PostgreSQL and Valkey; databases by how many users are in them."""
+
+    postgres: str
+    redis: str
+
+    def database(self, users: int) -> str:
+        return urlunsplit(urlsplit(self.postgres)._replace(path=f"/users_{users}"))
+
+    async def fill(self, users: int) -> str:
+        """A database with so many users in it, vacuumed; its URL. Made once."""
+        url = self.database(users)
+        if not await self._create(f"users_{users}"):
+            return url
+        engine = get_engine(settings_for(url).database)
+        await migrate(engine)
+        passwords = PasswordHasher()
+        async with get_session_maker(engine)() as db:
+            await SeedService(db, passwords).seed(users, PASSWORD, lambda _: None)
+            creation = UserCreation(db, passwords, settings_for(url).auth)
+            await creation.create_user(
+                UserCreate(email=EMAIL, password=SecretStr(PASSWORD), is_superuser=True)
+            )
+        passwords.close()
+        async with engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            await connection.execute(text("SET statement_timeout = 0"))
+            await connection.execute(text("VACUUM ANALYZE users"))
+        await close_engine(engine)
+        return url
+
+    async def _create(self, name: str) -> bool:
+        engine = get_engine(settings_for(self.postgres).database)
+        async with engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            found = text("SELECT true FROM pg_database WHERE datname = :name")
+            is_new = not await connection.scalar(found, {"name": name})
+            if is_new:
+                await connection.execute(text(f"CREATE DATABASE {name}"))
+        await close_engine(engine)
+        return is_new
+
+
+@dataclass
+class Instance:
+    """A server process.
+
+    Attributes:
+        token: a superuser's; empty where the application has no login.
+    """
+
+    port: int
+    process: psutil.Process
+    token: str = ""
+
+    @property
+    def resident(self) -> int:
+        """Bytes of memory."""
+        return int(self.process.memory_info().rss)
+
+
+def settings_for(database: str) -> Settings:
+    url = {"url": SecretStr(database), "statement_timeout": 600}
+    return load_settings().replaced(database=url, log={"level": "ERROR"})
+
+
+@contextmanager
+def servers() -> Iterator[Servers]:
+    with TemporaryDirectory(prefix="backend-api-") as folder:
+        place = Path(folder)
+        place.chmod(0o755)
+        with (
+            EmbeddedPostgres(place / "postgres") as postgres,
+            EmbeddedValkey(place / "valkey") as r,
+        ):
+            yield Servers(postgres, r)
+
+
+def fill(servers: Servers, users: int) -> str:
+    """`Servers.fill`, from outside of an event loop."""
+    return asyncio.run(servers.fill(users))
+
+
+@contextmanager
+def floor() -> Iterator[Instance]:
+    """A bare FastAPI application on the same server."""
+    with _process("benchmarks.floor:app", {}, "/stats") as instance:
+        yield instance
+
+
+@contextmanager
+def application(servers: Servers, users: int, **settings: str) -> Iterator[Instance]:
+    """The application as it runs in production, but for limits that no load reaches, on a database
+    with so many users; a superuser is logged in."""
+    environment = {
+        "ENVIRONMENT": "production",
+        "DATABASE_URL": fill(servers, users),
+        "CACHE_REDIS_URL": servers.redis,
+        "CACHE_PREFIX": f"bench:{users}",
+        "LIMITER_REDIS_URL": servers.redis,
+        "AUTH_SECRET_KEY": "a secret that lives for a benchmark",
+        **{
+            f"LIMITER_{name}": "1000000000/minute"
+            for name in ("READ", "WRITE", "LOGIN", "LOGIN_ADDRESS", "SIGN_UP")
+        },
+        **settings,
+    }
+    with _process("main:app", environment, "/health/live") as instance:
+        account = {"email": EMAIL, "password": PASSWORD}
+        url = f"http://127.0.0.1:{instance.port}/api/v1/auth/login"
+        instance.token = httpx.post(url, json=account).raise_for_status().json()["access_token"]
+        yield instance
+
+
+@contextmanager
+def _process(module: str, settings: dict[str, str], path: str) -> Iterator[Instance]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    command = [sys.executable, "-m", "uvicorn", module, "--port", str(port), "--no-access-log"]
+    server = subprocess.Popen(  # noqa: S603  # of our own
+        [*command, "--log-level", "warning"],
+        env={**os.environ, **settings},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for(f"http://127.0.0.1:{port}{path}")
+        yield Instance(port, psutil.Process(server.pid))
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _wait_for(url: str) -> None:
+    for _ in range(300):
+        try:
+            httpx.get(url)
+        except httpx.TransportError:
+            time.sleep(0.1)
+        else:
+            return
+    raise TimeoutError(url)
