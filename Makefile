@@ -2,10 +2,11 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+NODE := tests/node/node_modules
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header pyproject.toml
 
-.PHONY: help run test screenshots bench check format lock migrate seed doctor clean
+.PHONY: help run test postman screenshots bench check format lock migrate seed doctor clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -23,9 +24,12 @@ seed: .venv/installed ## a thousand users who do not exist
 doctor: .venv/installed ## look for what is wrong, and say what to do
 	@$(BIN)/backend doctor
 
-test: .venv/installed-dev ## every test, against real servers and in a real browser
+test: .venv/installed-dev $(NODE)/.installed ## every test, against real servers and in a real browser
 	@$(BIN)/python tests/browser/chromium.py
 	$(BIN)/python -m pytest
+
+postman: .venv/installed-dev $(NODE)/.installed ## the Postman collections, against a fresh instance
+	$(BIN)/python -m pytest -q -s tests/clients/test_postman.py
 
 screenshots: .venv/installed-dev ## the pictures in docs/images, taken anew
 	$(BIN)/python -m tests.browser.screenshots
@@ -51,7 +55,7 @@ lock: .venv/installed-dev ## the locks anew, after a change of pyproject.toml; U
 	$(COMPILE) -c requirements.lock -o deploy/requirements.lock
 
 clean: ## remove .venv and caches; the data in .local stays
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache $(NODE)
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -70,4 +74,11 @@ clean: ## remove .venv and caches; the data in .local stays
 
 .venv/installed-bench: requirements-bench.lock .venv/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	@touch $@
+
+$(NODE)/.installed: tests/node/package-lock.json
+	@command -v npm >/dev/null || { echo "The tests need Node.js 20 or newer with npm: \
+	apt-get install nodejs npm, brew install node, or nodejs.org" >&2; exit 1; }
+	@echo "installing the tests' Node tools …"
+	@npm ci --prefix tests/node --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@

@@ -20,6 +20,9 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
+    304: {"description": "It is still what `If-None-Match` names"}
+}
 _REPLAYED = "Idempotency-Replayed"
 
 BULK_ANSWERS: dict[int | str, dict[str, Any]] = {

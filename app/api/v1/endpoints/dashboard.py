@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from app.api.responses import errors
+from app.api.responses import NOT_MODIFIED, errors
 from app.api.types import Dashboard, SuperuserOnly
 from app.core.cache import cache
 from app.schemas import DashboardStats
@@ -10,7 +10,7 @@ from app.schemas import DashboardStats
 router = APIRouter(prefix="/dashboard", tags=["dashboard"], dependencies=[SuperuserOnly])
 
 
-@router.get("/stats", operation_id="get_dashboard_stats", responses=errors(401, 403))
+@router.get("/stats", operation_id="get_dashboard_stats", responses=NOT_MODIFIED | errors(401, 403))
 @cache(expire=60)
 async def get_dashboard_stats(dashboard: Dashboard) -> DashboardStats:
     """How many users there are, of each kind; up to a minute old."""

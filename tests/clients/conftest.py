@@ -1,0 +1,54 @@
+"""An instance of its own, with an empty database, and tools that know nothing of our code."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from subprocess import PIPE, STDOUT, CompletedProcess, run
+from uuid import uuid4
+
+import pytest
+
+from tests.conftest import PASSWORD, Servers
+from tests.databases import new_database
+from tests.process import Instance, instance
+
+SUPERUSER = "admin@example.com"
+UNLIMITED = "1000000/minute"
+
+Tool = Callable[..., "CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+async def site(
+    servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Instance]:
+    """As fresh as after the first `make run`, with a superuser whose password is known.
+
+    Its limits stand in nobody's way: a client that tries everything is more than one person.
+    """
+    async with new_database(servers.direct) as url:
+        own = {
+            "DATABASE_URL": url,
+            "DATABASE_POOLER": "none",
+            "CACHE_PREFIX": f"own-{uuid4().hex}",
+            "FIRST_SUPERUSER_EMAIL": SUPERUSER,
+            "FIRST_SUPERUSER_PASSWORD": PASSWORD,
+            **{
+                f"LIMITER_{name}": UNLIMITED
+                for name in ("LOGIN", "LOGIN_ADDRESS", "SIGN_UP", "REFRESH", "WRITE", "READ")
+            },
+        }
+        with instance(servers, tmp_path_factory.mktemp("site"), None, **own) as site:
+            yield site
+
+
+@pytest.fixture(scope="session")
+def node(repository: Path) -> Tool:
+    """Runs a tool of tests/node, as in `node("newman", "run", …)`; its output is in `stdout`."""
+    tools = repository / "tests" / "node" / "node_modules" / ".bin"
+
+    def call(tool: str, *arguments: str | Path) -> "CompletedProcess[str]":
+        assert (tools / tool).exists(), "`make postman` installs it"
+        command = [tools / tool, *arguments]
+        return run(command, check=False, stdout=PIPE, stderr=STDOUT, text=True, cwd=repository)
+
+    return call

@@ -1,0 +1,52 @@
+"""newman runs the Postman collections, as `make postman` does."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.clients.conftest import SUPERUSER, Tool
+from tests.conftest import PASSWORD
+from tests.process import Instance
+
+pytestmark = pytest.mark.own_database
+POSTMAN = Path(__file__).resolve().parents[2] / "postman"
+COLLECTIONS = sorted(POSTMAN.glob("*.postman_collection.json"))
+
+
+@pytest.fixture
+def together(tmp_path: Path) -> Path:
+    """One collection with a folder for each: in one run they share variables and cookies."""
+    collections = [json.loads(file.read_text()) for file in COLLECTIONS]
+    folders = [
+        {"name": one["info"]["name"], "event": one["event"], "item": one["item"]}
+        for one in collections
+    ]
+    file = tmp_path / "together.json"
+    file.write_text(json.dumps({"info": collections[0]["info"], "item": folders}))
+    return file
+
+
+def newman(node: Tool, site: Instance, collection: Path, times: int) -> None:
+    """Run a collection some times over, and print the report."""
+    told = {
+        "base_url": site.url,
+        "superuser_email": SUPERUSER,
+        "superuser_password": PASSWORD,
+    }
+    variables = [part for name in told for part in ("--env-var", f"{name}={told[name]}")]
+    environment = POSTMAN / "Backend-API.postman_environment.json"
+    options = ["--color", "off", "--iteration-count", str(times), *variables]
+    report = node("newman", "run", collection, "--environment", environment, *options)
+
+    print(report.stdout)  # noqa: T201  # what `make postman` shows
+    assert report.returncode == 0
+
+
+@pytest.mark.parametrize("collection", COLLECTIONS, ids=lambda file: file.name.split(".")[1])
+def test_a_collection_passes_alone(node, site, collection):
+    newman(node, site, collection, times=1)
+
+
+def test_all_collections_pass_together_and_again_on_a_used_database(node, site, together):
+    newman(node, site, together, times=2)
