@@ -1,9 +1,9 @@
 """How things are, in words that need no legend."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from app.schemas import HealthSchema, Verdict
-from app.services.health import HealthService
 
 _REDIS_AWAY = {
     "cache": "every answer is computed anew",
@@ -12,18 +12,20 @@ _REDIS_AWAY = {
 _DATABASE_AWAY = "nothing can be read or written; figures are the last that were known."
 
 
-def verdict(readiness: HealthSchema, health: HealthService, now: datetime) -> Verdict:
+def verdict(
+    readiness: HealthSchema, failing_since: Callable[[str], datetime | None], now: datetime
+) -> Verdict:
     """What is down, since when, and what that means; or that nothing is.
 
     Args:
         readiness: what the checks have just found.
-        health: knows since when.
+        failing_since: tells it of a check.
         now: aware, UTC; a time on another day is told with its day.
     """
     failing = [name for name, check in readiness.checks.items() if check.status != "healthy"]
 
     def since(name: str) -> str:
-        moment = health.failing_since(name) or now
+        moment = failing_since(name) or now
         day = "" if moment.date() == now.date() else f"{moment:%-d %B}, "
         return f"since {day}{moment:%H:%M} UTC ({readiness.checks[name].error})"
 

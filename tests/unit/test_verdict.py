@@ -1,0 +1,72 @@
+"""How things are, in words."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from app.schemas import HealthSchema
+from app.services.verdict import verdict
+
+NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
+BEGAN = datetime(2026, 11, 21, 9, 12, tzinfo=UTC)
+
+
+def told(status: str = "healthy", **failing: str) -> str:
+    """The verdict while checks fail for these reasons, since 09:12 all of them."""
+    return verdict(readiness(status, failing), lambda _: BEGAN, NOW).sentences[0]
+
+
+def readiness(status: str, failing: dict[str, str]) -> HealthSchema:
+    checks: dict[str, Any] = {
+        name: {
+            "status": "unhealthy" if name in failing else "healthy",
+            "latency_ms": 1.0,
+            "error": failing.get(name),
+        }
+        for name in ("database", "cache", "rate_limiter")
+    }
+    return HealthSchema.model_validate(
+        {"status": status, "app_name": "x", "version": "1", "checks": checks}
+    )
+
+
+def test_all_is_well():
+    assert told() == "Everything is running"
+
+
+def test_redis_is_away_as_a_whole():
+    assert told("degraded", cache="timeout", rate_limiter="timeout") == (
+        "Redis has been unreachable since 09:12 UTC (timeout): every answer is computed anew, "
+        "and each process counts rate limits by itself."
+    )
+
+
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [("cache", "The Redis of the cache"), ("rate_limiter", "The Redis of the rate limiter")],
+)
+def test_one_of_two_redis_is_away(check, words):
+    assert told("degraded", **{check: "connection refused"}).startswith(
+        f"{words} has been unreachable since 09:12 UTC (connection refused): "
+    )
+
+
+def test_the_database_comes_first():
+    failing = {"cache": "timeout", "rate_limiter": "timeout", "database": "timeout"}
+
+    both = verdict(readiness("unhealthy", failing), lambda _: BEGAN, NOW)
+
+    assert both.state == "unhealthy"
+    assert [sentence.split()[:2] for sentence in both.sentences] == [
+        ["The", "database"],
+        ["Redis", "has"],
+    ]
+
+
+def test_another_day_is_told():
+    found, yesterday = readiness("unhealthy", {"database": "timeout"}), BEGAN - timedelta(days=1)
+
+    words = verdict(found, lambda _: yesterday, NOW).sentences[0]
+
+    assert "since 20 November, 09:12 UTC" in words
