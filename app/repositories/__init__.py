@@ -3,7 +3,8 @@
 from app.repositories.base import BaseRepository
 from app.repositories.idempotency import KeptAnswerRepository
 from app.repositories.session import SessionRepository
-from app.repositories.user import PROFILE, UserCounts, UserRepository
+from app.repositories.user import PROFILE, UserRepository
+from app.repositories.user_statistics import UserCounts, UserStatisticsRepository
 
 __all__ = [
     "PROFILE",
@@ -12,4 +13,5 @@ __all__ = [
     "SessionRepository",
     "UserCounts",
     "UserRepository",
+    "UserStatisticsRepository",
 ]

@@ -1,22 +1,18 @@
 """Queries on users."""
 
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
-from datetime import date, datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
-    ColumnElement,
-    Date,
     Integer,
     Row,
-    ScalarSelect,
     Select,
     SQLColumnExpression,
     TableValuedColumn,
     Text,
     UnaryExpression,
-    cast,
     func,
     insert,
     literal,
@@ -46,22 +42,6 @@ _ORDERS: dict[str, tuple[SQLColumnExpression[Any], Callable[[str], Any]]] = {
     "email": (User.email, str),
 }
 """What comes first in an order (the id comes second), and how to get it from a position's text."""
-
-
-class UserCounts(NamedTuple):
-    """How many users there are at a moment.
-
-    Attributes:
-        today: created since midnight, UTC.
-        week: created in the last 7 times 24 hours.
-    """
-
-    total: int
-    inactive: int
-    superusers: int
-    today: int
-    week: int
-    now: datetime
 
 
 class UserRepository(BaseRepository[User]):
@@ -268,54 +248,6 @@ class UserRepository(BaseRepository[User]):
     async def analyze(self) -> None:
         """Let the planner know what the table holds now."""
         await self.db.execute(text("ANALYZE users"))
-
-    async def count_by_state(self) -> UserCounts:
-        """Count users in one statement.
-
-        A count of its own for each, over an index of its own: one pass of `count(*) FILTER` has
-        to read the whole table (ADR 0008).
-        """
-
-        def count(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
-            return select(func.count()).select_from(User).where(*conditions).scalar_subquery()
-
-        query = select(
-            count().label("total"),
-            count(~User.is_active).label("inactive"),
-            count(User.is_superuser.expression).label("superusers"),
-            count(User.created_at >= func.date_trunc("day", func.now(), "UTC")).label("today"),
-            count(User.created_at > func.now() - timedelta(days=7)).label("week"),
-            func.now().label("now"),
-        )
-        return UserCounts(*(await self.db.execute(query)).one())
-
-    async def count_created_by_day(self, days: int) -> Sequence[Row[date, int]]:
-        """`day` and `count` of the users created on it, for each of the last days in UTC, today
-        last.
-
-        One statement, which reads the index on `created_at` from the first day on.
-        """
-        today = func.date_trunc("day", func.now(), "UTC")
-        first = today - timedelta(days=days - 1)
-        created_on = cast(func.timezone("UTC", User.created_at), Date)
-        created = (
-            select(created_on.label("day"), func.count().label("count"))
-            .where(User.created_at >= first)
-            .group_by(created_on)
-            .subquery()
-        )
-        # Without a time zone, in which a day has 24 hours.
-        limits = func.timezone("UTC", first), func.timezone("UTC", today)
-        steps = func.generate_series(*limits, timedelta(days=1))
-        series = steps.table_valued("moment").render_derived()
-        day = cast(series.c.moment, Date)
-        query = (
-            select(day.label("day"), func.coalesce(created.c.count, 0).label("count"))
-            .outerjoin_from(series, created, created.c.day == day)
-            .order_by(day)
-        )
-        days_counted: Sequence[Row[date, int]] = (await self.db.execute(query)).all()
-        return days_counted
 
     async def has_superuser(self) -> bool:
         return bool(await self.db.scalar(select(self.superusers().exists())))

@@ -2,7 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.repositories import UserRepository
+from app.repositories import UserStatisticsRepository
 from app.schemas import DashboardStats, SignUps
 from app.services.base import BaseService
 
@@ -16,7 +16,7 @@ class DashboardService(BaseService):
 
     def __init__(self, db: AsyncSession) -> None:
         super().__init__(db)
-        self.users = UserRepository(db)
+        self.users = UserStatisticsRepository(db)
 
     async def get_dashboard_stats_optimized(self) -> DashboardStats:
         """Count in one query, by the database: no user is loaded, however many there are."""
@@ -34,5 +34,6 @@ class DashboardService(BaseService):
 
     async def get_sign_ups(self) -> SignUps:
         """Users by the day on which they were created, over the last 30 days."""
-        days = await self.users.count_created_by_day(CHART_DAYS)
+        async with self.db:
+            days = await self.users.count_created_by_day(CHART_DAYS)
         return SignUps.model_validate({"days": days})

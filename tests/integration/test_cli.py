@@ -256,7 +256,7 @@ async def fetch(settings: Settings, environment: Environment, query: str) -> lis
 
 
 def test_serve_says_where_everything_is(first_start):
-    for place in "/docs", "/api/v1/auth/login", "/health":
+    for place in "/api/v1/dashboard", "/docs", "/api/v1/auth/login", "/health":
         assert f"{first_start.url.rstrip('/')}{place}" in first_start.ended.output
     assert first_start.docs == 200
 

@@ -11,7 +11,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 def test_every_test_that_the_security_page_names_is_there():
     page = (ROOT / "docs" / "SECURITY.md").read_text()
-    named = re.findall(r"`((?:unit|integration|faults)/test_\w+\.py)(?:::(\w+))?`", page)
+    named = re.findall(r"`((?:unit|integration|faults|browser)/test_\w+\.py)(?:::(\w+))?`", page)
 
     missing = [
         f"{file}::{test}"

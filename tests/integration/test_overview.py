@@ -1,0 +1,99 @@
+"""What the dashboard's overview is made of."""
+
+from datetime import UTC, datetime, time, timedelta
+
+import pytest
+from sqlalchemy import text, update
+
+from app.models import User
+from app.services import DashboardService
+from app.services.dashboard import CHART_DAYS
+
+
+@pytest.fixture
+def created(runtime):
+    """Move everybody's sign-up, one a moment."""
+
+    async def move(*moments: datetime) -> None:
+        async with runtime.session_maker() as db:
+            ids = (await db.execute(text("SELECT id FROM users ORDER BY id"))).scalars().all()
+            for user_id, moment in zip(ids, moments, strict=True):
+                await db.execute(update(User).where(User.id == user_id).values(created_at=moment))
+            await db.commit()
+
+    return move
+
+
+async def sign_ups(runtime) -> dict[str, int]:
+    """Days on which there were any."""
+    async with runtime.session_maker() as db:
+        chart = await DashboardService(db).get_sign_ups()
+    assert len(chart.days) == CHART_DAYS
+    return {one.day.isoformat(): one.count for one in chart.days if one.count}
+
+
+async def test_the_chart_has_a_day_for_each_of_thirty_days_in_utc(runtime, ada, bob, root, created):
+    today = datetime.now(UTC).date()
+    midnight = datetime.combine(today, time(), UTC)
+    first = midnight - timedelta(days=CHART_DAYS - 1)
+
+    await created(midnight, midnight - timedelta(microseconds=1), first)
+
+    assert await sign_ups(runtime) == {
+        (today - timedelta(days=29)).isoformat(): 1,
+        (today - timedelta(days=1)).isoformat(): 1,
+        today.isoformat(): 1,
+    }
+
+
+async def test_who_came_before_is_not_in_it(runtime, ada, root, created):
+    midnight = datetime.combine(datetime.now(UTC).date(), time(), UTC)
+
+    await created(midnight, midnight - timedelta(days=CHART_DAYS - 1, microseconds=1))
+
+    assert list((await sign_ups(runtime)).values()) == [1]
+
+
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "Pacific/Auckland"])
+async def test_the_days_are_those_of_utc_wherever_the_database_thinks_it_is(
+    runtime, ada, created, zone
+):
+    midnight = datetime.combine(datetime.now(UTC).date(), time(), UTC)
+    await created(midnight)
+
+    async with runtime.session_maker() as db:
+        await db.execute(text(f"SET LOCAL TIME ZONE '{zone}'"))
+        chart = await DashboardService(db).get_sign_ups()
+
+    assert chart.days[-1].count == 1
+    assert len({one.day for one in chart.days}) == CHART_DAYS
+
+
+async def test_a_second_look_asks_the_database_nothing(runtime, root, statements):
+    await runtime.overview.now()
+    statements.clear()
+
+    second = await runtime.overview.now()
+
+    assert statements == []
+    assert second.stats.figures.total_users == 1
+    assert not second.stats.is_stale
+
+
+async def test_a_first_look_asks_once_for_the_figures_and_once_for_the_chart(
+    runtime, root, statements
+):
+    statements.clear()
+
+    await runtime.overview.now()
+
+    assert len([statement for statement in statements if "count(" in statement]) == 2
+
+
+async def test_the_page_and_the_api_say_the_same_for_as_long(runtime, root, client):
+    page = (await runtime.overview.now()).stats.figures
+    await root.post("/users", json={"email": "new@example.com", "password": "tr0ub4dor and 3"})
+
+    api = (await root.get("/dashboard/stats")).json()
+
+    assert page.model_dump(mode="json") == api
