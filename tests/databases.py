@@ -2,10 +2,15 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
 from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.core.config import DatabaseSettings
+from app.database import close_engine, get_engine
 
 
 @asynccontextmanager
@@ -23,3 +28,13 @@ async def new_database(server: str) -> AsyncIterator[str]:
     finally:
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
         await admin.close()
+
+
+@asynccontextmanager
+async def engine_of(database: DatabaseSettings, **options: Any) -> AsyncIterator[AsyncEngine]:
+    """An engine on `database`, closed afterwards; `options` are those of `get_engine`."""
+    engine = get_engine(database, **options)
+    try:
+        yield engine
+    finally:
+        await close_engine(engine)

@@ -5,36 +5,26 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 from uuid import uuid4
 
 import asyncpg
-import certifi
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.config import DatabaseSettings, Settings, SettingsError
-from app.core.exceptions import AppException
-from app.database import close_engine, get_engine, get_session_maker, ping
+from app.database import get_session_maker, ping
 from app.database.errors import sqlstate
 from app.database.migrations import current_revision, head_revision
 from app.services import SeedService
 from tests.conftest import PASSWORD, Servers, browsing, person, running
-from tests.databases import new_database
+from tests.databases import engine_of, new_database
 from tests.pgbouncer import POOL_SIZE, pgbouncer
 from tests.process import instance
 
@@ -54,15 +44,6 @@ def pooled(servers: Servers, settings: Settings, place: Path) -> Iterator[Databa
     with pgbouncer(servers.direct, place) as url:
         database = {"url": SecretStr(url), "pooler": "transaction"}
         yield settings.replaced(database=database).database
-
-
-@asynccontextmanager
-async def engine_of(database: DatabaseSettings, **options: Any) -> AsyncIterator[AsyncEngine]:
-    engine = get_engine(database, **options)
-    try:
-        yield engine
-    finally:
-        await close_engine(engine)
 
 
 async def of_each_server_connection(engine: AsyncEngine, query: str) -> list[str]:
@@ -239,79 +220,3 @@ async def test_no_migration_is_tried_through_the_pooler(settings, empty):
             pass
     async with engine_of(empty) as engine:
         assert await current_revision(engine) is None
-
-
-@pytest.fixture(scope="module")
-def certificate(place: Path) -> Path:
-    """A certificate for 127.0.0.1 that signs itself, with its key beside it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = place / "server.crt"
-    path.write_bytes(signed.public_bytes(Encoding.PEM))
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.with_suffix(".key").write_bytes(private)
-    return path
-
-
-@pytest.fixture(scope="module")
-def supabase(servers: Servers, settings: Settings, certificate: Path) -> Iterator[Settings]:
-    """Like Supabase: a pooler that takes TLS and nothing else."""
-    with TemporaryDirectory(prefix="backend-api-") as folder:
-        tls = {
-            "client_tls_sslmode": "require",
-            "client_tls_cert_file": str(certificate),
-            "client_tls_key_file": str(certificate.with_suffix(".key")),
-        }
-        with pgbouncer(servers.direct, Path(folder), **tls) as url:
-            named = {"url": SecretStr(url), "provider": "supabase", "pooler": "transaction"}
-            yield settings.replaced(database=named)
-
-
-def asking(settings: Settings, provider: str, sslmode: str) -> DatabaseSettings:
-    assert settings.database.url is not None
-    url = SecretStr(f"{settings.database.url.get_secret_value()}?sslmode={sslmode}")
-    return settings.database.model_copy(update={"url": url, "provider": provider})
-
-
-async def test_health_names_supabase_which_is_reached_by_tls(app, supabase):
-    async with running(supabase) as pooled, browsing(pooled) as visitor:
-        health = (await visitor.get("/health")).json()
-
-    assert health["checks"]["database"]["status"] == "healthy"
-    assert health["checks"]["database"]["provider"] == "supabase"
-
-
-async def test_without_tls_that_pooler_lets_nobody_in(supabase):
-    async with engine_of(asking(supabase, "postgresql", "disable")) as engine:
-        with pytest.raises(DBAPIError, match="SSL required"):
-            await ping(engine)
-
-
-async def test_its_certificate_is_verified_where_the_url_says_so(
-    supabase, certificate, monkeypatch
-):
-    database = asking(supabase, "supabase", "verify-full")
-    monkeypatch.setenv("PGSSLROOTCERT", certifi.where())
-    async with engine_of(database) as engine:
-        with pytest.raises(AppException):
-            await ping(engine)
-
-    monkeypatch.setenv("PGSSLROOTCERT", str(certificate))
-
-    async with engine_of(database) as engine:
-        await ping(engine)

@@ -112,7 +112,8 @@ def test_pods_have_no_rights_that_they_do_not_need():
 
 
 def test_a_stop_leaves_time_for_the_longest_request():
-    deadline = load_settings().server.request_timeout + 5  # as app/cli.py tells uvicorn
+    server = load_settings().server
+    deadline = server.drain + server.request_timeout + 5  # as app/cli.py tells uvicorn
     pod = manifest("deployment")["spec"]["template"]["spec"]
     pause = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
     compose = load(COMPOSE)["services"]

@@ -1,0 +1,104 @@
+"""Supabase's rules: a pooler that takes TLS and nothing else. A PgBouncer stands in for theirs."""
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import certifi
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from pydantic import SecretStr
+from sqlalchemy.exc import DBAPIError
+
+from app.core.config import DatabaseSettings, Settings
+from app.core.exceptions import AppException
+from app.database import ping
+from tests.conftest import Servers, browsing, running
+from tests.databases import engine_of
+from tests.pgbouncer import pgbouncer
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that signs itself, with its key beside it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "server.crt"
+    path.write_bytes(signed.public_bytes(Encoding.PEM))
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.with_suffix(".key").write_bytes(private)
+    return path
+
+
+@pytest.fixture(scope="module")
+def supabase(servers: Servers, settings: Settings, certificate: Path) -> Iterator[Settings]:
+    """Like Supabase: a pooler that takes TLS and nothing else."""
+    with TemporaryDirectory(prefix="backend-api-") as folder:
+        # Beside its other files, since pytest's own folder is closed to nobody.
+        public = shutil.copy(certificate, folder)
+        private = shutil.copy(certificate.with_suffix(".key"), folder)
+        tls = {
+            "client_tls_sslmode": "require",
+            "client_tls_cert_file": public,
+            "client_tls_key_file": private,
+        }
+        with pgbouncer(servers.direct, Path(folder), **tls) as url:
+            named = {"url": SecretStr(url), "provider": "supabase", "pooler": "transaction"}
+            yield settings.replaced(database=named)
+
+
+def asking(settings: Settings, provider: str, sslmode: str) -> DatabaseSettings:
+    assert settings.database.url is not None
+    url = SecretStr(f"{settings.database.url.get_secret_value()}?sslmode={sslmode}")
+    return settings.database.model_copy(update={"url": url, "provider": provider})
+
+
+async def test_health_names_supabase_which_is_reached_by_tls(app, supabase):
+    async with running(supabase) as pooled, browsing(pooled) as visitor:
+        health = (await visitor.get("/health")).json()
+
+    assert health["checks"]["database"]["status"] == "healthy"
+    assert health["checks"]["database"]["provider"] == "supabase"
+
+
+async def test_without_tls_that_pooler_lets_nobody_in(supabase):
+    async with engine_of(asking(supabase, "postgresql", "disable")) as engine:
+        with pytest.raises(DBAPIError, match="SSL required"):
+            await ping(engine)
+
+
+async def test_its_certificate_is_verified_where_the_url_says_so(
+    supabase, certificate, monkeypatch
+):
+    database = asking(supabase, "supabase", "verify-full")
+    monkeypatch.setenv("PGSSLROOTCERT", certifi.where())
+    async with engine_of(database) as engine:
+        with pytest.raises(AppException):
+            await ping(engine)
+
+    monkeypatch.setenv("PGSSLROOTCERT", str(certificate))
+
+    async with engine_of(database) as engine:
+        await ping(engine)
