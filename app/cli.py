@@ -29,7 +29,7 @@ from app.doctor import diagnose
 from app.runtime import open_runtime
 from app.schemas import UserCreate
 from app.services import SeedService, SessionService, UserService
-from app.user_import import Outcome, UserFileError, count_lines, import_users
+from app.user_import import UserFileError, import_file
 
 T = TypeVar("T")
 cli = typer.Typer(
@@ -208,24 +208,7 @@ def import_users_command(
     settings = _settings()
     configure_logging(settings)
     errors = errors or file.with_suffix(f".errors{file.suffix}")
-    columns = TextColumn("lines"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-
-    async def work() -> Outcome:
-        total = count_lines(file)
-        async with open_runtime(settings) as runtime:
-            if not settings.is_production:
-                await bring_schema(runtime)
-            with Progress(*columns, console=console) as bar:
-                task = bar.add_task("lines", total=total)
-                return await import_users(
-                    runtime,
-                    file,
-                    errors,
-                    lambda line: bar.update(task, completed=line),
-                    without_password=without_password,
-                )
-
-    outcome = _run(work())
+    outcome = _run(import_file(settings, file, errors, console, without_password=without_password))
     console.print(f"{outcome.imported} imported, {outcome.refused} refused", highlight=False)
     if outcome.refused:
         _fail(f"what was refused, and why: {errors}")

@@ -2,6 +2,7 @@
 
 from app.repositories.base import BaseRepository
 from app.repositories.idempotency import KeptAnswerRepository
+from app.repositories.new_users import NewUserRepository
 from app.repositories.session import SessionRepository
 from app.repositories.user import PROFILE, UserRepository
 from app.repositories.user_statistics import UserCounts, UserStatisticsRepository
@@ -10,6 +11,7 @@ __all__ = [
     "PROFILE",
     "BaseRepository",
     "KeptAnswerRepository",
+    "NewUserRepository",
     "SessionRepository",
     "UserCounts",
     "UserRepository",

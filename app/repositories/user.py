@@ -1,26 +1,20 @@
 """Queries on users."""
 
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     Integer,
     Row,
     Select,
     SQLColumnExpression,
-    TableValuedColumn,
-    Text,
     UnaryExpression,
     func,
-    insert,
-    literal,
     literal_column,
     select,
     text,
     tuple_,
-    union_all,
     update,
 )
 from sqlalchemy.orm import InstrumentedAttribute
@@ -30,7 +24,6 @@ from app.database import expected_rows
 from app.models import NAMES, User
 from app.repositories.base import BaseRepository
 
-_BULK_LOCK = 4_862_019_175  # of an advisory lock; beside those of migrations and of the purge
 PROFILE: tuple[InstrumentedAttribute[Any], ...] = (
     *(User.id, User.email, User.username, User.full_name),
     *(User.is_active, User.is_superuser, User.created_at, User.updated_at),
@@ -150,54 +143,6 @@ class UserRepository(BaseRepository[User]):
     async def by_email(self, email: str) -> User | None:
         return await self.db.scalar(select(User).where(User.email == email.lower()))
 
-    async def taken(
-        self, emails: Collection[str], usernames: Collection[str]
-    ) -> dict[str, set[str]]:
-        """Of these emails and usernames, all in lower case, those that somebody has, by field.
-
-        One query. Joined, and not compared with `= ANY`: for a plan that is made before the values
-        are known, PostgreSQL would look through the whole array at each row of the table.
-        """
-        found: dict[str, set[str]] = {"email": set(), "username": set()}
-        rows = await self.db.execute(
-            union_all(
-                *(
-                    select(literal(field), column).where(column == asked)
-                    for field, column, asked in (
-                        ("email", User.email, _each(emails)),
-                        ("username", func.lower(User.username), _each(usernames)),
-                    )
-                )
-            )
-        )
-        for field, value in rows:
-            found[field].add(value)
-        return found
-
-    async def lock_bulk(self) -> None:
-        """Wait until no other list is being inserted, and keep others waiting until the
-        transaction ends."""
-        await self.db.execute(select(func.pg_advisory_xact_lock(_BULK_LOCK)))
-
-    async def add_all(self, rows: Sequence[Mapping[str, object]]) -> Sequence[User]:
-        """Insert users by one statement; where that fails, only it is undone and the transaction
-        goes on.
-
-        Args:
-            rows: by column, all with the same columns.
-
-        Returns:
-            The users, in the order of `rows`.
-
-        Raises:
-            ConflictException: an email or username is taken already; the detail says which.
-        """
-        if not rows:  # without any, the statement would insert one of defaults
-            return []
-        query = insert(User).returning(User, sort_by_parameter_order=True)
-        async with self._conflicts(), self.db.begin_nested():
-            return (await self.db.scalars(query, rows)).all()
-
     async def credentials(self, login: str) -> Row[int, str, bool, bool] | None:
         """`id`, `hashed_password`, `is_active` and `is_superuser` of whoever has this email or
         username."""
@@ -254,8 +199,3 @@ class UserRepository(BaseRepository[User]):
 
     def superusers(self) -> Select[User]:
         return select(User).where(User.is_superuser, User.is_active)
-
-
-def _each(values: Collection[str]) -> TableValuedColumn[str]:
-    """As rows; one parameter, however many there are."""
-    return func.unnest(literal(list(values), ARRAY(Text))).column_valued()

@@ -14,7 +14,7 @@ from app.core.exceptions import (
 )
 from app.core.security import PasswordHasher
 from app.models import User
-from app.repositories import SessionRepository
+from app.repositories import SessionRepository, UserRepository
 from app.schemas import Principal, UserCreate, UserSchema, UserUpdate
 from app.services.principal_cache import PrincipalCache
 from app.services.user_creation import UserCreation
@@ -40,6 +40,7 @@ class UserService(UserCreation):
         settings: AuthSettings,
     ) -> None:
         super().__init__(db, passwords, settings)
+        self.users = UserRepository(db)
         self.sessions = SessionRepository(db)
         self.principals = principals
 

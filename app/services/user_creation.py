@@ -9,7 +9,7 @@ from app.core.exceptions import ConflictException, Detail, ValidationException
 from app.core.passwords import weakness
 from app.core.security import PasswordHasher
 from app.models import User
-from app.repositories import UserRepository
+from app.repositories import NewUserRepository
 from app.schemas import BulkUserCreate, RefusedRow, UserCreate
 from app.services.base import BaseService
 from app.services.drafts import Draft, Findings, conflicts_of, settle_usernames
@@ -29,7 +29,7 @@ class UserCreation(BaseService):
 
     def __init__(self, db: AsyncSession, passwords: PasswordHasher, settings: AuthSettings) -> None:
         super().__init__(db)
-        self.users = UserRepository(db)
+        self.new_users = NewUserRepository(db)
         self.passwords = passwords
         self.settings = settings
 
@@ -74,7 +74,7 @@ class UserCreation(BaseService):
             async with self.transaction():
                 # One list after the other: two that share names in another order would each
                 # wait for what the other has.
-                await self.users.lock_bulk()
+                await self.new_users.lock_bulk()
                 users = await self._insert(drafts)
                 if also is not None:
                     await also(users)
@@ -105,7 +105,7 @@ class UserCreation(BaseService):
         await self._hash_passwords(drafts)
         try:
             async with self.transaction():
-                await self.users.lock_bulk()
+                await self.new_users.lock_bulk()
                 await self._insert(drafts)
         except ConflictException:
             if attempts == 1:
@@ -129,7 +129,7 @@ class UserCreation(BaseService):
                 drafts.append(draft := Draft.of(row, index))
                 faults = self._weaknesses(draft)
             invalid += [{"index": index, **fault} for fault in faults]
-        taken = await self.users.taken(
+        taken = await self.new_users.taken(
             {draft.user_in.email for draft in drafts},
             {draft.username.lower() for draft in drafts},
         )
@@ -161,10 +161,10 @@ class UserCreation(BaseService):
             ConflictException: what was sent is taken.
         """
         try:
-            return await self.users.add_all([draft.values() for draft in drafts])
+            return await self.new_users.add_all([draft.values() for draft in drafts])
         except ConflictException as conflict:
             derived = {draft.username for draft in drafts if draft.is_derived}
             if not derived or all(reason["field"] != "username" for reason in conflict.details):
                 raise
-            settle_usernames(drafts, await self.users.taken((), derived))
-            return await self.users.add_all([draft.values() for draft in drafts])
+            settle_usernames(drafts, await self.new_users.taken((), derived))
+            return await self.new_users.add_all([draft.values() for draft in drafts])

@@ -28,8 +28,8 @@ class Row:
 
     Attributes:
         line: where it begins, from 1.
-        source: what is there, by column.
-        values: what it means: without what is empty, without `id` and notes.
+        source: what is there, by column, without notes.
+        values: what it means: without what is empty, without `id`.
         fault: why it cannot be read at all.
     """
 
@@ -105,6 +105,7 @@ def _check_header(file: Path, names: Sequence[str]) -> None:
 
 def _csv_row(line: int, cells: dict[str | Any, str | Any]) -> Row:
     surplus = cells.pop(None, ())
+    cells = _without_notes(cells)
     if surplus or None in cells.values():
         return Row(line, cells, {}, "has more or fewer cells than the first line")
     texts = {name: undefused(cell) if name in _TEXTS else cell for name, cell in cells.items()}
@@ -120,15 +121,19 @@ def _json_rows(lines: TextIO) -> Iterator[Row]:
         except (ValueError, RecursionError):
             found = None
         if isinstance(found, dict):
+            found = _without_notes(found)
             yield Row(number, found, _meant(found))
         else:
             yield Row(number, {"text": line.rstrip("\r\n")}, {}, "is no JSON object")
 
 
+def _without_notes(source: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in source.items() if name not in NOTES}
+
+
 def _meant(source: dict[str, Any]) -> dict[str, Any]:
-    ignored = {"id", *NOTES}
     return {
         name: value
         for name, value in source.items()
-        if name not in ignored and value is not None and value != ""
+        if name != "id" and value is not None and value != ""
     }

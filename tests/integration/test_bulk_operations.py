@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.exceptions import ConflictException
-from app.repositories import UserRepository
+from app.repositories import NewUserRepository
 from app.schemas import BulkUserCreate
 from app.services import SeedService, UserService
 from tests.conftest import PASSWORD, browsing, running
@@ -391,7 +391,7 @@ async def test_each_look_into_a_large_table_is_by_index(app, root, runtime):
             asked.append(statement)
 
         event.listen(engine, "before_cursor_execute", note)
-        await UserRepository(db).taken(["a@example.com"], ["a"])
+        await NewUserRepository(db).taken(["a@example.com"], ["a"])
         event.remove(engine, "before_cursor_execute", note)
         (look,) = asked
         await db.execute(text(f"PREPARE look AS {look}"))

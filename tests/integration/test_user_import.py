@@ -125,11 +125,15 @@ async def test_rows_that_are_refused_are_kept_and_the_others_come_in(desk):
 async def test_the_file_of_refused_rows_is_for_its_owner_and_can_be_mended_and_read(desk):
     await desk.take(f"email,hashed_password\nno address,{CRYPT}\n")
     mode = stat.S_IMODE(desk.errors.stat().st_mode)
-    mended = desk.errors.read_text().replace("no address", "ada@example.com", 1)
+    first = desk.errors.read_text()
+    second = await desk.take(first, "again.csv")
+    again = desk.errors.read_text()
 
-    outcome = await desk.take(mended, "mended.csv")
+    outcome = await desk.take(again.replace("no address", "ada@example.com", 1), "mended.csv")
 
     assert mode == 0o600
+    assert second == Outcome(0, 1)
+    assert again == first
     assert outcome == Outcome(1, 0)
 
 

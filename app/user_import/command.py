@@ -1,0 +1,36 @@
+"""The work behind `backend import-users`, with a bar that shows how far it is."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from app.bootstrap import bring_schema
+from app.core.config import Settings
+from app.runtime import open_runtime
+from app.user_import.reading import count_lines
+from app.user_import.work import Outcome, import_users
+
+
+async def import_file(
+    settings: Settings, file: Path, errors: Path, console: Console, *, without_password: bool
+) -> Outcome:
+    """See `import_users`. Outside production the schema is brought up to date first.
+
+    Raises:
+        UserFileError: the file cannot be read.
+    """
+    total = count_lines(file)
+    columns = TextColumn("lines"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    async with open_runtime(settings) as runtime:
+        if not settings.is_production:
+            await bring_schema(runtime)
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task("lines", total=total)
+            return await import_users(
+                runtime,
+                file,
+                errors,
+                lambda line: bar.update(task, completed=line),
+                without_password=without_password,
+            )
