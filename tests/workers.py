@@ -95,7 +95,7 @@ def workers(servers: Servers, count: int = 2, **environment: str) -> Iterator[Wo
         yield site
     finally:
         server.send_signal(signal.SIGTERM)
-        server.wait(timeout=20)
+        server.wait(timeout=60)  # one that is starting is waited for first
 
 
 def _is_served_by(site: Workers, count: int) -> bool:

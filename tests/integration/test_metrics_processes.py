@@ -120,7 +120,9 @@ async def test_a_killed_worker_leaves_no_gauge_behind_and_its_counters_stay(site
     os.kill(int(victim), signal.SIGKILL)
 
     assert reached(lambda: victim not in processes(site), seconds=5)
-    assert reached(lambda: len(processes(site)) == 2)  # the supervisor has started another
+    assert reached(
+        lambda: len(processes(site)) == 2, seconds=60
+    )  # the supervisor has started another
     after = site.figures()
     assert after.values("database_pool_size") == [10]
     assert after.value("worker_processes") == 2
