@@ -27,7 +27,7 @@ from app.schemas.metrics import (
 from app.schemas.overview import Known, Overview, Verdict
 from app.schemas.session import Principal, SessionSchema
 from app.schemas.user import NewUser, UserCreate, UserSchema, UserUpdate
-from app.schemas.user_list import ExportFormat, UserCursorPage, UserFilters, UserPage
+from app.schemas.user_list import ExportFormat, SortBy, UserCursorPage, UserFilters, UserPage
 
 __all__ = [
     "BULK_EXAMPLE",
@@ -60,6 +60,7 @@ __all__ = [
     "SessionSchema",
     "SignUps",
     "SignUpsOfDay",
+    "SortBy",
     "TokenSchema",
     "UserCreate",
     "UserCursorPage",

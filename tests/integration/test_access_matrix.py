@@ -121,7 +121,10 @@ PAGES = {
         LOGIN_FORM, options_of=lambda me: {"data": {"username": me.email, "password": PASSWORD}}
     ),
     "dashboard_logout": Row(FORM),
+    "dashboard_users": Row(VIEW),
+    "dashboard_users_export": Row(VIEW),
 }
+FILES = {"dashboard_users_export"}
 """Routes of the admin page, by name: not in the OpenAPI document, since they are no API. `login` is
 the login page, in place of the view."""
 
@@ -294,4 +297,6 @@ async def test_who_may_see_the_page(app, client, cast, page, kind):
     is_login = response.status_code == 200 and f'action="{API}/dashboard/login"' in response.text
     status = "2xx" if response.is_success else str(response.status_code)
     assert ("login" if is_login else status) == PAGES[page].status_for(kind), response.text
-    assert status == "303" or response.headers["Content-Type"] == "text/html; charset=utf-8"
+    kind_of_file = "csv" if page in FILES and status == "2xx" and not is_login else "html"
+    content_type = f"text/{kind_of_file}; charset=utf-8"
+    assert status == "303" or response.headers["Content-Type"] == content_type

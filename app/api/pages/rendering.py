@@ -74,6 +74,16 @@ def day(moment: datetime) -> str:
     return f"{moment:%-d %b}"
 
 
+def date(moment: datetime) -> str:
+    """`7 Nov 2026`."""
+    return f"{moment:%-d %b %Y}"
+
+
+def minute(moment: datetime) -> str:
+    """`7 Nov 2026, 14:05 UTC`."""
+    return f"{moment:%-d %b %Y, %H:%M} UTC"
+
+
 _environment = Environment(
     loader=FileSystemLoader(Path(__file__).resolve().parents[2] / "templates"),
     autoescape=True,
@@ -84,6 +94,7 @@ _environment = Environment(
 _environment.filters |= {
     function.__name__: function for function in (number, duration, percent, size, span, clock, day)
 }
+_environment.filters |= {"date": date, "minute": minute}
 _environment.globals |= {"static": static.address, "base": BASE, "columns": charts.columns}
 
 

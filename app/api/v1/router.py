@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from app.api.v1.endpoints import auth, dashboard, dashboard_page, metrics, users
+from app.api.v1.endpoints import auth, dashboard, dashboard_page, dashboard_users, metrics, users
 
 PREFIX = "/api/v1"
 ROUTERS: tuple[APIRouter, ...] = (
@@ -11,6 +11,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
     metrics.router,
     dashboard_page.router,
+    dashboard_users.router,
 )
 """Included one by one: a router around them would be searched again for each request. What is asked
 most comes first, since every route before it costs a request 5 µs."""

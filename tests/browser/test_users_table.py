@@ -1,0 +1,183 @@
+"""The table of users as people see it."""
+
+import csv
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Locator, Page, expect
+
+from app.models import User
+from app.runtime import Runtime
+from tests.browser.conftest import DASHBOARD, PHONE, log_in, overflow, violations
+
+USERS = f"{DASHBOARD}/users"
+LONG = "x" * 60
+VIEWS = {
+    "users": USERS,
+    "nobody": f"{USERS}?search=nobody",
+    "no such page": f"{USERS}?page=99",
+}
+
+
+@pytest.fixture
+async def people(root, runtime: Runtime) -> list[User]:
+    """Sixty users beside `root`, the oldest first; every third one inactive."""
+    now = datetime.now(UTC)
+    users = [
+        User(
+            email=f"user{number:02}@{'odd' if number % 2 else 'even'}.example",
+            username=f"user{number:02}",
+            full_name=LONG if number == 59 else None,
+            hashed_password="none",
+            is_active=number % 3 != 0,
+            is_superuser=False,
+            created_at=now - timedelta(days=100 - number),
+        )
+        for number in range(60)
+    ]
+    async with runtime.session_maker() as db:
+        db.add_all(users)
+        await db.commit()
+    return users
+
+
+@pytest.fixture
+async def table(page: Page, root, people) -> Page:
+    """The users view, `root` being logged in."""
+    await log_in(page, root, USERS)
+    return page
+
+
+def names(page: Page) -> Locator:
+    return page.locator("tbody th .clip:first-child")
+
+
+def usernames_in(file: Path) -> list[str]:
+    with file.open(encoding="utf-8", newline="") as rows:
+        return [row["username"] for row in csv.DictReader(rows)]
+
+
+async def test_the_navigation_leads_to_the_table(root_page, root):
+    await root_page.get_by_role("link", name="Users").click()
+
+    await expect(root_page.get_by_role("heading", name="Users")).to_be_visible()
+    await expect(root_page.get_by_role("row", name="root").first).to_contain_text(root.email)
+    await expect(root_page.locator("#count")).to_have_text("1 to 1 of 1 user")
+
+
+async def test_a_search_shows_while_it_is_typed_and_survives_a_reload(table):
+    await table.get_by_label("Search").fill("user1")
+    await expect(names(table)).to_have_count(10)
+    address = table.url
+    await table.reload()
+
+    await expect(names(table)).to_have_count(10)
+    await expect(table.get_by_label("Search")).to_have_value("user1")
+    await expect(table.locator("#count")).to_have_text("1 to 10 of 10 users")
+    assert address.endswith(f"{USERS}?search=user1")
+
+
+async def test_filters_work_together_and_are_in_the_address(table):
+    await table.get_by_label("State").select_option("Inactive")
+    await table.get_by_label("Search").fill("@even")
+    await table.get_by_label("Role").select_option("Others")
+    await table.wait_for_url("**/users?search=%40even&is_active=false&is_superuser=false")
+    await table.reload()
+
+    await expect(names(table)).to_have_count(10)
+    await expect(table.get_by_label("State")).to_have_value("false")
+
+
+async def test_a_heading_sorts_and_sorts_the_other_way_round(table):
+    heading = table.get_by_role("columnheader", name="Email")
+
+    await heading.get_by_role("link").click()
+    await expect(heading).to_have_attribute("aria-sort", "ascending")
+    first = await names(table).all_text_contents()
+    await heading.get_by_role("link").click()
+    await expect(heading).to_have_attribute("aria-sort", "descending")
+    last = await names(table).all_text_contents()
+
+    assert first[:2] == ["root", "user00"]
+    assert last[:2] == ["user59", "user58"]
+
+
+async def test_pages_keep_the_filter_and_the_order_and_miss_nobody(table):
+    await table.goto(f"{USERS}?search=user&sort_by=username&sort_order=asc")
+    seen = await names(table).all_text_contents()
+    for page in (2, 3):
+        await table.get_by_role("link", name="Next").click()
+        await table.wait_for_url(f"**&page={page}")
+        seen += await names(table).all_text_contents()
+
+    assert seen == [f"user{number:02}" for number in range(60)]
+    await expect(table.get_by_role("link", name="Next")).to_have_count(0)
+    await expect(table.locator("#count")).to_have_text("51 to 60 of 60 users")
+
+
+async def test_nobody_is_told_in_words(table):
+    await table.get_by_label("Search").fill("nobody")
+
+    await expect(table.get_by_text("Nobody is like that.")).to_be_visible()
+    await table.get_by_role("link", name="Show all users").click()
+    await expect(names(table)).to_have_count(25)
+
+
+async def test_a_long_name_is_cut_short_and_told_whole(table):
+    name = table.get_by_text(LONG)
+
+    await expect(name).to_have_attribute("title", LONG)
+    assert await overflow(table) == 0
+
+
+async def test_the_file_holds_whom_the_filter_leaves(table):
+    await table.goto(f"{USERS}?search=%40odd&is_active=false&sort_by=username&sort_order=asc")
+
+    async with table.expect_download() as download:
+        await table.get_by_role("link", name="CSV of these users").click()
+    file = await download.value
+    shown = await names(table).all_text_contents()
+
+    assert usernames_in(await file.path()) == shown
+    assert len(shown) == 10
+    assert file.suggested_filename.startswith("users-")
+
+
+async def test_the_table_works_without_scripts(open_page, root, people):
+    page = await open_page(java_script_enabled=False)
+    await log_in(page, root, USERS)
+
+    await page.get_by_label("Search").fill("user0")
+    await page.get_by_label("State").select_option("Active")
+    await page.get_by_role("button", name="Search").click()
+
+    await expect(names(page)).to_have_count(6)
+    await expect(page.locator("#count")).to_have_text("1 to 6 of 6 users")
+
+
+async def test_an_address_that_makes_no_sense_is_refused_in_words(table, watch):
+    watch.expect_status(422)
+
+    await table.goto(f"{USERS}?sort_by=password")
+
+    await expect(table.get_by_role("heading")).to_have_text("Some values are not valid")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+async def test_axe_finds_nothing_in_the_table(open_page, root, people, view):
+    page = await open_page()
+    await log_in(page, root, VIEWS[view])
+    found = await violations(page)
+    await page.emulate_media(color_scheme="dark")
+
+    assert found == []
+    assert await violations(page) == []
+
+
+@pytest.mark.parametrize("view", VIEWS)
+async def test_the_table_fits_a_phone(open_page, root, people, view):
+    page = await open_page(viewport=PHONE, has_touch=True)
+    await log_in(page, root, VIEWS[view])
+
+    assert await overflow(page) == 0
