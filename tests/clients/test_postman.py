@@ -9,7 +9,7 @@ from tests.clients.conftest import SUPERUSER, Tool
 from tests.conftest import PASSWORD
 from tests.process import Instance
 
-pytestmark = pytest.mark.own_database
+pytestmark = pytest.mark.direct
 POSTMAN = Path(__file__).resolve().parents[2] / "postman"
 COLLECTIONS = sorted(POSTMAN.glob("*.postman_collection.json"))
 
