@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import cycle
+from itertools import count, cycle
 from typing import cast
 
 import uvloop
@@ -65,8 +65,11 @@ def post(path: str, body: bytes, token: str | None = None) -> bytes:
 class _Connection(asyncio.Protocol):
     """Asks, waits for the answer, and asks the next."""
 
-    def __init__(self, requests: Iterator[bytes], load: Load, until: float) -> None:
+    def __init__(
+        self, requests: Iterator[bytes], moments: Iterator[float], load: Load, until: float
+    ) -> None:
         self._requests = requests
+        self._moments = moments
         self._load = load
         self._until = until
         self._buffer = b""
@@ -78,11 +81,17 @@ class _Connection(asyncio.Protocol):
         self._ask()
 
     def _ask(self) -> None:
-        self._asked = time.perf_counter()
+        # Where there is a pace, from the moment that it was due: no delay hides the next one.
+        self._asked = next(self._moments)
         if self._asked >= self._until:
             self._transport.close()
+        elif (early := self._asked - time.perf_counter()) > 0:
+            asyncio.get_running_loop().call_later(early, self._send)
         else:
-            self._transport.write(next(self._requests))
+            self._send()
+
+    def _send(self) -> None:
+        self._transport.write(next(self._requests))
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -105,14 +114,19 @@ def _length(head: bytes) -> int:
     return int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
 
 
-async def apply(port: int, requests: list[bytes], connections: int, seconds: float) -> Load:
-    """Ask `requests` in turn, over and over."""
+async def apply(
+    port: int, requests: list[bytes], connections: int, seconds: float, pace: float | None = None
+) -> Load:
+    """Ask `requests` in turn, over and over: as fast as it goes, or `pace` of them a second."""
     load, turn = Load(), cycle(requests)
     began = time.perf_counter()
+    moments = (
+        (began + number / pace for number in count()) if pace else iter(time.perf_counter, None)
+    )
     loop = asyncio.get_running_loop()
     made = [
         await loop.create_connection(
-            lambda: _Connection(turn, load, began + seconds), "127.0.0.1", port
+            lambda: _Connection(turn, moments, load, began + seconds), "127.0.0.1", port
         )
         for _ in range(connections)
     ]
@@ -121,6 +135,12 @@ async def apply(port: int, requests: list[bytes], connections: int, seconds: flo
     return load
 
 
-def run(port: int, requests: list[bytes], connections: int = 10, seconds: float = 3) -> Load:
+def run(
+    port: int,
+    requests: list[bytes],
+    connections: int = 10,
+    seconds: float = 3,
+    pace: float | None = None,
+) -> Load:
     """The same, from outside of an event loop."""
-    return uvloop.run(apply(port, requests, connections, seconds))
+    return uvloop.run(apply(port, requests, connections, seconds, pace))

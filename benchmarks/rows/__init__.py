@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterable
 
 from benchmarks.report import Figure
-from benchmarks.rows import cached, counts, footprint, logins, scenarios
+from benchmarks.rows import cached, counts, footprint, lists, logins, million, scenarios
 
 ROWS: dict[str, Callable[[int], Iterable[Figure]]] = {
     "P1": counts.measure,
     "P2": cached.measure_statistics,
     "P3": cached.measure_who_am_i,
+    "P4": lists.measure,
+    "P5": million.measure,  # and P6 and P9, on the same million users
     "P8": logins.measure,
     "P10": footprint.measure,
     "P11": scenarios.measure,
