@@ -17,6 +17,8 @@ log = structlog.get_logger("app.periodic")
 
 PURGE_EVERY = 3600.0
 """Seconds, give or take a tenth, so that processes started together do not come together."""
+PURGE_TIMEOUT = 60.0
+"""Seconds: no request's deadline ends it where the database falls silent."""
 LOOK_EVERY = 0.5
 """Seconds between looks at the gauges and at how late the event loop is."""
 
@@ -38,10 +40,10 @@ async def _purge(runtime: Runtime) -> None:
     while True:
         await asyncio.sleep(PURGE_EVERY * random.uniform(0.9, 1.1))  # noqa: S311  # no secret
         try:
-            async with runtime.session_maker() as db:
+            async with asyncio.timeout(PURGE_TIMEOUT), runtime.session_maker() as db:
                 sessions = await SessionService(db, runtime.principals).purge()
                 answers = await IdempotencyService(db).purge()
-        except (AppException, SQLAlchemyError) as error:
+        except (AppException, SQLAlchemyError, TimeoutError) as error:
             log.warning("purge_failed", reason=repr(error))
         else:
             log.info("purged", sessions=sessions, answers=answers)

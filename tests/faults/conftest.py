@@ -44,7 +44,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if _seen:
         terminalreporter.section("faults: what was seen")
         terminalreporter.line("| # | fault | seen |\n|---|---|---|")
-        for row in sorted(_seen):
+        for row in sorted(_seen, key=lambda row: (int(row[0][1:]), row[1])):
             terminalreporter.line(f"| {' | '.join(row)} |")
 
 
@@ -152,6 +152,10 @@ class Site:
         """Whether nobody holds a connection and no backend is at work."""
         pool: Any = self.runtime.engine.pool
         return pool.checkedout() == 0 and await self.postgres.busy_backends() == 0
+
+    async def is_full(self) -> bool:
+        """Whether each of its connections is at work."""
+        return await self.postgres.busy_backends() == self.connections
 
     async def becomes_clean(self, seconds: float) -> bool:
         return await within(seconds, self.is_clean)

@@ -185,7 +185,7 @@ async def traffic(ada: Person, *, writing: bool) -> AsyncIterator[Counter[int]]:
         over.set()
 
 
-async def test_when_one_is_killed_no_request_is_lost_that_can_be_asked_again(site, ada):
+async def test_when_one_is_killed_no_request_is_lost_that_can_be_asked_again(site, ada, record):
     killed, other = site.instances
     async with traffic(ada, writing=False) as statuses:
         await asyncio.sleep(0.5)
@@ -197,9 +197,10 @@ async def test_when_one_is_killed_no_request_is_lost_that_can_be_asked_again(sit
     assert set(statuses) == {200}
     assert statuses[200] > 50
     assert site.served("/api/v1/users/me")[other] > meanwhile[other]
+    record("R11", "one of two instances killed", f"{statuses[200]} reads, none lost")
 
 
-async def test_a_rolling_restart_loses_no_request(site, ada):
+async def test_a_rolling_restart_loses_no_request(site, ada, record):
     async with traffic(ada, writing=True) as statuses:
         await asyncio.sleep(0.5)
         for port in list(site.instances):
@@ -210,3 +211,4 @@ async def test_a_rolling_restart_loses_no_request(site, ada):
 
     assert set(statuses) == {200}
     assert statuses[200] > 100
+    record("R11", "both restarted in turn", f"{statuses[200]} reads and writes, none lost")
