@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from benchmarks.report import Figure
-from benchmarks.rows import cached, counts, footprint, lists, logins, million, scenarios
+from benchmarks.rows import bulk, cached, counts, footprint, lists, logins, million, scenarios
 
 ROWS: dict[str, Callable[[int], Iterable[Figure]]] = {
     "P1": counts.measure,
@@ -11,6 +11,7 @@ ROWS: dict[str, Callable[[int], Iterable[Figure]]] = {
     "P3": cached.measure_who_am_i,
     "P4": lists.measure,
     "P5": million.measure,  # and P6 and P9, on the same million users
+    "P7": bulk.measure,
     "P8": logins.measure,
     "P10": footprint.measure,
     "P11": scenarios.measure,
