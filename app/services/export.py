@@ -51,26 +51,19 @@ class ExportService:
         write, heading = (_csv, _csv([COLUMNS])) if file_format == "csv" else (_ndjson, b"")
         until, count, is_complete = monotonic() + TIME_LIMIT, 0, False
         try:
-            async with self._session_maker() as db, aclosing(self._rows(db, filters)) as batches:
-                async for rows in batches:
-                    yield heading + write(rows)
-                    heading, count = b"", count + len(rows)
-                    if monotonic() > until:
-                        raise RequestTimeoutException(TIME_LIMIT)
+            async with self._session_maker() as db:
+                users = UserRepository(db)
+                query = users.get_filtered_users(**filters.model_dump())
+                async with aclosing(users.batches(query, BATCH)) as batches:
+                    async for rows in batches:
+                        yield heading + write(rows)
+                        heading, count = b"", count + len(rows)
+                        if monotonic() > until:
+                            raise RequestTimeoutException(TIME_LIMIT)
             yield heading
             is_complete = True
         finally:
             log.info("users_exported", rows=count, format=file_format, complete=is_complete)
-
-    @staticmethod
-    async def _rows(
-        db: AsyncSession, filters: UserFilters
-    ) -> AsyncGenerator[Sequence[Sequence[Any]], None]:
-        users = UserRepository(db)
-        query = users.get_filtered_users(**filters.model_dump())
-        async with aclosing(users.batches(query, BATCH)) as batches:
-            async for rows in batches:
-                yield rows
 
 
 def _csv(rows: Iterable[Sequence[Any]]) -> bytes:

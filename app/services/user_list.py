@@ -36,7 +36,8 @@ class UserListService(BaseService):
         size, offset = params.size, (params.page - 1) * params.size
         up_to = bound(filters) + 1
         users, found = await self.users.slice_and_count(query, size, offset, up_to)
-        total = await self.totals.completed(filters, found)
+        seen = offset + len(users) if users else 0
+        total = await self.totals.completed(filters, max(found, seen))
         return UserPage(
             items=[UserSchema.model_validate(user) for user in users],
             total=total.count,

@@ -161,6 +161,14 @@ async def test_an_estimate_is_never_below_what_was_found_nor_above_all(
     assert 10 < page["total"] <= len(everybody)
 
 
+async def test_an_estimate_is_never_below_what_the_pages_have_shown(root, everybody, small_bounds):
+    """Nobody analyzed this table: the planner expects next to nothing."""
+    page = await listed(root, search="example", page=3, size=15)
+
+    assert page["items"]
+    assert page["total"] >= 2 * 15 + len(page["items"])
+
+
 async def test_the_filters_of_a_search_hold_for_its_estimate(root, analyzed, small_bounds):
     page = await listed(root, search="example", is_active=True)
 
