@@ -5,7 +5,6 @@ import os
 import secrets
 import sys
 from collections.abc import Coroutine
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -22,6 +21,7 @@ from app.bootstrap import announce, bring_schema, create_first_superuser, prepar
 from app.core.config import Settings, SettingsError, get_settings
 from app.core.exceptions import AppException
 from app.core.logging import configure_logging
+from app.core.supervisor import Supervisor
 from app.core.telemetry.processes import shared_figures
 from app.database.embedded import EmbeddedServerError
 from app.database.migrations import current_revision
@@ -90,25 +90,27 @@ def serve(
     workers = workers or server.workers
     if reload:
         os.environ["SERVER_DRAIN"] = "0"  # whoever edits code waits for no proxy
-    with shared_figures() if workers > 1 else nullcontext():
-        uvicorn.run(
-            "main:app",
-            host=host,
-            port=port,
-            workers=workers,
-            reload=reload,
-            proxy_headers=bool(server.forwarded_allow_ips),
-            forwarded_allow_ips=list(server.forwarded_allow_ips),
-            access_log=False,
-            server_header=False,
-            log_config=None,
-            lifespan="on",  # a start that fails is no start
-            # Counted from the end of the drain; longer than any request may take.
-            timeout_graceful_shutdown=int(server.request_timeout) + 5,
-            # By default 5 s, in which a worker on a busy machine has not even begun: it would be
-            # killed and started again, for ever.
-            timeout_worker_healthcheck=30,
-        )
+    options: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "proxy_headers": bool(server.forwarded_allow_ips),
+        "forwarded_allow_ips": list(server.forwarded_allow_ips),
+        "access_log": False,
+        "server_header": False,
+        "log_config": None,
+        "lifespan": "on",  # a start that fails is no start
+        # Counted from the end of the drain; longer than any request may take.
+        "timeout_graceful_shutdown": int(server.request_timeout) + 5,
+        # By default 5 s, in which a worker on a busy machine has not even begun: it would be
+        # killed and started again, for ever.
+        "timeout_worker_healthcheck": 30,
+    }
+    if workers > 1 and not reload:
+        config = uvicorn.Config("main:app", workers=workers, **options)
+        with shared_figures():
+            Supervisor(config, [config.bind_socket()]).run()
+    else:
+        uvicorn.run("main:app", reload=reload, **options)
 
 
 @cli.command("migrate", context_settings={"ignore_unknown_options": True})  # -1 is none

@@ -1,15 +1,25 @@
 """Stopping without losing a request: say so first, serve on for a while, then stop."""
 
 import asyncio
+import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any, cast
 
 import structlog
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 log = structlog.get_logger("app.drain")
+
+LINGER = 0.5
+"""Seconds between closing the door and telling the server: it would close a connection whose
+request is still on its way."""
+_CLOSE = (b"connection", b"close")
 
 
 class Drain:
@@ -17,7 +27,8 @@ class Drain:
 
     A server that is told to stop closes its socket at once. A proxy that has not noticed yet then
     meets a closed door, and what had reached the socket and was not accepted yet is lost. So the
-    signal is kept back for a while, in which all is served and /health/ready says 503.
+    signal is kept back for a while, in which all is served and /health/ready says 503. Each answer
+    closes its connection, so that nobody asks on one that is about to be closed.
 
     Args:
         seconds: how long; more than it takes the proxy to notice.
@@ -48,6 +59,10 @@ class Drain:
                 return
             self.has_begun = True
             log.info("draining", seconds=self.seconds)
+            server = getattr(stop, "__self__", None)
+            if isinstance(server, uvicorn.Server):
+                _close_connections(server)
+                loop.call_later(max(0.0, self.seconds - LINGER), _close_door, server)
             loop.call_later(self.seconds, stop, signal.SIGTERM, None)
 
         def received(_signal: int, _frame: FrameType | None) -> None:
@@ -58,3 +73,41 @@ class Drain:
             yield
         finally:
             signal.signal(signal.SIGTERM, stop)
+
+
+def _close_connections(server: uvicorn.Server) -> None:
+    """Have each answer say that its connection ends with it."""
+    server.config.encoded_headers.append(
+        _CLOSE
+    )  # of which the server makes those below, each second
+    state = server.server_state
+    state.default_headers = [*state.default_headers, _CLOSE]
+
+
+def _close_door(server: uvicorn.Server) -> None:
+    """Accept nobody more, but whoever stands at the door: the event loop lets in one a turn, and
+    closing would reset all others, whose requests may be there already."""
+    loop = asyncio.get_running_loop()
+
+    def protocol() -> asyncio.Protocol:
+        config, state = server.config, server.server_state
+        make = cast("type[HttpToolsProtocol]", config.http_protocol_class)
+        return make(config=config, server_state=state, app_state=server.lifespan.state)
+
+    for listener in server.servers:
+        doors = [socket.socket(fileno=os.dup(door.fileno())) for door in listener.sockets]
+        listener.close()
+        for door in doors:
+            with door, suppress(BlockingIOError):
+                while True:
+                    visitor, _ = door.accept()
+                    visitor.settimeout(0)
+                    letting_in = loop.connect_accepted_socket(
+                        protocol, visitor, ssl=server.config.ssl
+                    )
+                    _let_in.add(task := loop.create_task(letting_in))
+                    task.add_done_callback(_let_in.discard)
+
+
+# The event loop itself holds tasks weakly.
+_let_in: set[asyncio.Task[Any]] = set()

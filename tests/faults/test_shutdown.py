@@ -105,3 +105,45 @@ async def test_every_request_is_answered_and_it_ends_in_time(
     ended = f"ended after {took:.2f} s, the slowest request answered"
     seen = f"{meanwhile} requests, none lost; {noticed}; {ended}"
     record("R8", f"SIGTERM under load, workers: {workers}", seen)
+
+
+async def insist(port: int, answered: list[int], *, keeps_connection: bool) -> str:
+    """Ask again and again, whatever readiness says; how it ended."""
+    asking = b"GET /health/live HTTP/1.1\r\nHost: test\r\n"
+    asking += b"\r\n" if keeps_connection else b"Connection: close\r\n\r\n"
+    while True:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionRefusedError:
+            return "refused"
+        is_open = True
+        while is_open:
+            writer.write(asking)
+            try:
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+                await reader.readexactly(len(b'{"status":"alive"}'))
+            except (OSError, EOFError, TimeoutError) as error:
+                return repr(error)
+            answered.append(int(head.split()[1]))
+            is_open = b"connection: close" not in head.lower()
+        writer.close()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_who_asks_until_the_door_is_closed_loses_nothing(
+    servers, app, tmp_path: Path, workers, record
+):
+    answered: list[int] = []
+    with instance(servers, tmp_path, None, SERVER_WORKERS=str(workers), **OWN) as served:
+        port = int(served.url.rpartition(":")[2])
+        insisting = [insist(port, answered, keeps_connection=n % 2 == 0) for n in range(16)]
+        clients = asyncio.gather(*insisting)
+        await asyncio.sleep(0.5)
+        served.process.send_signal(signal.SIGTERM)
+        ends = await clients
+        await asyncio.to_thread(served.process.wait, 30)
+
+    assert set(ends) == {"refused"}
+    assert set(answered) == {200}
+    name = f"SIGTERM, clients who know of no readiness, workers: {workers}"
+    record("R8", name, f"{len(answered)} requests, none lost")
