@@ -1,5 +1,6 @@
 """What the OpenAPI document says about answers, and those that are complete already."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -39,7 +40,13 @@ BULK_ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def complete(answer: Answer) -> Response:
-    """`answer` as it is, and whether it was given before."""
-    headers = {_REPLAYED: "true"} if answer.is_replay else None
-    return Response(answer.body, answer.status, headers, media_type="application/json")
+def complete(answer: Answer, headers: Mapping[str, str]) -> Response:
+    """`answer` as it is, and whether it was given before.
+
+    Args:
+        answer: as it was kept.
+        headers: those of the response that FastAPI would have made, limits among them.
+    """
+    replayed = {_REPLAYED: "true"} if answer.is_replay else {}
+    all_headers = {**headers, **replayed}
+    return Response(answer.body, answer.status, all_headers, media_type="application/json")

@@ -52,7 +52,12 @@ async def create_user(user_in: UserCreate, users: Users, caller: Caller) -> User
     responses=BULK_ANSWERS | errors(401, 403, 409, 413, 422),
 )
 async def create_users_bulk(
-    rows: BulkRows, bulk: Bulk, attempt: IdempotentAttempt, *, dry_run: DryRun = False
+    rows: BulkRows,
+    bulk: Bulk,
+    attempt: IdempotentAttempt,
+    response: Response,
+    *,
+    dry_run: DryRun = False,
 ) -> Response:
     """Create a list of users, all or none of them.
 
@@ -60,7 +65,7 @@ async def create_users_bulk(
     any is invalid, else 409. With an `Idempotency-Key` a repeated request gets the first answer
     again for 24 hours, and never creates anybody twice.
     """
-    return complete(await bulk.answer(rows, attempt, dry_run=dry_run))
+    return complete(await bulk.answer(rows, attempt, dry_run=dry_run), response.headers)
 
 
 @router.get("", operation_id="list_users", responses=errors(401, 403, 422))
