@@ -23,9 +23,11 @@ from app.database.migrations import migrate
 from app.runtime import Runtime
 from app.schemas import UserCreate
 from app.services import SeedService, UserService
+from app.services.dashboard import STATS_TTL
 from main import create_app
 from tests.browser.chromium import chromium
 from tests.browser.serving import serving
+from tests.gate import Gate, target
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 DASHBOARD = "/api/v1/dashboard"
@@ -50,21 +52,25 @@ def servers() -> Iterator[tuple[str, str, Path]]:
 
 
 @asynccontextmanager
-async def site() -> AsyncIterator[str]:
-    """The address of a service as in production, with people in it."""
+async def site() -> AsyncIterator[tuple[str, Gate]]:
+    """The address of a service as in production, with people in it, and the way to its database."""
     with servers() as (postgres, redis, place):
+        host, port = target(postgres)
+        gate = Gate(host, port)
+        through = postgres.replace(f"{host}:{port}", f"127.0.0.1:{await gate.open()}")
         settings = load_settings().replaced(
             app={"environment": "production"},
-            database={"url": SecretStr(postgres)},
+            database={"url": SecretStr(through)},
             cache={"redis_url": SecretStr(redis)},
             limiter={"redis_url": SecretStr(redis)},
             auth={"secret_key": SecretStr("a secret for pictures, and nothing else")},
-            log={"level": "ERROR"},
+            log={"level": "CRITICAL"},
         )
         app = create_app(settings, place)
         async with app.router.lifespan_context(app), serving(app) as url:
             await people(app.state.runtime)
-            yield url
+            yield url, gate
+            gate.shut()
 
 
 async def people(runtime: Runtime) -> None:
@@ -130,7 +136,7 @@ async def shoot(page: Page, name: str, *, full: bool = True) -> None:
 async def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(site())
+        url, database = await stack.enter_async_context(site())
         playwright = await stack.enter_async_context(async_playwright())
         browser = await playwright.chromium.launch(executable_path=chromium())
         await traffic(url)
@@ -145,6 +151,12 @@ async def main() -> None:
         async with opened(browser, url, viewport=PHONE) as page:
             await log_in(page)
             await shoot(page, "dashboard-phone", full=False)
+        async with opened(browser, url) as page:
+            await log_in(page)
+            database.shut()
+            await asyncio.sleep(STATS_TTL)  # what is remembered is new
+            await page.reload()
+            await shoot(page, "dashboard-outage", full=False)
         await browser.close()
 
 

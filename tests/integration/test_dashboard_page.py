@@ -213,7 +213,7 @@ async def test_another_sessions_token_is_none(browser, app, root):
     assert "Nothing was changed" in answer.text
 
 
-async def test_a_browser_that_refuses_cookies_cannot_log_in(browser, root):
+async def test_a_browser_that_refuses_cookies_is_told_that_they_are_needed(browser, root):
     fields = form_in(await browser.get(PAGE), "/login")
     browser.cookies.clear()
 
@@ -222,6 +222,29 @@ async def test_a_browser_that_refuses_cookies_cannot_log_in(browser, root):
     )
 
     assert answer.status_code == 403
+    assert "needs cookies" in answer.text
+
+
+async def test_logins_by_the_page_and_by_the_api_are_counted_together(browser, client, root):
+    for _ in range(4):  # the fixture has logged in once
+        await client.post("/api/v1/auth/token", data={"username": root.email, "password": "wrong"})
+
+    answer = await log_in(browser, root)
+
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert "Too many requests" in answer.text
+    assert "<title>Log in" in answer.text
+
+
+async def test_a_login_without_a_password_is_the_login_page_again(browser, root):
+    fields = form_in(await browser.get(PAGE), "/login")
+
+    answer = await browser.post(f"{PAGE}/login", data={"username": root.email, **fields})
+
+    assert answer.status_code == 422
+    assert "Some values are not valid" in answer.text
+    assert "<title>Log in" in answer.text
 
 
 @pytest.mark.parametrize(

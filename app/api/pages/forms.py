@@ -8,6 +8,10 @@ from app.api.deps import runtime_of
 from app.core.exceptions import ForbiddenException
 
 FIELD, HEADER = "csrf", "X-CSRF-Token"
+_NO_COOKIE = (
+    "Your browser sent no cookie. This page needs cookies, which outside development are sent over "
+    "https alone."
+)
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -33,12 +37,10 @@ async def check_form(request: Request, owner: str | None) -> None:
     """
     if request.method in _SAFE:
         return
+    if owner is None:
+        raise FormRefusedException(_NO_COOKIE)
     token = request.headers.get(HEADER) or (await request.form()).get(FIELD)
-    is_ours = (
-        owner is not None
-        and isinstance(token, str)
-        and runtime_of(request).forms.is_token_of(owner, token)
-    )
+    is_ours = isinstance(token, str) and runtime_of(request).forms.is_token_of(owner, token)
     if not is_ours or not _is_from_here(request):
         raise FormRefusedException
 
