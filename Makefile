@@ -6,7 +6,7 @@ NODE := tests/node/node_modules
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header pyproject.toml
 
-.PHONY: help run test postman screenshots bench check format lock migrate seed doctor clean
+.PHONY: help run test postman openapi screenshots bench check format lock migrate seed doctor clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -30,6 +30,9 @@ test: .venv/installed-dev $(NODE)/.installed ## every test, against real servers
 
 postman: .venv/installed-dev $(NODE)/.installed ## the Postman collections, against a fresh instance
 	$(BIN)/python -m pytest -q -s tests/clients/test_postman.py
+
+openapi: .venv/installed ## docs/openapi.json anew, after a change of the API
+	@ENVIRONMENT=test $(BIN)/python -c 'import json, main; print(json.dumps(main.app.openapi(), indent=2, ensure_ascii=False))' > docs/openapi.json
 
 screenshots: .venv/installed-dev ## the pictures in docs/images, taken anew
 	$(BIN)/python -m tests.browser.screenshots

@@ -25,6 +25,11 @@ from app.database import translate
 from app.periodic import periodic_work
 from app.runtime import open_runtime
 
+DESCRIPTION = """Users with roles, sessions that can be revoked, and figures for superusers.
+
+Every refusal has one shape, whose `error` is a code that stays; every answer has an `X-Request-ID`,
+which is in our log as well. Get a token at `/api/v1/auth/login`, and send it as a bearer token.
+"""
 TAGS = [
     {"name": "auth", "description": "Logging in and out; sessions that can be revoked."},
     {"name": "users", "description": "Signing up, and managing users."},
@@ -70,7 +75,9 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
     app = FastAPI(
         title=settings.app.app_name,
         version=settings.app.app_version,
+        description=DESCRIPTION,
         openapi_tags=TAGS,
+        servers=[{"url": "/", "description": "Where this document comes from"}],
         lifespan=lifespan,
         redirect_slashes=False,
         telemetry=OFF if tracing is None else OFF | tracing.config(is_probe),
