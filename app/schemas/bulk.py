@@ -70,6 +70,8 @@ Then = Annotated[AwareDatetime, AfterValidator(_then)]
 class UserImport(BulkUserCreate):
     """A user who is brought along from a file, with a history."""
 
+    is_active: bool = True  # a file has text
+    is_superuser: bool = False
     created_at: Then = Field(default_factory=lambda: datetime.now(UTC))
     updated_at: Then = Field(default_factory=lambda: datetime.now(UTC))
 

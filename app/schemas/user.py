@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from pydantic import MISSING, Field
+from pydantic import MISSING, Field, StrictBool
 
 from app.schemas.base import Email, FullName, NewPassword, RequestSchema, ResponseSchema, Username
 
@@ -26,8 +26,8 @@ class NewUser(RequestSchema):
     email: Email
     username: Username | None = Field(None, description="derived from the email where left out")
     full_name: FullName | None = None
-    is_active: bool = True
-    is_superuser: bool = False
+    is_active: StrictBool = True
+    is_superuser: StrictBool = False
 
 
 class UserCreate(NewUser):
@@ -45,5 +45,5 @@ class UserUpdate(RequestSchema):
     email: Email | MISSING = MISSING
     username: Username | MISSING = MISSING
     full_name: FullName | MISSING | None = MISSING
-    is_active: bool | MISSING = MISSING
-    is_superuser: bool | MISSING = MISSING
+    is_active: StrictBool | MISSING = MISSING
+    is_superuser: StrictBool | MISSING = MISSING

@@ -1,6 +1,7 @@
 """An instance of its own, with an empty database, and tools that know nothing of our code."""
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE, STDOUT, CompletedProcess, run
 from uuid import uuid4
@@ -9,18 +10,25 @@ import pytest
 
 from tests.conftest import PASSWORD, Servers
 from tests.databases import new_database
-from tests.process import Instance, instance
+from tests.process import instance
 
 SUPERUSER = "admin@example.com"
 UNLIMITED = "1000000/minute"
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where an instance is, and its database."""
+
+    url: str
+    database: str
+
 
 Tool = Callable[..., "CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="module")
-async def site(
-    servers: Servers, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Instance]:
+async def site(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     """As fresh as after the first `make run`, with a superuser whose password is known.
 
     Its limits stand in nobody's way: a client that tries everything is more than one person.
@@ -37,8 +45,8 @@ async def site(
                 for name in ("LOGIN", "LOGIN_ADDRESS", "SIGN_UP", "REFRESH", "WRITE", "READ")
             },
         }
-        with instance(servers, tmp_path_factory.mktemp("site"), None, **own) as site:
-            yield site
+        with instance(servers, tmp_path_factory.mktemp("site"), None, **own) as started:
+            yield Site(started.url, url)
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.conftest import SUPERUSER, Tool
+from tests.clients.conftest import SUPERUSER, Site, Tool
 from tests.conftest import PASSWORD
-from tests.process import Instance
 
 pytestmark = pytest.mark.direct
 POSTMAN = Path(__file__).resolve().parents[2] / "postman"
@@ -27,7 +26,7 @@ def together(tmp_path: Path) -> Path:
     return file
 
 
-def newman(node: Tool, site: Instance, collection: Path, times: int) -> None:
+def newman(node: Tool, site: Site, collection: Path, times: int) -> None:
     """Run a collection some times over, and print the report."""
     told = {
         "base_url": site.url,

@@ -259,7 +259,7 @@ def visit(app: FastAPI, page: str, caller: Caller) -> dict[str, Any]:
 
 def test_nothing_is_hidden_from_the_openapi_document_but_the_admin_page(app):
     mounted = {
-        (method, route.path)
+        (method, route.path_format)
         for route in iter_route_contexts(app.routes)
         if (route.path or "").startswith(API)
         for method in route.methods or ["any"]  # what is mounted or a websocket has none

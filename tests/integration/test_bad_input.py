@@ -120,3 +120,10 @@ async def test_a_path_that_makes_no_sense(root, path):
 @pytest.mark.parametrize("method", ["PUT", "TRACE", "FOO", "PROPFIND"])
 async def test_a_method_that_is_none_of_ours(client, method):
     refused(await client.request(method, LOGIN))
+
+
+@pytest.mark.parametrize("value", [0, 1, "true", "no"])
+async def test_a_flag_is_nothing_but_true_or_false(ada, root, value):
+    response = await root.patch(f"/users/{ada.id}", json={"is_active": value})
+
+    assert response.status_code == 422

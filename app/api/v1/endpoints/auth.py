@@ -28,7 +28,7 @@ _login_address = limiter.shared_limit(
 
 
 @router.post(
-    "/login", operation_id="login", dependencies=[Limited], responses=errors(401, 413, 422)
+    "/login", operation_id="login", dependencies=[Limited], responses=errors(400, 401, 413, 422)
 )
 @_login
 @_login_address
@@ -39,7 +39,10 @@ async def login(credentials: LoginRequest, auth: Auth, device: ClientDevice) -> 
 
 
 @router.post(
-    "/token", operation_id="login_form", dependencies=[Limited], responses=errors(401, 413, 422)
+    "/token",
+    operation_id="login_form",
+    dependencies=[Limited],
+    responses=errors(400, 401, 413, 422),
 )
 @_login_form
 @_login_address
@@ -51,7 +54,7 @@ async def login_form(
 
 
 @router.post(
-    "/refresh", operation_id="refresh", dependencies=[Limited], responses=errors(401, 413, 422)
+    "/refresh", operation_id="refresh", dependencies=[Limited], responses=errors(400, 401, 413, 422)
 )
 @limiter.limit(rate("refresh"), key_func=by_refreshed_session)
 async def refresh(request: RefreshRequest, auth: Auth) -> TokenSchema:
@@ -76,7 +79,7 @@ async def logout_all(caller: CurrentUser, sessions: Sessions) -> None:
     operation_id="change_password",
     status_code=204,
     dependencies=[LimitedUser],
-    responses=errors(401, 413, 422),
+    responses=errors(400, 401, 413, 422),
 )
 @limiter.limit(rate("login"), key_func=by_principal)
 async def change_password(change: PasswordChange, caller: CurrentUser, auth: Auth) -> None:

@@ -1,7 +1,8 @@
 """Figures for superusers, and for Prometheus."""
 
-from fastapi import APIRouter
-from fastapi.responses import PlainTextResponse
+from typing import Any
+
+from fastapi import APIRouter, Response
 
 from app.api.responses import errors
 from app.api.types import CurrentSuperuser, Metrics, Scraper
@@ -10,10 +11,26 @@ from app.schemas import CacheMetricsSchema, DatabaseMetricsSchema, RequestMetric
 router = APIRouter(prefix="/metrics", tags=["metrics"])
 
 
-class Exposition(PlainTextResponse):
-    """Prometheus' text format."""
+class Exposition(Response):
+    """Prometheus' text format. The type is no attribute of the class: FastAPI's document would
+    tell it of refusals as well."""
 
-    media_type = "text/plain; version=0.0.4"
+    def __init__(self, content: str, **options: Any) -> None:
+        super().__init__(content, media_type="text/plain; version=0.0.4", **options)
+
+
+_EXPOSITION: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The figures",
+        "content": {
+            "text/plain": {
+                "schema": {"type": "string"},
+                "example": "# HELP database_pool_size Connections that are kept open at most.\n"
+                "# TYPE database_pool_size gauge\ndatabase_pool_size 5.0\n",
+            }
+        },
+    }
+}
 
 
 @router.get("/database", operation_id="database_metrics", responses=errors(401, 403))
@@ -38,8 +55,9 @@ async def request_metrics(metrics: Metrics, _: CurrentSuperuser) -> RequestMetri
     "/prometheus",
     operation_id="prometheus_metrics",
     response_class=Exposition,
+    status_code=200,  # FastAPI cannot guess it from a response class of our own
     dependencies=[Scraper],
-    responses=errors(401, 403),
+    responses={**_EXPOSITION, **errors(401, 403)},
 )
 async def prometheus_metrics(metrics: Metrics) -> str:
     """All figures of all processes in Prometheus' text format, for superusers and for whoever

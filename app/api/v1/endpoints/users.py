@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Response
 
 from app.api.export import EXPORT, ExportResponse
+from app.api.numbers import number
 from app.api.responses import BULK_ANSWERS, complete, errors
 from app.api.types import (
     Bulk,
@@ -28,6 +29,7 @@ from app.core.limiter import by_address, limiter, rate
 from app.schemas import SessionSchema, UserCreate, UserCursorPage, UserPage, UserSchema, UserUpdate
 
 router = APIRouter(prefix="/users", tags=["users"])
+_USER = f"/{number('user_id')}"
 
 
 @router.post(
@@ -35,7 +37,7 @@ router = APIRouter(prefix="/users", tags=["users"])
     operation_id="create_user",
     status_code=201,
     dependencies=[LimitedUnlessSuperuser],
-    responses=errors(401, 403, 409, 413, 422),
+    responses=errors(400, 401, 403, 409, 413, 422),
 )
 @limiter.limit(rate("sign_up"), key_func=by_address)
 async def create_user(user_in: UserCreate, users: Users, caller: Caller) -> UserSchema:
@@ -49,7 +51,7 @@ async def create_user(user_in: UserCreate, users: Users, caller: Caller) -> User
     status_code=201,
     response_model=list[UserSchema],
     dependencies=[LongDeadline],
-    responses=BULK_ANSWERS | errors(401, 403, 409, 413, 422),
+    responses=BULK_ANSWERS | errors(400, 401, 403, 409, 413, 422),
 )
 async def create_users_bulk(
     rows: BulkRows,
@@ -112,7 +114,7 @@ async def get_me(caller: CurrentUser) -> UserSchema:
 @router.patch(
     "/me",
     operation_id="update_me",
-    responses=errors(401, 409, 413, 422),
+    responses=errors(400, 401, 409, 413, 422),
 )
 async def update_me(user_in: UserUpdate, users: Users, caller: CurrentUser) -> UserSchema:
     """Change your own profile."""
@@ -120,7 +122,7 @@ async def update_me(user_in: UserUpdate, users: Users, caller: CurrentUser) -> U
 
 
 @router.get(
-    "/{user_id}",
+    _USER,
     operation_id="get_user",
     responses=errors(401, 403, 404, 422),
 )
@@ -130,9 +132,9 @@ async def get_user(user_id: UserId, users: Users, caller: CurrentUser) -> UserSc
 
 
 @router.patch(
-    "/{user_id}",
+    _USER,
     operation_id="update_user",
-    responses=errors(401, 403, 404, 409, 413, 422),
+    responses=errors(400, 401, 403, 404, 409, 413, 422),
 )
 async def update_user(
     user_id: UserId, user_in: UserUpdate, users: Users, caller: CurrentUser
@@ -142,7 +144,7 @@ async def update_user(
 
 
 @router.delete(
-    "/{user_id}",
+    _USER,
     operation_id="delete_user",
     status_code=204,
     responses=errors(401, 403, 404, 409, 422),
@@ -153,7 +155,7 @@ async def delete_user(user_id: UserId, users: Users, _: CurrentSuperuser) -> Non
 
 
 @router.get(
-    "/{user_id}/sessions",
+    f"{_USER}/sessions",
     operation_id="list_user_sessions",
     responses=errors(401, 403, 404, 422),
 )
@@ -165,7 +167,7 @@ async def list_user_sessions(
 
 
 @router.delete(
-    "/{user_id}/sessions",
+    f"{_USER}/sessions",
     operation_id="end_user_sessions",
     status_code=204,
     responses=errors(401, 403, 404, 422),
