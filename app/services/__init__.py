@@ -14,6 +14,7 @@ from app.services.principal_cache import PrincipalCache
 from app.services.seed import SeedService
 from app.services.session import Authenticator, SessionService
 from app.services.user import UserService
+from app.services.user_desk import Change, Outcome, UserDesk
 from app.services.user_list import UserListService
 from app.services.visitors import Visitors
 
@@ -24,16 +25,19 @@ __all__ = [
     "Authenticator",
     "BaseService",
     "BulkService",
+    "Change",
     "DashboardService",
     "ExportService",
     "HealthService",
     "IdempotencyService",
     "MetricsService",
+    "Outcome",
     "OverviewService",
     "PrincipalCache",
     "SeedService",
     "SessionService",
     "Tokens",
+    "UserDesk",
     "UserListService",
     "UserService",
     "Visitors",

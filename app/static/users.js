@@ -9,3 +9,38 @@ document.addEventListener("formdata", (event) => {
     if (value === "") event.formData.delete(name);
   }
 });
+
+// Those who are selected are counted; where there are none, nothing can be done to them.
+
+function showSelection(form) {
+  const boxes = [...form.querySelectorAll("input[name=id]")];
+  const chosen = boxes.filter((box) => box.checked).length;
+  const all = form.querySelector("[data-select-all]");
+  all.checked = chosen === boxes.length;
+  all.indeterminate = chosen > 0 && !all.checked;
+  form.querySelector("[data-selected]").textContent = chosen ? `${chosen} selected` : "None selected";
+  for (const button of form.querySelectorAll("button")) button.disabled = chosen === 0;
+}
+
+function setUpSelection(form) {
+  const all = form.querySelector("[data-select-all]");
+  all.hidden = false;
+  all.addEventListener("change", () => {
+    for (const box of form.querySelectorAll("input[name=id]")) box.checked = all.checked;
+  });
+  form.addEventListener("change", () => showSelection(form));
+  showSelection(form);
+}
+
+htmx.onLoad((part) => {
+  for (const form of part.querySelectorAll("[data-selection]")) setUpSelection(form);
+});
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("[data-selection]")) showSelection(form);
+});
+
+// A form that was refused begins at its first fault, a new one at its first field.
+
+const first = document.querySelector("[data-form] [aria-invalid]")
+  ?? document.querySelector("[data-form] input:not([type=hidden])");
+first?.focus();

@@ -1,18 +1,15 @@
 """The table of users as people see it."""
 
 import csv
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from app.models import User
-from app.runtime import Runtime
 from tests.browser.conftest import DASHBOARD, PHONE, log_in, overflow, violations
+from tests.browser.people import LONG, sixty
 
 USERS = f"{DASHBOARD}/users"
-LONG = "x" * 60
 VIEWS = {
     "users": USERS,
     "nobody": f"{USERS}?search=nobody",
@@ -21,25 +18,9 @@ VIEWS = {
 
 
 @pytest.fixture
-async def people(root, runtime: Runtime) -> list[User]:
-    """Sixty users beside `root`, the oldest first; every third one inactive."""
-    now = datetime.now(UTC)
-    users = [
-        User(
-            email=f"user{number:02}@{'odd' if number % 2 else 'even'}.example",
-            username=f"user{number:02}",
-            full_name=LONG if number == 59 else None,
-            hashed_password="none",
-            is_active=number % 3 != 0,
-            is_superuser=False,
-            created_at=now - timedelta(days=100 - number),
-        )
-        for number in range(60)
-    ]
-    async with runtime.session_maker() as db:
-        db.add_all(users)
-        await db.commit()
-    return users
+async def people(root, runtime) -> None:
+    """Sixty users beside `root`."""
+    await sixty(runtime)
 
 
 @pytest.fixture
@@ -50,7 +31,7 @@ async def table(page: Page, root, people) -> Page:
 
 
 def names(page: Page) -> Locator:
-    return page.locator("tbody th .clip:first-child")
+    return page.locator("tbody th a")
 
 
 def usernames_in(file: Path) -> list[str]:

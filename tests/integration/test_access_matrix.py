@@ -123,6 +123,15 @@ PAGES = {
     "dashboard_logout": Row(FORM),
     "dashboard_users": Row(VIEW),
     "dashboard_users_export": Row(VIEW),
+    "dashboard_new_user": Row(VIEW),
+    "dashboard_create_user": Row(
+        FORM, {"data": {"email": "new@example.com", "password": PASSWORD}}
+    ),
+    "dashboard_confirm_change": Row(VIEW, {"params": {"action": "delete", "id": 1}}),
+    "dashboard_change_users": Row(FORM, {"data": {"action": "end_sessions", "id": 1}}),
+    "dashboard_user": Row(VIEW),
+    "dashboard_edit_user": Row(VIEW),
+    "dashboard_update_user": Row(FORM, {"data": {"email": "new@example.com", "username": "new"}}),
 }
 FILES = {"dashboard_users_export"}
 """Routes of the admin page, by name: not in the OpenAPI document, since they are no API. `login` is
@@ -254,7 +263,7 @@ def visit(app: FastAPI, page: str, caller: Caller) -> dict[str, Any]:
     method, path = pages(app)[page]
     headers = {"Cookie": "; ".join(sent), "X-CSRF-Token": forms.token(owner)}
     options = PAGES[page].sent_by(caller)
-    return {"method": method, "url": path, "headers": headers, **options}
+    return {"method": method, "url": path.format(user_id=1), "headers": headers, **options}
 
 
 def test_nothing_is_hidden_from_the_openapi_document_but_the_admin_page(app):

@@ -57,6 +57,9 @@ def refusal(
         return _login_required(request, error["message"], kept)
     if request.url.path == LOGIN and status in {401, 403, 422, 429}:
         return login_page(request, status, kept, error["message"])
+    if status in {409, 422} and (again := getattr(request.state, "again", None)):
+        view: Response = again(status, kept, error=error)
+        return view
     return render(request, "error.html", status, kept, error={**error, "status": status})
 
 

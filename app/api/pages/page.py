@@ -1,6 +1,8 @@
 """One visit: who looks, what they are shown, and where they are sent."""
 
 import json
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -38,13 +40,19 @@ class Page:
         self._headers = response.headers
         self._forms = runtime_of(request).forms
 
-    def render(self, template: str, status: int = 200, **context: Any) -> HTMLResponse:
+    def render(
+        self,
+        template: str,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        **context: Any,
+    ) -> HTMLResponse:
         """A view. It is told the `visitor`, the `notice` and the `csrf` token for its forms."""
         answer = render(
             self._request,
             template,
             status,
-            self._headers,
+            {**self._headers, **(headers or {})},
             visitor=self.visitor.user,
             notice=notice_in(self._request),
             csrf=self._forms.token(str(self.visitor.session_id)),
@@ -52,6 +60,11 @@ class Page:
         )
         cookies.forget(answer, self._request, "notice")
         return answer
+
+    def show_again(self, template: str, **context: Any) -> None:
+        """Where what was sent is refused (409, 422), answer with this view, which is told the
+        refusal as `error`."""
+        self._request.state.again = partial(self.render, template, **context)
 
     def redirect(self, to: str, notice: Notice | None = None) -> RedirectResponse:
         """Send the browser on after a form (303), where it is told what came of it.

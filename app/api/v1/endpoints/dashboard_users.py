@@ -3,9 +3,12 @@
 from fastapi import APIRouter, Response
 
 from app.api.export import ExportResponse
-from app.api.pages.listing import Listed
+from app.api.pages.changes import Asked, BackTo, Confirmed, ask, tell
+from app.api.pages.listing import USERS, Listed
+from app.api.pages.page import Notice
+from app.api.pages.user_forms import ChangedUser, NewUser, UserForm
 from app.api.pages.visitors import PageDep
-from app.api.types import Exports, UserLists
+from app.api.types import Desk, Exports, Sessions, UserId, UserLists, Users
 
 router = APIRouter(prefix="/dashboard/users", include_in_schema=False)
 
@@ -22,3 +25,54 @@ async def export(_: PageDep, listing: Listed, exports: Exports, response: Respon
     """All of them, as a file for a spreadsheet."""
     stream = exports.users(listing.filters, "csv")
     return ExportResponse(stream, "users", "csv", response.headers)
+
+
+@router.get("/new", name="dashboard_new_user")
+async def new_user(page: PageDep) -> Response:
+    """The form for a new user."""
+    return page.render("users/form.html", form=UserForm(), user_id=None, error=None)
+
+
+@router.post("/new", name="dashboard_create_user")
+async def create_user(form: NewUser, page: PageDep, desk: Desk) -> Response:
+    """Create a user."""
+    user = await desk.create(form.create())
+    return page.redirect(f"/users/{user.id}", Notice(f"Created {user.username}"))
+
+
+@router.get("/confirm", name="dashboard_confirm_change")
+async def confirm_change(page: PageDep, selection: Asked, desk: Desk) -> Response:
+    """Ask before something is done to the users who are selected."""
+    people = await desk.people(selection.id, page.visitor)
+    return ask(page, selection, people)
+
+
+@router.post("/confirm", name="dashboard_change_users")
+async def change_users(page: PageDep, selection: Confirmed, desk: Desk) -> Response:
+    """Do it, to each for themselves."""
+    outcomes = await desk.change(selection.action, selection.id, page.visitor)
+    return tell(page, selection, outcomes)
+
+
+@router.get("/{user_id}", name="dashboard_user")
+async def user_view(
+    page: PageDep, user_id: UserId, users: Users, sessions: Sessions, back: BackTo = USERS
+) -> Response:
+    """A user and their sessions."""
+    live = await sessions.of_user_or_raise(user_id, page.visitor.session_id)
+    user = await users.get(user_id, page.visitor)
+    return page.render("users/user.html", user=user, sessions=live, back=back)
+
+
+@router.get("/{user_id}/edit", name="dashboard_edit_user")
+async def edit_user(page: PageDep, user_id: UserId, users: Users) -> Response:
+    """The form for a user who is there."""
+    form = UserForm.of(await users.get(user_id, page.visitor))
+    return page.render("users/form.html", form=form, user_id=user_id, error=None)
+
+
+@router.post("/{user_id}/edit", name="dashboard_update_user")
+async def update_user(user_id: UserId, form: ChangedUser, page: PageDep, desk: Desk) -> Response:
+    """Change a user."""
+    user = await desk.update(user_id, form.update(), page.visitor)
+    return page.redirect(f"/users/{user.id}", Notice(f"Saved {user.username}"))
