@@ -5,12 +5,11 @@ from uuid import UUID
 
 from fastapi import Depends, Path, Query
 
+from app.api.bulk import get_attempt, get_bulk_rows
 from app.api.deps import (
     Deadline,
     Session,
-    get_attempt,
     get_auth_service,
-    get_bulk_rows,
     get_bulk_service,
     get_caller,
     get_current_superuser,

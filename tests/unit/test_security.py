@@ -7,7 +7,6 @@ from uuid import uuid4
 
 import pytest
 
-from app.core import security
 from app.core.config import AuthSettings
 from app.core.exceptions import ServiceUnavailableException, UnauthorizedException
 from app.core.security import (
@@ -15,6 +14,7 @@ from app.core.security import (
     PasswordHasher,
     TokenSigner,
     hash_refresh_token,
+    hashing,
     new_refresh_token,
     session_of,
 )
@@ -49,7 +49,7 @@ async def test_an_unknown_account_costs_a_hash_like_any_other(hasher, monkeypatc
         against.append(hashed)
         return False, None
 
-    monkeypatch.setattr("app.core.security._verify", verify)
+    monkeypatch.setattr("app.core.security.hashing._verify", verify)
 
     await hasher.verify("anything", None)
 
@@ -81,7 +81,7 @@ async def test_a_password_too_long_for_bcrypt_is_wrong_and_not_cut(hasher):
 
 async def test_past_the_queue_it_is_unavailable_and_then_works_on(hasher, monkeypatch):
     release = threading.Event()
-    monkeypatch.setattr("app.core.security._verify", lambda *_: (release.wait(5), None))
+    monkeypatch.setattr("app.core.security.hashing._verify", lambda *_: (release.wait(5), None))
     waiting = [asyncio.create_task(hasher.verify("x", "y")) for _ in range(3)]
     await asyncio.sleep(0)
 
@@ -96,7 +96,7 @@ async def test_past_the_queue_it_is_unavailable_and_then_works_on(hasher, monkey
 
 async def test_a_request_that_gave_up_frees_its_place_when_its_hash_is_done(hasher, monkeypatch):
     release = threading.Event()
-    monkeypatch.setattr("app.core.security._verify", lambda *_: (release.wait(5), None))
+    monkeypatch.setattr("app.core.security.hashing._verify", lambda *_: (release.wait(5), None))
     waiting = [asyncio.create_task(hasher.verify("x", "y")) for _ in range(3)]
     await asyncio.sleep(0.05)
 
@@ -132,7 +132,7 @@ async def test_a_list_that_nobody_waits_for_is_not_hashed_to_its_end(hasher, mon
         time.sleep(0.02)
         return ""
 
-    monkeypatch.setattr(security._CONTEXT, "hash", slow)
+    monkeypatch.setattr(hashing._CONTEXT, "hash", slow)
     listing = asyncio.create_task(hasher.hash_all(["password"] * 100))
     await asyncio.to_thread(has_begun.wait)
     listing.cancel()

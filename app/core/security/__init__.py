@@ -1,0 +1,33 @@
+"""Passwords and tokens."""
+
+from app.core.security.hashing import (
+    MAX_PASSWORD_LENGTH,
+    NICENESS,
+    QUEUE_PER_WORKER,
+    PasswordHasher,
+)
+from app.core.security.tokens import (
+    MAX_TOKEN_LENGTH,
+    REMEMBERED_TOKENS,
+    AccessToken,
+    TokenKind,
+    TokenSigner,
+    hash_refresh_token,
+    new_refresh_token,
+    session_of,
+)
+
+__all__ = [
+    "MAX_PASSWORD_LENGTH",
+    "MAX_TOKEN_LENGTH",
+    "NICENESS",
+    "QUEUE_PER_WORKER",
+    "REMEMBERED_TOKENS",
+    "AccessToken",
+    "PasswordHasher",
+    "TokenKind",
+    "TokenSigner",
+    "hash_refresh_token",
+    "new_refresh_token",
+    "session_of",
+]
