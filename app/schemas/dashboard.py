@@ -50,7 +50,3 @@ class SignUps(ResponseSchema):
     @property
     def total(self) -> int:
         return sum(day.count for day in self.days)
-
-    @property
-    def most(self) -> int:
-        return max((day.count for day in self.days), default=0)

@@ -115,7 +115,5 @@ def render(
         context: what the template names.
     """
     app = runtime_of(request).settings.app
-    html = _environment.get_template(template).render(
-        app=app, path=request.url.path, is_fragment="HX-Request" in request.headers, **context
-    )
+    html = _environment.get_template(template).render(app=app, path=request.url.path, **context)
     return HTMLResponse(html, status, {**HEADERS, **(headers or {})})
