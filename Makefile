@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 NODE := tests/node/node_modules
+GENERATOR := .venv/client-generator
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header pyproject.toml
 
@@ -24,7 +25,7 @@ seed: .venv/installed ## a thousand users who do not exist
 doctor: .venv/installed ## look for what is wrong, and say what to do
 	@$(BIN)/backend doctor
 
-test: .venv/installed-dev $(NODE)/.installed ## every test, against real servers and in a real browser
+test: .venv/installed-dev $(NODE)/.installed $(GENERATOR)/.installed ## every test, against real servers and in a real browser
 	@$(BIN)/python tests/browser/chromium.py
 	$(BIN)/python -m pytest
 
@@ -56,6 +57,7 @@ lock: .venv/installed-dev ## the locks anew, after a change of pyproject.toml; U
 	$(COMPILE) --extra development --extra test $(if $(UPGRADE),--upgrade) -c requirements.lock -o requirements-dev.lock
 	$(COMPILE) --extra development --extra bench $(if $(UPGRADE),--upgrade) -c requirements-dev.lock -o requirements-bench.lock
 	$(COMPILE) -c requirements.lock -o deploy/requirements.lock
+	$(subst pyproject.toml,tests/clients/generator.in,$(COMPILE)) $(if $(UPGRADE),--upgrade) -o tests/clients/generator.lock
 
 clean: ## remove .venv and caches; the data in .local stays
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache $(NODE)
@@ -77,6 +79,11 @@ clean: ## remove .venv and caches; the data in .local stays
 
 .venv/installed-bench: requirements-bench.lock .venv/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	@touch $@
+
+$(GENERATOR)/.installed: tests/clients/generator.lock .venv/installed-dev
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(GENERATOR)
+	@$(BIN)/uv pip install --quiet --python $(GENERATOR)/bin/python --require-hashes -r $<
 	@touch $@
 
 $(NODE)/.installed: tests/node/package-lock.json
