@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from main import app
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -36,3 +38,46 @@ def test_every_command_of_the_makefile_that_the_readme_names_is_there():
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
     assert set(named) <= set(targets)
+
+
+def rows_of_the_readme(heading: str) -> list[list[str]]:
+    """The cells of the table below `heading`."""
+    table = (ROOT / "README.md").read_text().partition(heading)[2].partition("\n\n")[0]
+    return [row.strip("|").split("|") for row in table.splitlines()[2:]]
+
+
+def paths_in(cell: str) -> list[str]:
+    paths = re.findall(r"`(/[^`]*)`", cell.partition("(")[0])
+    return [path if path.startswith("/health") else f"/api/v1{path}" for path in paths]
+
+
+def test_the_readme_has_every_operation():
+    named = {
+        (method, path)
+        for cell, *_ in rows_of_the_readme("| method, path | who | what |")
+        for method in re.findall("[A-Z]{3,}", cell.partition("`")[0])
+        for path in paths_in(cell)
+    }
+
+    assert named == {
+        (method.upper(), path)
+        for path, methods in app.openapi()["paths"].items()
+        for method in methods
+    }
+
+
+def test_the_readme_has_every_query_parameter():
+    named = {
+        (name, path)
+        for names, paths, _ in rows_of_the_readme("| query parameter | of | what |")
+        for name in re.findall(r"`(\w+)`", names)
+        for path in paths_in(paths)
+    }
+
+    assert named == {
+        (parameter["name"], path)
+        for path, methods in app.openapi()["paths"].items()
+        for operation in methods.values()
+        for parameter in operation.get("parameters", [])
+        if parameter["in"] == "query"
+    }
