@@ -6,6 +6,8 @@ from pydantic import Field, SecretStr
 
 from app.schemas.base import NewPassword, RequestSchema, ResponseSchema
 
+_REFRESH_TOKEN = "0b9f6c1e8f524f0e9a575f3f0c8b7d21.c2VjcmV0"  # noqa: S105  # an example
+
 
 class LoginRequest(RequestSchema):
     """Any password is accepted here and simply wrong, so that refusals are alike."""
@@ -15,20 +17,20 @@ class LoginRequest(RequestSchema):
 
 
 class RefreshRequest(RequestSchema):
-    refresh_token: SecretStr
+    refresh_token: SecretStr = Field(examples=[_REFRESH_TOKEN])
 
 
 class PasswordChange(RequestSchema):
     """Whoever sits at an open session has to know the password to change it."""
 
-    current_password: SecretStr
+    current_password: SecretStr = Field(examples=["correct horse battery staple"])
     new_password: NewPassword
 
 
 class TokenSchema(ResponseSchema):
     """A pair of tokens: the first for the `Authorization` header, the second for the next pair."""
 
-    access_token: str
-    refresh_token: str
+    access_token: str = Field(examples=["eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.…"])
+    refresh_token: str = Field(examples=[_REFRESH_TOKEN])
     token_type: Literal["bearer"] = "bearer"  # noqa: S105  # the scheme's name
     expires_in: int = Field(description="seconds the access token is valid", examples=[900])

@@ -23,6 +23,7 @@ from app.schemas.base import NewPassword, ResponseSchema
 from app.schemas.error import ErrorDetail
 from app.schemas.user import NewUser
 
+_BCRYPT = "$2b$12$eIvrWRvM8Pc3OHD1Ej0fDu8qBhq2Y2DwYqMz6yQv1nCqJHqv8lY2u"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -38,6 +39,7 @@ HashedPassword = Annotated[
     Field(
         description="argon2id ($argon2id$v=19$…) or bcrypt ($2a$, $2b$, $2y$), instead of a "
         "password: it is hashed anew at the first login",
+        examples=[_BCRYPT],
     ),
 ]
 
@@ -81,7 +83,7 @@ BULK_EXAMPLE = [
     {
         "email": "grace@example.com",
         "full_name": "Grace Hopper",
-        "hashed_password": "$2b$12$eIvrWRvM8Pc3OHD1Ej0fDu8qBhq2Y2DwYqMz6yQv1nCqJHqv8lY2u",
+        "hashed_password": _BCRYPT,
     },
 ]
 

@@ -20,4 +20,7 @@ class ErrorSchema(ResponseSchema):
         description="a sentence for people", examples=["Some values are not valid"]
     )
     details: list[ErrorDetail]
-    request_id: str | None = Field(description="also in X-Request-ID and in our log")
+    request_id: str | None = Field(
+        description="also in X-Request-ID and in our log",
+        examples=["41bd7f3a0c6e4d0c9a1f6a6f0f3b2c1d"],
+    )

@@ -11,7 +11,9 @@ class CheckSchema(ResponseSchema):
     """One dependency."""
 
     status: Literal["healthy", "unhealthy"]
-    latency_ms: float = Field(description="milliseconds until it answered or was given up")
+    latency_ms: float = Field(
+        description="milliseconds until it answered or was given up", examples=[1.3]
+    )
     error: str | None = Field(None, description="a short reason", examples=["timeout"])
     provider: str | None = Field(None, description="of the database", examples=["postgresql"])
     backend: Literal["redis", "memory"] | None = Field(
@@ -24,8 +26,8 @@ class HealthSchema(ResponseSchema):
     readiness tells, that it serves for some seconds more."""
 
     status: Literal["healthy", "degraded", "unhealthy", "stopping"]
-    app_name: str
-    version: str
+    app_name: str = Field(examples=["Backend API"])
+    version: str = Field(examples=["1.0.0"])
     checks: dict[str, CheckSchema]
 
 

@@ -12,12 +12,18 @@ from app.schemas.user import UserSchema
 class SessionSchema(ResponseSchema):
     """One device's login."""
 
-    id: UUID
-    user_agent: str | None = Field(description="what the device called itself")
+    id: UUID = Field(examples=["0b9f6c1e-8f52-4f0e-9a57-5f3f0c8b7d21"])
+    user_agent: str | None = Field(
+        description="what the device called itself", examples=["curl/8.14"]
+    )
     address: str | None = Field(description="IP address it logged in from", examples=["192.0.2.7"])
-    created_at: datetime
-    last_seen_at: datetime = Field(description="to about a minute")
-    expires_at: datetime = Field(description="unless it is refreshed before")
+    created_at: datetime = Field(examples=["2026-11-21T06:30:00.123456Z"])
+    last_seen_at: datetime = Field(
+        description="to about a minute", examples=["2026-11-21T06:30:00.123456Z"]
+    )
+    expires_at: datetime = Field(
+        description="unless it is refreshed before", examples=["2026-12-21T06:30:00.123456Z"]
+    )
     is_current: bool = Field(False, description="whether this request came by it")
 
 

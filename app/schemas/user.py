@@ -16,8 +16,8 @@ class UserSchema(ResponseSchema):
     full_name: str | None = Field(examples=["Ada Lovelace"])
     is_active: bool
     is_superuser: bool
-    created_at: datetime
-    updated_at: datetime
+    created_at: datetime = Field(examples=["2026-11-21T06:30:00.123456Z"])
+    updated_at: datetime = Field(examples=["2026-11-21T06:30:00.123456Z"])
 
 
 class NewUser(RequestSchema):

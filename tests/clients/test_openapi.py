@@ -60,3 +60,25 @@ def test_every_refusal_has_the_one_schema():
             if int(status) >= 400 and operation["tags"] != ["health"]:
                 schema = answer["content"]["application/json"]["schema"]
                 assert schema == {"$ref": "#/components/schemas/ErrorSchema"}
+
+
+def is_shown(value: dict[str, Any]) -> bool:
+    """Whether it has an example, or tells all that it can be."""
+    kinds = {"boolean", "array", "object"}
+    return any(
+        one.get("type") in kinds or one.keys() & {"examples", "$ref", "enum", "const"}
+        for one in [value, *value.get("anyOf", [])]
+    )
+
+
+def test_every_value_has_an_example():
+    bare = [
+        f"{name}.{field}"
+        for name, schema in app.openapi()["components"]["schemas"].items()
+        for field, value in schema.get("properties", {}).items()
+        if name not in {"Body_login_form", "RefusedRow"}  # FastAPI's own
+        and "examples" not in schema
+        and not is_shown(value)
+    ]
+
+    assert bare == []
