@@ -27,7 +27,6 @@ from app.services import (
     MetricsService,
     OverviewService,
     SessionService,
-    UserDesk,
     UserListService,
     UserService,
 )
@@ -74,13 +73,6 @@ async def get_export_service(request: Request) -> ExportService:
 
 async def get_session_service(request: Request, db: Session) -> SessionService:
     return SessionService(db, runtime_of(request).principals)
-
-
-async def get_user_desk(
-    users: Annotated[UserService, Depends(get_user_service)],
-    sessions: Annotated[SessionService, Depends(get_session_service)],
-) -> UserDesk:
-    return UserDesk(users, sessions)
 
 
 async def get_auth_service(request: Request, db: Session) -> AuthService:

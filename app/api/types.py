@@ -22,7 +22,6 @@ from app.api.deps import (
     get_overview_service,
     get_scraper,
     get_session_service,
-    get_user_desk,
     get_user_list_service,
     get_user_service,
     limited,
@@ -43,7 +42,6 @@ from app.services import (
     MetricsService,
     OverviewService,
     SessionService,
-    UserDesk,
     UserListService,
     UserService,
 )
@@ -80,6 +78,5 @@ Metrics = Annotated[MetricsService, Depends(get_metrics_service)]
 Overviews = Annotated[OverviewService, Depends(get_overview_service)]
 Sessions = Annotated[SessionService, Depends(get_session_service)]
 Exports = Annotated[ExportService, Depends(get_export_service)]
-Desk = Annotated[UserDesk, Depends(get_user_desk)]
 UserLists = Annotated[UserListService, Depends(get_user_list_service)]
 Users = Annotated[UserService, Depends(get_user_service)]

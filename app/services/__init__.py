@@ -16,6 +16,7 @@ from app.services.session import Authenticator, SessionService
 from app.services.user import UserService
 from app.services.user_desk import Change, Outcome, UserDesk
 from app.services.user_list import UserListService
+from app.services.user_upload import Preview, UserUpload
 from app.services.visitors import Visitors
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "MetricsService",
     "Outcome",
     "OverviewService",
+    "Preview",
     "PrincipalCache",
     "SeedService",
     "SessionService",
@@ -40,6 +42,7 @@ __all__ = [
     "UserDesk",
     "UserListService",
     "UserService",
+    "UserUpload",
     "Visitors",
     "Watched",
 ]

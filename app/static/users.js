@@ -44,3 +44,26 @@ addEventListener("pageshow", () => {
 const first = document.querySelector("[data-form] [aria-invalid]")
   ?? document.querySelector("[data-form] input:not([type=hidden])");
 first?.focus();
+
+// A file is looked at without leaving the view, which so keeps it for the button that writes.
+
+function setUpUpload(form) {
+  const preview = () => document.getElementById("preview");
+  const isPreview = (event) => event.detail.target === preview();
+  form.querySelector("[type=file]").addEventListener("change", () => preview().replaceChildren());
+  addEventListener("htmx:beforeSwap", (event) => {
+    if (!isPreview(event) || ![409, 422].includes(event.detail.xhr.status)) return;
+    event.detail.shouldSwap = true;
+    event.detail.isError = false;
+  });
+  addEventListener("htmx:afterSettle", (event) => {
+    if (event.detail.target.id === "preview") preview().querySelector("[tabindex]")?.focus();
+  });
+  // What else goes wrong is told by a page of its own.
+  for (const failure of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
+    addEventListener(failure, () => form.requestSubmit());
+  }
+}
+
+const upload = document.getElementById("upload");
+if (upload) setUpUpload(upload);

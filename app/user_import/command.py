@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.bootstrap import bring_schema
 from app.core.config import Settings
 from app.runtime import open_runtime
-from app.user_import.reading import count_lines
+from app.services.user_files import count_lines
 from app.user_import.work import Outcome, import_users
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from app.core.exceptions import Detail
-from app.user_import.reading import NOTES, Row, UserFileError, is_csv
+from app.services.user_files import NOTES, Row, UserFileError, is_csv
 
 
 class Refusals:

@@ -12,7 +12,7 @@ from app.core.exceptions import Detail
 from app.runtime import Runtime
 from app.schemas import RefusedRow, UserImport, read_imported
 from app.services import UserService
-from app.user_import.reading import Row, read_rows
+from app.services.user_files import Row, read_rows
 from app.user_import.refusals import Refusals
 
 BATCH = 1_000

@@ -112,6 +112,7 @@ MATRIX = {
 
 VIEW = "              login   login   login     2xx        login    login     login"
 FORM = "              401     401     401       303        401      401       401"
+POSTED_VIEW = "       401     401     401       2xx        401      401       401"
 LOGIN_FORM = "        401     403     403       303        401      303       303"
 
 PAGES = {
@@ -126,6 +127,10 @@ PAGES = {
     "dashboard_new_user": Row(VIEW),
     "dashboard_create_user": Row(
         FORM, {"data": {"email": "new@example.com", "password": PASSWORD}}
+    ),
+    "dashboard_upload": Row(VIEW),
+    "dashboard_take_upload": Row(
+        POSTED_VIEW, {"files": {"file": ("users.csv", f"email,password\na@example.com,{PASSWORD}")}}
     ),
     "dashboard_confirm_change": Row(VIEW, {"params": {"action": "delete", "id": 1}}),
     "dashboard_change_users": Row(FORM, {"data": {"action": "end_sessions", "id": 1}}),

@@ -6,9 +6,11 @@ from app.api.export import ExportResponse
 from app.api.pages.changes import Asked, BackTo, Confirmed, ask, tell
 from app.api.pages.listing import USERS, Listed
 from app.api.pages.page import Notice
+from app.api.pages.services import Desk, Uploads
+from app.api.pages.uploads import TEMPLATE, Limits, Uploaded, show
 from app.api.pages.user_forms import ChangedUser, NewUser, UserForm
 from app.api.pages.visitors import PageDep
-from app.api.types import Desk, Exports, Sessions, UserId, UserLists, Users
+from app.api.types import Exports, LongDeadline, Sessions, UserId, UserLists, Users
 
 router = APIRouter(prefix="/dashboard/users", include_in_schema=False)
 
@@ -38,6 +40,19 @@ async def create_user(form: NewUser, page: PageDep, desk: Desk) -> Response:
     """Create a user."""
     user = await desk.create(form.create())
     return page.redirect(f"/users/{user.id}", Notice(f"Created {user.username}"))
+
+
+@router.get("/upload", name="dashboard_upload")
+async def upload(page: PageDep, limits: Limits) -> Response:
+    """The form for a file of users."""
+    return page.render(TEMPLATE, **limits, sent=None, preview=None, error=None)
+
+
+@router.post("/upload", name="dashboard_take_upload", dependencies=[LongDeadline])
+async def take_upload(page: PageDep, sent: Uploaded, uploads: Uploads, limits: Limits) -> Response:
+    """Look at a file, or create whom it holds if it is the one that was looked at."""
+    preview = await uploads.take(sent.name, sent.content, write=sent.is_confirmed)
+    return show(page, sent, preview, limits)
 
 
 @router.get("/confirm", name="dashboard_confirm_change")

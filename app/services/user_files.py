@@ -1,11 +1,12 @@
 """Reading users from CSV or NDJSON, a row at a time."""
 
 import csv
+import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TextIO
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO, TextIO
 
 from app.core.spreadsheets import undefused
 from app.schemas import UserImport
@@ -39,7 +40,7 @@ class Row:
     fault: str | None = None
 
 
-def is_csv(file: Path) -> bool:
+def is_csv(file: PurePath) -> bool:
     """CSV, or else NDJSON.
 
     Raises:
@@ -58,11 +59,15 @@ def count_lines(file: Path) -> int:
     Raises:
         UserFileError: it is not UTF-8.
     """
+    with file.open("rb") as lines:
+        return _count_lines(file, lines)
+
+
+def _count_lines(file: PurePath, lines: BinaryIO) -> int:
     line = 0
     try:
-        with file.open("rb") as lines:
-            for line, content in enumerate(lines, 1):  # noqa: B007  # the last is the count
-                content.decode()
+        for line, content in enumerate(lines, 1):  # noqa: B007  # the last is the count
+            content.decode()
     except UnicodeDecodeError:
         raise UserFileError(f"{file}, line {line}: {_NOT_UTF8}") from None
     return line
@@ -74,12 +79,27 @@ def read_rows(file: Path) -> Iterator[Row]:
     Raises:
         UserFileError: it is no such file.
     """
+    with file.open("rb") as content:
+        yield from _rows(file, content)
+
+
+def rows_of(file: PurePath, content: bytes) -> Iterator[Row]:
+    """Every row of a file that is in memory; `file` is its name.
+
+    Raises:
+        UserFileError: it is no such file, or not UTF-8.
+    """
+    _count_lines(file, io.BytesIO(content))
+    yield from _rows(file, io.BytesIO(content))
+
+
+def _rows(file: PurePath, content: BinaryIO) -> Iterator[Row]:
     # A byte order mark is what spreadsheets begin with.
-    with file.open(encoding="utf-8-sig", newline="") as lines:
+    with io.TextIOWrapper(content, encoding="utf-8-sig", newline="") as lines:
         yield from _csv_rows(file, lines) if is_csv(file) else _json_rows(lines)
 
 
-def _csv_rows(file: Path, lines: TextIO) -> Iterator[Row]:
+def _csv_rows(file: PurePath, lines: TextIO) -> Iterator[Row]:
     reader = csv.DictReader(lines, strict=True)
     begins = 1
     try:
@@ -92,7 +112,7 @@ def _csv_rows(file: Path, lines: TextIO) -> Iterator[Row]:
         raise UserFileError(f"{file}, line {begins}: {error}") from None
 
 
-def _check_header(file: Path, names: Sequence[str]) -> None:
+def _check_header(file: PurePath, names: Sequence[str]) -> None:
     if "email" not in names:
         raise UserFileError(
             f"{file}: the first line should name the columns, email among them, with commas between"

@@ -1,0 +1,165 @@
+"""Many users from a file, as superusers see it."""
+
+import json
+
+import pytest
+from playwright.async_api import FilePayload, Page, expect
+
+from tests.browser.conftest import DASHBOARD, PHONE, log_in, overflow, violations
+from tests.conftest import PASSWORD
+
+UPLOAD = f"{DASHBOARD}/users/upload"
+HEADING = "email,username,full_name,is_superuser,password\n"
+GOOD = (
+    f"{HEADING}grace@example.com,grace,Grace Hopper,true,{PASSWORD}\n"
+    f"linus@example.com,,'=1+1,false,{PASSWORD}\n"
+)
+BAD = f"{GOOD}ada@example.com,ada2,,,{PASSWORD}\nnobody,,<b>Nobody</b>,,short\n"
+
+
+@pytest.fixture
+async def form(page: Page, root, ada) -> Page:
+    """The form for a file, `root` being logged in."""
+    await log_in(page, root, UPLOAD)
+    return page
+
+
+def file(content: str | bytes, name: str = "people.csv") -> FilePayload:
+    body = content if isinstance(content, bytes) else content.encode()
+    return {"name": name, "mimeType": "text/csv", "buffer": body}
+
+
+async def check(page: Page, content: str | bytes, name: str = "people.csv") -> None:
+    await page.get_by_label("CSV or NDJSON file").set_input_files(file(content, name))
+    await page.get_by_role("button", name="Check the file").click()
+
+
+async def emails(root) -> list[str]:
+    users = (await root.get("/users?sort_by=email&sort_order=asc")).json()["items"]
+    return [user["email"].partition("@")[0] for user in users]
+
+
+async def test_a_bad_row_is_named_and_nothing_is_written_and_then_the_good_file_is(
+    form, root, client
+):
+    await check(form, BAD)
+    await expect(form.get_by_role("heading", name="2 of 4 rows cannot be created")).to_be_focused()
+    rows = [" ".join(await row.all_inner_texts()) for row in await form.get_by_role("row").all()]
+    before = await emails(root)
+    create = form.get_by_role("button", name="Create")
+    assert await create.count() == 0
+    await check(form, GOOD)
+    await expect(form.get_by_role("heading", name="2 users can be created")).to_be_focused()
+    between = await emails(root)
+    await create.click()
+
+    await expect(form.get_by_text("Created 2 users from people.csv")).to_be_visible()
+    assert "email: already taken" in rows[3]
+    assert "email: not a valid email address" in rows[4]
+    assert "<b>Nobody</b>" in rows[4]
+    assert before == between == ["ada", "root"]
+    assert await emails(root) == ["ada", "grace", "linus", "root"]
+    login = {"email": "grace@example.com", "password": PASSWORD}
+    assert (await client.post("/api/v1/auth/login", json=login)).status_code == 200
+
+
+async def test_no_password_is_in_the_page(form):
+    await check(form, BAD)
+    await expect(form.get_by_text("2 of 4 rows")).to_be_visible()
+
+    assert PASSWORD not in await form.content()
+
+
+async def test_ndjson_is_read_whatever_is_in_it(form):
+    rows = [
+        {"email": "g@example.com", "password": PASSWORD},
+        {"email": ["x"]},
+        5,
+        {"email": "\ud800"},
+    ]
+    await check(form, "\n".join(json.dumps(row) for row in rows), "people.ndjson")
+
+    await expect(form.get_by_role("heading", name="3 of 4 rows cannot")).to_be_visible()
+    await expect(form.get_by_text("row: is no JSON object")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "reason"),
+    [
+        ("name\nada\n", "people.csv", "the first line should name the columns"),
+        ("email,shoe\n", "people.csv", "no such column: shoe"),
+        (b"email\n\xff\n", "people.csv", "people.csv, line 2: is not UTF-8"),
+        (HEADING, "people.csv", "There are 0 users in it"),
+        (HEADING + "a@example.com,,,,x\n" * 501, "people.csv", "There are 501 users in it"),
+        (GOOD, "people.xlsx", "should end in .csv or .ndjson"),
+    ],
+)
+async def test_a_file_that_cannot_be_read_is_told_in_place(form, watch, content, name, reason):
+    watch.expected |= {"status of 422"}
+
+    await check(form, content, name)
+
+    await expect(form.get_by_role("alert")).to_contain_text(reason)
+
+
+async def test_a_file_that_is_too_large_is_told(form, watch):
+    watch.expected |= {"status of 413", "htmx:", "Response Status Error"}
+
+    await check(form, HEADING + "x" * 1_100_000)
+
+    await expect(form.get_by_role("heading")).to_have_text("The request body is too large")
+
+
+async def test_without_scripts_the_same_file_is_chosen_again_and_no_other_is_taken(
+    open_page, root, watch
+):
+    watch.expect_status(409)
+    watch.expect_status(422)
+    page = await open_page(java_script_enabled=False)
+    await log_in(page, root, UPLOAD)
+    choose, create = (
+        page.get_by_label("CSV or NDJSON file"),
+        page.get_by_role("button", name="Create"),
+    )
+    await page.get_by_role("button", name="Check the file").click()
+    await expect(page.get_by_role("alert")).to_have_text("Choose a file.")
+    await check(page, GOOD)
+    await expect(page.get_by_text("choose people.csv once more above")).to_be_visible()
+    await choose.set_input_files(file(GOOD.replace("linus", "torvalds")))
+    await create.click()
+    await expect(page.get_by_role("alert")).to_contain_text("This is not the file that was checked")
+    before = await emails(root)
+    await choose.set_input_files(file(GOOD.replace("linus", "torvalds")))
+    await create.click()
+
+    await expect(page.get_by_text("Created 2 users from people.csv")).to_be_visible()
+    assert before == ["root"]
+    assert await emails(root) == ["grace", "root", "torvalds"]
+
+
+async def test_who_was_faster_is_told_and_nothing_is_written(form, root, watch):
+    watch.expect_status(409)
+    await check(form, GOOD)
+    await root.post("/users", json={"email": "linus@example.com", "password": PASSWORD})
+
+    await form.get_by_role("button", name="Create").click()
+
+    await expect(form.get_by_role("alert")).to_have_text(
+        "Somebody was faster. Nothing was created."
+    )
+    await expect(form.get_by_text("email: already taken")).to_be_visible()
+    assert "grace" not in await emails(root)
+
+
+async def test_axe_finds_nothing_in_the_preview_and_a_phone_is_wide_enough(open_page, root):
+    page = await open_page(viewport=PHONE, has_touch=True)
+    await log_in(page, root, UPLOAD)
+    empty = await violations(page)
+    await check(page, BAD)
+    await expect(page.get_by_text("rows cannot be created")).to_be_visible()
+    light = await violations(page)
+    await page.emulate_media(color_scheme="dark")
+
+    assert await overflow(page) == 0
+    assert empty == light == []
+    assert await violations(page) == []
