@@ -202,7 +202,7 @@ async def test_without_scripts_nobody_selected_is_said_so(open_page, root, ada):
 
 @pytest.mark.parametrize("view", VIEWS)
 async def test_axe_finds_nothing_and_a_phone_is_wide_enough(open_page, root, ada, view):
-    page = await open_page(viewport=PHONE, has_touch=True)
+    page = await open_page(viewport=PHONE, has_touch=True, reduced_motion="reduce")
     await log_in(page, root, VIEWS[view])
     light = await violations(page)
     await page.emulate_media(color_scheme="dark")

@@ -147,7 +147,7 @@ async def test_an_address_that_makes_no_sense_is_refused_in_words(table, watch):
 
 @pytest.mark.parametrize("view", VIEWS)
 async def test_axe_finds_nothing_in_the_table(open_page, root, people, view):
-    page = await open_page()
+    page = await open_page(reduced_motion="reduce")  # no colour is half-way to another
     await log_in(page, root, VIEWS[view])
     found = await violations(page)
     await page.emulate_media(color_scheme="dark")

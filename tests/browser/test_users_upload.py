@@ -152,7 +152,7 @@ async def test_who_was_faster_is_told_and_nothing_is_written(form, root, watch):
 
 
 async def test_axe_finds_nothing_in_the_preview_and_a_phone_is_wide_enough(open_page, root):
-    page = await open_page(viewport=PHONE, has_touch=True)
+    page = await open_page(viewport=PHONE, has_touch=True, reduced_motion="reduce")
     await log_in(page, root, UPLOAD)
     empty = await violations(page)
     await check(page, BAD)

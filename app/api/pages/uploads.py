@@ -30,6 +30,7 @@ class Sent:
         mark: what its form carries the next time.
         is_to_be_written: whether that was asked for.
         is_known: whether it is the one that was looked at before.
+        is_still_chosen: whether the browser has it still, since a script sent it.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Sent:
     mark: str
     is_to_be_written: bool
     is_known: bool
+    is_still_chosen: bool
 
     @property
     def is_confirmed(self) -> bool:
@@ -62,7 +64,8 @@ async def get_sent(
     forms, digest = runtime_of(request).forms, sha256(content).hexdigest()
     owner = f"{page.visitor.session_id} {name} {digest}"
     is_known = forms.is_token_of(owner, mark)
-    return Sent(name, content, forms.token(owner), step == "write", is_known)
+    is_still_chosen = "HX-Request" in request.headers
+    return Sent(name, content, forms.token(owner), step == "write", is_known, is_still_chosen)
 
 
 def limits(request: Request) -> dict[str, Any]:
