@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Locator, Page, expect
 
+from app.services import user_totals
 from tests.browser.conftest import DASHBOARD, PHONE, log_in, overflow, violations
 from tests.browser.people import LONG, sixty
 
@@ -95,6 +96,20 @@ async def test_pages_keep_the_filter_and_the_order_and_miss_nobody(table):
     assert seen == [f"user{number:02}" for number in range(60)]
     await expect(table.get_by_role("link", name="Next")).to_have_count(0)
     await expect(table.locator("#count")).to_have_text("51 to 60 of 60 users")
+
+
+async def test_a_total_that_is_old_or_estimated_is_said_to_be_so(table, monkeypatch):
+    monkeypatch.setattr(user_totals, "COUNTED", 20)
+    monkeypatch.setattr(user_totals, "SEARCHED", 10)
+    count = table.locator("#count")
+
+    await table.goto(USERS)
+    await expect(count).to_have_text("1 to 25 of 61 users, counted at most 10 seconds ago")
+    await table.goto(f"{USERS}?search=user")
+    await expect(count).to_contain_text("of about")
+
+    await expect(count).to_contain_text("users, estimated")
+    await expect(table.get_by_role("link", name="Next")).to_be_visible()
 
 
 async def test_nobody_is_told_in_words(table):

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from app.api.pages.rendering import BASE
 from app.core.pagination import PageParams
 from app.schemas import SortBy, UserFilters, UserPage
+from app.services import user_totals
 
 USERS = f"{BASE}/users"
 SIZE = 25
@@ -66,6 +67,11 @@ class Listing(UserFilters):
         if column != self.sort_by:
             return "none"
         return "ascending" if self.sort_order == "asc" else "descending"
+
+    @staticmethod
+    def is_remembered(found: UserPage) -> bool:
+        """Whether the total may be `REMEMBERED` seconds old."""
+        return found.total > user_totals.COUNTED
 
     def has_next(self, found: UserPage) -> bool:
         """An estimate tells nothing about where the last page is: a full page may have a next."""

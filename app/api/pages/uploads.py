@@ -3,7 +3,7 @@
 The page keeps no file, and writes none into a form, for it holds passwords. With scripts the
 browser still has it and sends it again; without, it is chosen once more. A mark in the form tells
 that it is the file that was looked at: of another one nothing is written, and it is looked at in
-its turn.
+its turn (ADR 15).
 """
 
 from dataclasses import dataclass
