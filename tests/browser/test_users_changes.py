@@ -147,6 +147,7 @@ async def test_of_many_each_outcome_is_told(desk, ada, root, watch):
     outcomes = desk.get_by_role("alert").get_by_role("listitem")
     await expect(outcomes.first).to_contain_text("The last active superuser has to stay one")
     await expect(outcomes.last).to_have_text("adaDone")
+    assert await violations(desk) == []
     assert (await ada.get("/users/me")).status_code == 401
     assert (await root.get("/users/me")).status_code == 200
 
