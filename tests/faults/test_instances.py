@@ -23,7 +23,11 @@ from tests.conftest import Person, Servers, person
 from tests.process import Instance, instance
 
 LOGIN = "/api/v1/auth/login"
-BEHIND_PROXY = {"SERVER_FORWARDED_ALLOW_IPS": "127.0.0.1", "SERVER_DRAIN": "3"}
+BEHIND_PROXY = {
+    "SERVER_FORWARDED_ALLOW_IPS": "127.0.0.1",
+    "SERVER_DRAIN": "3",
+    "LIMITER_WRITE": "100000/minute",
+}
 
 
 @dataclass

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import text
 
+from app.api.paths import FIXED
 from app.core.config import Settings
 from main import create_app
 from tests.conftest import PASSWORD, browsing, person
@@ -222,6 +223,21 @@ async def test_an_impossible_id_is_a_422(root, user_id):
     for method in ("GET", "PATCH", "DELETE"):
         body: dict[str, str] | None = {} if method == "PATCH" else None
         assert (await root.request(method, f"/users/{user_id}", json=body)).status_code == 422
+
+
+def test_no_other_routes_path_is_taken_for_an_id(app):
+    paths = [path.split("/") for path in app.openapi()["paths"]]
+
+    beside_ids = {parts[4] for parts in paths if parts[3:4] == ["users"] and len(parts) > 4}
+
+    assert beside_ids == {"{user_id}", *FIXED}
+
+
+async def test_another_method_on_another_routes_path_is_a_405(root):
+    response = await root.delete("/users/me")
+
+    assert response.status_code == 405
+    assert set(response.headers["Allow"].split(", ")) >= {"GET", "PATCH"}
 
 
 async def test_what_is_sent_is_changed_and_the_rest_stays(ada):

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from app.api.export import EXPORT, ExportResponse
-from app.api.numbers import number
+from app.api.paths import USER_ID
 from app.api.responses import BULK_ANSWERS, complete, errors
 from app.api.types import (
     Bulk,
@@ -29,7 +29,6 @@ from app.core.limiter import by_address, limiter, rate
 from app.schemas import SessionSchema, UserCreate, UserCursorPage, UserPage, UserSchema, UserUpdate
 
 router = APIRouter(prefix="/users", tags=["users"])
-_USER = f"/{number('user_id')}"
 
 
 @router.post(
@@ -122,7 +121,7 @@ async def update_me(user_in: UserUpdate, users: Users, caller: CurrentUser) -> U
 
 
 @router.get(
-    _USER,
+    USER_ID,
     operation_id="get_user",
     responses=errors(401, 403, 404, 422),
 )
@@ -132,7 +131,7 @@ async def get_user(user_id: UserId, users: Users, caller: CurrentUser) -> UserSc
 
 
 @router.patch(
-    _USER,
+    USER_ID,
     operation_id="update_user",
     responses=errors(400, 401, 403, 404, 409, 413, 422),
 )
@@ -144,7 +143,7 @@ async def update_user(
 
 
 @router.delete(
-    _USER,
+    USER_ID,
     operation_id="delete_user",
     status_code=204,
     responses=errors(401, 403, 404, 409, 422),
@@ -155,7 +154,7 @@ async def delete_user(user_id: UserId, users: Users, _: CurrentSuperuser) -> Non
 
 
 @router.get(
-    f"{_USER}/sessions",
+    f"{USER_ID}/sessions",
     operation_id="list_user_sessions",
     responses=errors(401, 403, 404, 422),
 )
@@ -167,7 +166,7 @@ async def list_user_sessions(
 
 
 @router.delete(
-    f"{_USER}/sessions",
+    f"{USER_ID}/sessions",
     operation_id="end_user_sessions",
     status_code=204,
     responses=errors(401, 403, 404, 422),

@@ -1,0 +1,27 @@
+"""Parameters in a route's path."""
+
+from starlette.convertors import Convertor, register_url_convertor
+
+FIXED = ("bulk", "cursor", "export", "me")
+"""What follows `/users/` in the paths of other routes."""
+
+
+class UserIdConvertor(Convertor[str]):
+    """Whatever is no other route's: the parameter's type tells what is wrong with it.
+
+    Without it `/users/{user_id}` takes `/users/me` for a user, and a DELETE of it is not a 405.
+    Starlette's own `int` fails at numbers of more than 4300 digits.
+    """
+
+    regex = rf"(?!(?:{'|'.join(FIXED)})(?:/|$))[^/]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return str(value)
+
+
+register_url_convertor("user_id", UserIdConvertor())
+
+USER_ID = "/{user_id:user_id}"
