@@ -123,7 +123,9 @@ def floor() -> Iterator[Instance]:
 
 
 @contextmanager
-def application(servers: Servers, users: int, **settings: str) -> Iterator[Instance]:
+def application(
+    servers: Servers, users: int, module: str = "main:app", **settings: str
+) -> Iterator[Instance]:
     """The application as it runs in production, but for limits that no load reaches, on a database
     with so many users; a superuser is logged in."""
     environment = {
@@ -139,7 +141,7 @@ def application(servers: Servers, users: int, **settings: str) -> Iterator[Insta
         },
         **settings,
     }
-    with _process("main:app", environment, "/health/live") as instance:
+    with _process(module, environment, "/health/live") as instance:
         account = {"email": EMAIL, "password": PASSWORD}
         url = f"http://127.0.0.1:{instance.port}/api/v1/auth/login"
         instance.token = httpx.post(url, json=account).raise_for_status().json()["access_token"]

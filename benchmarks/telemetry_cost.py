@@ -9,30 +9,25 @@ request, which is measured apart from what others take.
 """
 
 import argparse
-import asyncio
 import os
 import platform
-import socket
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import httpx
-import psutil
 from rich.console import Console
 from rich.table import Table
 
-from app.database.embedded import EmbeddedPostgres, EmbeddedValkey
+from benchmarks import load
+from benchmarks.instance import Instance, application, servers
 
 CONNECTIONS = 16
 PATH = "/api/v1/dashboard/stats"
-ACCOUNT = {"email": "admin@example.com", "password": "correct horse battery staple"}
+USERS = 1_000
 
 
 @dataclass
@@ -46,94 +41,38 @@ class Variant:
     """
 
     name: str
-    server: psutil.Process
-    port: int
-    token: str
+    service: Instance
     rates: list[float] = field(default_factory=list)
     count: int = 0
     cpu: float = 0.0
 
+    def warm(self) -> None:
+        load.run(self.service.port, self._requests(), CONNECTIONS, 1).expect(200)
+
     def measure(self, seconds: float) -> None:
-        before = sum(self.server.cpu_times()[:2])
-        began = time.perf_counter()
-        count = asyncio.run(_load(self.port, self.token, seconds))
-        self.rates.append(count / (time.perf_counter() - began))
-        self.count += count
-        self.cpu += sum(self.server.cpu_times()[:2]) - before
+        before = sum(self.service.process.cpu_times()[:2])
+        answered = load.run(self.service.port, self._requests(), CONNECTIONS, seconds).expect(200)
+        self.rates.append(answered.rate)
+        self.count += len(answered.latencies)
+        self.cpu += sum(self.service.process.cpu_times()[:2]) - before
 
-
-async def _load(port: int, token: str, seconds: float) -> int:
-    """How many requests were answered, over connections that are kept."""
-    request = (
-        f"GET {PATH} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\r\n"
-    ).encode()
-    until = time.perf_counter() + seconds
-
-    async def ask() -> int:
-        count = 0
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        while time.perf_counter() < until:
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 200"), head  # noqa: S101  # else it measures nothing
-            length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
-            await reader.readexactly(int(length))
-            count += 1
-        writer.close()
-        return count
-
-    return sum(await asyncio.gather(*(ask() for _ in range(CONNECTIONS))))
-
-
-@contextmanager
-def serving(name: str, module: str, settings: dict[str, str]) -> Iterator[Variant]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", module, "--port", str(port), "--no-access-log"]
-    server = subprocess.Popen(  # noqa: S603  # of our own
-        command, env={**os.environ, **settings}, stdout=subprocess.DEVNULL
-    )
-    try:
-        yield Variant(name, psutil.Process(server.pid), port, _token(port))
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _token(port: int) -> str:
-    for _ in range(600):
-        try:
-            answer = httpx.post(f"http://127.0.0.1:{port}/api/v1/auth/login", json=ACCOUNT)
-        except httpx.TransportError:
-            time.sleep(0.1)
-        else:
-            token: str = answer.json()["access_token"]
-            return token
-    raise TimeoutError("the server did not start")
+    def _requests(self) -> list[bytes]:
+        return [load.get(PATH, self.service.token)]
 
 
 @contextmanager
 def variants(folder: Path) -> Iterator[list[Variant]]:
     """Without, with figures in memory, and with figures in files as several workers have them."""
-    with ExitStack() as stack:
-        settings = {
-            "ENVIRONMENT": "test",
-            "DATABASE_URL": stack.enter_context(EmbeddedPostgres(folder / "postgres")),
-            "CACHE_REDIS_URL": (redis := stack.enter_context(EmbeddedValkey(folder / "valkey"))),
-            "LIMITER_REDIS_URL": redis,
-            "LIMITER_READ": "100000000/minute",
-            "AUTH_SECRET_KEY": "a secret that lives for a benchmark",
-            "FIRST_SUPERUSER_EMAIL": ACCOUNT["email"],
-            "FIRST_SUPERUSER_PASSWORD": ACCOUNT["password"],
-            "LOG_FORMAT": "json",
-        }
-        shared = folder / "figures"
-        shared.mkdir()
-        in_files = {"PROMETHEUS_MULTIPROC_DIR": str(shared)}
+    in_files = {"PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    with servers() as own, ExitStack() as stack:
+
+        def variant(name: str, module: str = "main:app", **settings: str) -> Variant:
+            return Variant(name, stack.enter_context(application(own, USERS, module, **settings)))
+
         yield [
-            stack.enter_context(serving("without", "benchmarks.unmeasured:app", settings)),
-            stack.enter_context(serving("in memory", "main:app", settings)),
-            stack.enter_context(serving("in files", "main:app", settings | in_files)),
+            variant("without", "benchmarks.unmeasured:app"),
+            variant("in memory"),
+            variant("in files", **in_files),
         ]
 
 
@@ -147,7 +86,7 @@ def main() -> int:
         Path(folder).chmod(0o755)
         with variants(Path(folder)) as all_of_them:
             for variant in all_of_them:
-                asyncio.run(_load(variant.port, variant.token, 1))  # warm
+                variant.warm()
             for turn in range(options.rounds):
                 first = turn % len(all_of_them)
                 for variant in all_of_them[first:] + all_of_them[:first]:

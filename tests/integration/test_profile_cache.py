@@ -1,14 +1,10 @@
 """Profiles are remembered for those who read them, and never shown to anybody else."""
 
-from datetime import UTC, datetime
-
 import pytest
 
-from app.schemas import UserSchema
 from app.services import PrincipalCache
 from tests.conftest import browsing, person, running
-
-PREFIX = "myapi:cache"
+from tests.integration.test_principal_cache import ADA, PREFIX
 
 
 @pytest.fixture
@@ -81,22 +77,11 @@ async def test_nobody_is_not_remembered(root, client, runtime):
 
 async def test_a_slow_reader_does_not_bring_an_old_profile_back(runtime, redis):
     cache = PrincipalCache(runtime.cache, PREFIX)
-    now = datetime.now(UTC)
-    old = UserSchema(
-        id=7,
-        email="ada@example.com",
-        username="ada",
-        full_name=None,
-        is_active=True,
-        is_superuser=False,
-        created_at=now,
-        updated_at=now,
-    )
 
-    await cache.forget_user(7)
-    await cache.fill_profile(old)
+    await cache.forget_user(ADA.id)
+    await cache.fill_profile(ADA)
 
-    assert await cache.profile(7) is None
+    assert await cache.profile(ADA.id) is None
 
 
 async def test_a_profile_lets_nobody_in(root, ada, redis):

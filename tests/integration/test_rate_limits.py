@@ -1,14 +1,9 @@
 """Rate limits: who is counted with whom, and what they are told."""
 
 import asyncio
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +14,7 @@ from fastapi import FastAPI
 from app.core.config import Settings
 from app.core.limiter import HitCounter, parsed
 from app.core.redis import TIMEOUT, CircuitBreaker, connect_redis
-from tests.conftest import PASSWORD, Servers, browsing, running
+from tests.conftest import PASSWORD, browsing, running
 from tests.gate import Gate, target
 from tests.integration.test_access_matrix import (
     API,
@@ -30,6 +25,7 @@ from tests.integration.test_access_matrix import (
     operations,
     visit,
 )
+from tests.process import instance
 
 __all__ = ["cast", "hashed_password"]
 
@@ -392,42 +388,13 @@ async def test_headers_of_a_client_are_not_its_address(strict):
         assert refused(response) is (number > 0)
 
 
-@contextmanager
-def backend_serve(servers: Servers, **environment: str) -> Iterator[str]:
-    """`backend serve` in a process of its own; yields its URL, and ends it by SIGTERM."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "serve", "--port", str(port)],
-        env={
-            **os.environ,
-            "DATABASE_URL": servers.postgres,
-            "CACHE_REDIS_URL": servers.redis,
-            "LIMITER_REDIS_URL": servers.redis,
-            "LIMITER_SIGN_UP": "1/minute",
-            **environment,
-        },
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        for _ in range(600):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert server.poll() is None
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(timeout=20)
-
-
 @pytest.mark.parametrize(("trusted", "second_is_refused"), [("", True), ("127.0.0.1", False)])
 async def test_forwarded_addresses_are_believed_from_trusted_proxies_only(
-    servers, client, trusted, second_is_refused
+    servers, client, tmp_path, trusted, second_is_refused
 ):
-    with backend_serve(servers, SERVER_FORWARDED_ALLOW_IPS=trusted) as url:
-        async with httpx.AsyncClient(base_url=url) as proxy:
+    settings = {"SERVER_FORWARDED_ALLOW_IPS": trusted, "LIMITER_SIGN_UP": "1/minute"}
+    with instance(servers, tmp_path, **settings) as serving:
+        async with httpx.AsyncClient(base_url=serving.url) as proxy:
 
             async def sign_up(forwarded: str) -> httpx.Response:
                 return await proxy.post(USERS, json=WEAK, headers={"X-Forwarded-For": forwarded})
