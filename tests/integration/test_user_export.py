@@ -172,25 +172,19 @@ async def test_all_rows_are_of_the_moment_it_began(root, runtime):
 
 
 async def test_no_more_than_a_batch_is_held_however_many_there_are(root, runtime):
-    async def peak() -> int:
-        tracemalloc.start()
-        async with aclosing(runtime.exports.users(UserFilters(), "csv")) as parts:
-            lines = [part.count(b"\n") async for part in parts]
-        held = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert max(lines) <= export.BATCH + 1
-        return held
-
-    await add_users(runtime, 2 * export.BATCH)
-    await peak()
-    few = await peak()
-    async with runtime.engine.begin() as connection:
-        await connection.execute(text("DELETE FROM users WHERE id <> 1"))
     await add_users(runtime, 40 * export.BATCH)
 
-    many = await peak()
+    written, largest = 0, 0
+    tracemalloc.start()
+    async with aclosing(runtime.exports.users(UserFilters(), "csv")) as parts:
+        async for part in parts:
+            written, largest = written + len(part), max(largest, part.count(b"\n"))
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
 
-    assert many < 1.5 * few
+    assert largest <= export.BATCH + 1
+    # A quarter, whatever else the process takes meanwhile; the rows are three times the file.
+    assert held < written
 
 
 @pytest.fixture
