@@ -42,6 +42,11 @@ class Caller:
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.access_token}"} if self.access_token else {}
 
+    @property
+    def named(self) -> dict[str, object]:
+        """What a path may name of theirs, by its parameter."""
+        return {"user_id": self.id, "session_id": self.session_id}
+
 
 NOBODY = Caller(0, "nobody@example.com", None, new_refresh_token(uuid4()), uuid4())
 
@@ -292,7 +297,7 @@ async def test_who_may(app, client, cast, operation, kind):
 
     response = await client.request(
         method,
-        path.format(user_id=owner.id, session_id=owner.session_id),
+        path.format(**owner.named),
         headers=caller.headers,
         **MATRIX[operation].sent_by(caller),
     )

@@ -89,7 +89,7 @@ async def test_every_operation_comes_to_a_429(strict_app, strict, cast, operatio
         )  # in a new session: the last call may have ended it
         response: httpx.Response = await strict.request(
             method,
-            path.format(user_id=owner.id, session_id=owner.session_id),
+            path.format(**owner.named),
             headers=caller.headers,
             **options,
         )
