@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from app.database.embedded.postgres import _POSTGRES_BIN
 from tests.conftest import Servers
 from tests.databases import new_database
 
@@ -93,3 +94,12 @@ async def checkout(repository: Path, servers: Servers) -> AsyncIterator[Checkout
                 AUTH_SECRET_KEY="a secret that is only used in the tests",
             )
             yield checkout
+
+
+@pytest.fixture(scope="module")
+def migrated(checkout: Checkout) -> Checkout:
+    """A copy whose database is, too; its programs are found as after `activate`."""
+    places = [str(checkout.path / ".venv" / "bin"), str(_POSTGRES_BIN), os.environ["PATH"]]
+    checkout.environment["PATH"] = os.pathsep.join(places)
+    checkout.run("backend migrate")
+    return checkout

@@ -6,6 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+README, OPERATIONS = ROOT / "README.md", ROOT / "docs" / "OPERATIONS.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+SETTING = re.compile(r"(\w+)=(\S+)(?: +#.*)?")
+_NO_COMMANDS = {"", "json", "python", "diff", "mermaid"}
+_COMMAND = re.compile(
+    r"(make|backend|uvicorn|alembic|kubectl|docker|curl|pip|python3?|pytest|psql|openssl|pg_\w+"
+    r"|\.venv/bin/\w+|openapi-python-client|newman|npm|npx|ruff|mypy|git|locust|valkey-cli"
+    r"|ACL|ALTER|ANALYZE|CREATE|DELETE FROM|DROP|EXPLAIN|GRANT|SELECT|UPDATE) (?!INDEX$)\S"
+)
+"""What code within the text begins with where it is a command: more than a program's name."""
 _BLOCK = re.compile(
     r"(?:^`(?P<path>[^`\n]+)`:\n\n)?^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^ *```$",
     re.MULTILINE | re.DOTALL,
@@ -25,6 +35,10 @@ class Block:
     text: str
     path: str | None = None
 
+    @property
+    def is_settings(self) -> bool:
+        return all(SETTING.fullmatch(line) for line in self.text.splitlines())
+
     def commands(self) -> Iterator[tuple[str, str]]:
         """Of a `console` block: what is typed, and the output that is shown."""
         for part in re.split(r"^\$ ", self.text, flags=re.MULTILINE)[1:]:
@@ -41,8 +55,22 @@ def blocks_of(page: Path) -> Iterator[Block]:
         yield Block(found["language"], text, found["path"])
 
 
-def without_blocks(page: Path) -> str:
-    return _BLOCK.sub("", page.read_text())
+def commands() -> list[str]:
+    """Of all pages, in one line each and without comments; a block of `sh` or `sql` is one."""
+    found = []
+    for page in PAGES:
+        for block in blocks_of(page):
+            if block.language == "console":
+                found += [command for command, _ in block.commands()]
+            elif block.language not in _NO_COMMANDS and not block.is_settings:
+                found.append(block.text)
+        text = _BLOCK.sub("", page.read_text())
+        found += [code for code in re.findall(r"`([^`]+)`", text) if _COMMAND.match(code)]
+    return list(dict.fromkeys(map(_plain, found)))
+
+
+def _plain(command: str) -> str:
+    return " ".join(re.sub(r"\s+#.*", "", command).split())
 
 
 def apply(diff: str, text: str) -> str:

@@ -1,0 +1,116 @@
+"""How every command that the documents show is run: a new one belongs into one of these tables.
+
+A key that ends in `…` stands for all commands that begin so.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command says, as a pattern.
+
+    Attributes:
+        instead: what is run in its place, where it would take long or is only part of a statement.
+    """
+
+    pattern: str
+    instead: str | None = None
+
+
+RUN = {
+    "backend doctor": Said("✓ migrations"),
+    "make doctor": Said("✓ migrations"),
+    "make format": Said("left unchanged"),
+    ".venv/bin/backend --help": Said(
+        "serve(.|\n)+migrate(.|\n)+create-superuser(.|\n)+seed(.|\n)+import-users"
+        "(.|\n)+purge-sessions(.|\n)+doctor"
+    ),
+    ".venv/bin/backend seed --users 100000": Said("100000 users, everybody's password: "),
+    "ANALYZE users": Said("ANALYZE"),
+    "EXPLAIN (ANALYZE, BUFFERS)": Said(
+        "Execution Time", "EXPLAIN (ANALYZE, BUFFERS) SELECT FROM users"
+    ),
+    "SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity "
+    "WHERE wait_event_type = 'Lock'": Said("pg_blocking_pids"),
+    "python benchmarks/indexes.py …": Said(
+        "ix_users_search", "python benchmarks/indexes.py --users 1000 --runs 1"
+    ),
+    "python benchmarks/telemetry_cost.py": Said(
+        "in memory", "python benchmarks/telemetry_cost.py --rounds 2 --seconds 0.2 --bound 10"
+    ),
+    ".venv/bin/python benchmarks/login_timing.py": Said(
+        "medians differ by",
+        ".venv/bin/python benchmarks/login_timing.py --samples 3 --bound 10",
+    ),
+    "python -m benchmarks …": Said(
+        # Its plot takes a package that only `make bench` installs.
+        "P3(.|\n)*(reached|missed)",
+        "python -c \"from benchmarks import report, rows; report.show(list(rows.ROWS['P3'](1)))\"",
+    ),
+}
+"""In a copy of the project, whose database is migrated."""
+
+WOULD_RUN = {
+    "make test": ".venv/bin/python -m pytest",
+    "make postman": ".venv/bin/python -m pytest -q -s tests/clients/test_postman.py",
+    "make bench": ".venv/bin/python -m benchmarks --runs 5 --write",
+    "make bench ROW=P7": ".venv/bin/python -m benchmarks --runs 5 --row P7",
+    "make screenshots": ".venv/bin/python -m tests.browser.screenshots",
+    "make lock": ".venv/bin/uv pip compile",
+    "make lock UPGRADE=1": "--upgrade -o requirements.lock",
+}
+"""What `make` would run: this very run, a part of it, or what takes an hour or asks an index."""
+
+_FIRST_STEPS, _OPERATIONS = "documents/test_first_steps.py::", "documents/test_operations.py::"
+_EXAMPLE = (
+    "documents/test_adding_a_resource.py"
+    "::test_whoever_follows_it_has_a_resource_that_passes_every_check"
+)
+_IMAGE = "faults/test_image.py::test_it_migrates_serves_and_tells_that_it_is_healthy"
+_KUBERNETES = "documents/test_commands.py::test_kubernetes_is_told_of_files_that_are_there"
+_RESTORE = "faults/test_restore.py::test_a_restored_database_has_everybody_and_nobody_logged_in"
+_ROLES = f"{_OPERATIONS}test_while_two_roles_log_in_a_password_may_change"
+_PASSWORDS = f"{_OPERATIONS}test_while_redis_takes_two_passwords_one_may_change"
+_FIRST = f"{_FIRST_STEPS}test_the_first_requests_are_answered_as_the_readme_shows"
+_MIGRATION = f"{_FIRST_STEPS}test_a_migration_is_made_run_and_taken_back"
+_SEARCH = f"{_OPERATIONS}test_the_index_for_search_may_be_made_later"
+
+ELSEWHERE = {
+    "make run": f"{_FIRST_STEPS}test_make_run_serves_from_nothing_and_stops",
+    "curl …": _FIRST,
+    "TOKEN=$(curl …": _FIRST,
+    '.venv/bin/alembic revision --autogenerate -m "add something"': _MIGRATION,
+    ".venv/bin/backend migrate": _MIGRATION,
+    ".venv/bin/backend migrate -1": _MIGRATION,
+    "backend migrate": _MIGRATION,
+    "backend migrate -1": _MIGRATION,
+    "make check": _EXAMPLE,
+    "make openapi": _EXAMPLE,
+    "make migrate": _EXAMPLE,
+    ".venv/bin/alembic revision --autogenerate --rev-id …": _EXAMPLE,
+    ".venv/bin/python -m pytest -k …": _EXAMPLE,
+    "backend serve": "integration/test_cli.py::test_serve_says_where_everything_is",
+    "uvicorn main:app": "integration/test_cli.py::test_plain_uvicorn_does_the_same",
+    "backend import-users FILE": "integration/test_user_import.py"
+    "::test_the_command_says_how_many_and_fails_where_any_was_refused",
+    "openapi-python-client generate …": "clients/test_generated_client.py::test_its_types_hold",
+    "pytest --pgbouncer tests/integration": "faults/test_pgbouncer.py"
+    "::test_the_integration_suite_passes",
+    "pytest tests/faults": "faults/conftest.py::pytest_terminal_summary",  # part of `make test`
+    "cp deploy/api.env.example …": "unit/test_deploy_files.py"
+    "::test_the_compose_file_keeps_to_its_schema",
+    "cp deploy/k8s/secret.example.yaml …": _KUBERNETES,
+    "kubectl …": _KUBERNETES,
+    "pip install --require-hashes -r deploy/requirements.lock …": _IMAGE,
+    "pg_dump …": _RESTORE,
+    "pg_restore …": _RESTORE,
+    "GRANT app TO app_a, app_b": _ROLES,
+    "ALTER ROLE app_a SET role = app": _ROLES,
+    "ACL SETUSER default >new": _PASSWORDS,
+    "ACL SETUSER default <old": _PASSWORDS,
+    "CREATE EXTENSION pg_trgm": _SEARCH,
+    "CREATE INDEX CONCURRENTLY ix_users_search …": _SEARCH,
+}
+"""By a test of its own, or, where there is no container engine and no cluster, the test that stands
+in for it."""
