@@ -4,7 +4,8 @@ from app.repositories.base import BaseRepository
 from app.repositories.idempotency import KeptAnswerRepository
 from app.repositories.new_users import NewUserRepository
 from app.repositories.session import SessionRepository
-from app.repositories.user import PROFILE, UserRepository
+from app.repositories.user import UserRepository
+from app.repositories.user_lists import PROFILE
 from app.repositories.user_statistics import UserCounts, UserStatisticsRepository
 
 __all__ = [

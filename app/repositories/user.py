@@ -1,40 +1,15 @@
 """Queries on users."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from datetime import datetime
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-from sqlalchemy import (
-    Integer,
-    Row,
-    Select,
-    SQLColumnExpression,
-    UnaryExpression,
-    func,
-    literal_column,
-    select,
-    text,
-    tuple_,
-    update,
-)
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import Row, Select, func, select, text, update
 
 from app.core.cursor import Position
 from app.database import expected_rows
-from app.models import NAMES, User
+from app.models import User
+from app.repositories import user_lists as lists
 from app.repositories.base import BaseRepository
-
-PROFILE: tuple[InstrumentedAttribute[Any], ...] = (
-    *(User.id, User.email, User.username, User.full_name),
-    *(User.is_active, User.is_superuser, User.created_at, User.updated_at),
-)
-"""What others may see of a user. As columns: to make objects of rows takes twice as long."""
-_ORDERS: dict[str, tuple[SQLColumnExpression[Any], Callable[[str], Any]]] = {
-    "created_at": (User.created_at, datetime.fromisoformat),
-    "username": (func.lower(User.username), func.lower),
-    "email": (User.email, str),
-}
-"""What comes first in an order (the id comes second), and how to get it from a position's text."""
 
 
 class UserRepository(BaseRepository[User]):
@@ -73,41 +48,35 @@ class UserRepository(BaseRepository[User]):
             sort_by: `created_at`, `username` (in any case) or `email`.
             sort_order: `desc` or `asc`, also of the ids that break ties.
         """
-        query = select(User).order_by(*self._order(sort_by, sort_order))
-        for column, wanted in ((User.is_active, is_active), (User.is_superuser, is_superuser)):
-            if wanted is not None:
-                query = query.where(column if wanted else ~column)
-        if search:
-            query = query.where(NAMES.icontains(search, autoescape=True))
-        return query
+        return lists.filtered(is_active, is_superuser, search, sort_by, sort_order)
 
-    def _order(self, sort_by: str, sort_order: str) -> list[UnaryExpression[Any]]:
-        key = _ORDERS[sort_by][0], User.id
-        return [part.desc() if sort_order == "desc" else part.asc() for part in key]
-
-    def behind(
-        self, query: Select[User], position: Position, sort_by: str, sort_order: str
-    ) -> Select[User]:
-        """What `query` has after `position`, in the order that it has already."""
-        column, parse = _ORDERS[sort_by]
-        key, last = tuple_(column, User.id), tuple_(parse(position.value), position.id)
-        return query.where(key < last if sort_order == "desc" else key > last)
-
-    async def slice(self, query: Select[User], limit: int) -> Sequence[Row[Any]]:
-        """The first rows, of what others may see."""
-        return (await self.db.execute(query.with_only_columns(*PROFILE).limit(limit))).all()
+    async def slice(self, query: Select[User], limit: int, offset: int = 0) -> Sequence[Row[Any]]:
+        """Some rows, of what others may see."""
+        return await self._rows(lists.page(query), limit=limit, offset=offset)
 
     async def slice_and_count(
         self, query: Select[User], limit: int, offset: int, up_to: int
     ) -> tuple[Sequence[Row[Any]], int]:
         """Such rows, and how many rows there are in all, not counting beyond `up_to`: in one query,
         which costs a round trip and the work around it only once."""
-        columns: list[Any] = [*PROFILE, self.counted(query, up_to).scalar_subquery()]
-        sliced = query.with_only_columns(*columns).limit(limit).offset(offset)
-        rows = (await self.db.execute(sliced)).all()
+        paged = lists.page_and_count(query, up_to)
+        rows = await self._rows(paged, limit=limit, offset=offset)
         if not rows:
             return [], await self.count(query, up_to) if offset else 0
         return rows, rows[0][-1]
+
+    async def slice_behind(
+        self, query: Select[User], limit: int, position: Position, sort_by: str, sort_order: str
+    ) -> Sequence[Row[Any]]:
+        """Such rows behind `position`, in the order that `query` has already."""
+        paged = lists.page_behind(query, sort_by, sort_order)
+        return await self._rows(paged, limit=limit, **lists.parameters_of(position, sort_by))
+
+    async def _rows(self, statement: Select[Any], **values: object) -> Sequence[Row[Any]]:
+        # On the connection itself: the session would look for objects in what it gets.
+        connection = await self.db.connection()
+        rows: Sequence[Row[Any]] = (await connection.execute(statement, values)).all()
+        return rows
 
     async def batches(
         self, query: Select[User], size: int
@@ -118,23 +87,14 @@ class UserRepository(BaseRepository[User]):
             query: of users.
             size: rows fetched, and held, at once.
         """
-        profiles = query.with_only_columns(*PROFILE)
+        profiles = query.with_only_columns(*lists.PROFILE)
         rows = await self.db.stream(profiles, execution_options={"yield_per": size})
         async for batch in rows.partitions():
             yield batch
 
     async def count(self, query: Select[User], up_to: int | None = None) -> int:
-        return await self.db.scalar(self.counted(query, up_to)) or 0
-
-    @staticmethod
-    def counted(query: Select[User], up_to: int | None = None) -> Select[int]:
-        """How many rows `query` has, and not more than `up_to`, where it stops.
-
-        No column is asked for, so that an index alone may tell.
-        """
-        one = literal_column("1", Integer)
-        rows: Select[int] = query.with_only_columns(one).select_from(User).order_by(None)
-        return select(func.count()).select_from(rows.limit(up_to).subquery())
+        """How many rows `query` has, and not more than `up_to`, where it stops."""
+        return await self.db.scalar(lists.counted(query, up_to)) or 0
 
     async def expected_count(self, query: Select[User]) -> int:
         """About how many rows `query` has."""

@@ -67,6 +67,7 @@ class UserPage(Page[UserSchema]):
         }
     )
 
+    items: list[UserSchema]  # a Sequence, as the library has it, is written down item by item
     total: int = Field(
         ge=0, description="exact; above 10,000 it may be 10 seconds old, where it is no estimate"
     )

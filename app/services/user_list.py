@@ -1,18 +1,25 @@
 """Lists of users, by page and by cursor."""
 
+from collections.abc import Sequence
 from math import ceil
 from typing import Any
 
+from pydantic import TypeAdapter
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.cache import AnswerCache
 from app.core.cursor import CursorSigner, Position
 from app.core.pagination import CursorParams, PageParams
-from app.repositories import UserRepository
+from app.repositories import PROFILE, UserRepository
 from app.schemas import UserCursorPage, UserFilters, UserPage, UserSchema
+from app.services import user_totals
 from app.services.base import BaseService
-from app.services.user_totals import UserTotals, bound
+from app.services.user_totals import Total, UserTotals
+
+Rows = Sequence[Row[Any]]
+_FIELDS = tuple(column.key for column in PROFILE)
+_ITEMS = TypeAdapter(list[UserSchema])
 
 
 class UserListService(BaseService):
@@ -32,20 +39,30 @@ class UserListService(BaseService):
 
     async def page(self, filters: UserFilters, params: PageParams) -> UserPage:
         """A page by number, and how many users there are in all."""
-        query = self.users.get_filtered_users(**filters.model_dump())
-        size, offset = params.size, (params.page - 1) * params.size
-        up_to = bound(filters) + 1
-        users, found = await self.users.slice_and_count(query, size, offset, up_to)
-        seen = offset + len(users) if users else 0
-        total = await self.totals.completed(filters, max(found, seen))
+        find = self._search if filters.search else self._in_state
+        users, total = await find(filters, params.size, (params.page - 1) * params.size)
         return UserPage(
-            items=[UserSchema.model_validate(user) for user in users],
+            items=shown(users),
             total=total.count,
             total_is_estimate=total.is_estimate,
             page=params.page,
             size=params.size,
             pages=ceil(total.count / params.size),
         )
+
+    async def _in_state(self, filters: UserFilters, size: int, offset: int) -> tuple[Rows, Total]:
+        query = self.users.get_filtered_users(**filters.model_dump())
+        up_to = user_totals.COUNTED + 1
+        users, found = await self.users.slice_and_count(query, size, offset, up_to)
+        seen = offset + len(users) if users else 0
+        return users, await self.totals.in_state(filters, max(found, seen))
+
+    async def _search(self, filters: UserFilters, size: int, offset: int) -> tuple[Rows, Total]:
+        query = self.users.get_filtered_users(**filters.model_dump())
+        users = await self.users.slice(query, size, offset)
+        seen = offset + len(users) if users else 0
+        is_end = len(users) < size and (users or not offset)
+        return users, Total(seen) if is_end else await self.totals.of_search(filters, seen)
 
     async def cursor_page(self, filters: UserFilters, params: CursorParams) -> UserCursorPage:
         """The page behind a cursor, or the first: at the same cost however deep it is.
@@ -59,17 +76,23 @@ class UserListService(BaseService):
         order = filters.sort_by, filters.sort_order
         listing = filters.model_dump_json()
         query = self.users.get_filtered_users(**filters.model_dump())
-        if params.cursor is not None:
+        if params.cursor is None:
+            users = await self.users.slice(query, params.size + 1)
+        else:
             position = self.cursors.read(params.cursor, listing)
-            query = self.users.behind(query, position, *order)
-        users = await self.users.slice(query, params.size + 1)
+            users = await self.users.slice_behind(query, params.size + 1, position, *order)
         page, is_last = users[: params.size], len(users) <= params.size
         return UserCursorPage(
-            items=[UserSchema.model_validate(user) for user in page],
+            items=shown(page),
             next_cursor=None
             if is_last
             else self.cursors.sign(_position(page[-1], filters.sort_by), listing),
         )
+
+
+def shown(users: Rows) -> list[UserSchema]:
+    """Made of dicts, all at once: to ask each row for each attribute takes three times as long."""
+    return _ITEMS.validate_python([dict(zip(_FIELDS, user, strict=False)) for user in users])
 
 
 def _position(user: Row[Any], sort_by: str) -> Position:

@@ -13,6 +13,9 @@ COUNTED = 10_000
 """Users that are counted anew each time: about 1 ms by an index alone."""
 SEARCHED = 1_000
 """The same for a search among more than those, each of whose rows has to be read: a few ms."""
+EXPECTED = 5_000
+"""Where the planner expects more than these of a search, nobody counts them up to `SEARCHED`: to
+look that many up takes longer than the page."""
 REMEMBERED = 10
 """Seconds that a larger number of users in some state may be old."""
 
@@ -38,29 +41,33 @@ class UserTotals(BaseService):
         self.users = UserRepository(db)
         self.answers = answers
 
-    async def completed(self, filters: UserFilters, found: int) -> Total:
-        """How many users the filters leave.
+    async def in_state(self, filters: UserFilters, found: int) -> Total:
+        """How many users there are, where nothing is searched for.
 
         Args:
             filters: those of the list.
-            found: counted already, up to one more than `bound(filters)`.
+            found: counted already, up to one more than `COUNTED`.
         """
-        if found <= bound(filters):
-            return Total(found)
-        if not filters.search:
-            return Total(await self._remember(filters))
+        return Total(found if found <= COUNTED else await self._remember(filters))
+
+    async def of_search(self, filters: UserFilters, seen: int) -> Total:
+        """How many users a search finds.
+
+        Args:
+            filters: those of the list.
+            seen: that there are at least, by the page.
+        """
         query = self.users.get_filtered_users(**filters.model_dump())
-        searched = await self._in_state(filters)
+        expected = await self.users.expected_count(query)
+        found = seen
+        if expected <= EXPECTED:
+            found = max(seen, await self.users.count(query, up_to=SEARCHED + 1))
+            if found <= SEARCHED:
+                return Total(found)
+        searched = await self._remember(filters)
         if searched <= COUNTED:
             return Total(await self.users.count(query, up_to=COUNTED))
-        expected = await self.users.expected_count(query)
         return Total(min(max(expected, found), searched), is_estimate=True)
-
-    async def _in_state(self, filters: UserFilters) -> int:
-        """Whatever is searched for."""
-        query = self.users.get_filtered_users(filters.is_active, filters.is_superuser)
-        counted = await self.users.count(query, up_to=COUNTED + 1)
-        return counted if counted <= COUNTED else await self._remember(filters)
 
     async def _remember(self, filters: UserFilters) -> int:
         await self.release_connection()  # while somebody else counts
@@ -71,8 +78,3 @@ class UserTotals(BaseService):
 
         key = f"count_users:{filters.is_active}:{filters.is_superuser}"
         return int(await self.answers.remember(key, REMEMBERED, count))
-
-
-def bound(filters: UserFilters) -> int:
-    """How many are counted anew each time."""
-    return SEARCHED if filters.search else COUNTED

@@ -16,7 +16,7 @@ from app.core.cursor import Position
 from app.core.security import PasswordHasher
 from app.database import get_engine, get_session_maker
 from app.database.migrations import migrate
-from app.repositories import UserRepository
+from app.repositories import UserRepository, user_lists
 from app.services import SeedService
 from tests.conftest import Servers
 
@@ -97,7 +97,7 @@ def listed(**filters: Any) -> Select[Any]:
 
 
 def counted(**filters: Any) -> Select[Any]:
-    return REPOSITORY.counted(REPOSITORY.get_filtered_users(**filters))
+    return user_lists.counted(REPOSITORY.get_filtered_users(**filters))
 
 
 EARNED = {
@@ -141,11 +141,11 @@ async def test_a_page_behind_a_cursor_is_read_off_an_index_from_there(
     connection, sort_by, sort_order
 ):
     index, position = ORDERS[sort_by]
-    query = REPOSITORY.behind(
-        listed(sort_by=sort_by, sort_order=sort_order), position, sort_by, sort_order
-    )
+    order = {"sort_by": sort_by, "sort_order": sort_order}
+    query = user_lists.page_behind(REPOSITORY.get_filtered_users(**order), **order)
+    values = {"limit": 50, **user_lists.parameters_of(position, sort_by)}
 
-    plan = await plan_of(connection, query)
+    plan = await plan_of(connection, query.params(values))
 
     (scan,) = [node for node in nodes(plan) if "Index Name" in node]
     assert scan["Index Name"] == index

@@ -15,9 +15,10 @@ PAGE = {"items", "total", "page", "size", "pages"}
 
 @pytest.fixture
 def small_bounds(monkeypatch):
-    """Twenty users are many, and ten found are many."""
+    """Twenty users are many, ten found are many, and so are fifteen expected."""
     monkeypatch.setattr(user_totals, "COUNTED", 20)
     monkeypatch.setattr(user_totals, "SEARCHED", 10)
+    monkeypatch.setattr(user_totals, "EXPECTED", 15)
 
 
 @pytest.fixture(autouse=True)
@@ -52,17 +53,22 @@ async def listed(root, **params):
 
 
 @pytest.fixture
-def counts(runtime):
-    """How often all were counted, without a bound."""
-    statements: list[str] = []
+def statements(runtime):
+    """What was asked about users."""
+    heard: list[str] = []
 
     def hear(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if "count(*)" in statement and "LIMIT" not in statement:
-            statements.append(statement)
+        if "FROM users" in statement:
+            heard.append(statement)
 
     event.listen(runtime.engine.sync_engine, "before_cursor_execute", hear)
-    yield statements
+    yield heard
     event.remove(runtime.engine.sync_engine, "before_cursor_execute", hear)
+
+
+def full_counts(statements: list[str]) -> list[str]:
+    """Those that count all, without a bound."""
+    return [one for one in statements if "count(*)" in one and "LIMIT" not in one]
 
 
 async def test_few_users_are_counted_anew_each_time(root, runtime, everybody):
@@ -82,7 +88,7 @@ async def test_an_exact_total_is_told_in_the_five_fields_alone(root, everybody):
 
 
 async def test_many_users_are_counted_once_for_all_who_ask(
-    root, runtime, everybody, small_bounds, counts
+    root, runtime, everybody, small_bounds, statements
 ):
     pages = await asyncio.gather(*(listed(root) for _ in range(12)))
     await add_users(runtime, 1)
@@ -91,7 +97,7 @@ async def test_many_users_are_counted_once_for_all_who_ask(
     assert {page["total"] for page in pages} == {len(everybody)}
     assert later["total"] == len(everybody)
     assert set(later) == PAGE
-    assert len(counts) == 1
+    assert len(full_counts(statements)) == 1
 
 
 async def test_each_state_has_a_number_of_its_own(root, everybody, small_bounds):
@@ -132,10 +138,46 @@ async def test_a_search_that_finds_many_among_many_is_estimated_and_says_so(
     assert page["pages"] == -(-page["total"] // 7)
 
 
+async def test_a_search_that_is_expected_to_find_many_is_not_counted(
+    root, analyzed, small_bounds, statements
+):
+    page = await listed(root, search="example", size=7)
+
+    assert page["total_is_estimate"] is True
+    assert not [one for one in statements if "count(*)" in one and "LIKE" in one]
+
+
+async def test_a_search_that_ends_on_its_page_takes_one_query(
+    root, analyzed, small_bounds, statements
+):
+    among = expected(analyzed, search="example")
+    pages = -(-len(among) // 7)
+    page = await listed(root, search="example", size=7, page=pages)
+
+    assert set(page) == PAGE
+    assert (page["total"], page["pages"]) == (len(among), pages)
+    assert len(statements) == 1
+
+
+async def test_a_page_behind_the_end_of_a_search_tells_the_total_all_the_same(root, analyzed):
+    page = await listed(root, search="example", size=7, page=1000)
+
+    assert page["items"] == []
+    assert page["total"] == len(expected(analyzed, search="example"))
+
+
+async def test_a_page_of_users_in_some_state_and_their_number_take_one_query(
+    root, analyzed, statements
+):
+    await listed(root, is_active=True, size=7)
+
+    assert len(statements) == 1
+
+
 async def test_a_search_that_finds_many_among_few_is_counted(root, analyzed, monkeypatch):
     monkeypatch.setattr(user_totals, "SEARCHED", 10)
 
-    page = await listed(root, search="example")
+    page = await listed(root, search="example", size=7)
 
     assert set(page) == PAGE
     assert page["total"] == len(expected(analyzed, search="example")) > 10
@@ -156,8 +198,9 @@ async def test_an_estimate_is_never_below_what_was_found_nor_above_all(
             await connection.execute(text(statement))
         await connection.invalidate()
 
-    page = await listed(root, search="example")
+    page = await listed(root, search="example", size=7)
 
+    assert page["total_is_estimate"] is True
     assert 10 < page["total"] <= len(everybody)
 
 
@@ -170,7 +213,7 @@ async def test_an_estimate_is_never_below_what_the_pages_have_shown(root, everyb
 
 
 async def test_the_filters_of_a_search_hold_for_its_estimate(root, analyzed, small_bounds):
-    page = await listed(root, search="example", is_active=True)
+    page = await listed(root, search="example", is_active=True, size=7)
 
     assert page["total_is_estimate"] is True
     assert page["total"] <= len(expected(analyzed, is_active=True))

@@ -1,0 +1,52 @@
+"""What lists of users ask: put together once, and never somebody else's question."""
+
+from itertools import product
+from typing import Any
+
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.repositories import UserRepository, user_lists
+
+REPOSITORY = UserRepository(AsyncSession())  # it builds queries here and runs none
+STATES = (None, True, False)
+LISTS: list[dict[str, Any]] = [
+    {
+        "is_active": is_active,
+        "is_superuser": is_superuser,
+        "search": search,
+        "sort_by": sort_by,
+        "sort_order": sort_order,
+    }
+    for is_active, is_superuser, search, sort_by, sort_order in product(
+        *(STATES, STATES, (None, "ada", "bob")),
+        *(("created_at", "username", "email"), ("asc", "desc")),
+    )
+]
+
+
+def test_a_list_that_is_asked_for_again_is_the_same_statement():
+    for filters in LISTS:
+        query, again = (REPOSITORY.get_filtered_users(**filters) for _ in range(2))
+        order = filters["sort_by"], filters["sort_order"]
+
+        assert query is again
+        assert user_lists.page(query) is user_lists.page(again)
+        assert user_lists.page_and_count(query, 9) is user_lists.page_and_count(again, 9)
+        assert user_lists.page_behind(query, *order) is user_lists.page_behind(again, *order)
+
+
+def test_no_two_lists_ask_the_same():
+    asked = set()
+    for filters in LISTS:
+        query = REPOSITORY.get_filtered_users(**filters)
+        compiled = query.compile(dialect=postgresql.dialect())
+        asked.add((str(compiled), str(compiled.params)))
+
+    assert len(asked) == len(LISTS)
+
+
+def test_lists_without_a_search_are_all_kept():
+    plain = [filters for filters in LISTS if filters["search"] is None]
+
+    assert len(plain) == 54 <= user_lists.KEPT
