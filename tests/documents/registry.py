@@ -26,7 +26,6 @@ RUN = {
         "serve(.|\n)+migrate(.|\n)+create-superuser(.|\n)+seed(.|\n)+import-users"
         "(.|\n)+purge-sessions(.|\n)+doctor"
     ),
-    ".venv/bin/backend seed --users 100000": Said("100000 users, everybody's password: "),
     "ANALYZE users": Said("ANALYZE"),
     "EXPLAIN (ANALYZE, BUFFERS)": Said(
         "Execution Time", "EXPLAIN (ANALYZE, BUFFERS) SELECT FROM users"
@@ -54,11 +53,9 @@ RUN = {
 WOULD_RUN = {
     "make test": ".venv/bin/python -m pytest",
     "make postman": ".venv/bin/python -m pytest -q -s tests/clients/test_postman.py",
-    "make bench": ".venv/bin/python -m benchmarks --runs 5 --write",
-    "make bench ROW=P7": ".venv/bin/python -m benchmarks --runs 5 --row P7",
+    "make bench …": ".venv/bin/python -m benchmarks --runs 5",
     "make screenshots": ".venv/bin/python -m tests.browser.screenshots",
-    "make lock": ".venv/bin/uv pip compile",
-    "make lock UPGRADE=1": "--upgrade -o requirements.lock",
+    "make lock …": ".venv/bin/uv pip compile",
 }
 """What `make` would run: this very run, a part of it, or what takes an hour or asks an index."""
 
@@ -92,6 +89,8 @@ ELSEWHERE = {
     ".venv/bin/python -m pytest -k …": _EXAMPLE,
     "backend serve": "integration/test_cli.py::test_serve_says_where_everything_is",
     "uvicorn main:app": "integration/test_cli.py::test_plain_uvicorn_does_the_same",
+    ".venv/bin/backend seed --users …": "integration/test_cli.py"
+    "::test_seed_creates_as_many_as_asked_for",
     "backend import-users FILE": "integration/test_user_import.py"
     "::test_the_command_says_how_many_and_fails_where_any_was_refused",
     "openapi-python-client generate …": "clients/test_generated_client.py::test_its_types_hold",

@@ -1,9 +1,11 @@
 """What the documents name is there."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from main import app
 
@@ -81,3 +83,19 @@ def test_the_readme_has_every_query_parameter():
         for parameter in operation.get("parameters", [])
         if parameter["in"] == "query"
     }
+
+
+def test_what_the_page_on_performance_says_to_watch_is_there():
+    page = (ROOT / "docs" / "PERFORMANCE.md").read_text().partition("## Monitoring")[2]
+    rows = [row.split("|")[3:6] for row in re.findall(r"^\| .*\?.*$", page, re.MULTILINE)]
+    metrics, panels, alerts = ("\n".join(column) for column in zip(*rows, strict=True))
+    board = json.loads((ROOT / "deploy" / "grafana" / "backend-api.json").read_text())
+    exported = {f"{family.name}{end}" for family in REGISTRY.collect() for end in ("", "_total")}
+    rules = (ROOT / "deploy" / "prometheus" / "alerts.yml").read_text()
+
+    titles = {panel["title"] for panel in board["panels"]}
+    named = {name.strip() for name in re.split(r"[;\n]", panels)}
+    assert len(rows) > 5
+    assert named <= titles
+    assert set(re.findall(r"`(\w+_\w+)`", metrics)) - {"slow_query"} <= exported
+    assert set(re.findall(r"`(\w+)`", alerts)) <= set(re.findall(r"alert: (\w+)", rules))
