@@ -367,7 +367,9 @@ def test_a_killed_postgres_is_not_started_again_while_a_child_of_it_still_works(
     assert not set(before) & set(living_in(postgres.directory))
 
 
-@pytest.mark.parametrize("pid", [os.getpid(), 2**22 + 1, "no number"])
+@pytest.mark.parametrize(
+    "pid", [os.getpid(), 2**22 + 1, "no number"], ids=["ours", "nobody's", "none"]
+)
 def test_a_stale_pid_file_is_not_believed(server, pid):
     server.start()
     server.stop()
