@@ -24,8 +24,11 @@ for name in variables():  # a developer's own settings are no business of the te
 os.environ["ENVIRONMENT"] = "test"
 os.environ["SERVER_DRAIN"] = "0"  # the servers of the tests have no proxy to wait for
 
-from app.core.config import load_settings  # noqa: E402  # reads the environment made just now
+from app import periodic  # noqa: E402  # reads the environment made just now
+from app.core import redis  # noqa: E402
+from app.core.config import load_settings  # noqa: E402
 from app.core.logging import configure_logging  # noqa: E402
+from app.core.security import hashing  # noqa: E402
 from app.database import get_engine  # noqa: E402
 from app.database.embedded import EmbeddedPostgres, EmbeddedValkey  # noqa: E402
 from app.database.embedded.account import accounts  # noqa: E402
@@ -40,6 +43,34 @@ logging.getLogger("httpx").setLevel(logging.WARNING)  # the tests' own client
 PASSWORD = "correct horse battery staple"
 # Nothing of a test run has to survive a power cut.
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+REDIS_TIMEOUT, HASHES = redis.TIMEOUT, hashing._CONTEXT
+
+
+@pytest.fixture(scope="session", autouse=True)
+def at_ease() -> Iterator[None]:
+    """What suits a process of many applications, on a machine that stands still at times."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Such a moment is no outage of Redis.
+        patch.setattr(redis, "TIMEOUT", 5.0)
+        # Gauges are the process's, and whichever application looks last sets them.
+        patch.setattr(periodic, "LOOK_EVERY", 3600.0)
+        cheap = {"argon2__memory_cost": 64, "argon2__time_cost": 1}
+        patch.setattr(hashing, "_CONTEXT", HASHES.copy(**cheap))
+        yield
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis has as long for an answer as in production, in applications that start from now on."""
+    monkeypatch.setattr(redis, "TIMEOUT", REDIS_TIMEOUT)
+
+
+@pytest.fixture
+def costly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords are hashed as in production."""
+    monkeypatch.setattr(hashing, "_CONTEXT", HASHES)
 
 
 @dataclass(frozen=True)

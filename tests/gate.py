@@ -65,6 +65,10 @@ class Gate:
         except OSError:
             writer.transport.abort()
             return
+        if not self.is_open:  # meanwhile
+            writer.transport.abort()
+            there_writer.transport.abort()
+            return
         self._writers += [writer, there_writer]
         await asyncio.gather(
             self._pump(reader, there_writer), self._pump(there_reader, writer, is_answer=True)

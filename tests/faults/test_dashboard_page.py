@@ -36,7 +36,9 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(client, settings: Settings, servers: Servers) -> AsyncIterator[Desk]:
+async def desk(
+    client, settings: Settings, servers: Servers, impatient: None
+) -> AsyncIterator[Desk]:
     postgres, redis = Gate(*target(servers.postgres)), Gate(*target(servers.redis))
 
     async def through(gate: Gate, url: str) -> SecretStr:

@@ -20,13 +20,15 @@ import pytest
 from app.database.embedded.files import free_port, within
 from app.runtime import Runtime
 from tests.conftest import Person, Servers, person
+from tests.faults.observing import within as reached
 from tests.process import Instance, instance
 
 LOGIN = "/api/v1/auth/login"
 BEHIND_PROXY = {
     "SERVER_FORWARDED_ALLOW_IPS": "127.0.0.1",
     "SERVER_DRAIN": "3",
-    "LIMITER_WRITE": "100000/minute",
+    "LIMITER_WRITE": "1000000/minute",
+    "LIMITER_READ": "1000000/minute",
 }
 
 
@@ -211,7 +213,12 @@ async def test_a_rolling_restart_loses_no_request(site, ada, record):
             code = await asyncio.to_thread(site.instances[port].stop)
             assert code in {0, -signal.SIGTERM}  # uvicorn ends by the signal that asked it to
             await asyncio.to_thread(site.start, port)
-            await asyncio.sleep(1.5)  # until the proxy has looked
+            before = site.served("/api/v1/users/me")[port]
+
+            async def is_served_by(port: int = port, before: int = before) -> bool:
+                return bool(site.served("/api/v1/users/me")[port] > before)
+
+            assert await reached(20, is_served_by)  # the proxy has looked
 
     assert set(statuses) == {200}
     assert statuses[200] > 100

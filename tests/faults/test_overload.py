@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import httpx
 
 from tests.conftest import Person, browsing, person
-from tests.faults.conftest import Site
+from tests.faults.conftest import LATE, Site
 from tests.faults.observing import within
 
 LONG = {"request_timeout": 20.0}
@@ -40,11 +40,11 @@ async def test_with_the_pool_exhausted_nobody_waits_longer_than_its_timeout(open
 
         assert {answer.status_code for answer in refusals} == {503}
         assert all(answer.headers["retry-after"] for answer in refusals)
-        assert site.slowest < site.pool_timeout + 0.5
+        assert site.slowest < site.pool_timeout + LATE
         assert status == remembered.status_code == 200
-        assert took < 1
+        assert took < site.pool_timeout
         assert {answer.status_code for answer in (*served, after)} == {200}
-        assert await site.becomes_clean(1)
+        assert await site.becomes_clean(5)
         record("R5", "pool exhausted", f"{site.seen()}; /health after {took:.2f} s")
 
 
@@ -77,10 +77,10 @@ async def test_two_hundred_requests_in_flight(opening, record):
 
         assert set(site.statuses) <= {200, 503}
         assert site.statuses[200] >= site.connections
-        assert max(refused_after, default=0) < site.pool_timeout + 0.5
+        assert max(refused_after, default=0) < site.pool_timeout + LATE
         assert status == 200
-        assert took < 1
-        assert await site.becomes_clean(1)
+        assert took < site.pool_timeout
+        assert await site.becomes_clean(5)
         record("R5", "200 requests in flight", f"{site.seen()}; /health after {took:.2f} s")
 
 
@@ -97,10 +97,10 @@ async def test_more_than_the_database_can_serve(opening, record):
 
         assert set(site.statuses) == {200, 503}
         assert site.statuses[200] >= site.connections
-        assert max(refused_after) < site.pool_timeout + 0.5
+        assert max(refused_after) < site.pool_timeout + LATE
         assert status == 200
-        assert took < 1
-        assert await site.becomes_clean(1)
+        assert took < site.pool_timeout
+        assert await site.becomes_clean(5)
         assert (await admin.get("/users")).status_code == 200
         seen = f"{site.seen()}; the last refused after {max(refused_after):.2f} s"
         record("R5", "200 requests in flight, the database 50 ms late", seen)

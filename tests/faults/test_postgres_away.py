@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.conftest import PASSWORD
-from tests.faults.conftest import DEADLINE
+from tests.faults.conftest import DEADLINE, LATE
 from tests.faults.observing import within
 
 LOGIN = "/api/v1/auth/login"
@@ -40,7 +40,7 @@ async def test_it_says_so_meanwhile_and_serves_again_by_itself(site, visitor, ad
     async def is_served() -> bool:
         return bool((await admin.get("/users")).status_code == 200)
 
-    assert await within(5, is_served)
+    assert await within(10, is_served)
     served_after = time.monotonic() - returned
     back = await visitor.get("/health/ready")
     over.set()
@@ -51,9 +51,9 @@ async def test_it_says_so_meanwhile_and_serves_again_by_itself(site, visitor, ad
     assert during.headers["retry-after"]
     assert (live.status_code, ready.status_code) == (200, 503)
     assert set(site.statuses) == {200, 503}
-    assert site.slowest < DEADLINE + 0.5
-    assert served_after < 3
+    assert site.slowest < DEADLINE + LATE
+    assert served_after < 3 + LATE
     assert back.status_code == 200
-    assert await site.becomes_clean(2)
+    assert await site.becomes_clean(5)
     name = "stopped" if how is signal.SIGINT else "crashed"
     record("R1", f"PostgreSQL {name}", f"{site.seen()}; served {served_after:.2f} s after return")

@@ -256,6 +256,7 @@ async def test_an_authorization_header_that_is_none_is_a_401(client, authorizati
     assert response.headers["www-authenticate"] == "Bearer"
 
 
+@pytest.mark.usefixtures("costly")
 async def test_a_hash_with_other_parameters_is_renewed_at_login(client, ada, runtime):
     from passlib.hash import argon2
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import warnings
 
 import bcrypt
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.exceptions import ConflictException
+from app.core.security import hashing
 from app.repositories import NewUserRepository
 from app.schemas import BulkUserCreate
 from app.services import SeedService, UserService
@@ -352,14 +354,24 @@ async def test_what_is_also_done_and_fails_undoes_the_users(client, runtime):
     assert await count_users(runtime) == 0
 
 
-async def test_logins_go_on_while_a_list_is_hashed(root):
+async def test_logins_go_on_while_a_list_is_hashed(root, monkeypatch):
+    has_begun, go_on = threading.Event(), threading.Event()
+    now = hashing._CONTEXT.hash
+
+    def when_told(password: str) -> str:
+        has_begun.set()
+        go_on.wait(60)
+        return now(password)
+
+    monkeypatch.setattr(hashing._CONTEXT, "hash", when_told)
     listing = asyncio.create_task(root.post(BULK, json=people(100, password=PASSWORD)))
-    await asyncio.sleep(0.2)
+    await asyncio.to_thread(has_begun.wait, 60)
 
     logins = [await root.login() for _ in range(3)]
 
     assert not listing.done()
     assert len(logins) == 3
+    go_on.set()
     assert (await listing).status_code == 201
 
 
@@ -369,6 +381,7 @@ async def test_a_list_longer_than_the_queue_of_logins_is_hashed(root, runtime):
     assert response.status_code == 201
 
 
+@pytest.mark.usefixtures("costly")
 async def test_a_list_has_more_time_than_other_requests(app, settings: Settings, root):
     short = settings.replaced(server={"request_timeout": 1.0})
     async with running(short) as hasty, browsing(hasty) as them:
@@ -423,6 +436,7 @@ async def hash_of(runtime, email: str) -> str:
     return hashed
 
 
+@pytest.mark.usefixtures("costly")
 @pytest.mark.parametrize(
     "hashed",
     [

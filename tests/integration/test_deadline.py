@@ -17,7 +17,7 @@ from app.services import BaseService
 from main import create_app
 from tests.conftest import browsing
 
-TIMEOUT = 0.4
+TIMEOUT = 1.0
 
 
 def somebody(name: str) -> User:
@@ -99,8 +99,8 @@ async def active_backends(app: FastAPI, statement: str) -> int:
 
 
 async def settles(condition) -> bool:
-    """Whether it holds within a second."""
-    for _ in range(20):
+    """Whether it holds soon."""
+    for _ in range(200):
         if await condition():
             return True
         await asyncio.sleep(0.05)
@@ -121,7 +121,7 @@ async def test_what_misses_the_deadline_is_a_504_and_leaves_nothing(slow, slow_a
 
     assert response.status_code == 504
     assert response.json()["error"] == "request_timeout"
-    assert response.json()["message"] == "Request exceeded 0.4s timeout"
+    assert response.json()["message"] == f"Request exceeded {TIMEOUT}s timeout"
     assert response.json()["request_id"] == response.headers["x-request-id"]
     assert response.headers["x-content-type-options"] == "nosniff"
     runtime = slow_app.state.runtime

@@ -82,7 +82,7 @@ for kind in EmbeddedPostgres, EmbeddedValkey:
 """
 
 BUSY = """
-DO $$ DECLARE until timestamptz := clock_timestamp() + interval '1.5 s';
+DO $$ DECLARE until timestamptz := clock_timestamp() + interval '3 s';
 BEGIN WHILE clock_timestamp() < until LOOP END LOOP; END $$
 """
 
@@ -152,7 +152,7 @@ def end_all(directory: Path) -> None:
     for process in living_in(directory):
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    assert within(5, lambda: not living_in(directory))
+    assert within(20, lambda: not living_in(directory))
 
 
 @pytest.fixture
@@ -348,16 +348,25 @@ def test_a_killed_server_is_started_again(server):
     assert servers_in(server.directory) != [process]
 
 
+def is_busy(postgres: EmbeddedPostgres) -> bool:
+    """Whether one of its processes does what it was asked for."""
+    for process in living_in(postgres.directory):
+        with suppress(psutil.Error):
+            if "DO" in " ".join(process.cmdline()).split():
+                return True
+    return False
+
+
 def test_a_killed_postgres_is_not_started_again_while_a_child_of_it_still_works(postgres):
     psql = subprocess.Popen(
         [postgres_module._POSTGRES_BIN / "psql", postgres.start(), "-c", BUSY],
         stderr=subprocess.DEVNULL,
     )
     (postmaster,) = servers_in(postgres.directory)
-    time.sleep(0.5)
+    assert within(20, lambda: is_busy(postgres))
     before = living_in(postgres.directory)
     postmaster.kill()
-    assert within(5, lambda: postmaster not in living_in(postgres.directory))
+    assert within(20, lambda: postmaster not in living_in(postgres.directory))
     orphans = living_in(postgres.directory)
 
     postgres.start()
@@ -488,7 +497,7 @@ def test_a_client_that_stays_does_not_hold_up_the_stop(postgres):
         begun = time.monotonic()
         postgres.stop()
 
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 20  # without an end, if it waited
 
 
 def test_a_server_that_does_not_start_says_why(place):
@@ -529,7 +538,7 @@ def test_a_server_is_stopped_even_where_its_directory_was_removed(server):
 
     server.stop()
 
-    assert within(5, lambda: not living_in(server.directory))
+    assert within(20, lambda: not living_in(server.directory))
 
 
 def test_no_folder_above_changes_its_mode(server):

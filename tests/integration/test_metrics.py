@@ -153,6 +153,9 @@ async def test_the_window_begins_with_the_oldest_state_that_was_kept(app, client
         visitor = Person(there, root.id, root.email, tokens=root.tokens)
         await visitor.get("/users/me")
         metrics = fresh.state.runtime.metrics
+        async with asyncio.timeout(20):
+            while not metrics._kept:  # noqa: ASYNC110  # that of the start is on its way
+                await asyncio.sleep(0.01)
         metrics._kept.clear()
         await metrics.keep()
         kept_at, state = metrics._kept.pop()
@@ -307,8 +310,8 @@ async def test_a_statement_that_is_cancelled_counts_as_well(client, runtime, log
         with pytest.raises(DBAPIError):
             await connection.execute(text("SELECT pg_sleep(5)"))
 
-    (line,) = [line for line in logged() if line["event"] == "slow_query"]
-    assert line["statement"] == "SELECT pg_sleep(5)"
+    slow_ones = [line["statement"] for line in logged() if line["event"] == "slow_query"]
+    assert "SELECT pg_sleep(5)" in slow_ones
     assert QUERY_DURATION._sum.get() - before > 0.5
 
 
@@ -330,6 +333,7 @@ async def test_in_development_everybody_is_told(app, client, settings, ada):
     assert response.headers["server-timing"].startswith("db;dur=0.00, cache;dur=0.00, total;dur=")
 
 
+@pytest.mark.usefixtures("costly")
 async def test_who_hashes_and_who_waits_is_told(root, runtime):
     threads = runtime.passwords.workers
     hashes = [asyncio.create_task(runtime.passwords.hash(PASSWORD)) for _ in range(threads + 4)]

@@ -132,7 +132,7 @@ async def check(engine: AsyncEngine) -> None:
 
 
 async def until(condition: Callable[[], Awaitable[object]]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await condition():  # noqa: ASYNC110  # a server that tells nobody
             await asyncio.sleep(0.02)
 
@@ -368,7 +368,7 @@ async def test_an_invalid_index_that_was_left_behind_is_replaced(engine, other, 
     await other.execute(SIGN_UP, {"name": "ada"})  # and commits only later
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
-        await connection.execute(text("SET statement_timeout = '200ms'"))
+        await connection.execute(text("SET statement_timeout = '1s'"))
         with pytest.raises(DBAPIError):
             await connection.execute(
                 text("CREATE INDEX CONCURRENTLY ix_users_is_superuser ON users (is_superuser)")

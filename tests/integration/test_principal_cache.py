@@ -187,13 +187,13 @@ async def test_an_entry_expires_with_its_session(cache, redis, principal, lifeti
 
 async def test_a_warm_session_that_expires_is_over(runtime, redis, ada):
     async with runtime.session_maker() as db:
-        await db.execute(text("UPDATE sessions SET expires_at = now() + interval '1.4 seconds'"))
+        await db.execute(text("UPDATE sessions SET expires_at = now() + interval '2.4 seconds'"))
         await db.commit()
     await redis.flushall()
     assert (await ada.get("/users/me")).status_code == 200
     assert await redis.exists(*keys_of(ada, runtime)) == 2
 
-    await asyncio.sleep(1.4)
+    await asyncio.sleep(2.4)
 
     assert (await ada.get("/users/me")).status_code == 401
 

@@ -68,7 +68,7 @@ async def pass_time(runtime: Runtime, seconds: float) -> None:
 
 async def waiting_for_locks(runtime: Runtime, count: int) -> None:
     query = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-    async with asyncio.timeout(5), runtime.session_maker() as db:
+    async with asyncio.timeout(20), runtime.session_maker() as db:
         while await db.scalar(query) != count:
             await db.rollback()
             await asyncio.sleep(0.01)
@@ -654,6 +654,6 @@ async def test_the_service_purges_by_itself(client, runtime, ada, monkeypatch):
     await pass_time(runtime, timedelta(days=38).total_seconds())
     monkeypatch.setattr(periodic, "PURGE_EVERY", 0.01)
 
-    async with asyncio.timeout(5), periodic.periodic_work(runtime):
+    async with asyncio.timeout(20), periodic.periodic_work(runtime):
         while await ids(runtime):  # noqa: ASYNC110  # the database tells nobody
             await asyncio.sleep(0.01)

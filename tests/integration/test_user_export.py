@@ -258,8 +258,8 @@ async def test_an_export_is_written_into_the_log(root, logged):
 
 @pytest.fixture
 def impatient_port(servers: Servers) -> Iterator[int]:
-    """A server that waits a second for a client, on the same database."""
-    with serving(servers, SERVER_REQUEST_TIMEOUT="1") as port:
+    """A server that waits two seconds for a client, on the same database."""
+    with serving(servers, SERVER_REQUEST_TIMEOUT="2") as port:
         yield port
 
 

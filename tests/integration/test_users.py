@@ -37,6 +37,7 @@ async def test_anybody_may_sign_up(client):
     }
 
 
+@pytest.mark.usefixtures("costly")
 async def test_a_password_is_kept_as_argon2id_only(client, runtime):
     await client.post(USERS, json={"email": "ada@example.com", "password": PASSWORD})
 
