@@ -145,6 +145,8 @@ async def main() -> None:
             await shoot(page, "dashboard-login", full=False)
             await log_in(page)
             await shoot(page, "dashboard-light")
+            await page.goto(f"{DASHBOARD}/users?search=ada")
+            await shoot(page, "dashboard-users", full=False)
         async with opened(browser, url, color_scheme="dark") as page:
             await log_in(page)
             await shoot(page, "dashboard-dark")
