@@ -65,7 +65,7 @@ _EXAMPLE = (
     "::test_whoever_follows_it_has_a_resource_that_passes_every_check"
 )
 _IMAGE = "faults/test_image.py::test_it_migrates_serves_and_tells_that_it_is_healthy"
-_KUBERNETES = "documents/test_commands.py::test_kubernetes_is_told_of_files_that_are_there"
+_KUBERNETES = "unit/test_documented_commands.py::test_kubernetes_is_told_of_files_that_are_there"
 _RESTORE = "faults/test_restore.py::test_a_restored_database_has_everybody_and_nobody_logged_in"
 _ROLES = f"{_OPERATIONS}test_while_two_roles_log_in_a_password_may_change"
 _PASSWORDS = f"{_OPERATIONS}test_while_redis_takes_two_passwords_one_may_change"
@@ -113,3 +113,8 @@ ELSEWHERE = {
 }
 """By a test of its own, or, where there is no container engine and no cluster, the test that stands
 in for it."""
+
+
+def fits(command: str, key: str) -> bool:
+    """Whether a key of a table stands for a command."""
+    return command.startswith(key[:-1].rstrip()) if key.endswith("…") else command == key
