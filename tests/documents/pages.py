@@ -56,21 +56,23 @@ def blocks_of(page: Path) -> Iterator[Block]:
 
 
 def commands() -> list[str]:
-    """Of all pages, in one line each and without comments; a block of `sh` or `sql` is one."""
+    """Of all pages, in one line each and without comments; a block of `sql` is one."""
     found = []
     for page in PAGES:
         for block in blocks_of(page):
             if block.language == "console":
                 found += [command for command, _ in block.commands()]
-            elif block.language not in _NO_COMMANDS and not block.is_settings:
+            elif block.language == "sh" and not block.is_settings:
+                found += block.text.replace("\\\n", "").splitlines()
+            elif block.language not in {"sh", *_NO_COMMANDS}:
                 found.append(block.text)
         text = _BLOCK.sub("", page.read_text())
         found += [code for code in re.findall(r"`([^`]+)`", text) if _COMMAND.match(code)]
-    return list(dict.fromkeys(map(_plain, found)))
+    return list(dict.fromkeys(filter(None, map(_plain, found))))
 
 
 def _plain(command: str) -> str:
-    return " ".join(re.sub(r"\s+#.*", "", command).split())
+    return " ".join(re.sub(r"(^|\s+)#.*", "", command).split())
 
 
 def apply(diff: str, text: str) -> str:

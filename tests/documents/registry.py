@@ -65,6 +65,7 @@ _EXAMPLE = (
     "::test_whoever_follows_it_has_a_resource_that_passes_every_check"
 )
 _IMAGE = "faults/test_image.py::test_it_migrates_serves_and_tells_that_it_is_healthy"
+_COMPOSE = "unit/test_deploy_files.py::test_the_compose_file_keeps_to_its_schema"
 _KUBERNETES = "unit/test_documented_commands.py::test_kubernetes_is_told_of_files_that_are_there"
 _RESTORE = "faults/test_restore.py::test_a_restored_database_has_everybody_and_nobody_logged_in"
 _ROLES = f"{_OPERATIONS}test_while_two_roles_log_in_a_password_may_change"
@@ -75,8 +76,8 @@ _SEARCH = f"{_OPERATIONS}test_the_index_for_search_may_be_made_later"
 
 ELSEWHERE = {
     "make run": f"{_FIRST_STEPS}test_make_run_serves_from_nothing_and_stops",
-    "curl …": _FIRST,
-    "TOKEN=$(curl …": _FIRST,
+    "curl -s http://127.0.0.1:8000/…": _FIRST,
+    "TOKEN=$(curl -s http://127.0.0.1:8000/…": _FIRST,
     '.venv/bin/alembic revision --autogenerate -m "add something"': _MIGRATION,
     ".venv/bin/backend migrate": _MIGRATION,
     ".venv/bin/backend migrate -1": _MIGRATION,
@@ -97,13 +98,17 @@ ELSEWHERE = {
     "pytest --pgbouncer tests/integration": "faults/test_pgbouncer.py"
     "::test_the_integration_suite_passes",
     "pytest tests/faults": "faults/conftest.py::pytest_terminal_summary",  # part of `make test`
-    "cp deploy/api.env.example …": "unit/test_deploy_files.py"
-    "::test_the_compose_file_keeps_to_its_schema",
-    "cp deploy/k8s/secret.example.yaml …": _KUBERNETES,
+    "cp deploy/api.env.example deploy/api.env": _COMPOSE,
+    "cp deploy/postgres.env.example deploy/postgres.env": _COMPOSE,
+    "docker compose --file deploy/compose.yaml …": _COMPOSE,
+    "cp deploy/k8s/secret.example.yaml deploy/k8s/secret.yaml": _KUBERNETES,
     "kubectl …": _KUBERNETES,
-    "pip install --require-hashes -r deploy/requirements.lock …": _IMAGE,
+    "pip install --require-hashes -r deploy/requirements.lock": _IMAGE,
+    "python -m app.cli migrate": _IMAGE,
+    "python -m app.cli serve": _IMAGE,
     "pg_dump …": _RESTORE,
     "pg_restore …": _RESTORE,
+    'psql "$RESTORED_URL" …': _RESTORE,
     "GRANT app TO app_a, app_b": _ROLES,
     "ALTER ROLE app_a SET role = app": _ROLES,
     "ACL SETUSER default >new": _PASSWORDS,

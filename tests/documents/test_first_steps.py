@@ -11,7 +11,7 @@ import pytest
 from app.database.embedded.files import free_port, within
 from tests.databases import new_database
 from tests.documents.conftest import copied
-from tests.documents.pages import README, blocks_of
+from tests.documents.pages import PAGES, README, blocks_of
 from tests.process import instance
 
 pytestmark = [pytest.mark.direct, pytest.mark.timeout(300)]
@@ -19,7 +19,7 @@ ADDRESS = "http://127.0.0.1:8000"
 
 
 async def test_the_first_requests_are_answered_as_the_readme_shows(servers, tmp_path):
-    blocks = [b for b in blocks_of(README) if b.language == "console" and ADDRESS in b.text]
+    blocks = [b for page in PAGES for b in blocks_of(page) if ADDRESS in b.text]
     typed, shown = zip(*(pair for block in blocks for pair in block.commands()), strict=True)
 
     async with new_database(servers.direct) as url:
