@@ -21,9 +21,9 @@ from app.core.local import local_secret
 from app.core.redis import CircuitBreaker, connect_redis
 from app.core.security import PasswordHasher, TokenSigner
 from app.database import (
+    Reads,
     close_engine,
     get_engine,
-    get_read_session_maker,
     get_session_maker,
     watch_statements,
 )
@@ -35,6 +35,7 @@ from app.services import (
     MetricsService,
     OverviewService,
     PrincipalCache,
+    UserListService,
     Visitors,
     Watched,
 )
@@ -55,19 +56,18 @@ class Runtime:
     settings: Settings
     engine: AsyncEngine
     session_maker: async_sessionmaker[AsyncSession]
-    read_session_maker: async_sessionmaker[AsyncSession]
     cache: CircuitBreaker | None
     answers: AnswerCache
     hits: HitCounter
     passwords: PasswordHasher
     tokens: TokenSigner
-    cursors: CursorSigner
     fingerprints: BodyFingerprints
     principals: PrincipalCache
     authenticator: Authenticator
     drain: Drain
     health: HealthService
     exports: ExportService
+    user_lists: UserListService
     metrics: MetricsService
     forms: FormSigner
     visitors: Visitors
@@ -186,24 +186,25 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         metrics = MetricsService(settings, watched, cache, health, spare_engine)
         stack.callback(metrics.gauges.close)
         answers = AnswerCache(_store(settings, cache), settings.cache.prefix)
+        reads = Reads(main_engine, settings.database)
+        cursors = CursorSigner(secret_key, settings.auth.accepted_keys())
         authenticator = Authenticator(session_maker, tokens, principals, settings.auth)
         yield Runtime(
             settings=settings,
             engine=main_engine,
             session_maker=session_maker,
-            read_session_maker=get_read_session_maker(main_engine, settings.database),
             cache=cache,
             answers=answers,
             hits=HitCounter(limiter),
             passwords=passwords,
             tokens=tokens,
-            cursors=CursorSigner(secret_key, settings.auth.accepted_keys()),
             fingerprints=BodyFingerprints(secret_key, settings.auth.accepted_keys()),
             principals=principals,
             authenticator=authenticator,
             drain=drain,
             health=health,
             exports=ExportService(get_session_maker(export_engine)),
+            user_lists=UserListService(reads, cursors, answers),
             metrics=metrics,
             forms=FormSigner(secret_key, settings.auth.accepted_keys()),
             visitors=Visitors(authenticator),

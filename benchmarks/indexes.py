@@ -32,7 +32,7 @@ from app.database import close_engine, get_engine, get_session_maker
 from app.database.embedded import EmbeddedPostgres
 from app.database.migrations import migrate
 from app.models import User
-from app.repositories import UserRepository, user_lists
+from app.repositories import UserRepository, user_queries
 from app.services import SeedService
 from app.services.seed import COLUMNS, people
 
@@ -47,7 +47,7 @@ def _page(**filters: Any) -> Executable:
 
 
 def _count(**filters: Any) -> Executable:
-    return user_lists.counted(_REPOSITORY.get_filtered_users(**filters))
+    return user_queries.counted(_REPOSITORY.get_filtered_users(**filters))
 
 
 QUERIES: dict[str, tuple[str, Executable]] = {

@@ -14,7 +14,7 @@ from app.core.exceptions import (
     ForbiddenException,
     UnauthorizedException,
 )
-from app.database import get_db, get_read_db
+from app.database import get_db
 from app.runtime import Runtime
 from app.schemas import Principal
 from app.services import (
@@ -38,7 +38,6 @@ _bearer = OAuth2PasswordBearer(
     auto_error=False,
 )
 Session = Annotated[AsyncSession, Depends(get_db, scope="function")]
-ReadSession = Annotated[AsyncSession, Depends(get_read_db, scope="function")]
 Token = Annotated[str | None, Depends(_bearer)]
 
 
@@ -56,9 +55,9 @@ async def get_user_service(request: Request, db: Session) -> UserService:
     return UserService(db, parts.passwords, parts.principals, parts.settings.auth)
 
 
-async def get_user_list_service(request: Request, db: ReadSession) -> UserListService:
-    parts = runtime_of(request)
-    return UserListService(db, parts.cursors, parts.answers)
+async def get_user_list_service(request: Request) -> UserListService:
+    """One for the whole process: each of its queries has a connection of its own."""
+    return runtime_of(request).user_lists
 
 
 async def get_bulk_service(

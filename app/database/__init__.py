@@ -5,27 +5,25 @@ from app.database.connection import (
     close_engine,
     get_db,
     get_engine,
-    get_read_db,
-    get_read_session_maker,
     get_session_maker,
     ping,
 )
 from app.database.errors import translate, violated_constraint
 from app.database.explain import expected_rows
 from app.database.pool import PoolUsage, pool_usage
+from app.database.reads import Reads
 from app.database.watch import ServerConnections, server_connections, watch_statements
 
 __all__ = [
     "Base",
     "PoolUsage",
+    "Reads",
     "ServerConnections",
     "Timestamped",
     "close_engine",
     "expected_rows",
     "get_db",
     "get_engine",
-    "get_read_db",
-    "get_read_session_maker",
     "get_session_maker",
     "ping",
     "pool_usage",

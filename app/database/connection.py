@@ -111,16 +111,6 @@ def get_session_maker(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
     return async_sessionmaker(engine, expire_on_commit=False)
 
 
-def get_read_session_maker(
-    engine: AsyncEngine, settings: DatabaseSettings
-) -> async_sessionmaker[AsyncSession]:
-    """Sessions on the same pool that only read, each query for itself: that saves the round trips
-    of BEGIN and ROLLBACK. Behind a pooler they stay, since our settings come with them."""
-    if settings.is_pooled:
-        return get_session_maker(engine)
-    return get_session_maker(engine.execution_options(isolation_level="AUTOCOMMIT"))
-
-
 async def close_engine(engine: AsyncEngine) -> None:
     """Close its connections; a server that does not answer is not waited for."""
     try:
@@ -144,10 +134,4 @@ async def get_db(connection: HTTPConnection) -> AsyncIterator[AsyncSession]:
     """The request's session. It connects at its first query, and what no service committed is
     rolled back when it closes."""
     async with connection.app.state.runtime.session_maker() as session:
-        yield session
-
-
-async def get_read_db(connection: HTTPConnection) -> AsyncIterator[AsyncSession]:
-    """The same for a request that changes nothing, and needs no two queries to see one moment."""
-    async with connection.app.state.runtime.read_session_maker() as session:
         yield session

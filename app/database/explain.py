@@ -3,9 +3,10 @@
 from typing import Any
 
 from sqlalchemy import ClauseElement, Executable, Select
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
+
+from app.database.reads import Reads
 
 
 class _Explained(Executable, ClauseElement):
@@ -20,8 +21,8 @@ def _compile(explained: _Explained, compiler: SQLCompiler, **options: Any) -> st
     return f"EXPLAIN (FORMAT JSON) {compiler.process(explained.query, **options)}"
 
 
-async def expected_rows(db: AsyncSession, query: Select[Any]) -> int:
+async def expected_rows(reads: Reads, query: Select[Any]) -> int:
     """About how many rows `query` has, by the statistics of its tables."""
-    plan: Any = (await db.execute(_Explained(query))).scalar_one()
+    ((plan,),) = await reads.rows(_Explained(query))
     rows: int = plan[0]["Plan"]["Plan Rows"]
     return rows

@@ -17,33 +17,57 @@ from app.core.deadline import Deadline, current_deadline
 # SQLAlchemy names it after the class; below its own name it would tell of each disposal.
 logging.getLogger(f"{__name__}.WatchedPool").setLevel(logging.WARNING)
 
+PATIENCE = 0.02
+"""Seconds that a caller waits for one of the connections that are kept, before it opens another:
+to open one takes about as long, and keeps processors busy here and at the server."""
+
 _Line = deque[asyncio.Future[None]]
 
 
 class _Places:
-    """As many as the pool may have connections; handed on in order."""
+    """As many as the pool may have connections; handed on in order.
 
-    def __init__(self, count: int) -> None:
-        self._free = count
+    Args:
+        kept: that are taken at once.
+        most: those included that take some patience.
+    """
+
+    def __init__(self, kept: int, most: int) -> None:
+        self._kept = kept
+        self._most = most
+        self._taken = 0
         self._lines: tuple[_Line, _Line] = deque(), deque()
 
-    def take(self) -> bool:
-        """Take a place, if one is free: then nobody waits for it."""
-        if self._free:
-            self._free -= 1
+    def take(self, *, patiently: bool = True) -> bool:
+        """Take a place, if one is free: then nobody waits for it.
+
+        Args:
+            patiently: only one of those that are kept.
+        """
+        if self._taken < (self._kept if patiently else self._most):
+            self._taken += 1
             return True
         return False
 
     async def wait(self, *, is_first: bool) -> None:
-        """Take the place that is handed over next, before those who are not `is_first`."""
-        turn = asyncio.get_running_loop().create_future()
+        """Take the place that is handed over next, before those who are not `is_first`; or, after
+        some patience, one that is free."""
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
         self._lines[not is_first].append(turn)
+        patience = loop.call_later(PATIENCE, self._let_in, turn)
         try:
             await turn
         except asyncio.CancelledError:
             if not turn.cancelled():  # it was our turn, just when we went
                 self.give()
             raise
+        finally:
+            patience.cancel()
+
+    def _let_in(self, turn: asyncio.Future[None]) -> None:
+        if not turn.done() and self.take(patiently=False):
+            turn.set_result(None)
 
     def give(self) -> None:
         """Hand a place on, or back."""
@@ -53,7 +77,7 @@ class _Places:
                 if not turn.done():
                     turn.set_result(None)
                     return
-        self._free += 1
+        self._taken -= 1
 
 
 class WatchedPool(AsyncAdaptedQueuePool):
@@ -66,6 +90,10 @@ class WatchedPool(AsyncAdaptedQueuePool):
     A request that had a connection before goes first, since to finish it costs less than to begin
     another; and it waits `timeout` seconds in all, however many times it needs one.
 
+    SQLAlchemy closes what is handed back beyond `pool_size`: under a load that needs one more now
+    and then, it opens and closes connections all the time. Here a caller waits a moment for one
+    that is open already.
+
     Attributes:
         waiting: callers that wait for a connection to be handed back.
         timeouts: callers so far that waited in vain.
@@ -75,7 +103,7 @@ class WatchedPool(AsyncAdaptedQueuePool):
         super().__init__(*arguments, **options)
         self.waiting = 0
         self.timeouts = 0
-        self._places = _Places(self.size() + self._max_overflow)
+        self._places = _Places(self.size(), self.size() + self._max_overflow)
 
     def _do_get(self) -> ConnectionPoolEntry:
         request = current_deadline()
@@ -97,6 +125,8 @@ class WatchedPool(AsyncAdaptedQueuePool):
 
     async def _wait(self, request: Deadline | None) -> None:
         waited = request.waited if request else 0.0
+        if waited + PATIENCE >= self._timeout and self._places.take(patiently=False):
+            return
         is_first = request is not None and request.has_connected
         began = monotonic()
         self.waiting += 1

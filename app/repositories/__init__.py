@@ -5,7 +5,8 @@ from app.repositories.idempotency import KeptAnswerRepository
 from app.repositories.new_users import NewUserRepository
 from app.repositories.session import SessionRepository
 from app.repositories.user import UserRepository
-from app.repositories.user_lists import PROFILE
+from app.repositories.user_list import UserListRepository
+from app.repositories.user_queries import PROFILE
 from app.repositories.user_statistics import UserCounts, UserStatisticsRepository
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "NewUserRepository",
     "SessionRepository",
     "UserCounts",
+    "UserListRepository",
     "UserRepository",
     "UserStatisticsRepository",
 ]

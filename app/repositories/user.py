@@ -5,10 +5,8 @@ from typing import Any
 
 from sqlalchemy import Row, Select, func, select, text, update
 
-from app.core.cursor import Position
-from app.database import expected_rows
 from app.models import User
-from app.repositories import user_lists as lists
+from app.repositories import user_queries as queries
 from app.repositories.base import BaseRepository
 
 
@@ -32,8 +30,8 @@ class UserRepository(BaseRepository[User]):
         await self.db.delete(user)
         await self.flush()
 
+    @staticmethod
     def get_filtered_users(
-        self,
         is_active: bool | None = None,  # noqa: FBT001  # a fixed name that others rely on
         is_superuser: bool | None = None,  # noqa: FBT001  # the same
         search: str | None = None,
@@ -48,35 +46,7 @@ class UserRepository(BaseRepository[User]):
             sort_by: `created_at`, `username` (in any case) or `email`.
             sort_order: `desc` or `asc`, also of the ids that break ties.
         """
-        return lists.filtered(is_active, is_superuser, search, sort_by, sort_order)
-
-    async def slice(self, query: Select[User], limit: int, offset: int = 0) -> Sequence[Row[Any]]:
-        """Some rows, of what others may see."""
-        return await self._rows(lists.page(query), limit=limit, offset=offset)
-
-    async def slice_and_count(
-        self, query: Select[User], limit: int, offset: int, up_to: int
-    ) -> tuple[Sequence[Row[Any]], int]:
-        """Such rows, and how many rows there are in all, not counting beyond `up_to`: in one query,
-        which costs a round trip and the work around it only once."""
-        paged = lists.page_and_count(query, up_to)
-        rows = await self._rows(paged, limit=limit, offset=offset)
-        if not rows:
-            return [], await self.count(query, up_to) if offset else 0
-        return rows, rows[0][-1]
-
-    async def slice_behind(
-        self, query: Select[User], limit: int, position: Position, sort_by: str, sort_order: str
-    ) -> Sequence[Row[Any]]:
-        """Such rows behind `position`, in the order that `query` has already."""
-        paged = lists.page_behind(query, sort_by, sort_order)
-        return await self._rows(paged, limit=limit, **lists.parameters_of(position, sort_by))
-
-    async def _rows(self, statement: Select[Any], **values: object) -> Sequence[Row[Any]]:
-        # On the connection itself: the session would look for objects in what it gets.
-        connection = await self.db.connection()
-        rows: Sequence[Row[Any]] = (await connection.execute(statement, values)).all()
-        return rows
+        return queries.filtered(is_active, is_superuser, search, sort_by, sort_order)
 
     async def batches(
         self, query: Select[User], size: int
@@ -87,18 +57,10 @@ class UserRepository(BaseRepository[User]):
             query: of users.
             size: rows fetched, and held, at once.
         """
-        profiles = query.with_only_columns(*lists.PROFILE)
+        profiles = query.with_only_columns(*queries.PROFILE)
         rows = await self.db.stream(profiles, execution_options={"yield_per": size})
         async for batch in rows.partitions():
             yield batch
-
-    async def count(self, query: Select[User], up_to: int | None = None) -> int:
-        """How many rows `query` has, and not more than `up_to`, where it stops."""
-        return await self.db.scalar(lists.counted(query, up_to)) or 0
-
-    async def expected_count(self, query: Select[User]) -> int:
-        """About how many rows `query` has."""
-        return await expected_rows(self.db, query.with_only_columns(User.id).order_by(None))
 
     async def by_email(self, email: str) -> User | None:
         return await self.db.scalar(select(User).where(User.email == email.lower()))

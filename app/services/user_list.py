@@ -6,15 +6,14 @@ from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import Row
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.cache import AnswerCache
 from app.core.cursor import CursorSigner, Position
 from app.core.pagination import CursorParams, PageParams
-from app.repositories import PROFILE, UserRepository
+from app.database import Reads
+from app.repositories import PROFILE, UserListRepository, UserRepository
 from app.schemas import UserCursorPage, UserFilters, UserPage, UserSchema
 from app.services import user_totals
-from app.services.base import BaseService
 from app.services.user_totals import Total, UserTotals
 
 Rows = Sequence[Row[Any]]
@@ -22,20 +21,19 @@ _FIELDS = tuple(column.key for column in PROFILE)
 _ITEMS = TypeAdapter(list[UserSchema])
 
 
-class UserListService(BaseService):
-    """Reads users by the page.
+class UserListService:
+    """Reads users by the page; one for the whole process.
 
     Args:
-        db: the request's session.
+        reads: run the queries.
         cursors: signs where a page ended.
         answers: where large totals are remembered.
     """
 
-    def __init__(self, db: AsyncSession, cursors: CursorSigner, answers: AnswerCache) -> None:
-        super().__init__(db)
-        self.users = UserRepository(db)
+    def __init__(self, reads: Reads, cursors: CursorSigner, answers: AnswerCache) -> None:
+        self.users = UserListRepository(reads)
         self.cursors = cursors
-        self.totals = UserTotals(db, answers)
+        self.totals = UserTotals(self.users, answers)
 
     async def page(self, filters: UserFilters, params: PageParams) -> UserPage:
         """A page by number, and how many users there are in all."""
@@ -51,14 +49,14 @@ class UserListService(BaseService):
         )
 
     async def _in_state(self, filters: UserFilters, size: int, offset: int) -> tuple[Rows, Total]:
-        query = self.users.get_filtered_users(**filters.model_dump())
+        query = UserRepository.get_filtered_users(**filters.model_dump())
         up_to = user_totals.COUNTED + 1
         users, found = await self.users.slice_and_count(query, size, offset, up_to)
         seen = offset + len(users) if users else 0
         return users, await self.totals.in_state(filters, max(found, seen))
 
     async def _search(self, filters: UserFilters, size: int, offset: int) -> tuple[Rows, Total]:
-        query = self.users.get_filtered_users(**filters.model_dump())
+        query = UserRepository.get_filtered_users(**filters.model_dump())
         users = await self.users.slice(query, size, offset)
         seen = offset + len(users) if users else 0
         is_end = len(users) < size and (users or not offset)
@@ -75,7 +73,7 @@ class UserListService(BaseService):
         """
         order = filters.sort_by, filters.sort_order
         listing = filters.model_dump_json()
-        query = self.users.get_filtered_users(**filters.model_dump())
+        query = UserRepository.get_filtered_users(**filters.model_dump())
         if params.cursor is None:
             users = await self.users.slice(query, params.size + 1)
         else:

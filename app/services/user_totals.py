@@ -2,12 +2,9 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from app.core.cache import AnswerCache
-from app.repositories import UserRepository
+from app.repositories import UserListRepository, UserRepository
 from app.schemas import UserFilters
-from app.services.base import BaseService
 
 COUNTED = 10_000
 """Users that are counted anew each time: about 1 ms by an index alone."""
@@ -28,17 +25,16 @@ class Total:
     is_estimate: bool = False
 
 
-class UserTotals(BaseService):
+class UserTotals:
     """Counts exactly where that is cheap, remembers where it is not, and says where it estimates.
 
     Args:
-        db: the request's session.
+        users: counts.
         answers: where large numbers are remembered.
     """
 
-    def __init__(self, db: AsyncSession, answers: AnswerCache) -> None:
-        super().__init__(db)
-        self.users = UserRepository(db)
+    def __init__(self, users: UserListRepository, answers: AnswerCache) -> None:
+        self.users = users
         self.answers = answers
 
     async def in_state(self, filters: UserFilters, found: int) -> Total:
@@ -57,7 +53,7 @@ class UserTotals(BaseService):
             filters: those of the list.
             seen: that there are at least, by the page.
         """
-        query = self.users.get_filtered_users(**filters.model_dump())
+        query = UserRepository.get_filtered_users(**filters.model_dump())
         expected = await self.users.expected_count(query)
         found = seen
         if expected <= EXPECTED:
@@ -70,8 +66,7 @@ class UserTotals(BaseService):
         return Total(min(max(expected, found), searched), is_estimate=True)
 
     async def _remember(self, filters: UserFilters) -> int:
-        await self.release_connection()  # while somebody else counts
-        query = self.users.get_filtered_users(filters.is_active, filters.is_superuser)
+        query = UserRepository.get_filtered_users(filters.is_active, filters.is_superuser)
 
         async def count() -> bytes:
             return str(await self.users.count(query)).encode()

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import event
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.config import Settings
 from app.core.deadline import Deadline, running_under
 from app.core.exceptions import ServiceUnavailableException
-from app.database import get_engine
+from app.database import get_engine, pool
 from app.database.embedded.files import free_port
 from app.database.pool import pool_usage
 
@@ -26,6 +27,17 @@ async def narrow(settings: Settings) -> AsyncIterator[AsyncEngine]:
     options = {"pool_size": 1, "max_overflow": 0, "pool_timeout": TIMEOUT}
     engine = get_engine(settings.database, **options)
     yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def opened(settings: Settings) -> AsyncIterator[tuple[AsyncEngine, list[object]]]:
+    """An engine that keeps one connection and may have two, and those that it opened."""
+    options = {"pool_size": 1, "max_overflow": 1, "pool_timeout": 10}
+    engine = get_engine(settings.database, **options)
+    connections: list[object] = []
+    event.listen(engine.sync_engine, "connect", lambda made, _: connections.append(made))
+    yield engine, connections
     await engine.dispose()
 
 
@@ -82,6 +94,36 @@ async def test_a_request_that_was_begun_is_finished_before_another_is_begun(narr
     await asyncio.gather(*tasks)
 
     assert served == ["begun", "new"]
+
+
+async def test_a_connection_that_comes_free_in_a_moment_saves_opening_another(opened, monkeypatch):
+    monkeypatch.setattr(pool, "PATIENCE", 1)
+    engine, connections = opened
+    holder = await engine.connect()
+    waiting = asyncio.create_task(engine.connect().__aenter__())
+    await asyncio.sleep(0.05)
+    await holder.close()
+    await (await waiting).close()
+
+    assert len(connections) == 1
+
+
+async def test_where_none_comes_free_another_is_opened_and_closed_after(opened):
+    engine, connections = opened
+    async with engine.connect(), engine.connect():
+        during = pool_usage(engine)
+    after = pool_usage(engine)
+
+    assert len(connections) == 2
+    assert (during.checked_out, during.overflow) == (2, 1)
+    assert (after.total_connections, after.overflow) == (1, 0)
+
+
+async def test_who_has_no_time_left_to_wait_opens_another_at_once(opened, monkeypatch):
+    monkeypatch.setattr(pool, "PATIENCE", 60)
+    engine, connections = opened
+    async with engine.connect(), engine.connect():
+        assert len(connections) == 2
 
 
 async def test_a_request_waits_the_timeout_in_all_and_not_each_time(narrow):

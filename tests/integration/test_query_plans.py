@@ -16,7 +16,7 @@ from app.core.cursor import Position
 from app.core.security import PasswordHasher
 from app.database import get_engine, get_session_maker
 from app.database.migrations import migrate
-from app.repositories import UserRepository, user_lists
+from app.repositories import UserRepository, user_queries
 from app.services import SeedService
 from tests.conftest import Servers
 
@@ -97,7 +97,7 @@ def listed(**filters: Any) -> Select[Any]:
 
 
 def counted(**filters: Any) -> Select[Any]:
-    return user_lists.counted(REPOSITORY.get_filtered_users(**filters))
+    return user_queries.counted(REPOSITORY.get_filtered_users(**filters))
 
 
 EARNED = {
@@ -142,8 +142,8 @@ async def test_a_page_behind_a_cursor_is_read_off_an_index_from_there(
 ):
     index, position = ORDERS[sort_by]
     order = {"sort_by": sort_by, "sort_order": sort_order}
-    query = user_lists.page_behind(REPOSITORY.get_filtered_users(**order), **order)
-    values = {"limit": 50, **user_lists.parameters_of(position, sort_by)}
+    query = user_queries.page_behind(REPOSITORY.get_filtered_users(**order), **order)
+    values = {"limit": 50, **user_queries.parameters_of(position, sort_by)}
 
     plan = await plan_of(connection, query.params(values))
 

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.repositories import UserRepository, user_lists
+from app.repositories import UserRepository, user_queries
 
 REPOSITORY = UserRepository(AsyncSession())  # it builds queries here and runs none
 STATES = (None, True, False)
@@ -31,9 +31,9 @@ def test_a_list_that_is_asked_for_again_is_the_same_statement():
         order = filters["sort_by"], filters["sort_order"]
 
         assert query is again
-        assert user_lists.page(query) is user_lists.page(again)
-        assert user_lists.page_and_count(query, 9) is user_lists.page_and_count(again, 9)
-        assert user_lists.page_behind(query, *order) is user_lists.page_behind(again, *order)
+        assert user_queries.page(query) is user_queries.page(again)
+        assert user_queries.page_and_count(query, 9) is user_queries.page_and_count(again, 9)
+        assert user_queries.page_behind(query, *order) is user_queries.page_behind(again, *order)
 
 
 def test_no_two_lists_ask_the_same():
@@ -49,4 +49,4 @@ def test_no_two_lists_ask_the_same():
 def test_lists_without_a_search_are_all_kept():
     plain = [filters for filters in LISTS if filters["search"] is None]
 
-    assert len(plain) == 54 <= user_lists.KEPT
+    assert len(plain) == 54 <= user_queries.KEPT
