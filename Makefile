@@ -27,7 +27,8 @@ doctor: .venv/installed ## look for what is wrong, and say what to do
 
 test: .venv/installed-dev $(NODE)/.installed $(GENERATOR)/.installed ## every test, against real servers and in a real browser
 	@$(BIN)/python tests/browser/chromium.py
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/faults
+	$(BIN)/python -m pytest tests/faults
 
 postman: .venv/installed-dev $(NODE)/.installed ## the Postman collections, against a fresh instance
 	$(BIN)/python -m pytest -q -s tests/clients/test_postman.py

@@ -93,11 +93,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what has no meaning here: only root has to become somebody else, and a pooler hides
-    the server's connections and needs to be told of each database."""
+    the server's connections, needs to be told of each database, and is not met by every test."""
     is_root = os.geteuid() == 0
     unfit = {"as_root": not is_root, "with_namespaces": not accounts()[0].can_reach(Path("/"))}
-    unfit["direct"] = config.getoption("pgbouncer")
-    left_out = [i for i in items if any(no and i.get_closest_marker(m) for m, no in unfit.items())]
+    unfit["direct"] = pooled = config.getoption("pgbouncer")
+
+    def has_no_meaning(item: pytest.Item) -> bool:
+        is_marked = any(no and item.get_closest_marker(mark) for mark, no in unfit.items())
+        return is_marked or (pooled and "servers" not in getattr(item, "fixturenames", ()))
+
+    left_out = [item for item in items if has_no_meaning(item)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 

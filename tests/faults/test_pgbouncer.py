@@ -69,9 +69,10 @@ def test_the_integration_suite_passes(repository: Path):
     environment = {key: os.environ[key] for key in os.environ if not key.startswith("PYTEST_")}
     left_out = [f"--ignore=tests/integration/{file}" for file in NOT_OF_THE_DATABASE]
     command = [sys.executable, "-m", "pytest", "--pgbouncer", "-q", "-x", "tests/integration"]
+    in_parallel = ["-n", "2", "--dist", "loadfile"]
 
     run = subprocess.run(
-        [*command, *left_out],
+        [*command, *in_parallel, *left_out],
         cwd=repository,
         env=environment,
         capture_output=True,
