@@ -210,4 +210,4 @@ async def test_nobody_asks_while_nobody_looks(root_page):
     async with root_page.expect_request("**/live"):
         await root_page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
-    assert len(asked) == 1
+    assert len([url for url in asked if url.endswith("/live")]) == 1  # a picture may come late

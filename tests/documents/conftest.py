@@ -78,7 +78,8 @@ def copied(repository: Path) -> Iterator[Checkout]:
         (path / NODE).symlink_to(repository / NODE)
         install(path)
         environment = {**os.environ, "PYTHONPATH": str(path), "NO_COLOR": "1"}
-        del environment["ENVIRONMENT"]  # that of the tests
+        for name in ("ENVIRONMENT", "MAKEFLAGS", "MAKELEVEL"):  # of the tests, of `make test`
+            environment.pop(name, None)
         yield Checkout(path, environment)
 
 

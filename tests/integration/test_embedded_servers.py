@@ -533,12 +533,14 @@ def test_no_more_than_two_logs_are_kept(server):
 
 def test_a_server_is_stopped_even_where_its_directory_was_removed(server):
     server.start()
+    before = living_in(server.directory)
     shutil.rmtree(server.directory.parent)
-    assert living_in(server.directory)
 
     server.stop()
 
+    assert before
     assert within(20, lambda: not living_in(server.directory))
+    assert psutil.wait_procs(before, timeout=20)[1] == []
 
 
 def test_no_folder_above_changes_its_mode(server):
