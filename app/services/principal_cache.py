@@ -4,7 +4,6 @@ changes (decision 6)."""
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from math import ceil
-from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -72,12 +71,9 @@ class PrincipalCache:
         """
         if self._breaker is None:
             return None
-        redis = self._breaker.redis
         keys = self._session(token.session_id), self._user(token.user_id)
-        session: Any
-        user: Any
         try:
-            session, user = await self._breaker.call(lambda: redis.mget(keys))
+            session, user = await self._breaker.get(*keys)
         except RedisUnavailable:
             return None
         principal = _remembered(token, session, user)
@@ -109,9 +105,8 @@ class PrincipalCache:
         """
         if self._breaker is None:
             return None
-        redis = self._breaker.redis
         try:
-            kept: Any = await self._breaker.call(lambda: redis.get(self._profile(user_id)))
+            [kept] = await self._breaker.get(self._profile(user_id))
         except RedisUnavailable:
             return None
         profile = _profile(kept)

@@ -40,7 +40,10 @@ class RedisStore:
         self._redis = breaker.redis
 
     async def get(self, key: str) -> bytes | None:
-        value: bytes | None = await self._ask(lambda: self._redis.get(key), None)
+        try:
+            [value] = await self._breaker.get(key)
+        except RedisUnavailable:
+            return None
         return value
 
     async def set(self, key: str, value: bytes, expire: int) -> None:

@@ -1,0 +1,75 @@
+"""What is read from Redis at once is read in one command."""
+
+import asyncio
+
+import pytest
+from redis.exceptions import DataError
+
+from app.core.redis import CircuitBreaker, RedisUnavailable, connect_redis
+
+
+async def commands(breaker: CircuitBreaker) -> int:
+    """MGETs that Redis has served."""
+    stats = await breaker.redis.info("commandstats")
+    return int(stats.get("cmdstat_mget", {}).get("calls", 0))
+
+
+@pytest.fixture
+def breaker(runtime, client):
+    return runtime.cache
+
+
+async def test_what_is_asked_for_at_once_goes_in_one_command(breaker):
+    await breaker.redis.mset({"a": b"1", "b": b"2"})
+    before = await commands(breaker)
+
+    answers = await asyncio.gather(
+        breaker.get("a", "b"), breaker.get("missing"), breaker.get("b"), breaker.get("b", "a")
+    )
+
+    assert answers == [[b"1", b"2"], [None], [b"2"], [b"2", b"1"]]
+    assert await commands(breaker) == before + 1
+
+
+async def test_what_is_asked_for_later_is_read_anew(breaker):
+    await breaker.redis.set("a", b"1")
+    first = await breaker.get("a")
+    await breaker.redis.set("a", b"2")
+
+    second = await breaker.get("a")
+
+    assert (first, second) == ([b"1"], [b"2"])
+
+
+async def test_one_who_gives_up_takes_nothing_from_the_others(breaker):
+    await breaker.redis.set("a", b"1")
+    one, other = (asyncio.create_task(breaker.get("a")) for _ in range(2))
+    await asyncio.sleep(0)
+
+    one.cancel()
+
+    assert await other == [b"1"]
+    with pytest.raises(asyncio.CancelledError):
+        await one
+
+
+async def test_all_are_told_that_redis_is_away():
+    redis = connect_redis("redis://127.0.0.1:1")
+    breaker = CircuitBreaker("cache", redis)
+
+    answers = await asyncio.gather(*(breaker.get("a") for _ in range(3)), return_exceptions=True)
+
+    breaker.close()
+    await redis.aclose()
+    assert [type(answer) for answer in answers] == [RedisUnavailable] * 3
+
+
+async def test_nobody_waits_for_a_command_that_cannot_be_sent(breaker):
+    answers = await asyncio.gather(
+        breaker.get("a"),
+        breaker.get(object()),  # type: ignore[arg-type]  # as a mistake of ours would be
+        return_exceptions=True,
+    )
+
+    assert not breaker.is_open
+    assert {type(answer) for answer in answers} <= {RedisUnavailable, DataError}
