@@ -30,6 +30,7 @@ from app.database import (
 from app.database.embedded import EmbeddedPostgres, EmbeddedValkey
 from app.services import (
     Authenticator,
+    DashboardService,
     ExportService,
     HealthService,
     MetricsService,
@@ -71,6 +72,7 @@ class Runtime:
     metrics: MetricsService
     forms: FormSigner
     visitors: Visitors
+    dashboard: DashboardService
     overview: OverviewService
 
 
@@ -188,6 +190,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         answers = AnswerCache(_store(settings, cache), settings.cache.prefix)
         reads = Reads(main_engine, settings.database)
         cursors = CursorSigner(secret_key, settings.auth.accepted_keys())
+        dashboard = DashboardService(session_maker)
         authenticator = Authenticator(session_maker, tokens, principals, settings.auth)
         yield Runtime(
             settings=settings,
@@ -208,7 +211,8 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             metrics=metrics,
             forms=FormSigner(secret_key, settings.auth.accepted_keys()),
             visitors=Visitors(authenticator),
-            overview=OverviewService(session_maker, answers, health, metrics, settings.database),
+            dashboard=dashboard,
+            overview=OverviewService(dashboard, answers, health, metrics, settings.database),
         )
 
 

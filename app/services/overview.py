@@ -9,7 +9,6 @@ import structlog
 from pydantic_core import to_json
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app.core.cache import AnswerCache
 from app.core.config import DatabaseSettings
@@ -43,13 +42,13 @@ class OverviewService:
 
     def __init__(
         self,
-        session_maker: async_sessionmaker[AsyncSession],
+        dashboard: DashboardService,
         answers: AnswerCache,
         health: HealthService,
         metrics: MetricsService,
         settings: DatabaseSettings,
     ) -> None:
-        self._session_maker = session_maker
+        self._dashboard = dashboard
         self._answers = answers
         self._health = health
         self._metrics = metrics
@@ -60,10 +59,11 @@ class OverviewService:
         """Everything, within a few seconds, whatever is away. It raises nothing for that."""
         # By itself: the others' work for this process would count as the dependencies' latency.
         readiness = await self._health.readiness()
-        # Under the key of `GET /dashboard/stats`, so that both say the same.
+        count = self._dashboard.get_dashboard_stats_optimized
         stats, sign_ups, requests, cache = await asyncio.gather(
-            self._known(DashboardStats, "get_dashboard_stats:", readiness, _stats),
-            self._known(SignUps, "sign_ups", readiness, _sign_ups),
+            # Under the key of `GET /dashboard/stats`, so that both say the same.
+            self._known(DashboardStats, "get_dashboard_stats:", readiness, count),
+            self._known(SignUps, "sign_ups", readiness, self._dashboard.get_sign_ups),
             self._metrics.requests(),
             self._metrics.cache(),
         )
@@ -85,13 +85,12 @@ class OverviewService:
         schema: type[Figures],
         key: str,
         readiness: HealthSchema,
-        ask: Callable[[DashboardService], Awaitable[Figures]],
+        ask: Callable[[], Awaitable[Figures]],
     ) -> Known[Figures]:
         async def compute() -> bytes:
             if readiness.status == "unhealthy":  # known already: nobody has to wait for it
                 raise ServiceUnavailableException
-            async with self._session_maker() as db:
-                return to_json(await ask(DashboardService(db)))
+            return to_json(await ask())
 
         try:
             body = await within(PATIENCE, lambda: self._answers.remember(key, STATS_TTL, compute))
@@ -106,11 +105,3 @@ class OverviewService:
         kept = self._kept.get(schema)
         figures = kept.figures if kept else None
         return Known[schema](figures=figures, is_stale=True, since=kept and kept.at)  # type: ignore[valid-type]  # as above
-
-
-async def _stats(dashboard: DashboardService) -> DashboardStats:
-    return await dashboard.get_dashboard_stats_optimized()
-
-
-async def _sign_ups(dashboard: DashboardService) -> SignUps:
-    return await dashboard.get_sign_ups()

@@ -1,5 +1,6 @@
 """The statistics, right to the moment, on a real database."""
 
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,13 +16,18 @@ async def db(runtime, client):
         yield db
 
 
+@pytest.fixture
+def dashboard(db):
+    return DashboardService(lambda: nullcontext(db))
+
+
 async def add(db, name: str, **fields) -> None:
     user = {"email": f"{name}@example.com", "username": name, "hashed_password": "-", **fields}
     await db.execute(insert(User).values(user))
 
 
-async def test_nobody_is_counted_where_there_is_nobody(db):
-    stats = await DashboardService(db).get_dashboard_stats_optimized()
+async def test_nobody_is_counted_where_there_is_nobody(db, dashboard):
+    stats = await dashboard.get_dashboard_stats_optimized()
 
     assert stats.model_dump(exclude={"timestamp"}) == {
         "total_users": 0,
@@ -33,7 +39,7 @@ async def test_nobody_is_counted_where_there_is_nobody(db):
     }
 
 
-async def test_everybody_is_counted_as_what_they_are(db):
+async def test_everybody_is_counted_as_what_they_are(db, dashboard):
     long_ago = datetime(2020, 2, 29, tzinfo=UTC)
     await add(db, "ada", created_at=long_ago)
     await add(db, "bob", created_at=long_ago, is_active=False)
@@ -41,7 +47,7 @@ async def test_everybody_is_counted_as_what_they_are(db):
     await add(db, "dan", created_at=long_ago, is_superuser=True, is_active=False)
     await add(db, "eve")
 
-    stats = await DashboardService(db).get_dashboard_stats_optimized()
+    stats = await dashboard.get_dashboard_stats_optimized()
 
     assert stats.total_users == 5
     assert (stats.active_users, stats.inactive_users) == (3, 2)
@@ -54,32 +60,32 @@ async def test_everybody_is_counted_as_what_they_are(db):
     [(timedelta(microseconds=1), 0), (timedelta(0), 1), (timedelta(microseconds=-1), 1)],
 )
 @pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "America/Los_Angeles"])
-async def test_today_begins_at_midnight_utc(db, zone, before_midnight, today):
+async def test_today_begins_at_midnight_utc(db, dashboard, zone, before_midnight, today):
     await db.execute(text(f"SET LOCAL timezone = '{zone}'"))
     now = await db.scalar(text("SELECT now()"))
     midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     await add(db, "ada", created_at=midnight - before_midnight)
 
-    stats = await DashboardService(db).get_dashboard_stats_optimized()
+    stats = await dashboard.get_dashboard_stats_optimized()
 
     assert stats.new_users_today == today
 
 
 @pytest.mark.parametrize(("late", "week"), [(timedelta(0), 0), (timedelta(microseconds=1), 1)])
-async def test_a_week_is_seven_times_24_hours(db, late, week):
+async def test_a_week_is_seven_times_24_hours(db, dashboard, late, week):
     now = await db.scalar(text("SELECT now()"))
     await add(db, "ada", created_at=now - timedelta(days=7) + late)
 
-    stats = await DashboardService(db).get_dashboard_stats_optimized()
+    stats = await dashboard.get_dashboard_stats_optimized()
 
     assert stats.new_users_week == week
 
 
-async def test_it_takes_one_statement_and_loads_nobody(db, statements):
+async def test_it_takes_one_statement_and_loads_nobody(db, dashboard, statements):
     await add(db, "ada")
     statements.clear()
 
-    stats = await DashboardService(db).get_dashboard_stats_optimized()
+    stats = await dashboard.get_dashboard_stats_optimized()
 
     assert len(statements) == 1
     assert stats.timestamp.utcoffset() == timedelta(0)
@@ -102,8 +108,7 @@ async def test_no_count_reads_the_table(runtime, client, statements):
         await connection.execution_options(isolation_level="AUTOCOMMIT")
         await connection.execute(text("VACUUM ANALYZE users"))
     statements.clear()
-    async with runtime.session_maker() as db:
-        await DashboardService(db).get_dashboard_stats_optimized()
+    await runtime.dashboard.get_dashboard_stats_optimized()
     (statement,) = statements
 
     async with runtime.engine.connect() as connection:

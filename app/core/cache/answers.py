@@ -2,10 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from math import ceil
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from weakref import WeakSet
 
 from fastapi_cache.types import Backend
@@ -66,16 +65,10 @@ class AnswerCache:
                 await lookup.set(key, body, expire)
             return body
 
-    @asynccontextmanager
-    async def lookup(self) -> AsyncIterator["Lookup"]:
-        """One look for an answer. Whoever is told that there is none sets it within the block;
-        where they fail to, the next one is told so."""
-        lookup = Lookup(self)
-        try:
-            yield lookup
-        finally:
-            if lookup.leads is not None:
-                await self.give_up(lookup.leads)
+    def lookup(self) -> "Lookup":
+        """One look for an answer: an `async with`. Whoever is told that there is none sets it
+        within the block; where they fail to, the next one is told so."""
+        return Lookup(self)
 
     async def invalidate(self, pattern: str) -> int:
         """Forget the answers whose keys match a glob; how many there were."""
@@ -163,6 +156,13 @@ class Lookup(Backend):
     def __init__(self, answers: AnswerCache) -> None:
         self._answers = answers
         self.leads: str | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.leads is not None:
+            await self._answers.give_up(self.leads)
 
     async def get_with_ttl(self, key: str) -> tuple[int, bytes | None]:
         entry = await self._answers.find_or_lead(key)

@@ -148,5 +148,8 @@ def _answer(request: Request, response: Response, result: Any) -> Response:
     headers.append("Vary", "Authorization, Cookie")
     known = {tag.strip() for tag in request.headers.get("If-None-Match", "").split(",")}
     if known & {etag, etag.removeprefix("W/"), "*"}:
-        return Response(status_code=304, headers=headers)
-    return Response(body, headers=headers, media_type="application/json")
+        answer = Response(status_code=304)
+    else:
+        answer = Response(body, media_type="application/json")
+    answer.raw_headers += headers.raw
+    return answer
