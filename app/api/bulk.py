@@ -4,7 +4,8 @@ from typing import Annotated
 
 from fastapi import Body, Depends, Header, Request
 
-from app.api.deps import get_current_superuser, get_current_user, runtime_of
+from app.api.callers import get_current_superuser, get_current_user
+from app.api.runtime import runtime_of
 from app.core.config import MAX_ROWS
 from app.core.exceptions import ValidationException
 from app.schemas import BULK_EXAMPLE, BulkRow, Principal

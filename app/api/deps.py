@@ -1,21 +1,16 @@
 """Where a request gets its parts from: the one place that wires the layers together."""
 
-from hmac import compare_digest
 from typing import Annotated
 
 from fastapi import Depends, Request, Response
-from fastapi.security import OAuth2PasswordBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api import limits
+from app.api.callers import count, get_caller, get_current_user
+from app.api.runtime import runtime_of
 from app.core.deadline import current_deadline
 from app.core.device import Device
-from app.core.exceptions import (
-    ForbiddenException,
-    UnauthorizedException,
-)
 from app.database import get_db
-from app.runtime import Runtime
 from app.schemas import Principal
 from app.services import (
     AuthService,
@@ -31,23 +26,11 @@ from app.services import (
     UserService,
 )
 
-_bearer = OAuth2PasswordBearer(
-    tokenUrl="/api/v1/auth/token",
-    refreshUrl="/api/v1/auth/refresh",
-    scheme_name="bearer",
-    auto_error=False,
-)
 Session = Annotated[AsyncSession, Depends(get_db, scope="function")]
-Token = Annotated[str | None, Depends(_bearer)]
 
 
 # All of them are `async`: FastAPI sends a plain function through a thread, at 100 µs each. They
 # call one another where they can: a dependency of a dependency costs another 20 µs.
-
-
-def runtime_of(request: Request) -> Runtime:
-    runtime: Runtime = request.app.state.runtime
-    return runtime
 
 
 async def get_user_service(request: Request, db: Session) -> UserService:
@@ -80,8 +63,8 @@ async def get_auth_service(request: Request, db: Session) -> AuthService:
 
 
 async def get_dashboard_service(request: Request) -> DashboardService:
-    """With a session that the service closes itself: most requests never need it."""
-    return DashboardService(runtime_of(request).session_maker())
+    """One for the whole process: most requests find the figures remembered."""
+    return runtime_of(request).dashboard
 
 
 async def get_health_service(request: Request) -> HealthService:
@@ -97,69 +80,6 @@ async def get_metrics_service(request: Request) -> MetricsService:
 async def get_overview_service(request: Request) -> OverviewService:
     """One for the whole process: it remembers the last figures."""
     return runtime_of(request).overview
-
-
-async def get_caller(request: Request, token: Token) -> Principal | None:
-    """Who calls; None for nobody.
-
-    Raises:
-        UnauthorizedException: a token was sent and does not hold.
-    """
-    if token is None:
-        return None
-    principal = await runtime_of(request).authenticator.principal(token)
-    request.state.principal = principal.user_id
-    request.state.is_superuser = principal.is_superuser
-    return principal
-
-
-async def get_current_user(request: Request, response: Response, token: Token) -> Principal:
-    """Who calls, within their limit of reads or writes. Asked again by the same request, it
-    neither looks nor counts again.
-
-    Raises:
-        UnauthorizedException: nobody is logged in.
-        RateLimitExceeded: they called too often.
-    """
-    known: Principal | None = getattr(request.state, "current_user", None)
-    if known is not None:
-        return known
-    caller = await get_caller(request, token)
-    if caller is None:
-        raise UnauthorizedException
-    await _count(request, response, caller)
-    request.state.current_user = caller
-    return caller
-
-
-async def _count(request: Request, response: Response, caller: Principal) -> None:
-    parts = runtime_of(request)
-    await limits.check_principal(request, response, parts.hits, parts.settings.limiter, caller)
-
-
-async def get_current_superuser(request: Request, response: Response, token: Token) -> Principal:
-    """Raises: ForbiddenException: the caller is a plain user."""
-    caller = await get_current_user(request, response, token)
-    if not caller.is_superuser:
-        raise ForbiddenException
-    return caller
-
-
-async def get_scraper(request: Request, response: Response, token: Token) -> None:
-    """Prometheus, by its token, or a superuser.
-
-    Raises:
-        UnauthorizedException: neither.
-        ForbiddenException: a plain user.
-    """
-    scrape_token = runtime_of(request).settings.telemetry.scrape_token
-    if (
-        token
-        and scrape_token
-        and compare_digest(token.encode(), scrape_token.get_secret_value().encode())
-    ):
-        return
-    await get_current_superuser(request, response, token)
 
 
 async def limited(request: Request, response: Response) -> None:
@@ -184,7 +104,7 @@ async def limited_unless_superuser(
 ) -> None:
     """The same, where superusers have their limit of writes instead."""
     if caller is not None and caller.is_superuser:
-        await _count(request, response, caller)
+        await count(request, response, caller)
     else:
         await limited(request, response)
 

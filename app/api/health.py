@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
+from app.api.routing import Router
 from app.api.types import Health
 from app.schemas import HealthSchema, LiveSchema
 
-router = APIRouter(prefix="/health", tags=["health"])
+router = Router(prefix="/health", tags=["health"])
 _unhealthy: dict[int | str, dict[str, Any]] = {
     503: {"model": HealthSchema, "description": "A check failed"}
 }

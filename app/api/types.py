@@ -6,21 +6,18 @@ from uuid import UUID
 from fastapi import Depends, Path, Query
 
 from app.api.bulk import get_attempt, get_bulk_rows
+from app.api.callers import get_caller, get_current_superuser, get_current_user, get_scraper
 from app.api.deps import (
     Deadline,
     Session,
     get_auth_service,
     get_bulk_service,
-    get_caller,
-    get_current_superuser,
-    get_current_user,
     get_dashboard_service,
     get_device,
     get_export_service,
     get_health_service,
     get_metrics_service,
     get_overview_service,
-    get_scraper,
     get_session_service,
     get_user_list_service,
     get_user_service,

@@ -4,8 +4,8 @@ from typing import Literal
 
 from fastapi import Request, Response
 
-from app.api.deps import runtime_of
 from app.api.pages.rendering import BASE
+from app.api.runtime import runtime_of
 from app.core.config import AppSettings
 
 CookieName = Literal["session", "form", "notice"]

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
-from app.api.deps import runtime_of
 from app.api.pages import cookies
 from app.api.pages.page import notice_in, way_back
 from app.api.pages.rendering import BASE, render
+from app.api.runtime import runtime_of
 
 LOGIN = f"{BASE}/login"
 _STATS = f"{BASE}/stats"

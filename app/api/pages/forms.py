@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Request
 
-from app.api.deps import runtime_of
+from app.api.runtime import runtime_of
 from app.core.exceptions import ForbiddenException
 
 FIELD, HEADER = "csrf", "X-CSRF-Token"

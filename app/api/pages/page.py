@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from app.api.deps import runtime_of
 from app.api.pages import cookies
 from app.api.pages.rendering import BASE, render
+from app.api.runtime import runtime_of
 from app.schemas import Principal
 
 NOTICE_TTL = 60

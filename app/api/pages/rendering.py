@@ -9,8 +9,8 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from app.api.deps import runtime_of
 from app.api.pages import charts, static
+from app.api.runtime import runtime_of
 
 BASE = "/api/v1/dashboard"
 """Where the page is; its cookies go nowhere else."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from app.api.deps import runtime_of
+from app.api.runtime import runtime_of
 from app.api.types import Sessions, Users
 from app.services import UserDesk, UserUpload
 

@@ -4,8 +4,9 @@ import mimetypes
 from hashlib import sha256
 from pathlib import Path
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
+from app.api.routing import Router
 from app.core.exceptions import NotFoundException
 
 FOLDER = Path(__file__).resolve().parents[2] / "static"
@@ -19,7 +20,7 @@ _files = {
 VERSION = sha256(b"".join(name.encode() + body for name, body in _files.items())).hexdigest()[:12]
 """Of the content: another content has another address."""
 
-router = APIRouter(prefix="/static", include_in_schema=False)
+router = Router(prefix="/static", include_in_schema=False)
 
 
 def address(name: str) -> str:

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, File, Form, Request, Response, UploadFile
 
-from app.api.deps import runtime_of
 from app.api.pages.page import Notice, Page
 from app.api.pages.visitors import PageDep
+from app.api.runtime import runtime_of
 from app.core.exceptions import ValidationException
 from app.services import Preview
 

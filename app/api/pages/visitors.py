@@ -6,10 +6,10 @@ from fastapi import Depends, Form, Request, Response
 from pydantic import BaseModel, Field, SecretStr
 
 from app.api import limits
-from app.api.deps import runtime_of
 from app.api.pages import cookies
 from app.api.pages.forms import check_form
 from app.api.pages.page import Page
+from app.api.runtime import runtime_of
 from app.core.exceptions import UnauthorizedException
 from app.schemas import Principal
 

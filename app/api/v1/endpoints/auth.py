@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from fastapi.security import OAuth2PasswordRequestForm
 
 from app.api.limits import by_email, by_principal, by_refreshed_session, by_username
 from app.api.responses import errors
+from app.api.routing import Router
 from app.api.types import Auth, ClientDevice, CurrentUser, Limited, LimitedUser, SessionId, Sessions
 from app.core.limiter import by_address, limiter, rate
 from app.schemas import (
@@ -17,7 +18,7 @@ from app.schemas import (
     TokenSchema,
 )
 
-router = APIRouter(prefix="/auth", tags=["auth"])
+router = Router(prefix="/auth", tags=["auth"])
 
 
 _login = limiter.shared_limit(rate("login"), scope="login", key_func=by_email)

@@ -1,14 +1,15 @@
 """The admin page: how things are, and the way in and out."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from app.api.limits import by_username
 from app.api.pages.doors import enter
 from app.api.pages.visitors import FromOurLoginPage, Login, PageDep
+from app.api.routing import Router
 from app.api.types import Auth, ClientDevice, Limited, Overviews, Sessions
 from app.core.limiter import by_address, limiter, rate
 
-router = APIRouter(prefix="/dashboard", include_in_schema=False)
+router = Router(prefix="/dashboard", include_in_schema=False)
 
 
 @router.get("", name="dashboard_overview")

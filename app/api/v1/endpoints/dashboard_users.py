@@ -1,6 +1,6 @@
 """The admin page's view of users."""
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from app.api.export import ExportResponse
 from app.api.pages.changes import Asked, BackTo, Confirmed, ask, tell
@@ -10,9 +10,10 @@ from app.api.pages.services import Desk, Uploads
 from app.api.pages.uploads import TEMPLATE, Limits, Uploaded, show
 from app.api.pages.user_forms import ChangedUser, NewUser, UserForm
 from app.api.pages.visitors import PageDep
+from app.api.routing import Router
 from app.api.types import Exports, LongDeadline, Sessions, UserId, UserLists, Users
 
-router = APIRouter(prefix="/dashboard/users", include_in_schema=False)
+router = Router(prefix="/dashboard/users", include_in_schema=False)
 
 
 @router.get("", name="dashboard_users")

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from app.api.responses import errors
+from app.api.routing import Router
 from app.api.types import CurrentSuperuser, Metrics, Scraper
 from app.schemas import CacheMetricsSchema, DatabaseMetricsSchema, RequestMetricsSchema
 
-router = APIRouter(prefix="/metrics", tags=["metrics"])
+router = Router(prefix="/metrics", tags=["metrics"])
 
 
 class Exposition(Response):

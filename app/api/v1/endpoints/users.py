@@ -1,10 +1,11 @@
 """Users."""
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from app.api.export import EXPORT, ExportResponse
 from app.api.paths import USER_ID
 from app.api.responses import BULK_ANSWERS, complete, errors
+from app.api.routing import Router
 from app.api.types import (
     Bulk,
     BulkRows,
@@ -28,7 +29,23 @@ from app.api.types import (
 from app.core.limiter import by_address, limiter, rate
 from app.schemas import SessionSchema, UserCreate, UserCursorPage, UserPage, UserSchema, UserUpdate
 
-router = APIRouter(prefix="/users", tags=["users"])
+router = Router(prefix="/users", tags=["users"])
+
+
+@router.get("/me", operation_id="get_me", responses=errors(401))
+async def get_me(caller: CurrentUser) -> UserSchema:
+    """Your own profile."""
+    return caller.user
+
+
+@router.patch(
+    "/me",
+    operation_id="update_me",
+    responses=errors(400, 401, 409, 413, 422),
+)
+async def update_me(user_in: UserUpdate, users: Users, caller: CurrentUser) -> UserSchema:
+    """Change your own profile."""
+    return UserSchema.model_validate(await users.update(caller.user_id, user_in, caller))
 
 
 @router.post(
@@ -102,22 +119,6 @@ async def export_users(
     """All users whom the filters leave, as a file."""
     stream = exports.users(filters, file_format)
     return ExportResponse(stream, "users", file_format, response.headers)
-
-
-@router.get("/me", operation_id="get_me", responses=errors(401))
-async def get_me(caller: CurrentUser) -> UserSchema:
-    """Your own profile."""
-    return caller.user
-
-
-@router.patch(
-    "/me",
-    operation_id="update_me",
-    responses=errors(400, 401, 409, 413, 422),
-)
-async def update_me(user_in: UserUpdate, users: Users, caller: CurrentUser) -> UserSchema:
-    """Change your own profile."""
-    return UserSchema.model_validate(await users.update(caller.user_id, user_in, caller))
 
 
 @router.get(
