@@ -56,8 +56,13 @@ def setup_middleware(app: FastAPI, settings: Settings, *, wants: Wants, render: 
     )
     app.add_middleware(HtmlErrors, wants=wants, render=render)
     app.add_middleware(SecurityHeaders, hsts=server.force_https)
-    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
+    # Nothing that we send is compressed already: no kind of content needs to be excluded.
+    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5, exclude_content_types=())
     app.add_middleware(
-        CorrelationIdMiddleware, header_name="X-Request-ID", validator=_is_request_id
+        CorrelationIdMiddleware,
+        header_name="X-Request-ID",
+        validator=_is_request_id,
+        transformer=None,
+        update_request_header=False,
     )
     app.add_middleware(AccessLog, tells_all=settings.app.environment == "development")
