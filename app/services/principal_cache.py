@@ -3,6 +3,7 @@ changes (decision 6)."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from functools import lru_cache
 from math import ceil
 from uuid import UUID
 
@@ -150,7 +151,9 @@ def _owner(user_id: int) -> bytes:
     return str(user_id).encode()
 
 
+@lru_cache(maxsize=1024)
 def _profile(kept: bytes | None) -> UserSchema | None:
+    """The user that an entry holds. An entry that is met again needs no second look."""
     if kept is None or kept == _TOMBSTONE:
         return None
     try:

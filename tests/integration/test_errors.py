@@ -9,6 +9,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException as RouterException  # noqa: TID251  # as the router does
+from starlette.types import Message
 
 from app.core.config import Settings
 from main import create_app
@@ -133,6 +134,30 @@ async def test_a_response_that_breaks_midway_is_not_completed(strict_app, client
 
     # httpx in process keeps what was sent; a real server cuts the connection.
     assert response.text == "some"
+
+
+async def test_a_body_that_no_header_tells_of_is_refused_when_it_is_too_large(strict_app):
+    """As HTTP/2 has them: there the end of a stream ends the body."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"x" * 400, "more_body": True}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "http_version": "2",
+        "method": "POST",
+        "scheme": "https",
+        "path": "/api/v1/auth/login",
+        "query_string": b"",
+        "headers": [(b"host", b"test"), (b"content-type", b"application/json")],
+    }
+    await strict_app(scope, receive, send)
+
+    assert sent[0]["status"] == 413
 
 
 async def test_a_body_in_parts_is_refused_when_the_parts_are_too_large(strict):

@@ -102,9 +102,18 @@ class RequestSizeLimit(RequestBodyLimitMiddleware):
     """413 past `max_body_size` bytes: at once by Content-Length, else when the parts exceed it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            declared = Headers(scope=scope).get("content-length", "")
-            if declared.isdecimal() and int(declared) > self.max_body_size:
-                await error_response(PayloadTooLargeException())(scope, receive, send)
-                return
+        if scope["type"] != "http" or _has_no_body(scope):
+            await self.app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isdecimal() and int(declared) > self.max_body_size:
+            await error_response(PayloadTooLargeException())(scope, receive, send)
+            return
         await super().__call__(scope, receive, send)
+
+
+def _has_no_body(scope: Scope) -> bool:
+    """Whether a request of HTTP/1 cannot have one: RFC 9112 §6. Of others no header tells."""
+    return scope["http_version"] in {"1.0", "1.1"} and not any(
+        name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"]
+    )
