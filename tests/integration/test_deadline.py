@@ -140,14 +140,16 @@ async def test_the_pool_works_on_after_many_timeouts(slow, slow_app):
     timeouts = await asyncio.gather(*(slow.get("/slow/query") for _ in range(30)))
 
     assert {response.status_code for response in timeouts} <= {503, 504}
-    after = await asyncio.gather(*(slow.get("/health") for _ in range(5)))
-    assert {response.status_code for response in after} == {200}
     pool = slow_app.state.runtime.engine.pool
 
     async def is_returned() -> bool:
         return bool(pool.checkedout() == 0)
 
+    async def is_healthy() -> bool:
+        return bool((await slow.get("/health")).status_code == 200)
+
     assert await settles(is_returned)
+    assert await settles(is_healthy)  # behind a pooler, the server's connections are few
     async with slow_app.state.runtime.session_maker() as db:
         assert await db.scalar(text("SELECT 1")) == 1
 
