@@ -1,19 +1,14 @@
 """Supabase's rules: a pooler that takes TLS and nothing else. A PgBouncer stands in for theirs."""
 
+import os
 import shutil
+import subprocess
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import certifi
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError
 
@@ -22,33 +17,25 @@ from app.core.exceptions import AppException
 from app.database import ping
 from tests.conftest import Servers, browsing, running
 from tests.databases import engine_of
+from tests.debian import program
 from tests.pgbouncer import pgbouncer
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for 127.0.0.1 that signs itself, with its key beside it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
     path = tmp_path_factory.mktemp("tls") / "server.crt"
-    path.write_bytes(signed.public_bytes(Encoding.PEM))
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.with_suffix(".key").write_bytes(private)
+    openssl = program("openssl")
+    options = (
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 1"
+        f" -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout {path}.key -out {path}"
+    )
+    subprocess.run(
+        [openssl.path, *options.split()],
+        env=os.environ | openssl.environment,
+        check=True,
+        capture_output=True,
+    )
     return path
 
 
@@ -58,7 +45,7 @@ def supabase(servers: Servers, settings: Settings, certificate: Path) -> Iterato
     with TemporaryDirectory(prefix="backend-api-") as folder:
         # Beside its other files, since pytest's own folder is closed to nobody.
         public = shutil.copy(certificate, folder)
-        private = shutil.copy(certificate.with_suffix(".key"), folder)
+        private = shutil.copy(certificate.with_suffix(".crt.key"), folder)
         tls = {
             "client_tls_sslmode": "require",
             "client_tls_cert_file": public,
