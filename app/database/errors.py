@@ -14,7 +14,10 @@ from app.core.exceptions import (
 
 READ_ONLY = "25006"
 STATEMENT_TIMEOUT = "57014"
-UNIQUE_VIOLATION = "23505"
+_CONFLICTS = (
+    "23503",  # foreign key violation: what it refers to was deleted meanwhile
+    "23505",  # unique violation
+)
 _UNAVAILABLE = (
     "08",  # connection exceptions
     READ_ONLY,  # a standby that is not promoted yet
@@ -60,7 +63,7 @@ def translate(error: SQLAlchemyError) -> AppException:
         return StatementTimeoutException()
     if isinstance(error, PoolTimeoutError) or state.startswith(_UNAVAILABLE):
         return ServiceUnavailableException()
-    if state == UNIQUE_VIOLATION:
+    if state in _CONFLICTS:
         return ConflictException()
     if state.startswith("22"):
         return ValidationException()

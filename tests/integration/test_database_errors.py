@@ -16,6 +16,7 @@ MEANINGS = {
     "22003": 422,  # numeric value out of range
     "22021": 422,  # character not in repertoire
     "23502": 500,  # not null violation: the schemas should have refused it
+    "23503": 409,  # foreign key violation: what it refers to was deleted meanwhile
     "23505": 409,  # unique violation
     "25006": 503,  # read-only: a standby
     "28P01": 503,  # invalid password: it is being changed
