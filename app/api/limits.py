@@ -97,7 +97,8 @@ async def check_principal(
     kind = "read" if request.method in _READS else "write"
     item = parsed(getattr(settings, kind))
     window = await _hit(counter, item, kind, f"user:{principal.user_id}")
-    response.headers.update(window.headers())
+    # As bytes, past the search for headers to replace: nobody has told of a limit before.
+    response.raw_headers += [(k.lower().encode(), v.encode()) for k, v in window.headers().items()]
 
 
 async def _hit(counter: HitCounter, item: RateLimitItem, scope: str, key: str) -> Window:

@@ -1,5 +1,6 @@
 """Types that more than one schema is made of."""
 
+import re
 from typing import Annotated
 
 from email_validator import EmailNotValidError, validate_email
@@ -9,6 +10,8 @@ from pydantic_core import PydanticCustomError
 from app.core.security import MAX_PASSWORD_LENGTH
 
 MAX_BIGINT = 2**63 - 1
+_USERNAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{2,31}$"
+_USERNAME_IN_WORDS = "3 to 32 letters, digits, dots, hyphens or underscores"
 
 
 def _email(value: str) -> str:
@@ -17,6 +20,13 @@ def _email(value: str) -> str:
     except EmailNotValidError:
         # The library's messages quote the address, which a refusal must not repeat.
         raise PydanticCustomError("email", "not a valid email address") from None
+
+
+def _username(value: str) -> str:
+    if re.fullmatch(_USERNAME, value) is None:
+        # The pattern by itself would be the message, for people who read a table of their rows.
+        raise PydanticCustomError("username", f"should be {_USERNAME_IN_WORDS}")
+    return value
 
 
 def printable(value: str) -> str:
@@ -33,8 +43,12 @@ Email = Annotated[
 ]
 Username = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{2,31}$"),
-    Field(description="3 to 32 letters, digits, dots, hyphens or underscores", examples=["ada"]),
+    AfterValidator(_username),
+    Field(
+        description=_USERNAME_IN_WORDS,
+        examples=["ada"],
+        json_schema_extra={"pattern": _USERNAME},
+    ),
 ]
 FullName = Annotated[
     str,

@@ -22,7 +22,8 @@ def _is_request_id(value: str) -> bool:
 
 
 def setup_middleware(app: FastAPI, settings: Settings, *, wants: Wants, render: Renders) -> None:
-    """Register every middleware; the last one registered sees the request first.
+    """Register every middleware that has something to do by the settings; the last one registered
+    sees the request first.
 
     So the request id exists and the log line is written whatever any layer inside refuses,
     and a refusal has security and CORS headers like any other answer.
@@ -37,23 +38,26 @@ def setup_middleware(app: FastAPI, settings: Settings, *, wants: Wants, render: 
     app.add_middleware(RequestSizeLimit, max_body_size=server.max_body_bytes)
     app.add_middleware(TimeoutMiddleware, timeout=server.request_timeout)
     app.add_middleware(ErrorBoundary)
-    app.add_middleware(TrustedHost, allowed_hosts=server.trusted_hosts)
-    app.add_middleware(HTTPSRedirect, enabled=server.force_https)
-    app.add_middleware(
-        CORS,
-        allow_origins=cors.origins,
-        allow_credentials=cors.allow_credentials,
-        allow_methods=["GET", "POST", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
-        expose_headers=[
-            "Content-Disposition",
-            "ETag",
-            "Idempotency-Replayed",
-            "Retry-After",
-            "X-Request-ID",
-            "X-Trace-ID",
-        ],
-    )
+    if "*" not in server.trusted_hosts:
+        app.add_middleware(TrustedHost, allowed_hosts=server.trusted_hosts)
+    if server.force_https:
+        app.add_middleware(HTTPSRedirect)
+    if cors.origins:
+        app.add_middleware(
+            CORS,
+            allow_origins=cors.origins,
+            allow_credentials=cors.allow_credentials,
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
+            expose_headers=[
+                "Content-Disposition",
+                "ETag",
+                "Idempotency-Replayed",
+                "Retry-After",
+                "X-Request-ID",
+                "X-Trace-ID",
+            ],
+        )
     app.add_middleware(HtmlErrors, wants=wants, render=render)
     app.add_middleware(SecurityHeaders, hsts=server.force_https)
     # Nothing that we send is compressed already: no kind of content needs to be excluded.

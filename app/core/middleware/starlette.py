@@ -26,16 +26,8 @@ class _Shaped:
 
     exempts_probes = False
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        middleware: Callable[..., ASGIApp],
-        *,
-        enabled: bool = True,
-        **options: Any,
-    ) -> None:
+    def __init__(self, app: ASGIApp, middleware: Callable[..., ASGIApp], **options: Any) -> None:
         self._app = app
-        self._enabled = enabled
         self._admitted = f"app.admitted.{type(self).__name__}"
         self._middleware = middleware(self._admit, **options)
 
@@ -44,11 +36,7 @@ class _Shaped:
         await self._app(scope, receive, send)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (
-            not self._enabled
-            or scope["type"] != "http"
-            or (self.exempts_probes and is_probe(scope))
-        ):
+        if scope["type"] != "http" or (self.exempts_probes and is_probe(scope)):
             await self._app(scope, receive, send)
             return
         refused = False
@@ -75,27 +63,23 @@ class TrustedHost(_Shaped):
     exempts_probes = True
 
     def __init__(self, app: ASGIApp, allowed_hosts: tuple[str, ...]) -> None:
-        hosts = list(allowed_hosts)
-        super().__init__(app, TrustedHostMiddleware, enabled="*" not in hosts, allowed_hosts=hosts)
+        super().__init__(app, TrustedHostMiddleware, allowed_hosts=list(allowed_hosts))
 
 
 class HTTPSRedirect(_Shaped):
-    """307 from http to https where `enabled`; probes are exempt."""
+    """307 from http to https; probes are exempt."""
 
     exempts_probes = True
 
-    def __init__(self, app: ASGIApp, *, enabled: bool) -> None:
-        super().__init__(app, HTTPSRedirectMiddleware, enabled=enabled)
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(app, HTTPSRedirectMiddleware)
 
 
 class CORS(_Shaped):
     """Starlette's CORS, whose refused preflights have the contract's shape as well."""
 
     def __init__(self, app: ASGIApp, /, *, allow_origins: tuple[str, ...], **options: Any) -> None:
-        origins = list(allow_origins)
-        super().__init__(
-            app, CORSMiddleware, enabled=bool(origins), allow_origins=origins, **options
-        )
+        super().__init__(app, CORSMiddleware, allow_origins=list(allow_origins), **options)
 
 
 class RequestSizeLimit(RequestBodyLimitMiddleware):
