@@ -25,6 +25,12 @@ class User(Timestamped, Base):
         Index("ix_users_is_superuser", "is_superuser"),
         Index("ix_users_created_at", "created_at", "id"),
         Index("ix_users_is_active_created_at", "is_active", "created_at", "id"),
+        Index(
+            "ix_users_superusers_created_at",
+            "created_at",
+            "id",
+            postgresql_where=text("is_superuser"),
+        ),
     )
 
 

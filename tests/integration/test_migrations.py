@@ -236,6 +236,14 @@ async def test_the_fourth_revision_adds_what_lists_of_users_need(engine, fetch):
         assert (await fetch(definition(name)))[0].endswith(columns)
 
 
+async def test_the_fifth_revision_adds_an_index_of_superusers_alone(engine, fetch):
+    await migrate(engine, "0005")
+
+    name = "ix_users_superusers_created_at"
+    assert await fetch(valid(name)) == ["True"]
+    assert (await fetch(definition(name)))[0].endswith("(created_at, id) WHERE is_superuser")
+
+
 async def test_an_extension_that_is_there_is_used_where_it_is_and_stays(engine, fetch):
     async with engine.begin() as connection:
         await connection.execute(text('CREATE SCHEMA "a place"'))
