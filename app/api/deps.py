@@ -6,7 +6,13 @@ from fastapi import Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api import limits
-from app.api.callers import count, get_caller, get_current_user
+from app.api.callers import (
+    Bearer,
+    count,
+    get_caller,
+    get_current_superuser,
+    get_current_user,
+)
 from app.api.runtime import runtime_of
 from app.core.deadline import current_deadline
 from app.core.device import Device
@@ -62,8 +68,16 @@ async def get_auth_service(request: Request, db: Session) -> AuthService:
     return AuthService(db, parts.passwords, parts.tokens, parts.principals, parts.settings.auth)
 
 
-async def get_dashboard_service(request: Request) -> DashboardService:
-    """One for the whole process: most requests find the figures remembered."""
+@Bearer
+async def get_dashboard_service(request: Request, response: Response) -> DashboardService:
+    """For superusers, in the same dependency. One for the whole process: most requests find the
+    figures remembered.
+
+    Raises:
+        UnauthorizedException: nobody is logged in.
+        ForbiddenException: the caller is a plain user.
+    """
+    await get_current_superuser(request, response)
     return runtime_of(request).dashboard
 
 

@@ -61,7 +61,6 @@ DryRun = Annotated[bool, Query(description="check only: create nothing, and hash
 LongDeadline = Depends(Deadline(120))
 Scraper = Depends(get_scraper)
 Limited = Depends(limited)
-SuperuserOnly = Depends(get_current_superuser)
 LimitedUser = Depends(limited_user)
 LimitedUnlessSuperuser = Depends(limited_unless_superuser)
 

@@ -3,6 +3,8 @@
 import json
 import logging
 import sys
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -31,10 +33,16 @@ def _drop_colours(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
-def _as_json(event: EventDict, **options: Any) -> str:
+@lru_cache
+def _encoder(default: Callable[[Any], Any]) -> json.JSONEncoder:
+    """Made once: `json.dumps` makes one for each line that is not to have NaN."""
+    return json.JSONEncoder(allow_nan=False, default=default)
+
+
+def _as_json(event: EventDict, *, default: Callable[[Any], Any]) -> str:
     """A line, whatever was logged: JSON has no NaN, no tuples for keys and no circles."""
     try:
-        return json.dumps(event, allow_nan=False, **options)
+        return _encoder(default).encode(event)
     except (TypeError, ValueError):
         shown = {k: v if isinstance(v, str) else repr(v) for k, v in event.items()}
         return json.dumps(shown)
@@ -53,7 +61,7 @@ def log_directly(logger: str, level: int, event: str, **fields: Any) -> None:
         logger: its name.
         level: of `logging`.
         event: what happened.
-        fields: about it.
+        fields: about it; no exception.
     """
     root = logging.getLogger()
     if level < root.level:
@@ -101,7 +109,7 @@ def configure_logging(settings: Settings) -> None:
             )
         ]
     )
-    _DIRECT[:] = [*ids, _stamp, *rendering]
+    _DIRECT[:] = [*ids, _stamp, rendering[-1]]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

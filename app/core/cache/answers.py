@@ -151,11 +151,15 @@ class Lookup(Backend):
 
     Attributes:
         leads: the key that this request has to compute.
+        ttl: seconds that the answer may still be given; None where it was not to be kept.
+        is_hit: whether it was remembered.
     """
 
     def __init__(self, answers: AnswerCache) -> None:
         self._answers = answers
         self.leads: str | None = None
+        self.ttl: int | None = None
+        self.is_hit = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -169,6 +173,7 @@ class Lookup(Backend):
         if entry is None:
             self.leads = key
             return 0, None
+        self.ttl, self.is_hit = entry.ttl, True
         return entry
 
     async def get(self, key: str) -> bytes | None:
@@ -177,6 +182,7 @@ class Lookup(Backend):
     async def set(self, key: str, value: bytes, expire: int | None = None) -> None:
         await self._answers.keep(key, value, expire or 0)
         self.leads = None
+        self.ttl, self.is_hit = expire, False
 
     async def clear(self, namespace: str | None = None, key: str | None = None) -> int:
         return await self._answers.invalidate(key or f"{namespace}*")

@@ -91,10 +91,10 @@ def cache(expire: int) -> Callable[[Endpoint], Endpoint]:
         @wraps(remembered)
         async def answer(*args: Any, **kwargs: Any) -> Any:
             request: Request = kwargs[_REQUEST]
-            response: Response = kwargs[_RESPONSE]
+            response: Response = kwargs.pop(_RESPONSE)  # without it the library sets no headers
             answers: AnswerCache = request.app.state.runtime.answers
             if not answers.is_enabled:
-                del kwargs[_REQUEST], kwargs[_RESPONSE]
+                del kwargs[_REQUEST]
                 return await endpoint(*args, **kwargs)
             async with answers.lookup() as lookup:
                 token = _lookup.set(lookup)
@@ -102,7 +102,7 @@ def cache(expire: int) -> Callable[[Endpoint], Endpoint]:
                     result = await remembered(*args, **kwargs)
                 finally:
                     _lookup.reset(token)
-            return _answer(request, response, result)
+            return _answer(request, response, lookup, result)
 
         return answer
 
@@ -134,22 +134,32 @@ def _is_primitive(annotation: Any) -> bool:
     )
 
 
-def _answer(request: Request, response: Response, result: Any) -> Response:
-    """The answer with what the library's headers lack: whom it is for, and a true ETag.
+def _answer(request: Request, response: Response, lookup: Lookup, result: Any) -> Response:
+    """The answer, with headers that tell whom it is for, how long, and what is in it.
 
-    Its own ETag is a hash that differs in each process, and its `Cache-Control` lets any proxy
-    hand the answer to anybody.
+    The library's own are left out: its ETag is a hash that differs in each process, and its
+    `Cache-Control` lets any proxy hand the answer to anybody.
+
+    Args:
+        request: that is answered.
+        response: has the headers that dependencies have set.
+        lookup: what became of it.
+        result: what is answered, or the bytes of it.
     """
     body = result if isinstance(result, bytes) else Body.encode(result)
     etag = f'W/"{sha256(body).hexdigest()[:32]}"'  # weak: it may be compressed on the way
-    headers = response.headers
-    headers["ETag"] = etag
-    headers["Cache-Control"] = f"private, {headers.get('Cache-Control', 'no-store')}"
-    headers.append("Vary", "Authorization, Cookie")
     known = {tag.strip() for tag in request.headers.get("If-None-Match", "").split(",")}
     if known & {etag, etag.removeprefix("W/"), "*"}:
         answer = Response(status_code=304)
     else:
         answer = Response(body, media_type="application/json")
-    answer.raw_headers += headers.raw
+    answer.raw_headers += response.raw_headers
+    headers = answer.headers
+    headers.append("ETag", etag)
+    headers.append("Vary", "Authorization, Cookie")
+    if lookup.ttl is None:
+        headers.append("Cache-Control", "private, no-store")
+    else:
+        headers.append("Cache-Control", f"private, max-age={lookup.ttl}")
+        headers.append("X-FastAPI-Cache", "HIT" if lookup.is_hit else "MISS")
     return answer

@@ -2,11 +2,11 @@
 
 from app.api.responses import NOT_MODIFIED, errors
 from app.api.routing import Router
-from app.api.types import Dashboard, SuperuserOnly
+from app.api.types import Dashboard
 from app.core.cache import cache
 from app.schemas import DashboardStats
 
-router = Router(prefix="/dashboard", tags=["dashboard"], dependencies=[SuperuserOnly])
+router = Router(prefix="/dashboard", tags=["dashboard"])
 
 
 @router.get("/stats", operation_id="get_dashboard_stats", responses=NOT_MODIFIED | errors(401, 403))
