@@ -5,8 +5,8 @@ from app.repositories.idempotency import KeptAnswerRepository
 from app.repositories.new_users import NewUserRepository
 from app.repositories.session import SessionRepository
 from app.repositories.user import UserRepository
-from app.repositories.user_list import UserListRepository
-from app.repositories.user_queries import PROFILE
+from app.repositories.user_list import Rows, UserListRepository
+from app.repositories.user_queries import PROFILE, Part
 from app.repositories.user_statistics import UserCounts, UserStatisticsRepository
 
 __all__ = [
@@ -14,6 +14,8 @@ __all__ = [
     "BaseRepository",
     "KeptAnswerRepository",
     "NewUserRepository",
+    "Part",
+    "Rows",
     "SessionRepository",
     "UserCounts",
     "UserListRepository",

@@ -5,14 +5,18 @@ from typing import Any
 
 from sqlalchemy import Row, Select
 
-from app.core.cursor import Position
 from app.database import Reads, expected_rows
 from app.models import User
 from app.repositories import user_queries as queries
+from app.repositories.user_queries import Part
+
+Rows = Sequence[Row[Any]]
 
 
 class UserListRepository:
-    """Runs what `UserRepository.get_filtered_users` asks for, a page at a time.
+    """Runs what `UserRepository.get_filtered_users` asks for, a part at a time.
+
+    Each part is asked for in the order that its query has.
 
     Args:
         reads: runs the statements; each sees the database as it is then.
@@ -21,28 +25,33 @@ class UserListRepository:
     def __init__(self, reads: Reads) -> None:
         self._reads = reads
 
-    async def slice(self, query: Select[User], limit: int, offset: int = 0) -> Sequence[Row[Any]]:
+    async def slice(self, query: Select[User], part: Part) -> Rows:
         """Some rows, of what others may see."""
-        return await self._reads.rows(queries.page(query), {"limit": limit, "offset": offset})
+        return await self._reads.rows(queries.page(_behind(query, part)), part.parameters)
 
     async def slice_and_count(
-        self, query: Select[User], limit: int, offset: int, up_to: int
-    ) -> tuple[Sequence[Row[Any]], int]:
+        self, query: Select[User], part: Part, up_to: int
+    ) -> tuple[Rows, int]:
         """Such rows, and how many rows there are in all, not counting beyond `up_to`: in one query,
         which costs a round trip and the work around it only once."""
-        paged = queries.page_and_count(query, up_to)
-        rows = await self._reads.rows(paged, {"limit": limit, "offset": offset})
-        if not rows:
-            return [], await self.count(query, up_to) if offset else 0
-        return rows, rows[0][-1]
+        return await self._counted(queries.page_and_count(query, up_to), query, part, up_to)
 
-    async def slice_behind(
-        self, query: Select[User], limit: int, position: Position, sort_by: str, sort_order: str
-    ) -> Sequence[Row[Any]]:
-        """Such rows behind `position`, in the order that `query` has already."""
-        paged = queries.page_behind(query, sort_by, sort_order)
-        values = queries.parameters_of(position, sort_by)
-        return await self._reads.rows(paged, {"limit": limit, **values})
+    async def collect(self, query: Select[User], part: Part, up_to: int) -> tuple[Rows, int]:
+        """The same by another way: all of them are looked up first, which are few by expectation.
+
+        Where `up_to` are found there are more: the rows are any, and not the first.
+        """
+        query = _behind(query, part)
+        collected = queries.collected_page_and_count(query, part.sort_by, part.sort_order, up_to)
+        return await self._counted(collected, query, part, up_to)
+
+    async def _counted(
+        self, paged: Select[Any], query: Select[User], part: Part, up_to: int
+    ) -> tuple[Rows, int]:
+        rows = await self._reads.rows(paged, part.parameters)
+        if not rows:  # to bear the count
+            return [], await self.count(query, up_to) if part.offset else 0
+        return rows, rows[0][-1]
 
     async def count(self, query: Select[User], up_to: int | None = None) -> int:
         """How many rows `query` has, and not more than `up_to`, where it stops."""
@@ -52,3 +61,7 @@ class UserListRepository:
     async def expected_count(self, query: Select[User]) -> int:
         """About how many rows `query` has."""
         return await expected_rows(self._reads, query.with_only_columns(User.id).order_by(None))
+
+
+def _behind(query: Select[User], part: Part) -> Select[User]:
+    return queries.behind(query, part.sort_by, part.sort_order) if part.behind else query

@@ -5,7 +5,8 @@ than to run it. Here a list with the same filters and order gets the same statem
 remembers what it was compiled to; what differs from page to page is a parameter of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -39,17 +40,32 @@ KEPT = 256
 """Lists whose statements are kept. There are 54 without a search, and any number with one."""
 LIMIT, OFFSET = bindparam("limit", type_=Integer), bindparam("offset", type_=Integer)
 _TEXT = bindparam("value", type_=String)
-_ORDERS: dict[str, tuple[SQLColumnExpression[Any], ColumnElement[Any], Callable[[str], Any]]] = {
-    "created_at": (
-        User.created_at,
-        bindparam("value", type_=DateTime(timezone=True)),
-        datetime.fromisoformat,
-    ),
-    "username": (func.lower(User.username), func.lower(_TEXT), str),
-    "email": (User.email, _TEXT, str),
+_VALUES: Mapping[str, tuple[ColumnElement[Any], Callable[[str], Any]]] = {
+    "created_at": (bindparam("value", type_=DateTime(timezone=True)), datetime.fromisoformat),
+    "username": (func.lower(_TEXT), str),
+    "email": (_TEXT, str),
 }
-"""What comes first in an order (the id comes second), a position's value there, and how to get it
-from the position's text."""
+"""A position's value in an order, and how to get it from the position's text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which rows of a list, by `sort_by` and `sort_order`: from an offset, or behind a position."""
+
+    sort_by: str
+    sort_order: str
+    limit: int
+    offset: int = 0
+    behind: Position | None = None
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Of the statements below."""
+        values: dict[str, Any] = {"limit": self.limit, "offset": self.offset}
+        if self.behind is not None:
+            _, parse = _VALUES[self.sort_by]
+            values |= {"value": parse(self.behind.value), "id": self.behind.id}
+        return values
 
 
 @lru_cache(KEPT)
@@ -61,8 +77,7 @@ def filtered(
     sort_order: str,
 ) -> Select[User]:
     """See `UserRepository.get_filtered_users`."""
-    key = _ORDERS[sort_by][0], User.id
-    query = select(User).order_by(*(_directed(part, sort_order) for part in key))
+    query = select(User).order_by(*_order(User, sort_by, sort_order))
     for column, wanted in ((User.is_active, is_active), (User.is_superuser, is_superuser)):
         if wanted is not None:
             query = query.where(column if wanted else ~column)
@@ -71,13 +86,32 @@ def filtered(
     return query
 
 
-def _directed(part: SQLColumnExpression[Any], sort_order: str) -> UnaryExpression[Any]:
-    return part.desc() if sort_order == "desc" else part.asc()
+def _order(users: Any, sort_by: str, sort_order: str) -> list[UnaryExpression[Any]]:
+    """Of `users`, or of a subquery's columns."""
+    key = _value(users, sort_by), users.id
+    return [part.desc() if sort_order == "desc" else part.asc() for part in key]
+
+
+def _value(users: Any, sort_by: str) -> SQLColumnExpression[Any]:
+    """What comes first in an order; the id comes second."""
+    column: SQLColumnExpression[Any] = getattr(users, sort_by)
+    return func.lower(column) if sort_by == "username" else column
+
+
+@lru_cache(KEPT)
+def behind(query: Select[User], sort_by: str, sort_order: str) -> Select[User]:
+    """What `query` has behind a position, in the order that it has already."""
+    value, _ = _VALUES[sort_by]
+    here, last = (
+        tuple_(_value(User, sort_by), User.id),
+        tuple_(value, bindparam("id", type_=BigInteger)),
+    )
+    return query.where(here < last if sort_order == "desc" else here > last)
 
 
 @lru_cache(KEPT)
 def page(query: Select[User]) -> Select[Any]:
-    """Its rows, of what others may see; parameters: `limit` and `offset`."""
+    """Its rows, of what others may see."""
     return query.with_only_columns(*PROFILE).limit(LIMIT).offset(OFFSET)
 
 
@@ -88,18 +122,17 @@ def page_and_count(query: Select[User], up_to: int) -> Select[Any]:
 
 
 @lru_cache(KEPT)
-def page_behind(query: Select[User], sort_by: str, sort_order: str) -> Select[Any]:
-    """What `query` has behind a position, in the order that it has already; parameters: `limit`,
-    and those of `parameters_of`."""
-    column, value, _ = _ORDERS[sort_by]
-    here, last = tuple_(column, User.id), tuple_(value, bindparam("id", type_=BigInteger))
-    is_behind = here < last if sort_order == "desc" else here > last
-    return query.where(is_behind).with_only_columns(*PROFILE).limit(LIMIT)
-
-
-def parameters_of(position: Position, sort_by: str) -> dict[str, Any]:
-    *_, parse = _ORDERS[sort_by]
-    return {"value": parse(position.value), "id": position.id}
+def collected_page_and_count(
+    query: Select[User], sort_by: str, sort_order: str, up_to: int
+) -> Select[Any]:
+    """The same, of the first `up_to` rows that come to hand: all of them are looked up before they
+    are put in order. Otherwise PostgreSQL may go through the users in that order, where it expects
+    to meet enough of them soon; it reads the whole table where they are fewer, or all at its end.
+    """
+    found = query.with_only_columns(*PROFILE).order_by(None).limit(up_to).cte("found")
+    count = select(func.count()).select_from(found).scalar_subquery()
+    ordered = select(found, count).order_by(*_order(found.c, sort_by, sort_order))
+    return ordered.limit(LIMIT).offset(OFFSET)
 
 
 @lru_cache(KEPT)

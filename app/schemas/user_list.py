@@ -69,12 +69,13 @@ class UserPage(Page[UserSchema]):
 
     items: list[UserSchema]  # a Sequence, as the library has it, is written down item by item
     total: int = Field(
-        ge=0, description="exact; above 10,000 it may be 10 seconds old, where it is no estimate"
+        ge=0,
+        description="exact; above 1,000 it may be 10 seconds old, where nothing is searched for",
     )
     total_is_estimate: bool = Field(
         False,
-        description="present, and true, where a search finds too many to count: more than 1,000 "
-        "among more than 10,000 users",
+        description="present, and true, where a search finds too many to count: more than some "
+        "5,000 among more than 10,000 users",
         exclude_if=lambda is_estimate: not is_estimate,
     )
 

@@ -1,22 +1,21 @@
 """Lists of users, by page and by cursor."""
 
-from collections.abc import Sequence
 from math import ceil
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Row
+from sqlalchemy import Row, Select
 
 from app.core.cache import AnswerCache
 from app.core.cursor import CursorSigner, Position
 from app.core.pagination import CursorParams, PageParams
 from app.database import Reads
-from app.repositories import PROFILE, UserListRepository, UserRepository
+from app.models import User
+from app.repositories import PROFILE, Part, Rows, UserListRepository, UserRepository
 from app.schemas import UserCursorPage, UserFilters, UserPage, UserSchema
 from app.services import user_totals
 from app.services.user_totals import Total, UserTotals
 
-Rows = Sequence[Row[Any]]
 _FIELDS = tuple(column.key for column in PROFILE)
 _ITEMS = TypeAdapter(list[UserSchema])
 
@@ -38,7 +37,10 @@ class UserListService:
     async def page(self, filters: UserFilters, params: PageParams) -> UserPage:
         """A page by number, and how many users there are in all."""
         find = self._search if filters.search else self._in_state
-        users, total = await find(filters, params.size, (params.page - 1) * params.size)
+        offset = (params.page - 1) * params.size
+        users, total = await find(
+            filters, Part(filters.sort_by, filters.sort_order, params.size, offset)
+        )
         return UserPage(
             items=shown(users),
             total=total.count,
@@ -48,19 +50,31 @@ class UserListService:
             pages=ceil(total.count / params.size),
         )
 
-    async def _in_state(self, filters: UserFilters, size: int, offset: int) -> tuple[Rows, Total]:
+    async def _in_state(self, filters: UserFilters, part: Part) -> tuple[Rows, Total]:
         query = UserRepository.get_filtered_users(**filters.model_dump())
         up_to = user_totals.COUNTED + 1
-        users, found = await self.users.slice_and_count(query, size, offset, up_to)
-        seen = offset + len(users) if users else 0
-        return users, await self.totals.in_state(filters, max(found, seen))
+        users, found = await self.users.slice_and_count(query, part, up_to)
+        return users, await self.totals.in_state(filters, max(found, _seen(users, part)))
 
-    async def _search(self, filters: UserFilters, size: int, offset: int) -> tuple[Rows, Total]:
+    async def _search(self, filters: UserFilters, part: Part) -> tuple[Rows, Total]:
         query = UserRepository.get_filtered_users(**filters.model_dump())
-        users = await self.users.slice(query, size, offset)
-        seen = offset + len(users) if users else 0
-        is_end = len(users) < size and (users or not offset)
-        return users, Total(seen) if is_end else await self.totals.of_search(filters, seen)
+        users, total = await self._find(query, part)
+        if total.is_estimate:
+            total = await self.totals.of_search(filters, total.count)
+        return users, total
+
+    async def _find(self, query: Select[User], part: Part) -> tuple[Rows, Total]:
+        """Some of those whom a search finds, and how many it finds by what is known then."""
+        expected, found = await self.users.expected_count(query), 0
+        if expected <= user_totals.EXPECTED:
+            users, found = await self.users.collect(query, part, user_totals.COLLECTED + 1)
+            if found <= user_totals.COLLECTED:
+                return users, Total(found)
+        users = await self.users.slice(query, part)
+        seen = _seen(users, part)
+        if len(users) < part.limit and (users or not part.offset):
+            return users, Total(seen)
+        return users, Total(max(expected, found, seen), is_estimate=True)
 
     async def cursor_page(self, filters: UserFilters, params: CursorParams) -> UserCursorPage:
         """The page behind a cursor, or the first: at the same cost however deep it is.
@@ -71,14 +85,15 @@ class UserListService:
         Raises:
             ValidationException: the cursor is none of a list with these filters and this order.
         """
-        order = filters.sort_by, filters.sort_order
         listing = filters.model_dump_json()
         query = UserRepository.get_filtered_users(**filters.model_dump())
-        if params.cursor is None:
-            users = await self.users.slice(query, params.size + 1)
+        sent = params.cursor
+        position = None if sent is None else self.cursors.read(sent, listing)
+        part = Part(filters.sort_by, filters.sort_order, params.size + 1, behind=position)
+        if filters.search:
+            users, _ = await self._find(query, part)
         else:
-            position = self.cursors.read(params.cursor, listing)
-            users = await self.users.slice_behind(query, params.size + 1, position, *order)
+            users = await self.users.slice(query, part)
         page, is_last = users[: params.size], len(users) <= params.size
         return UserCursorPage(
             items=shown(page),
@@ -86,6 +101,11 @@ class UserListService:
             if is_last
             else self.cursors.sign(_position(page[-1], filters.sort_by), listing),
         )
+
+
+def _seen(users: Rows, part: Part) -> int:
+    """How many there are at least."""
+    return part.offset + len(users) if users else 0
 
 
 def shown(users: Rows) -> list[UserSchema]:

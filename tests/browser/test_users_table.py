@@ -100,7 +100,7 @@ async def test_pages_keep_the_filter_and_the_order_and_miss_nobody(table):
 
 async def test_a_total_that_is_old_or_estimated_is_said_to_be_so(table, monkeypatch):
     monkeypatch.setattr(user_totals, "COUNTED", 20)
-    monkeypatch.setattr(user_totals, "SEARCHED", 10)
+    monkeypatch.setattr(user_totals, "COLLECTED", 20)
     count = table.locator("#count")
 
     await table.goto(USERS)

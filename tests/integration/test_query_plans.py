@@ -148,11 +148,11 @@ async def test_a_page_behind_a_cursor_is_read_off_an_index_from_there(
     connection, sort_by, sort_order
 ):
     index, position = ORDERS[sort_by]
-    order = {"sort_by": sort_by, "sort_order": sort_order}
-    query = user_queries.page_behind(REPOSITORY.get_filtered_users(**order), **order)
-    values = {"limit": 50, **user_queries.parameters_of(position, sort_by)}
+    order = sort_by, sort_order
+    query = user_queries.behind(REPOSITORY.get_filtered_users(None, None, None, *order), *order)
+    part = user_queries.Part(*order, limit=50, behind=position)
 
-    plan = await plan_of(connection, query.params(values))
+    plan = await plan_of(connection, user_queries.page(query).params(part.parameters))
 
     (scan,) = [node for node in nodes(plan) if "Index Name" in node]
     assert scan["Index Name"] == index
@@ -192,6 +192,20 @@ async def test_a_frequent_name_is_met_on_the_way_and_a_rare_one_is_looked_up(con
 
     assert indexes(frequent) == {"ix_users_created_at"}
     assert indexes(rare) == {"ix_users_search"}
+
+
+async def test_those_who_are_collected_are_looked_up_whatever_their_order_promises(connection):
+    """Somewhat more than are looked up where the order may be followed."""
+    order = "created_at", "desc"
+    part = user_queries.Part(*order, limit=50)
+    query = REPOSITORY.get_filtered_users(None, None, "son", *order)
+    collected = user_queries.collected_page_and_count(query, *order, 10_001)
+
+    by_order = await plan_of(connection, user_queries.page(query).params(part.parameters))
+    looked_up = await plan_of(connection, collected.params(part.parameters))
+
+    assert indexes(by_order) == {"ix_users_created_at"}
+    assert indexes(looked_up) == {"ix_users_search"}
 
 
 async def test_a_search_prepared_once_is_still_planned_for_each_name(connection):

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import insert, text
 
 from app.models import User
+from app.services import user_totals
 from tests.conftest import Person
 from tests.people import ORDERS, STATES, Row, expected, people, sent
 
@@ -49,7 +50,15 @@ async def by_cursor(root: Person, size: int, **filters: Any) -> list[int]:
     return [user["id"] for page in pages for user in page]
 
 
+@pytest.fixture(params=["looked up", "met on the way"])
+def way(request, monkeypatch):
+    """How a search is done: as where few are expected, and as where many are."""
+    if request.param == "met on the way":
+        monkeypatch.setattr(user_totals, "EXPECTED", -1)
+
+
 @pytest.mark.parametrize("search", ["", *SEARCHES])
+@pytest.mark.usefixtures("way")
 async def test_every_combination_is_listed_and_followed_by_cursor_to_its_end(
     root, everybody, search
 ):

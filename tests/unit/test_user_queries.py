@@ -31,9 +31,13 @@ def test_a_list_that_is_asked_for_again_is_the_same_statement():
         order = filters["sort_by"], filters["sort_order"]
 
         assert query is again
-        assert user_queries.page(query) is user_queries.page(again)
-        assert user_queries.page_and_count(query, 9) is user_queries.page_and_count(again, 9)
-        assert user_queries.page_behind(query, *order) is user_queries.page_behind(again, *order)
+        for statement, *values in (
+            (user_queries.page,),
+            (user_queries.page_and_count, 9),
+            (user_queries.collected_page_and_count, *order, 9),
+            (user_queries.behind, *order),
+        ):
+            assert statement(query, *values) is statement(again, *values)
 
 
 def test_no_two_lists_ask_the_same():

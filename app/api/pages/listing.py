@@ -68,10 +68,9 @@ class Listing(UserFilters):
             return "none"
         return "ascending" if self.sort_order == "asc" else "descending"
 
-    @staticmethod
-    def is_remembered(found: UserPage) -> bool:
+    def is_remembered(self, found: UserPage) -> bool:
         """Whether the total may be `REMEMBERED` seconds old."""
-        return found.total > user_totals.COUNTED
+        return not self.search and found.total > user_totals.COUNTED
 
     def has_next(self, found: UserPage) -> bool:
         """An estimate tells nothing about where the last page is: a full page may have a next."""
