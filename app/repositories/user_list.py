@@ -27,22 +27,28 @@ class UserListRepository:
 
     async def slice(self, query: Select[User], part: Part) -> Rows:
         """Some rows, of what others may see."""
-        return await self._reads.rows(queries.page(_behind(query, part)), part.parameters)
+        page = queries.page(queries.placed(query, part), part.limit)
+        return await self._reads.rows(page, part.parameters)
 
     async def slice_and_count(
         self, query: Select[User], part: Part, up_to: int
     ) -> tuple[Rows, int]:
         """Such rows, and how many rows there are in all, not counting beyond `up_to`: in one query,
         which costs a round trip and the work around it only once."""
-        return await self._counted(queries.page_and_count(query, up_to), query, part, up_to)
+        query = queries.placed(query, part)
+        return await self._counted(
+            queries.page_and_count(query, part.limit, up_to), query, part, up_to
+        )
 
     async def collect(self, query: Select[User], part: Part, up_to: int) -> tuple[Rows, int]:
         """The same by another way: all of them are looked up first, which are few by expectation.
 
         Where `up_to` are found there are more: the rows are any, and not the first.
         """
-        query = _behind(query, part)
-        collected = queries.collected_page_and_count(query, part.sort_by, part.sort_order, up_to)
+        query = queries.placed(query, part)
+        collected = queries.collected_page_and_count(
+            query, part.sort_by, part.sort_order, part.limit, up_to
+        )
         return await self._counted(collected, query, part, up_to)
 
     async def _counted(
@@ -61,7 +67,3 @@ class UserListRepository:
     async def expected_count(self, query: Select[User]) -> int:
         """About how many rows `query` has."""
         return await expected_rows(self._reads, query.with_only_columns(User.id).order_by(None))
-
-
-def _behind(query: Select[User], part: Part) -> Select[User]:
-    return queries.behind(query, part.sort_by, part.sort_order) if part.behind else query

@@ -2,7 +2,9 @@
 
 To put a statement together, and to find that it has been compiled before, takes SQLAlchemy longer
 than to run it. Here a list with the same filters and order gets the same statement again, which
-remembers what it was compiled to; what differs from page to page is a parameter of it.
+remembers what it was compiled to; what differs from page to page is a parameter of it. A first page
+has none, but for what is searched for: PostgreSQL plans what has no parameters once for each
+connection, and to plan it takes longer, too, than to run it.
 """
 
 from collections.abc import Callable, Mapping
@@ -38,7 +40,7 @@ PROFILE: tuple[InstrumentedAttribute[Any], ...] = (
 """What others may see of a user. As columns: to make objects of rows takes twice as long."""
 KEPT = 256
 """Lists whose statements are kept. There are 54 without a search, and any number with one."""
-LIMIT, OFFSET = bindparam("limit", type_=Integer), bindparam("offset", type_=Integer)
+_OFFSET = bindparam("offset", type_=Integer)
 _TEXT = bindparam("value", type_=String)
 _VALUES: Mapping[str, tuple[ColumnElement[Any], Callable[[str], Any]]] = {
     "created_at": (bindparam("value", type_=DateTime(timezone=True)), datetime.fromisoformat),
@@ -61,7 +63,7 @@ class Part:
     @property
     def parameters(self) -> dict[str, Any]:
         """Of the statements below."""
-        values: dict[str, Any] = {"limit": self.limit, "offset": self.offset}
+        values: dict[str, Any] = {"offset": self.offset}
         if self.behind is not None:
             _, parse = _VALUES[self.sort_by]
             values |= {"value": parse(self.behind.value), "id": self.behind.id}
@@ -98,9 +100,23 @@ def _value(users: Any, sort_by: str) -> SQLColumnExpression[Any]:
     return func.lower(column) if sort_by == "username" else column
 
 
+def placed(query: Select[User], part: Part) -> Select[User]:
+    """What `query` has from an offset on, or behind a position, in the order that it has already.
+
+    What is made of it takes the part's parameters.
+    """
+    if part.behind is not None:
+        return _behind(query, part.sort_by, part.sort_order)
+    return _further(query) if part.offset else query
+
+
 @lru_cache(KEPT)
-def behind(query: Select[User], sort_by: str, sort_order: str) -> Select[User]:
-    """What `query` has behind a position, in the order that it has already."""
+def _further(query: Select[User]) -> Select[User]:
+    return query.offset(_OFFSET)
+
+
+@lru_cache(KEPT)
+def _behind(query: Select[User], sort_by: str, sort_order: str) -> Select[User]:
     value, _ = _VALUES[sort_by]
     here, last = (
         tuple_(_value(User, sort_by), User.id),
@@ -110,37 +126,47 @@ def behind(query: Select[User], sort_by: str, sort_order: str) -> Select[User]:
 
 
 @lru_cache(KEPT)
-def page(query: Select[User]) -> Select[Any]:
-    """Its rows, of what others may see."""
-    return query.with_only_columns(*PROFILE).limit(LIMIT).offset(OFFSET)
+def page(query: Select[User], limit: int) -> Select[Any]:
+    """Its first rows, of what others may see."""
+    return query.with_only_columns(*PROFILE).limit(_number(limit))
 
 
 @lru_cache(KEPT)
-def page_and_count(query: Select[User], up_to: int) -> Select[Any]:
+def page_and_count(query: Select[User], limit: int, up_to: int) -> Select[Any]:
     """The same, each row with how many there are in all, not counting beyond `up_to`."""
-    return page(query).add_columns(counted(query, up_to).scalar_subquery())
+    return page(query, limit).add_columns(counted(query, up_to).scalar_subquery())
 
 
 @lru_cache(KEPT)
 def collected_page_and_count(
-    query: Select[User], sort_by: str, sort_order: str, up_to: int
+    query: Select[User], sort_by: str, sort_order: str, limit: int, up_to: int
 ) -> Select[Any]:
     """The same, of the first `up_to` rows that come to hand: all of them are looked up before they
     are put in order. Otherwise PostgreSQL may go through the users in that order, where it expects
     to meet enough of them soon; it reads the whole table where they are fewer, or all at its end.
     """
-    found = query.with_only_columns(*PROFILE).order_by(None).limit(up_to).cte("found")
+    found = _rows(query, up_to).with_only_columns(*PROFILE).cte("found")
     count = select(func.count()).select_from(found).scalar_subquery()
     ordered = select(found, count).order_by(*_order(found.c, sort_by, sort_order))
-    return ordered.limit(LIMIT).offset(OFFSET)
+    return ordered.limit(_number(limit)).offset(_OFFSET)
 
 
 @lru_cache(KEPT)
 def counted(query: Select[User], up_to: int | None = None) -> Select[int]:
-    """How many rows `query` has, and not more than `up_to`, where it stops.
+    """How many rows `query` has, wherever it begins, and not more than `up_to`, where it stops.
 
     No column is asked for, so that an index alone may tell.
     """
-    one = literal_column("1", Integer)
-    rows: Select[int] = query.with_only_columns(one).select_from(User).order_by(None)
-    return select(func.count()).select_from(rows.limit(up_to).subquery())
+    one = _rows(query, up_to).with_only_columns(_number(1)).select_from(User)
+    return select(func.count()).select_from(one.subquery())
+
+
+def _rows(query: Select[User], up_to: int | None) -> Select[User]:
+    """In no order, and none left out."""
+    limit = None if up_to is None else _number(up_to)
+    return query.order_by(None).offset(None).limit(limit)
+
+
+def _number(value: int) -> ColumnElement[int]:
+    """Written into the statement, so that it is no parameter."""
+    return literal_column(str(value), Integer)

@@ -52,9 +52,14 @@ class UserListService:
 
     async def _in_state(self, filters: UserFilters, part: Part) -> tuple[Rows, Total]:
         query = UserRepository.get_filtered_users(**filters.model_dump())
-        up_to = user_totals.COUNTED + 1
-        users, found = await self.users.slice_and_count(query, part, up_to)
-        return users, await self.totals.in_state(filters, max(found, _seen(users, part)))
+        if self.totals.are_many(filters):
+            users = await self.users.slice(query, part)
+        else:
+            up_to = user_totals.COUNTED + 1
+            users, found = await self.users.slice_and_count(query, part, up_to)
+            if found <= user_totals.COUNTED:
+                return users, Total(max(found, _seen(users, part)))
+        return users, Total(await self.totals.in_state(filters))
 
     async def _search(self, filters: UserFilters, part: Part) -> tuple[Rows, Total]:
         query = UserRepository.get_filtered_users(**filters.model_dump())

@@ -17,6 +17,9 @@ COLLECTED = 2 * EXPECTED
 """Nobody looks more of them up than these, whatever was expected."""
 
 
+_State = tuple[bool | None, bool | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Total:
     """Of a list."""
@@ -36,15 +39,20 @@ class UserTotals:
     def __init__(self, users: UserListRepository, answers: AnswerCache) -> None:
         self.users = users
         self.answers = answers
+        self._many: set[_State] = set()
 
-    async def in_state(self, filters: UserFilters, found: int) -> Total:
-        """How many users there are, where nothing is searched for.
+    def are_many(self, filters: UserFilters) -> bool:
+        """Whether users in some state were too many to count, when that was last asked."""
+        return _state(filters) in self._many
 
-        Args:
-            filters: those of the list.
-            found: counted already, up to one more than `COUNTED`.
-        """
-        return Total(found if found <= COUNTED else await self._remember(filters))
+    async def in_state(self, filters: UserFilters) -> int:
+        """How many users there are in some state, at most `REMEMBERED` seconds ago."""
+        count = await self._remember(filters)
+        if count > COUNTED:
+            self._many.add(_state(filters))
+        else:
+            self._many.discard(_state(filters))
+        return count
 
     async def of_search(self, filters: UserFilters, expected: int) -> Total:
         """How many users a search finds that finds too many to look them all up.
@@ -53,17 +61,22 @@ class UserTotals:
             filters: those of the list.
             expected: how many there are, by the planner and by what was found.
         """
-        searched = await self._remember(filters)
+        searched = await self.in_state(filters)
         if searched <= COLLECTED:
             query = UserRepository.get_filtered_users(**filters.model_dump())
             return Total(await self.users.count(query))
         return Total(min(expected, searched), is_estimate=True)
 
     async def _remember(self, filters: UserFilters) -> int:
-        query = UserRepository.get_filtered_users(filters.is_active, filters.is_superuser)
+        is_active, is_superuser = _state(filters)
+        query = UserRepository.get_filtered_users(is_active, is_superuser)
 
         async def count() -> bytes:
             return str(await self.users.count(query)).encode()
 
-        key = f"count_users:{filters.is_active}:{filters.is_superuser}"
+        key = f"count_users:{is_active}:{is_superuser}"
         return int(await self.answers.remember(key, REMEMBERED, count))
+
+
+def _state(filters: UserFilters) -> _State:
+    return filters.is_active, filters.is_superuser

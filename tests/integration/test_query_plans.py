@@ -16,7 +16,7 @@ from app.core.cursor import Position
 from app.core.security import PasswordHasher
 from app.database import get_engine, get_session_maker
 from app.database.migrations import migrate
-from app.repositories import UserRepository, user_queries
+from app.repositories import Part, UserRepository, user_queries
 from app.services import SeedService
 from tests.conftest import Servers
 
@@ -99,7 +99,11 @@ def listed(**filters: Any) -> Select[Any]:
 def first_superusers(sort_order: str = "desc") -> Select[Any]:
     """Ten, since fifty of the 500 that are here are found as well by sorting them all."""
     query = REPOSITORY.get_filtered_users(is_superuser=True, sort_order=sort_order)
-    return user_queries.page_and_count(query, 10_001).params(limit=10, offset=0)
+    return user_queries.page_and_count(query, 10, 10_001)
+
+
+def collected(query: Select[Any]) -> Select[Any]:
+    return user_queries.collected_page_and_count(query, "created_at", "desc", 50, 10_001)
 
 
 def counted(up_to: int | None = None, **filters: Any) -> Select[Any]:
@@ -149,10 +153,11 @@ async def test_a_page_behind_a_cursor_is_read_off_an_index_from_there(
 ):
     index, position = ORDERS[sort_by]
     order = sort_by, sort_order
-    query = user_queries.behind(REPOSITORY.get_filtered_users(None, None, None, *order), *order)
-    part = user_queries.Part(*order, limit=50, behind=position)
+    part = Part(*order, limit=50, behind=position)
+    query = REPOSITORY.get_filtered_users(None, None, None, *order)
+    page = user_queries.page(user_queries.placed(query, part), part.limit)
 
-    plan = await plan_of(connection, user_queries.page(query).params(part.parameters))
+    plan = await plan_of(connection, page.params(part.parameters))
 
     (scan,) = [node for node in nodes(plan) if "Index Name" in node]
     assert scan["Index Name"] == index
@@ -196,28 +201,42 @@ async def test_a_frequent_name_is_met_on_the_way_and_a_rare_one_is_looked_up(con
 
 async def test_those_who_are_collected_are_looked_up_whatever_their_order_promises(connection):
     """Somewhat more than are looked up where the order may be followed."""
-    order = "created_at", "desc"
-    part = user_queries.Part(*order, limit=50)
-    query = REPOSITORY.get_filtered_users(None, None, "son", *order)
-    collected = user_queries.collected_page_and_count(query, *order, 10_001)
+    query = REPOSITORY.get_filtered_users(search="son")
 
-    by_order = await plan_of(connection, user_queries.page(query).params(part.parameters))
-    looked_up = await plan_of(connection, collected.params(part.parameters))
+    by_order = await plan_of(connection, user_queries.page(query, 50))
+    looked_up = await plan_of(connection, collected(query).params(offset=0))
 
     assert indexes(by_order) == {"ix_users_created_at"}
     assert indexes(looked_up) == {"ix_users_search"}
 
 
-async def test_a_search_prepared_once_is_still_planned_for_each_name(connection):
-    """As the service's own connections do it: by prepared statements, again and again."""
-    driver = (await connection.get_raw_connection()).driver_connection
+async def test_a_search_prepared_once_looks_up_each_name(connection):
+    """As the service's own connections do it: by prepared statements, again and again, until
+    PostgreSQL may take one plan for all."""
+    query = collected(REPOSITORY.get_filtered_users(search="x"))
     inline = {"render_postcompile": True}
-    compiled = listed(search="x").compile(dialect=asyncpg.dialect(), compile_kwargs=inline)
-    assert driver is not None
-    statement = await driver.prepare(f"EXPLAIN {compiled}")
+    prepared = query.params(offset=0).compile(dialect=asyncpg.dialect(), compile_kwargs=inline)
+    await connection.execute(text(f"PREPARE search AS {_quoted(str(prepared))}"))
 
-    plans = [str(await statement.fetch(*[FREQUENT, 50])) for _ in range(8)]
-    rare = str(await statement.fetch(*[RARE, 50]))
+    plans = []
+    for name in (FREQUENT, *["lovelace"] * 8, RARE):
+        explained = await connection.scalars(text(f"EXPLAIN EXECUTE search('{name}', 0)"))
+        plans.append("\n".join(explained))
+        await connection.execute(text(f"EXECUTE search('{name}', 0)"))
 
-    assert all("ix_users_created_at" in plan for plan in plans)
-    assert "ix_users_search" in rare
+    assert all("ix_users_search" in plan for plan in plans[1:])
+
+
+async def test_a_first_page_is_planned_once_for_each_connection(connection):
+    page = user_queries.page_and_count(REPOSITORY.get_filtered_users(is_active=True), 50, 1001)
+    for _ in range(3):
+        await connection.execute(page)
+
+    planned = await connection.execute(
+        text(
+            "SELECT generic_plans, custom_plans FROM pg_prepared_statements"
+            " WHERE statement LIKE 'SELECT users.id%'"
+        )
+    )
+
+    assert planned.all() == [(3, 0)]

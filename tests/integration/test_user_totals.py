@@ -23,8 +23,10 @@ def small_bounds(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def unhurried(runtime, monkeypatch):
-    """Kept in this process: Redis is left alone after 0.1 s, which a busy machine may take."""
+    """Kept in this process: Redis is left alone after 0.1 s, which a busy machine may take. And
+    nothing is known of the users of other tests."""
     monkeypatch.setattr(runtime.answers, "_store", MemoryStore())
+    monkeypatch.setattr(runtime.user_lists.totals, "_many", set())
 
 
 @pytest.fixture
@@ -98,6 +100,30 @@ async def test_many_users_are_counted_once_for_all_who_ask(
     assert later["total"] == len(everybody)
     assert set(later) == PAGE
     assert len(full_counts(statements)) == 1
+
+
+async def test_many_users_are_not_counted_while_their_number_is_remembered(
+    root, everybody, small_bounds, statements
+):
+    first = await listed(root)
+    statements.clear()
+    second = await listed(root)
+
+    assert first == second
+    assert not [one for one in statements if "count(*)" in one]
+
+
+async def test_many_users_who_became_few_are_counted_anew(root, runtime, everybody, small_bounds):
+    await listed(root)
+    async with runtime.engine.begin() as connection:
+        await connection.execute(text(f"DELETE FROM users WHERE id NOT IN (1, {root.id})"))
+    await runtime.answers.invalidate("count_users*")  # as time does
+
+    totals = [(await listed(root))["total"]]
+    await add_users(runtime, 1)
+    totals.append((await listed(root))["total"])
+
+    assert totals[1] == totals[0] + 1
 
 
 async def test_each_state_has_a_number_of_its_own(root, everybody, small_bounds):

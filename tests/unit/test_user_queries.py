@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.repositories import UserRepository, user_queries
+from app.core.cursor import Position
+from app.repositories import Part, UserRepository, user_queries
 
 REPOSITORY = UserRepository(AsyncSession())  # it builds queries here and runs none
 STATES = (None, True, False)
@@ -32,12 +33,35 @@ def test_a_list_that_is_asked_for_again_is_the_same_statement():
 
         assert query is again
         for statement, *values in (
-            (user_queries.page,),
-            (user_queries.page_and_count, 9),
-            (user_queries.collected_page_and_count, *order, 9),
-            (user_queries.behind, *order),
+            (user_queries.page, 50),
+            (user_queries.page_and_count, 50, 9),
+            (user_queries.collected_page_and_count, *order, 50, 9),
+            (user_queries.placed, Part(*order, 50, offset=50)),
+            (user_queries.placed, Part(*order, 50, behind=Position("2026-01-01", 7))),
         ):
             assert statement(query, *values) is statement(again, *values)
+
+
+def test_a_page_further_on_is_the_same_statement_as_the_one_before():
+    query = REPOSITORY.get_filtered_users()
+    order = "created_at", "desc"
+    for parts in (
+        [Part(*order, 50, offset=offset) for offset in (50, 100)],
+        [Part(*order, 50, behind=Position(f"2026-01-0{day}", day)) for day in (1, 2)],
+    ):
+        one, other = (user_queries.page(user_queries.placed(query, part), 50) for part in parts)
+
+        assert one is other
+        assert parts[0].parameters != parts[1].parameters
+
+
+def test_a_first_page_has_no_parameters():
+    for filters in LISTS:
+        if filters["search"] is None:
+            query = REPOSITORY.get_filtered_users(**filters)
+            page = user_queries.page_and_count(query, 50, 1001)
+
+            assert not page.compile(dialect=postgresql.dialect()).params
 
 
 def test_no_two_lists_ask_the_same():
