@@ -93,11 +93,11 @@ class OverviewService:
             return to_json(await ask())
 
         try:
-            body = await within(PATIENCE, lambda: self._answers.remember(key, STATS_TTL, compute))
+            entry = await within(PATIENCE, lambda: self._answers.remember(key, STATS_TTL, compute))
         except (AppException, DBAPIError, PoolTimeoutError, OSError) as error:  # OSError: timeouts
             log.warning("figures_unknown", figures=key, reason=repr(error))
             return self._last(schema)
-        figures = schema.model_validate_json(body)
+        figures = schema.model_validate_json(entry.body)
         self._kept[schema] = _Kept(figures, datetime.now(UTC))
         return Known[schema](figures=figures, is_stale=False, since=None)  # type: ignore[valid-type]  # pydantic makes it at run time
 

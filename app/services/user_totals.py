@@ -1,6 +1,8 @@
 """How many users there are, at a price that a page of them can bear (ADR 5)."""
 
+import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.core.cache import AnswerCache
 from app.repositories import UserListRepository, UserRepository
@@ -17,7 +19,17 @@ COLLECTED = 2 * EXPECTED
 """Nobody looks more of them up than these, whatever was expected."""
 
 
-_State = tuple[bool | None, bool | None]
+class _State(NamedTuple):
+    is_active: bool | None
+    is_superuser: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A number that this process need not ask for again until then, by the monotonic clock."""
+
+    count: int
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +51,20 @@ class UserTotals:
     def __init__(self, users: UserListRepository, answers: AnswerCache) -> None:
         self.users = users
         self.answers = answers
-        self._many: set[_State] = set()
+        self._known: dict[_State, _Known] = {}
 
     def are_many(self, filters: UserFilters) -> bool:
         """Whether users in some state were too many to count, when that was last asked."""
-        return _state(filters) in self._many
+        known = self._known.get(_state(filters))
+        return known is not None and known.count > COUNTED
 
     async def in_state(self, filters: UserFilters) -> int:
-        """How many users there are in some state, at most `REMEMBERED` seconds ago."""
-        count = await self._remember(filters)
-        if count > COUNTED:
-            self._many.add(_state(filters))
-        else:
-            self._many.discard(_state(filters))
-        return count
+        """How many users there were in some state, at most `REMEMBERED` seconds ago."""
+        state = _state(filters)
+        known = self._known.get(state)
+        if known is None or known.until <= time.monotonic():
+            known = self._known[state] = await self._remember(state)
+        return known.count
 
     async def of_search(self, filters: UserFilters, expected: int) -> Total:
         """How many users a search finds that finds too many to look them all up.
@@ -67,16 +79,16 @@ class UserTotals:
             return Total(await self.users.count(query))
         return Total(min(expected, searched), is_estimate=True)
 
-    async def _remember(self, filters: UserFilters) -> int:
-        is_active, is_superuser = _state(filters)
-        query = UserRepository.get_filtered_users(is_active, is_superuser)
+    async def _remember(self, state: _State) -> _Known:
+        query = UserRepository.get_filtered_users(*state)
 
         async def count() -> bytes:
             return str(await self.users.count(query)).encode()
 
-        key = f"count_users:{is_active}:{is_superuser}"
-        return int(await self.answers.remember(key, REMEMBERED, count))
+        key = f"count_users:{state.is_active}:{state.is_superuser}"
+        ttl, body = await self.answers.remember(key, REMEMBERED, count)
+        return _Known(int(body), time.monotonic() + ttl - 1)  # the end of it is rounded up
 
 
 def _state(filters: UserFilters) -> _State:
-    return filters.is_active, filters.is_superuser
+    return _State(filters.is_active, filters.is_superuser)

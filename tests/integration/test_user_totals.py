@@ -7,7 +7,9 @@ import pytest
 from sqlalchemy import event, text
 
 from app.core.cache import MemoryStore
+from app.schemas import UserFilters
 from app.services import user_totals
+from app.services.user_totals import UserTotals
 from tests.people import expected
 
 PAGE = {"items", "total", "page", "size", "pages"}
@@ -26,7 +28,7 @@ def unhurried(runtime, monkeypatch):
     """Kept in this process: Redis is left alone after 0.1 s, which a busy machine may take. And
     nothing is known of the users of other tests."""
     monkeypatch.setattr(runtime.answers, "_store", MemoryStore())
-    monkeypatch.setattr(runtime.user_lists.totals, "_many", set())
+    monkeypatch.setattr(runtime.user_lists.totals, "_known", {})
 
 
 @pytest.fixture
@@ -113,17 +115,31 @@ async def test_many_users_are_not_counted_while_their_number_is_remembered(
     assert not [one for one in statements if "count(*)" in one]
 
 
-async def test_many_users_who_became_few_are_counted_anew(root, runtime, everybody, small_bounds):
-    await listed(root)
-    async with runtime.engine.begin() as connection:
-        await connection.execute(text(f"DELETE FROM users WHERE id NOT IN (1, {root.id})"))
-    await runtime.answers.invalidate("count_users*")  # as time does
+async def test_many_users_are_counted_once_for_all_processes(
+    root, runtime, everybody, small_bounds, statements
+):
+    page = await listed(root)
+    other = UserTotals(runtime.user_lists.users, runtime.answers)
 
+    assert await other.in_state(UserFilters()) == page["total"]
+    assert len(full_counts(statements)) == 1
+
+
+async def test_many_users_who_became_few_are_counted_anew(
+    root, runtime, everybody, small_bounds, monkeypatch
+):
+    monkeypatch.setattr(user_totals, "REMEMBERED", 2)
     totals = [(await listed(root))["total"]]
+    async with runtime.engine.begin() as connection:
+        await connection.execute(text("DELETE FROM users WHERE NOT is_superuser"))
+    await asyncio.sleep(2)
+
+    totals.append((await listed(root))["total"])
     await add_users(runtime, 1)
     totals.append((await listed(root))["total"])
 
-    assert totals[1] == totals[0] + 1
+    superusers = len(expected(everybody, is_superuser=True))
+    assert totals == [len(everybody), superusers, superusers + 1]
 
 
 async def test_each_state_has_a_number_of_its_own(root, everybody, small_bounds):

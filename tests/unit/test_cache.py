@@ -141,6 +141,16 @@ async def test_a_pattern_clears_what_it_matches():
     assert await answers.invalidate("*") == 1
 
 
+async def test_whoever_remembers_is_told_for_how_long():
+    async def compute() -> bytes:
+        return b"1"
+
+    kept, off = AnswerCache(MemoryStore(), "test"), AnswerCache(None, "test")
+
+    assert await kept.remember("key", 60, compute) == (60, b"1")
+    assert await off.remember("key", 60, compute) == (0, b"1")
+
+
 async def test_where_the_one_who_computes_fails_the_next_one_does():
     answers = AnswerCache(MemoryStore(), "test")
     calls = 0
@@ -159,7 +169,7 @@ async def test_where_the_one_who_computes_fails_the_next_one_does():
 
     assert calls == 2
     assert isinstance(outcomes[0], LookupError)
-    assert outcomes[1:] == [b"2"] * 9
+    assert outcomes[1:] == [(60, b"2")] * 9
 
 
 async def test_where_the_one_who_computes_is_cancelled_the_next_one_does():
@@ -179,7 +189,7 @@ async def test_where_the_one_who_computes_is_cancelled_the_next_one_does():
     await asyncio.sleep(0)
     leader.cancel()
 
-    assert await asyncio.wait_for(waiter, 1) == b"at once"
+    assert (await asyncio.wait_for(waiter, 1)).body == b"at once"
 
 
 async def test_whoever_stops_waiting_disturbs_nobody():
@@ -196,4 +206,4 @@ async def test_whoever_stops_waiting_disturbs_nobody():
     await asyncio.sleep(0)
     ready.set()
 
-    assert await tasks[0] == await tasks[2] == b"1"
+    assert (await tasks[0]).body == (await tasks[2]).body == b"1"

@@ -49,7 +49,7 @@ class AnswerCache:
 
     async def remember(
         self, key: str, expire: int, compute: Callable[[], Awaitable[bytes]]
-    ) -> bytes:
+    ) -> Entry:
         """What is kept under `key`, or else what `compute` gives, which is then kept.
 
         Args:
@@ -59,11 +59,11 @@ class AnswerCache:
                 its caller, and the next one computes.
         """
         async with self.lookup() as lookup:
-            _, body = await lookup.get_with_ttl(key)
+            ttl, body = await lookup.get_with_ttl(key)
             if body is None:
-                body = await compute()
+                body, ttl = await compute(), expire if self.is_enabled else 0
                 await lookup.set(key, body, expire)
-            return body
+            return Entry(ttl, body)
 
     def lookup(self) -> "Lookup":
         """One look for an answer: an `async with`. Whoever is told that there is none sets it
