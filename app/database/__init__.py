@@ -9,19 +9,20 @@ from app.database.connection import (
     ping,
 )
 from app.database.errors import translate, violated_constraint
-from app.database.explain import expected_rows
+from app.database.explain import Expected, expect
 from app.database.pool import PoolUsage, pool_usage
 from app.database.reads import Reads
 from app.database.watch import ServerConnections, server_connections, watch_statements
 
 __all__ = [
     "Base",
+    "Expected",
     "PoolUsage",
     "Reads",
     "ServerConnections",
     "Timestamped",
     "close_engine",
-    "expected_rows",
+    "expect",
     "get_db",
     "get_engine",
     "get_session_maker",

@@ -49,8 +49,9 @@ def _connect_arguments(settings: DatabaseSettings) -> dict[str, Any]:
         # Seconds; keeps idle connections alive on their way through a NAT, and ends those of a
         # worker whose machine is gone, with the locks they hold.
         alive = {"tcp_keepalives_idle": "60"}
-        # A prepared statement is planned for its values each time: one plan for any search would
-        # do badly for a rare one, or for a frequent one. A pooler's are prepared once each anyway.
+        # A prepared statement is planned for its values each time, where it has any: one plan for
+        # any search would do badly for a rare one, or for a frequent one. A pooler's are prepared
+        # once each anyway.
         planned = {"plan_cache_mode": "force_custom_plan"}
         return arguments | {"server_settings": name | kept | alive | planned}
     # Each transaction may run on another of the server's connections: nothing may be kept on

@@ -1,5 +1,7 @@
 """What the planner expects of a query, which costs no more than planning it."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ClauseElement, Executable, Select
@@ -7,6 +9,21 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from app.database.reads import Reads
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Of a query.
+
+    Attributes:
+        rows: about how many it has, by the statistics of its tables.
+        cost: of all of them, where 1 is a page read in order.
+        reads_a_table: from its first row to its last, for want of an index.
+    """
+
+    rows: int
+    cost: float
+    reads_a_table: bool
 
 
 class _Explained(Executable, ClauseElement):
@@ -21,8 +38,15 @@ def _compile(explained: _Explained, compiler: SQLCompiler, **options: Any) -> st
     return f"EXPLAIN (FORMAT JSON) {compiler.process(explained.query, **options)}"
 
 
-async def expected_rows(reads: Reads, query: Select[Any]) -> int:
-    """About how many rows `query` has, by the statistics of its tables."""
-    ((plan,),) = await reads.rows(_Explained(query))
-    rows: int = plan[0]["Plan"]["Plan Rows"]
-    return rows
+async def expect(reads: Reads, query: Select[Any]) -> Expected:
+    """What the planner makes of `query`."""
+    ((explained,),) = await reads.rows(_Explained(query))
+    plan = explained[0]["Plan"]
+    kinds = {node["Node Type"] for node in _nodes(plan)}
+    return Expected(plan["Plan Rows"], plan["Total Cost"], "Seq Scan" in kinds)
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from _nodes(child)

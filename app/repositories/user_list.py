@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Row, Select
 
-from app.database import Reads, expected_rows
+from app.database import Expected, Reads, expect
 from app.models import User
 from app.repositories import user_queries as queries
 from app.repositories.user_queries import Part
@@ -27,35 +27,30 @@ class UserListRepository:
 
     async def slice(self, query: Select[User], part: Part) -> Rows:
         """Some rows, of what others may see."""
-        page = queries.page(queries.placed(query, part), part.limit)
-        return await self._reads.rows(page, part.parameters)
+        return await self._reads.rows(queries.page(queries.cut(query, part)), part.parameters)
 
     async def slice_and_count(
         self, query: Select[User], part: Part, up_to: int
     ) -> tuple[Rows, int]:
         """Such rows, and how many rows there are in all, not counting beyond `up_to`: in one query,
         which costs a round trip and the work around it only once."""
-        query = queries.placed(query, part)
-        return await self._counted(
-            queries.page_and_count(query, part.limit, up_to), query, part, up_to
-        )
+        query = queries.cut(query, part)
+        return await self._counted(queries.page_and_count(query, up_to), query, part, up_to)
 
     async def collect(self, query: Select[User], part: Part, up_to: int) -> tuple[Rows, int]:
         """The same by another way: all of them are looked up first, which are few by expectation.
 
         Where `up_to` are found there are more: the rows are any, and not the first.
         """
-        query = queries.placed(query, part)
-        collected = queries.collected_page_and_count(
-            query, part.sort_by, part.sort_order, part.limit, up_to
-        )
+        query = queries.cut(query, part)
+        collected = queries.collected_page_and_count(query, part.sort_by, part.sort_order, up_to)
         return await self._counted(collected, query, part, up_to)
 
     async def _counted(
         self, paged: Select[Any], query: Select[User], part: Part, up_to: int
     ) -> tuple[Rows, int]:
         rows = await self._reads.rows(paged, part.parameters)
-        if not rows:  # to bear the count
+        if not rows:  # and so none that carries the count
             return [], await self.count(query, up_to) if part.offset else 0
         return rows, rows[0][-1]
 
@@ -64,6 +59,6 @@ class UserListRepository:
         ((count,),) = await self._reads.rows(queries.counted(query, up_to))
         return int(count)
 
-    async def expected_count(self, query: Select[User]) -> int:
-        """About how many rows `query` has."""
-        return await expected_rows(self._reads, query.with_only_columns(User.id).order_by(None))
+    async def expect(self, query: Select[User]) -> Expected:
+        """What it takes to look up all rows of `query`, and about how many there are."""
+        return await expect(self._reads, query.with_only_columns(User.id).order_by(None))

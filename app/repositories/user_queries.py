@@ -4,7 +4,7 @@ To put a statement together, and to find that it has been compiled before, takes
 than to run it. Here a list with the same filters and order gets the same statement again, which
 remembers what it was compiled to; what differs from page to page is a parameter of it. A first page
 has none, but for what is searched for: PostgreSQL plans what has no parameters once for each
-connection, and to plan it takes longer, too, than to run it.
+connection (behind a pooler, each time), and to plan it takes longer, too, than to run it.
 """
 
 from collections.abc import Callable, Mapping
@@ -38,9 +38,10 @@ PROFILE: tuple[InstrumentedAttribute[Any], ...] = (
     *(User.is_active, User.is_superuser, User.created_at, User.updated_at),
 )
 """What others may see of a user. As columns: to make objects of rows takes twice as long."""
-KEPT = 256
-"""Lists whose statements are kept. There are 54 without a search, and any number with one."""
-_OFFSET = bindparam("offset", type_=Integer)
+KEPT = 512
+"""Statements of each kind that are kept. There are 54 lists without a search, and a first page of
+each for any size that is asked for; with a search there are any number."""
+_LIMIT, _OFFSET = bindparam("limit", type_=Integer), bindparam("offset", type_=Integer)
 _TEXT = bindparam("value", type_=String)
 _VALUES: Mapping[str, tuple[ColumnElement[Any], Callable[[str], Any]]] = {
     "created_at": (bindparam("value", type_=DateTime(timezone=True)), datetime.fromisoformat),
@@ -52,7 +53,8 @@ _VALUES: Mapping[str, tuple[ColumnElement[Any], Callable[[str], Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Which rows of a list, by `sort_by` and `sort_order`: from an offset, or behind a position."""
+    """Which rows of a list, from an offset or behind a position, in the order that the list's query
+    has: by `sort_by` and `sort_order`."""
 
     sort_by: str
     sort_order: str
@@ -63,7 +65,7 @@ class Part:
     @property
     def parameters(self) -> dict[str, Any]:
         """Of the statements below."""
-        values: dict[str, Any] = {"offset": self.offset}
+        values: dict[str, Any] = {"limit": self.limit, "offset": self.offset}
         if self.behind is not None:
             _, parse = _VALUES[self.sort_by]
             values |= {"value": parse(self.behind.value), "id": self.behind.id}
@@ -100,19 +102,21 @@ def _value(users: Any, sort_by: str) -> SQLColumnExpression[Any]:
     return func.lower(column) if sort_by == "username" else column
 
 
-def placed(query: Select[User], part: Part) -> Select[User]:
-    """What `query` has from an offset on, or behind a position, in the order that it has already.
-
-    What is made of it takes the part's parameters.
-    """
+def cut(query: Select[User], part: Part) -> Select[User]:
+    """That part of `query`. What is made of it takes the part's parameters."""
     if part.behind is not None:
         return _behind(query, part.sort_by, part.sort_order)
-    return _further(query) if part.offset else query
+    return _further(query) if part.offset else _first(query, part.limit)
+
+
+@lru_cache(KEPT)
+def _first(query: Select[User], limit: int) -> Select[User]:
+    return query.limit(_number(limit))
 
 
 @lru_cache(KEPT)
 def _further(query: Select[User]) -> Select[User]:
-    return query.offset(_OFFSET)
+    return query.limit(_LIMIT).offset(_OFFSET)
 
 
 @lru_cache(KEPT)
@@ -122,24 +126,24 @@ def _behind(query: Select[User], sort_by: str, sort_order: str) -> Select[User]:
         tuple_(_value(User, sort_by), User.id),
         tuple_(value, bindparam("id", type_=BigInteger)),
     )
-    return query.where(here < last if sort_order == "desc" else here > last)
+    return query.where(here < last if sort_order == "desc" else here > last).limit(_LIMIT)
 
 
 @lru_cache(KEPT)
-def page(query: Select[User], limit: int) -> Select[Any]:
-    """Its first rows, of what others may see."""
-    return query.with_only_columns(*PROFILE).limit(_number(limit))
+def page(query: Select[User]) -> Select[Any]:
+    """Its rows, of what others may see."""
+    return query.with_only_columns(*PROFILE)
 
 
 @lru_cache(KEPT)
-def page_and_count(query: Select[User], limit: int, up_to: int) -> Select[Any]:
+def page_and_count(query: Select[User], up_to: int) -> Select[Any]:
     """The same, each row with how many there are in all, not counting beyond `up_to`."""
-    return page(query, limit).add_columns(counted(query, up_to).scalar_subquery())
+    return page(query).add_columns(counted(query, up_to).scalar_subquery())
 
 
 @lru_cache(KEPT)
 def collected_page_and_count(
-    query: Select[User], sort_by: str, sort_order: str, limit: int, up_to: int
+    query: Select[User], sort_by: str, sort_order: str, up_to: int
 ) -> Select[Any]:
     """The same, of the first `up_to` rows that come to hand: all of them are looked up before they
     are put in order. Otherwise PostgreSQL may go through the users in that order, where it expects
@@ -148,12 +152,13 @@ def collected_page_and_count(
     found = _rows(query, up_to).with_only_columns(*PROFILE).cte("found")
     count = select(func.count()).select_from(found).scalar_subquery()
     ordered = select(found, count).order_by(*_order(found.c, sort_by, sort_order))
-    return ordered.limit(_number(limit)).offset(_OFFSET)
+    return ordered.limit(_LIMIT).offset(_OFFSET)
 
 
 @lru_cache(KEPT)
 def counted(query: Select[User], up_to: int | None = None) -> Select[int]:
-    """How many rows `query` has, wherever it begins, and not more than `up_to`, where it stops.
+    """How many rows `query` has, whatever its limit and offset, and not more than `up_to`, where it
+    stops.
 
     No column is asked for, so that an index alone may tell.
     """
@@ -162,7 +167,7 @@ def counted(query: Select[User], up_to: int | None = None) -> Select[int]:
 
 
 def _rows(query: Select[User], up_to: int | None) -> Select[User]:
-    """In no order, and none left out."""
+    """In no order, from the first that comes to hand."""
     limit = None if up_to is None else _number(up_to)
     return query.order_by(None).offset(None).limit(limit)
 

@@ -70,7 +70,8 @@ class UserPage(Page[UserSchema]):
     items: list[UserSchema]  # a Sequence, as the library has it, is written down item by item
     total: int = Field(
         ge=0,
-        description="exact; above 1,000 it may be 10 seconds old, where nothing is searched for",
+        description="exact, unless `total_is_estimate`; above 1,000, where nothing is searched "
+        "for, up to 10 seconds old",
     )
     total_is_estimate: bool = Field(
         False,

@@ -155,6 +155,11 @@ class UserService(UserCreation):
         await self.principals.forget_user(user_id)
         await self.principals.end_sessions(ended)
 
+    async def tell_planner(self) -> None:
+        """Have the database plan with how many users there are by now: for when very many came."""
+        async with self.transaction():
+            await self.users.analyze()
+
     async def _keep_one_superuser_beside(self, user_id: int) -> None:
         """Asked before the user is locked: two superusers who demote each other would otherwise
         hold what the other waits for.

@@ -52,34 +52,38 @@ class UserListService:
 
     async def _in_state(self, filters: UserFilters, part: Part) -> tuple[Rows, Total]:
         query = UserRepository.get_filtered_users(**filters.model_dump())
-        if self.totals.are_many(filters):
-            users = await self.users.slice(query, part)
-        else:
-            up_to = user_totals.COUNTED + 1
-            users, found = await self.users.slice_and_count(query, part, up_to)
-            if found <= user_totals.COUNTED:
-                return users, Total(max(found, _seen(users, part)))
-        return users, Total(await self.totals.in_state(filters))
+        if self.totals.were_many(filters):
+            total = await self.totals.in_state(filters)
+            if total > user_totals.COUNTED:
+                users = await self.users.slice(query, part)
+                seen = _seen(users, part)
+                return users, Total(seen if _is_end(users, part) else max(total, seen))
+        users, found = await self.users.slice_and_count(query, part, user_totals.COUNTED + 1)
+        if found <= user_totals.COUNTED:
+            return users, Total(found)
+        total = await self.totals.in_state(filters)
+        return users, Total(max(total, found, _seen(users, part)))
 
     async def _search(self, filters: UserFilters, part: Part) -> tuple[Rows, Total]:
         query = UserRepository.get_filtered_users(**filters.model_dump())
         users, total = await self._find(query, part)
         if total.is_estimate:
-            total = await self.totals.of_search(filters, total.count)
+            total = await self.totals.of_search(filters, total.count, _seen(users, part))
         return users, total
 
     async def _find(self, query: Select[User], part: Part) -> tuple[Rows, Total]:
-        """Some of those whom a search finds, and how many it finds by what is known then."""
-        expected, found = await self.users.expected_count(query), 0
-        if expected <= user_totals.EXPECTED:
+        """Some of those whom a search finds, and how many it finds: for certain where they are
+        few or end here, else by what the planner expects and what was met."""
+        expected, found = await self.users.expect(query), 0
+        if user_totals.are_few(expected):
             users, found = await self.users.collect(query, part, user_totals.COLLECTED + 1)
             if found <= user_totals.COLLECTED:
                 return users, Total(found)
         users = await self.users.slice(query, part)
         seen = _seen(users, part)
-        if len(users) < part.limit and (users or not part.offset):
+        if _is_end(users, part):
             return users, Total(seen)
-        return users, Total(max(expected, found, seen), is_estimate=True)
+        return users, Total(max(expected.rows, found, seen), is_estimate=True)
 
     async def cursor_page(self, filters: UserFilters, params: CursorParams) -> UserCursorPage:
         """The page behind a cursor, or the first: at the same cost however deep it is.
@@ -111,6 +115,11 @@ class UserListService:
 def _seen(users: Rows, part: Part) -> int:
     """How many there are at least."""
     return part.offset + len(users) if users else 0
+
+
+def _is_end(users: Rows, part: Part) -> bool:
+    """Whether there are no more than those seen. Behind the end of a list nothing is known."""
+    return len(users) < part.limit and bool(users or not part.offset)
 
 
 def shown(users: Rows) -> list[UserSchema]:

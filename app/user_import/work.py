@@ -1,8 +1,8 @@
 """From a file into the database, a batch at a time."""
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -65,6 +65,9 @@ async def import_users(
                 refusals.add(by_line[line], list(against))
                 imported -= 1
             progress(batch[-1].line)
+        if imported:
+            async with _users(runtime) as users:
+                await users.tell_planner()
         return Outcome(imported, refusals.count)
 
 
@@ -83,9 +86,14 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 async def _create(runtime: Runtime, batch: list[Row], defaults: dict[str, str]) -> Sequence[Detail]:
     rows = [_user_in(row, defaults) for row in batch]
-    async with runtime.session_maker() as db:
-        users = UserService(db, runtime.passwords, runtime.principals, runtime.settings.auth)
+    async with _users(runtime) as users:
         return await users.create_acceptable_users(rows, [row.line for row in batch])
+
+
+@asynccontextmanager
+async def _users(runtime: Runtime) -> AsyncIterator[UserService]:
+    async with runtime.session_maker() as db:
+        yield UserService(db, runtime.passwords, runtime.principals, runtime.settings.auth)
 
 
 def _user_in(row: Row, defaults: dict[str, str]) -> UserImport | RefusedRow:

@@ -14,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from app.core.config import Settings
 from app.core.cursor import Position
 from app.core.security import PasswordHasher
-from app.database import get_engine, get_session_maker
+from app.database import Reads, get_engine, get_session_maker
 from app.database.migrations import migrate
-from app.repositories import Part, UserRepository, user_queries
-from app.services import SeedService
+from app.repositories import Part, UserListRepository, UserRepository, user_queries
+from app.services import SeedService, user_totals
 from tests.conftest import Servers
 
 pytestmark = pytest.mark.direct
@@ -99,11 +99,13 @@ def listed(**filters: Any) -> Select[Any]:
 def first_superusers(sort_order: str = "desc") -> Select[Any]:
     """Ten, since fifty of the 500 that are here are found as well by sorting them all."""
     query = REPOSITORY.get_filtered_users(is_superuser=True, sort_order=sort_order)
-    return user_queries.page_and_count(query, 10, 10_001)
+    return user_queries.page_and_count(query.limit(10), user_totals.COUNTED + 1)
 
 
 def collected(query: Select[Any]) -> Select[Any]:
-    return user_queries.collected_page_and_count(query, "created_at", "desc", 50, 10_001)
+    return user_queries.collected_page_and_count(
+        query, "created_at", "desc", user_totals.COLLECTED + 1
+    )
 
 
 def counted(up_to: int | None = None, **filters: Any) -> Select[Any]:
@@ -117,7 +119,7 @@ EARNED = {
     "uq_users_email": listed(sort_by="email"),
     "uq_users_username_lower": listed(sort_by="username"),
     "ix_users_is_active": counted(is_active=True),
-    "ix_users_is_superuser": counted(10_001, is_superuser=False),
+    "ix_users_is_superuser": counted(is_superuser=False),
     "ix_users_superusers_created_at": first_superusers(),
 }
 
@@ -155,7 +157,7 @@ async def test_a_page_behind_a_cursor_is_read_off_an_index_from_there(
     order = sort_by, sort_order
     part = Part(*order, limit=50, behind=position)
     query = REPOSITORY.get_filtered_users(None, None, None, *order)
-    page = user_queries.page(user_queries.placed(query, part), part.limit)
+    page = user_queries.page(user_queries.cut(query, part))
 
     plan = await plan_of(connection, page.params(part.parameters))
 
@@ -203,40 +205,66 @@ async def test_those_who_are_collected_are_looked_up_whatever_their_order_promis
     """Somewhat more than are looked up where the order may be followed."""
     query = REPOSITORY.get_filtered_users(search="son")
 
-    by_order = await plan_of(connection, user_queries.page(query, 50))
-    looked_up = await plan_of(connection, collected(query).params(offset=0))
+    by_order = await plan_of(connection, query.limit(50))
+    looked_up = await plan_of(connection, collected(query).params(limit=50, offset=0))
 
     assert indexes(by_order) == {"ix_users_created_at"}
     assert indexes(looked_up) == {"ix_users_search"}
 
 
-async def test_a_search_prepared_once_looks_up_each_name(connection):
-    """As the service's own connections do it: by prepared statements, again and again, until
-    PostgreSQL may take one plan for all."""
-    query = collected(REPOSITORY.get_filtered_users(search="x"))
-    inline = {"render_postcompile": True}
-    prepared = query.params(offset=0).compile(dialect=asyncpg.dialect(), compile_kwargs=inline)
-    await connection.execute(text(f"PREPARE search AS {_quoted(str(prepared))}"))
-
-    plans = []
-    for name in (FREQUENT, *["lovelace"] * 8, RARE):
-        explained = await connection.scalars(text(f"EXPLAIN EXECUTE search('{name}', 0)"))
-        plans.append("\n".join(explained))
-        await connection.execute(text(f"EXECUTE search('{name}', 0)"))
-
-    assert all("ix_users_search" in plan for plan in plans[1:])
+@pytest.fixture
+async def fresh(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection on which nothing was prepared, as the service opens them."""
+    async with engine.connect() as connection:
+        await connection.invalidate()
+        await connection.rollback()
+        yield connection
+        await connection.invalidate()
 
 
-async def test_a_first_page_is_planned_once_for_each_connection(connection):
-    page = user_queries.page_and_count(REPOSITORY.get_filtered_users(is_active=True), 50, 1001)
-    for _ in range(3):
-        await connection.execute(page)
-
-    planned = await connection.execute(
+async def plans_so_far(connection: AsyncConnection) -> tuple[int, int]:
+    """How often statements on users were run by one plan for all, and by one of their own."""
+    counted = await connection.execute(
         text(
-            "SELECT generic_plans, custom_plans FROM pg_prepared_statements"
-            " WHERE statement LIKE 'SELECT users.id%'"
+            "SELECT sum(generic_plans), sum(custom_plans) FROM pg_prepared_statements"
+            " WHERE statement LIKE '%FROM users%' AND statement NOT LIKE '%generic%'"
         )
     )
+    generic, custom = counted.one()
+    return generic, custom
 
-    assert planned.all() == [(3, 0)]
+
+@pytest.mark.parametrize(
+    ("search", "is_looked_up"),
+    [(RARE, True), ("lovelace9", True), (FREQUENT, False), ("e9", False), ("zz", False)],
+)
+async def test_all_are_looked_up_where_they_are_few_and_an_index_finds_them(
+    engine, settings, search, is_looked_up
+):
+    """Two characters are in no trigram."""
+    users = UserListRepository(Reads(engine, settings.database))
+
+    expected = await users.expect(REPOSITORY.get_filtered_users(search=search))
+
+    assert user_totals.are_few(expected) is is_looked_up
+
+
+async def test_a_search_prepared_once_is_still_planned_for_each_name(fresh):
+    for name in [FREQUENT] * 8:
+        await fresh.execute(user_queries.page(listed(search=name)))
+    by_order = await plans_so_far(fresh)
+    for name in [FREQUENT, *["lovelace"] * 8, RARE]:
+        query = collected(REPOSITORY.get_filtered_users(search=name))
+        await fresh.execute(query, {"limit": 50, "offset": 0})
+
+    assert by_order == (0, 8)
+    assert await plans_so_far(fresh) == (0, 18)
+
+
+async def test_a_first_page_is_planned_once_for_each_connection(fresh):
+    query = REPOSITORY.get_filtered_users(is_active=True)
+    first = user_queries.cut(query, Part("created_at", "desc", 50))
+    for _ in range(3):
+        await fresh.execute(user_queries.page_and_count(first, 1001))
+
+    assert await plans_so_far(fresh) == (3, 0)

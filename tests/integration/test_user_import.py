@@ -93,6 +93,14 @@ async def test_ndjson_is_read_as_well(desk):
     assert await desk.users("username, is_active") == [("ada", False), ("Bobby", True)]
 
 
+async def test_the_planner_knows_of_them_at_once(desk):
+    await desk.take("".join(row(f"ada{n}") for n in range(1500)), "users.ndjson")
+
+    async with desk.runtime.session_maker() as db:
+        known = await db.scalar(text("SELECT reltuples FROM pg_class WHERE relname = 'users'"))
+    assert known == 1500
+
+
 async def test_rows_that_are_refused_are_kept_and_the_others_come_in(desk):
     outcome = await desk.take(
         "email,username,password,hashed_password\n"

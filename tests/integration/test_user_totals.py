@@ -25,10 +25,8 @@ def small_bounds(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def unhurried(runtime, monkeypatch):
-    """Kept in this process: Redis is left alone after 0.1 s, which a busy machine may take. And
-    nothing is known of the users of other tests."""
+    """Kept in this process: Redis is left alone after 0.1 s, which a busy machine may take."""
     monkeypatch.setattr(runtime.answers, "_store", MemoryStore())
-    monkeypatch.setattr(runtime.user_lists.totals, "_known", {})
 
 
 @pytest.fixture
@@ -39,13 +37,13 @@ async def analyzed(everybody, runtime):
     return everybody
 
 
-async def add_users(runtime, count: int) -> None:
+async def add_users(runtime, count: int, first: int = 1) -> None:
     async with runtime.engine.begin() as connection:
         await connection.execute(
             text(
                 "INSERT INTO users (email, username, hashed_password)"
                 " SELECT n || '@new.example', 'new' || n, ''"
-                f" FROM generate_series(1, {count}) n"
+                f" FROM generate_series({first}, {first + count - 1}) n"
             )
         )
 
@@ -137,9 +135,26 @@ async def test_many_users_who_became_few_are_counted_anew(
     totals.append((await listed(root))["total"])
     await add_users(runtime, 1)
     totals.append((await listed(root))["total"])
+    await add_users(runtime, len(everybody), first=2)
+    totals.append((await listed(root))["total"])
 
     superusers = len(expected(everybody, is_superuser=True))
-    assert totals == [len(everybody), superusers, superusers + 1]
+    assert totals[:3] == [len(everybody), superusers, superusers + 1]
+    assert totals[3] > user_totals.COUNTED  # and not the few that are remembered
+
+
+async def test_many_users_who_became_few_are_told_by_the_page_at_once(
+    root, runtime, everybody, small_bounds
+):
+    before = await listed(root)
+    async with runtime.engine.begin() as connection:
+        await connection.execute(text("DELETE FROM users WHERE NOT is_superuser"))
+    after = await listed(root)
+    beyond = await listed(root, page=2)
+
+    assert before["total"] == len(everybody)
+    assert after["total"] == len(after["items"]) < before["total"]
+    assert (beyond["items"], beyond["total"]) == ([], before["total"])
 
 
 async def test_each_state_has_a_number_of_its_own(root, everybody, small_bounds):
@@ -210,17 +225,25 @@ async def test_so_does_one_that_is_expected_to_find_many_and_ends_on_its_page(
     assert len([one for one in statements if "EXPLAIN" not in one]) == 1
 
 
+@pytest.fixture
+def taken_for_few(small_bounds, monkeypatch):
+    """Every search, whatever the planner expects of it."""
+    monkeypatch.setattr(user_totals, "EXPECTED", 10**9)
+
+
 async def test_a_search_that_finds_more_than_expected_shows_the_first_in_order(
-    root, everybody, small_bounds
+    root, everybody, taken_for_few, statements
 ):
-    """Nobody analyzed this table: the planner expects next to nothing."""
     page = await listed(root, search="example", size=30)
+    looked_up, followed = (one for one in statements if "EXPLAIN" not in one and "LIKE" in one)
     by_cursor = await root.get("/users/cursor", params={"search": "example", "size": 30})
 
     shown = [user["id"] for user in page["items"]]
     assert shown == [user["id"] for user in by_cursor.json()["items"]]
     assert shown == expected(everybody, search="example")[:30]
     assert page["total_is_estimate"] is True
+    assert "WITH found" in looked_up
+    assert "WITH found" not in followed
 
 
 async def test_a_page_behind_the_end_of_a_search_tells_the_total_all_the_same(root, analyzed):
@@ -236,6 +259,18 @@ async def test_a_page_of_users_in_some_state_and_their_number_take_one_query(
     await listed(root, is_active=True, size=7)
 
     assert len(statements) == 1
+
+
+async def test_where_no_index_serves_a_search_of_many_users_they_are_not_all_read(
+    root, analyzed, small_bounds, statements, monkeypatch
+):
+    """A table of so few is never asked through an index; here as if it were large."""
+    monkeypatch.setattr(user_totals, "CHEAP", 0)
+
+    page = await listed(root, search="öb", size=1)
+
+    assert page["total_is_estimate"] is True
+    assert not [one for one in statements if "WITH found" in one]
 
 
 async def test_a_search_that_finds_many_among_few_is_counted(root, analyzed, monkeypatch):
@@ -268,8 +303,7 @@ async def test_an_estimate_is_never_below_what_was_found_nor_above_all(
     assert 20 < page["total"] <= len(everybody)
 
 
-async def test_an_estimate_is_never_below_what_the_pages_have_shown(root, everybody, small_bounds):
-    """Nobody analyzed this table: the planner expects next to nothing."""
+async def test_an_estimate_is_never_below_what_the_pages_have_shown(root, everybody, taken_for_few):
     page = await listed(root, search="example", page=3, size=15)
 
     assert page["items"]

@@ -61,7 +61,8 @@ class AnswerCache:
         async with self.lookup() as lookup:
             ttl, body = await lookup.get_with_ttl(key)
             if body is None:
-                body, ttl = await compute(), expire if self.is_enabled else 0
+                body = await compute()
+                ttl = expire if self.is_enabled else 0
                 await lookup.set(key, body, expire)
             return Entry(ttl, body)
 
