@@ -101,6 +101,9 @@ def serve(
         "lifespan": "on",  # a start that fails is no start
         # Counted from the end of the drain; longer than any request may take.
         "timeout_graceful_shutdown": int(server.request_timeout) + 5,
+        # Longer than proxies keep a connection for its next request, mostly 60 s: else one would go
+        # out on it now and then while it is closed here.
+        "timeout_keep_alive": 75,
         # By default 5 s, in which a worker on a busy machine has not even begun: it would be
         # killed and started again, for ever.
         "timeout_worker_healthcheck": 30,

@@ -75,8 +75,8 @@ class UserPage(Page[UserSchema]):
     )
     total_is_estimate: bool = Field(
         False,
-        description="present, and true, where a search finds too many to count: more than some "
-        "5,000 among more than 10,000 users",
+        description="present, and true, where among more than 10,000 users a search finds more "
+        "than some 5,000, or is for so few characters that no index helps",
         exclude_if=lambda is_estimate: not is_estimate,
     )
 

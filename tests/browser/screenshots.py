@@ -85,7 +85,9 @@ async def people(runtime: Runtime) -> None:
 
 async def traffic(url: str) -> None:
     """What a product's people and programs ask for in a while."""
-    async with httpx.AsyncClient(base_url=f"{url}/api/v1") as client:
+    # The server closes what was idle for 5 s, which is when httpx would use it for the last time.
+    limits = httpx.Limits(keepalive_expiry=2)
+    async with httpx.AsyncClient(base_url=f"{url}/api/v1", limits=limits) as client:
         login = await client.post("/auth/login", json={"email": EMAIL, "password": PASSWORD})
         client.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
         ends = asyncio.get_running_loop().time() + TRAFFIC

@@ -9,11 +9,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPResponse
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import PASSWORD, Servers
+from tests.process import instance
 
 
 @contextmanager
@@ -109,6 +111,22 @@ def test_a_connection_serves_on_after_a_refusal(port):
             response.begin()
             response.read()
             assert response.status == status
+
+
+def test_an_idle_connection_is_kept_for_a_proxy_to_use_again(servers: Servers, tmp_path: Path):
+    """uvicorn by itself closes it after 5 s, and a request may be on its way by then."""
+    with instance(servers, tmp_path) as served:
+        connection = HTTPConnection(served.url.removeprefix("http://"), timeout=10)
+        statuses = []
+        for pause in (0, 6):
+            time.sleep(pause)
+            connection.request("GET", "/health/live")
+            response = connection.getresponse()
+            response.read()
+            statuses.append(response.status)
+        connection.close()
+
+    assert statuses == [200, 200]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
