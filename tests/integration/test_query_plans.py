@@ -108,8 +108,8 @@ def collected(query: Select[Any]) -> Select[Any]:
     )
 
 
-def counted(up_to: int | None = None, **filters: Any) -> Select[Any]:
-    return user_queries.counted(REPOSITORY.get_filtered_users(**filters), up_to)
+def counted(**filters: Any) -> Select[Any]:
+    return user_queries.counted(REPOSITORY.get_filtered_users(**filters))
 
 
 EARNED = {

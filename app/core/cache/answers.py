@@ -50,7 +50,8 @@ class AnswerCache:
     async def remember(
         self, key: str, expire: int, compute: Callable[[], Awaitable[bytes]]
     ) -> Entry:
-        """What is kept under `key`, or else what `compute` gives, which is then kept.
+        """What is kept under `key`, or else what `compute` gives, which is then kept; for 0 seconds
+        where caching is switched off.
 
         Args:
             key: names the question whole, whoever asks.
@@ -59,12 +60,11 @@ class AnswerCache:
                 its caller, and the next one computes.
         """
         async with self.lookup() as lookup:
-            ttl, body = await lookup.get_with_ttl(key)
+            body = await lookup.get(key)
             if body is None:
                 body = await compute()
-                ttl = expire if self.is_enabled else 0
                 await lookup.set(key, body, expire)
-            return Entry(ttl, body)
+            return Entry(lookup.ttl or 0, body)
 
     def lookup(self) -> "Lookup":
         """One look for an answer: an `async with`. Whoever is told that there is none sets it
@@ -183,7 +183,7 @@ class Lookup(Backend):
     async def set(self, key: str, value: bytes, expire: int | None = None) -> None:
         await self._answers.keep(key, value, expire or 0)
         self.leads = None
-        self.ttl, self.is_hit = expire, False
+        self.ttl, self.is_hit = expire if self._answers.is_enabled else None, False
 
     async def clear(self, namespace: str | None = None, key: str | None = None) -> int:
         return await self._answers.invalidate(key or f"{namespace}*")
