@@ -13,11 +13,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.api import health, root
 from app.api.pages import static
-from app.api.pages.doors import refusal, wants_page
+from app.api.pages.doors import error_page
 from app.api.v1 import router as v1
 from app.bootstrap import announce, prepare_database
 from app.core.config import LOCAL, Settings, get_settings
 from app.core.errors import add_exception_handlers, translated_by
+from app.core.http_protocol import bound_connections
 from app.core.logging import configure_logging
 from app.core.middleware import is_probe, setup_middleware
 from app.core.telemetry.traces import OFF, traces
@@ -54,6 +55,7 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        bound_connections()
         async with AsyncExitStack() as stack:
             runtime = await stack.enter_async_context(open_runtime(settings, local))
             app.state.runtime = runtime
@@ -85,8 +87,9 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
         redirect_slashes=False,
         telemetry=OFF if tracing is None else OFF | tracing.config(is_probe),
     )
-    setup_middleware(app, settings, wants=wants_page, render=refusal)
+    setup_middleware(app, settings)
     add_exception_handlers(app)
+    app.state.error_page = error_page
     app.add_exception_handler(SQLAlchemyError, translated_by(translate))
     for router in v1.ROUTERS:
         app.include_router(router, prefix=v1.PREFIX)

@@ -50,11 +50,8 @@ async def by_refreshed_session(request: Request) -> str:
 
 
 async def _in_body(request: Request, field: str) -> Any:
-    """What a JSON body holds there. Nothing was validated yet, and it may be no JSON at all."""
-    try:
-        body = await request.json()
-    except (ValueError, RecursionError):
-        return None
+    """What a JSON body holds there. Nothing was validated yet, and there may be no body at all."""
+    body = await request.json() if await request.body() else None
     return body.get(field) if isinstance(body, dict) else None
 
 

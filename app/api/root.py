@@ -1,11 +1,11 @@
 """The front door."""
 
-from fastapi import APIRouter
 from fastapi.responses import RedirectResponse
 
 from app.api.pages.rendering import BASE
+from app.api.routing import Router
 
-router = APIRouter(include_in_schema=False)
+router = Router(include_in_schema=False)
 
 
 @router.get("/")

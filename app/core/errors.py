@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -11,17 +10,20 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException  # noqa: TID251  # the router raises it: we only read it
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from app.core.exceptions import (
     AppException,
     BadRequestException,
     Detail,
     ForbiddenException,
+    FrameworkException,
     NotFoundException,
     PayloadTooLargeException,
     TooManyRequestsException,
     UnauthorizedException,
+    UnsupportedMediaTypeException,
     ValidationException,
 )
 from app.core.telemetry.traces import trace_id
@@ -36,47 +38,63 @@ _BY_STATUS: dict[int, type[AppException]] = {
         ForbiddenException,
         NotFoundException,
         PayloadTooLargeException,
+        UnsupportedMediaTypeException,
         ValidationException,
         TooManyRequestsException,
     )
 }
+MAX_DETAILS = 100
+"""Faults of a request that its answer lists; the rest are counted."""
 _FIELD_NAME = re.compile(r"[A-Za-z_]\w{0,31}|\d{1,4}")
 
 
-def error_response(error: AppException) -> JSONResponse:
+ErrorPage = Callable[[Request, AppException], Response | None]
+"""Renders an error as a page; None where the client is to get JSON."""
+
+
+def error_body(error: AppException) -> dict[str, Any]:
     """The contract's shape for `error`, with this request's id."""
-    return shaped(error.status, error.error, error.message, error.details, error.headers)
-
-
-def shaped(
-    status: int,
-    code: str,
-    message: str,
-    details: Iterable[Detail] = (),
-    headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
-    body = {
-        "error": code,
-        "message": message,
-        "details": list(details),
+    return {
+        "error": error.error,
+        "message": error.message,
+        "details": error.details,
         "request_id": correlation_id.get(),
     }
+
+
+def error_headers(error: AppException) -> dict[str, str]:
+    """The error's own, and the trace's id where one is taken."""
     traced = {"X-Trace-ID": found} if (found := trace_id()) else {}
-    return JSONResponse(body, status, {**(headers or {}), **traced})
+    return {**error.headers, **traced}
 
 
-def http_error_response(status: int, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """The shape for a refusal by the framework, of which only the status is known."""
+def error_response(request: Request, error: AppException) -> Response:
+    """The response to `error`: a page where the application has one for the request, else JSON.
+
+    A page that cannot be rendered is logged, and the client gets JSON: whatever a client sends,
+    its error is answered.
+    """
+    app = request.scope.get("app")
+    render: ErrorPage | None = getattr(app.state, "error_page", None) if app else None
+    if render is not None:
+        try:
+            if (page := render(request, error)) is not None:
+                return page
+        except Exception:
+            log.exception("error_page_failed")
+    return JSONResponse(error_body(error), error.status, error_headers(error))
+
+
+async def send_error(error: AppException, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request with `error`, from a middleware."""
+    await error_response(Request(scope), error)(scope, receive, send)
+
+
+def framework_error(status: int, headers: Mapping[str, str] | None = None) -> AppException:
+    """The error for a refusal by the framework, of which only the status is known."""
     if known := _BY_STATUS.get(status):
-        return error_response(known(headers=headers))
-    phrase = HTTPStatus(status).phrase
-    return shaped(status, re.sub(r"\W+", "_", phrase.lower()), phrase, headers=headers)
-
-
-def unhandled(error: Exception) -> JSONResponse:
-    """A 500 for what nobody foresaw: logged with its traceback, told to the caller without."""
-    log.error("unhandled_exception", exc_info=error)
-    return error_response(AppException())
+        return known(headers=headers)
+    return FrameworkException(status, headers)
 
 
 def violations(errors: Iterable[Mapping[str, Any]]) -> list[Detail]:
@@ -96,42 +114,47 @@ def _field(location: Sequence[str | int]) -> str:
     return ".".join(part for part in parts if _FIELD_NAME.fullmatch(part)) or source
 
 
-async def _app_exception(_: Request, error: Exception) -> JSONResponse:
+async def _app_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, AppException)  # noqa: S101  # by registration; tells mypy
-    return _logged(error, error.__cause__)
+    return _logged(request, error, error.__cause__)
 
 
 def translated_by(
     translate: Callable[[Any], AppException],
-) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
+) -> Callable[[Request, Exception], Awaitable[Response]]:
     """A handler for a library's exceptions, which `translate` turns into ours."""
 
-    async def handle(_: Request, error: Exception) -> JSONResponse:
-        return _logged(translate(error), error)
+    async def handle(request: Request, error: Exception) -> Response:
+        return _logged(request, translate(error), error)
 
     return handle
 
 
-def _logged(error: AppException, cause: BaseException | None) -> JSONResponse:
+def _logged(request: Request, error: AppException, cause: BaseException | None) -> Response:
     """The caller hears that it failed; why, the log alone."""
     if error.status == 503:
         log.warning(error.error, cause=repr(cause))
     elif error.status >= 500:
         log.error(error.error, exc_info=cause or error)
-    return error_response(error)
+    return error_response(request, error)
 
 
-async def _invalid_request(_: Request, error: Exception) -> JSONResponse:
+async def _invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  # by registration; tells mypy
-    return error_response(ValidationException(details=violations(error.errors())))
+    errors = error.errors()
+    message = ValidationException.message
+    if (more := len(errors) - MAX_DETAILS) > 0:
+        message = f"{message}; {more:,} more than those listed"
+    details = violations(errors[:MAX_DETAILS])
+    return error_response(request, ValidationException(message, details=details))
 
 
-async def _http_exception(request: Request, error: Exception) -> JSONResponse:
+async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # by registration; tells mypy
     headers = dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = ", ".join(sorted(_allowed_methods(request)))
-    return http_error_response(error.status_code, headers)
+    return error_response(request, framework_error(error.status_code, headers))
 
 
 def _allowed_methods(request: Request) -> set[str]:

@@ -1,7 +1,9 @@
 """What can go wrong, as facts: each has an HTTP status and a public code."""
 
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from http import HTTPStatus
+from typing import Any
 
 Detail = Mapping[str, Any]
 """One reason: `field` and `message`, and where it helps more, such as `index`."""
@@ -16,8 +18,8 @@ class AppException(Exception):
         headers: added to the response.
     """
 
-    status: ClassVar[int] = 500
-    error: ClassVar[str] = "internal_error"
+    status: int = 500
+    error: str = "internal_error"
     message: str = "Something went wrong on our side"
     headers: Mapping[str, str] = {}
 
@@ -70,11 +72,26 @@ class ConflictException(AppException):
     message = "Already taken"
 
 
+class BodyTimeoutException(AppException):
+    """The client took too long to send the request's body."""
+
+    status, error = 408, "body_timeout"
+    message = "The request body did not arrive in time"
+    headers: Mapping[str, str] = {"Connection": "close"}
+
+
 class PayloadTooLargeException(AppException):
-    """The body is larger than `SERVER_MAX_BODY_BYTES`."""
+    """The body is larger than `SERVER_MAX_BODY_BYTES`, or than a form may be."""
 
     status, error = 413, "payload_too_large"
     message = "The request body is too large"
+
+
+class UnsupportedMediaTypeException(AppException):
+    """The body's content type, charset or encoding is none that the route reads."""
+
+    status, error = 415, "unsupported_media_type"
+    message = "The request body has a content type that is not accepted here"
 
 
 class ValidationException(AppException):
@@ -120,3 +137,17 @@ class StatementTimeoutException(AppException):
 
     status, error = 504, "request_timeout"
     message = "The database took too long"
+
+
+class FrameworkException(AppException):
+    """A refusal by the framework, of which only the status is known.
+
+    Args:
+        status: of the response.
+        headers: added to the response.
+    """
+
+    def __init__(self, status: int, headers: Mapping[str, str] | None = None) -> None:
+        phrase = HTTPStatus(status).phrase
+        super().__init__(phrase, headers=headers)
+        self.status, self.error = status, re.sub(r"\W+", "_", phrase.lower())

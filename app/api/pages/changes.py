@@ -6,8 +6,9 @@ from typing import Annotated, NamedTuple
 from fastapi import Form, Query, Response
 from pydantic import AfterValidator, BaseModel, Field
 
+from app.api.pages.addresses import way_back
 from app.api.pages.listing import USERS
-from app.api.pages.page import Notice, Page, way_back
+from app.api.pages.page import Notice, Page
 from app.api.pages.rendering import BASE
 from app.schemas import MAX_BIGINT, UserSchema
 from app.services import Change, Outcome

@@ -7,6 +7,7 @@ from fastapi import Request, Response
 from app.api.pages.rendering import BASE
 from app.api.runtime import runtime_of
 from app.core.config import AppSettings
+from app.core.cookies import parse_cookies
 
 CookieName = Literal["session", "form", "notice"]
 
@@ -22,7 +23,8 @@ def is_secure(app: AppSettings) -> bool:
 
 
 def read(request: Request, cookie: CookieName) -> str | None:
-    return request.cookies.get(name_of(cookie, runtime_of(request).settings.app))
+    name = name_of(cookie, runtime_of(request).settings.app)
+    return parse_cookies(request.headers.getlist("cookie")).get(name)
 
 
 def write(

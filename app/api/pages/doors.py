@@ -2,20 +2,21 @@
 
 import secrets
 from collections.abc import Mapping
-from typing import Any
-from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from app.api.pages import cookies
-from app.api.pages.page import notice_in, way_back
+from app.api.pages.addresses import place_of, way_back
+from app.api.pages.page import notice_in
 from app.api.pages.rendering import BASE, render
+from app.api.pages.visitors import LoginRequiredException
 from app.api.runtime import runtime_of
+from app.core.errors import error_body, error_headers
+from app.core.exceptions import AppException
 
 LOGIN = f"{BASE}/login"
 _STATS = f"{BASE}/stats"
-_NOT_OURS = ("content-length", "content-type", "content-security-policy", "www-authenticate")
 
 
 def enter(request: Request, response: Response, token: str, place: str) -> RedirectResponse:
@@ -33,34 +34,28 @@ def enter(request: Request, response: Response, token: str, place: str) -> Redir
     return answer
 
 
-def wants_page(request: Request) -> bool:
-    """Whether a refusal should be a page: below the page's path, unless JSON is asked for."""
+def _wants_page(request: Request) -> bool:
+    """Whether an error should be a page: below the page's path, unless JSON is asked for."""
     path: str = request.scope["path"]
     if path != BASE and not path.startswith(f"{BASE}/"):
         return False
     return path != _STATS and "application/json" not in request.headers.get("Accept", "")
 
 
-def refusal(
-    request: Request, status: int, error: Mapping[str, Any], headers: Mapping[str, str]
-) -> Response:
-    """A refusal as a page.
-
-    Args:
-        request: that is refused.
-        status: of the answer.
-        error: in the API's shape.
-        headers: of the answer that this stands for.
-    """
-    kept = {name: value for name, value in headers.items() if name not in _NOT_OURS}
-    if error["error"] == "login_required":
-        return _login_required(request, error["message"], kept)
-    if request.url.path == LOGIN and status in {401, 403, 422, 429}:
-        return login_page(request, status, kept, error["message"])
+def error_page(request: Request, error: AppException) -> Response | None:
+    """An error as a page; None for a client of the API, who gets JSON."""
+    if not _wants_page(request):
+        return None
+    status, told, headers = error.status, error_body(error), error_headers(error)
+    headers.pop("WWW-Authenticate", None)  # a browser would ask for it in a window of its own
+    if isinstance(error, LoginRequiredException):
+        return _login_required(request, error.message, headers)
+    if request.scope["path"] == LOGIN and status in {401, 403, 422, 429}:
+        return login_page(request, status, headers, error.message)
     if status in {409, 422} and (again := getattr(request.state, "again", None)):
-        view: Response = again(status, kept, error=error)
+        view: Response = again(status, headers, error=told)
         return view
-    return render(request, "error.html", status, kept, error={**error, "status": status})
+    return render(request, "error.html", status, headers, error={**told, "status": status})
 
 
 def _login_required(request: Request, message: str, headers: Mapping[str, str]) -> Response:
@@ -90,17 +85,9 @@ def login_page(
         notice=notice_in(request),
         csrf=runtime_of(request).forms.token(stranger),
         username=sent.username if sent else "",
-        next=way_back(sent.next if sent else _place(request)),
+        next=way_back(sent.next if sent else place_of(request)),
         is_from_elsewhere=request.headers.get("Sec-Fetch-Site") == "cross-site",
     )
     cookies.write(answer, request, "form", stranger)
     cookies.forget(answer, request, "notice")
     return answer
-
-
-def _place(request: Request) -> str:
-    """Where the browser wants to go, or for a form, where it was."""
-    if request.method == "GET":
-        return f"{request.url.path}?{request.url.query}"
-    referer = urlsplit(request.headers.get("Referer", ""))
-    return f"{referer.path}?{referer.query}"

@@ -1,9 +1,8 @@
 """Whether a form that comes in is one that we gave out, to this very browser."""
 
-from urllib.parse import urlsplit
-
 from fastapi import Request
 
+from app.api.pages.addresses import split
 from app.api.runtime import runtime_of
 from app.core.exceptions import ForbiddenException
 
@@ -51,4 +50,4 @@ def _is_from_here(request: Request) -> bool:
     if site is not None:
         return site == "same-origin"
     # A proxy may have changed the scheme, but passes the host on.
-    return origin is None or urlsplit(origin).netloc == request.headers.get("Host")
+    return origin is None or split(origin).netloc == request.headers.get("Host")

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal, NamedTuple
-from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -96,12 +95,3 @@ def notice_in(request: Request) -> Notice | None:
     sealed = cookies.read(request, "notice")
     told = runtime_of(request).forms.unseal(sealed) if sealed else None
     return Notice(*json.loads(told)) if told else None
-
-
-def way_back(place: str | None) -> str:
-    """`place`, if it is on the page: a link must not lead people away after they log in."""
-    parts = urlsplit(place or "")
-    is_ours = parts.path == BASE or parts.path.startswith(f"{BASE}/")
-    is_view = is_ours and not parts.path.startswith((f"{BASE}/login", f"{BASE}/logout"))
-    query = f"?{parts.query}" if parts.query else ""
-    return f"{parts.path}{query}" if is_view else BASE

@@ -115,5 +115,7 @@ def render(
         context: what the template names.
     """
     app = runtime_of(request).settings.app
-    html = _environment.get_template(template).render(app=app, path=request.url.path, **context)
+    html = _environment.get_template(template).render(
+        app=app, path=request.scope["path"], **context
+    )
     return HTMLResponse(html, status, {**HEADERS, **(headers or {})})

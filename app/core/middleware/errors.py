@@ -1,16 +1,22 @@
-"""The wall behind which an unforeseen error becomes an ordinary answer."""
+"""Converts unhandled exceptions into a 500 response inside the middleware stack."""
 
+import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.errors import unhandled
+from app.core.errors import send_error
+from app.core.exceptions import AppException
+
+log = structlog.get_logger("app.errors")
 
 
 class ErrorBoundary:
-    """Answers 500 for an exception that nobody handled.
+    """Answers 500 for an exception that no handler took: logged with its traceback, told to the
+    client without.
 
     Starlette's ServerErrorMiddleware does so outside all other middleware, where the answer
-    has no request id, no CORS and no security headers; this one stands inside (decision 14).
-    Once a response has begun it can only be cut off, so the exception goes on to the server.
+    has no request id, no CORS and no security headers; this one stands inside (decision 14), around
+    everything that reads what a client sent. Once a response has begun it can only be cut off, so
+    the exception goes on to the server.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -29,7 +35,8 @@ class ErrorBoundary:
 
         try:
             await self.app(scope, receive, observe)
-        except Exception as error:
+        except Exception:
             if begun:
                 raise
-            await unhandled(error)(scope, receive, send)
+            log.exception("unhandled_exception")
+            await send_error(AppException(), scope, receive, send)

@@ -9,7 +9,6 @@ from starlette.middleware.gzip import GZipMiddleware
 from app.core.config import Settings
 from app.core.middleware.access_log import AccessLog
 from app.core.middleware.errors import ErrorBoundary
-from app.core.middleware.html_errors import HtmlErrors, Renders, Wants
 from app.core.middleware.security_headers import SecurityHeaders
 from app.core.middleware.starlette import CORS, HTTPSRedirect, RequestSizeLimit, TrustedHost
 from app.core.middleware.timeout import TimeoutMiddleware
@@ -21,27 +20,26 @@ def _is_request_id(value: str) -> bool:
     return _REQUEST_ID.fullmatch(value) is not None
 
 
-def setup_middleware(app: FastAPI, settings: Settings, *, wants: Wants, render: Renders) -> None:
+def setup_middleware(app: FastAPI, settings: Settings) -> None:
     """Register every middleware that has something to do by the settings; the last one registered
     sees the request first.
 
     So the request id exists and the log line is written whatever any layer inside refuses,
-    and a refusal has security and CORS headers like any other answer.
+    and a refusal has security and CORS headers like any other answer. What stands outside the
+    error boundary parses nothing that a client sent.
 
     Args:
         app: to register them with.
         settings: as loaded.
-        wants: whether a refusal should be a page, and
-        render: how it is one; see `HtmlErrors`.
     """
     server, cors = settings.server, settings.cors
     app.add_middleware(RequestSizeLimit, max_body_size=server.max_body_bytes)
     app.add_middleware(TimeoutMiddleware, timeout=server.request_timeout)
-    app.add_middleware(ErrorBoundary)
     if "*" not in server.trusted_hosts:
         app.add_middleware(TrustedHost, allowed_hosts=server.trusted_hosts)
     if server.force_https:
         app.add_middleware(HTTPSRedirect)
+    app.add_middleware(ErrorBoundary)
     if cors.origins:
         app.add_middleware(
             CORS,
@@ -58,7 +56,6 @@ def setup_middleware(app: FastAPI, settings: Settings, *, wants: Wants, render: 
                 "X-Trace-ID",
             ],
         )
-    app.add_middleware(HtmlErrors, wants=wants, render=render)
     app.add_middleware(SecurityHeaders, hsts=server.force_https)
     # Nothing that we send is compressed already: no kind of content needs to be excluded.
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5, exclude_content_types=())

@@ -10,7 +10,7 @@ from starlette.middleware.httpsredirect import HTTPSRedirectMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.errors import error_response, http_error_response
+from app.core.errors import framework_error, send_error
 from app.core.exceptions import PayloadTooLargeException
 
 
@@ -49,8 +49,8 @@ class _Shaped:
                 refused = True
                 kept = Headers(raw=message["headers"]).mutablecopy()
                 del kept["content-length"], kept["content-type"]
-                answer = http_error_response(message["status"], dict(kept.items()))
-                await answer(scope, receive, send)
+                error = framework_error(message["status"], dict(kept.items()))
+                await send_error(error, scope, receive, send)
             elif not refused:
                 await send(message)
 
@@ -91,7 +91,7 @@ class RequestSizeLimit(RequestBodyLimitMiddleware):
             return
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared) > self.max_body_size:
-            await error_response(PayloadTooLargeException())(scope, receive, send)
+            await send_error(PayloadTooLargeException(), scope, receive, send)
             return
         await super().__call__(scope, receive, send)
 

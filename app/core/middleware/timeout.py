@@ -6,7 +6,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.deadline import COMMIT_GRACE, Deadline, running_under
-from app.core.errors import error_response
+from app.core.errors import send_error
 from app.core.exceptions import RequestTimeoutException
 from app.core.telemetry import route_template
 from app.core.telemetry.metrics import REQUEST_TIMEOUTS
@@ -27,7 +27,7 @@ class TimeoutMiddleware:
     has begun, `timeout` bounds each pause between two parts of its body instead.
 
     Args:
-        timeout: seconds. A route may set its own (`app.api.deps.deadline`).
+        timeout: seconds. A route may set its own (`app.api.deps.Deadline`).
     """
 
     def __init__(self, app: ASGIApp, *, timeout: float = 30.0) -> None:
@@ -105,8 +105,8 @@ class _Watch(Deadline):
         REQUEST_TIMEOUTS.inc()
         try:
             if not self._started:
-                answer = error_response(RequestTimeoutException(self.timeout))
-                await answer(self._scope, self._receive, self._send)
+                error = RequestTimeoutException(self.timeout)
+                await send_error(error, self._scope, self._receive, self._send)
         finally:
             if not self._finished and self._work is not None:
                 self._work.cancel()

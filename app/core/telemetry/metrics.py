@@ -31,6 +31,11 @@ REQUEST_TIMEOUTS = Counter(
     "http_request_timeouts",
     "Requests answered 504, or cut off while streaming",
 )
+REQUESTS_REFUSED = Counter(
+    "http_requests_refused",
+    "Requests that the server refused before the application: malformed, too large or too slow",
+    ["reason"],
+)
 REQUESTS_IN_PROGRESS = Gauge(
     "http_requests_in_progress", "Requests being answered", multiprocess_mode="livesum"
 )

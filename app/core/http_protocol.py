@@ -1,0 +1,191 @@
+"""Bounds on connections, which uvicorn has none of: head size, and seconds for head and rest.
+
+An application never sees a request whose head does not end, so that no middleware can refuse it.
+"""
+
+import json
+import signal
+from asyncio import TimerHandle, Transport
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, cast
+from uuid import uuid4
+
+import httptools
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+
+from app.core.telemetry.metrics import REQUESTS_REFUSED
+
+HEAD_TIMEOUT = 10.0
+"""Seconds from a connection's start, or a request's first byte, to the end of its headers."""
+MAX_HEAD = 65_536
+"""Bytes of a request line and its headers. Where they do not end, one read more is kept."""
+MAX_HEADERS = 100
+LINGER = 5.0
+"""Seconds that the rest of a body whose request is answered is read and thrown away: to close at
+once would reset the connection, and the client would not see the answer."""
+CLOSE_TIMEOUT = 30.0
+"""Seconds that a client may take to read the last answer of a connection."""
+
+
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_TOO_LARGE = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large"
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 protocol, which ends connections that are silent, slow or too large.
+
+    What it refuses by itself has the contract's shape. WebSocket and h2c upgrades are ignored, as
+    RFC 9110 §7.8 allows: the request is answered as HTTP/1.1, and the connection then closed. With
+    a body they are refused.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._timer: TimerHandle | None = None
+        self._awaits_head = self._in_head = self._in_body = self._is_refused = False
+        self._head_bytes = 0
+        self._fault = HTTPStatus.BAD_REQUEST, "malformed"
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """uvicorn's, but it neither logs what is malformed nor gives it an answer of its own."""
+        self._unset_keepalive_if_required()
+        if self._is_refused:
+            return
+        if not self._awaits_head and not self._in_body:
+            self._await_head()
+        was_in_head = self._in_head
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.cycle.keep_alive = False
+        except httptools.HttpParserError:
+            self._refuse(*self._fault)
+        else:
+            if was_in_head and self._in_head:
+                self._head_bytes += len(data)
+                if self._head_bytes > MAX_HEAD:
+                    self._refuse(*_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > MAX_HEAD or len(self.headers) > MAX_HEADERS:
+            self._fault = _TOO_LARGE
+            raise httptools.HttpParserError
+        if self.parser.should_upgrade() and any(name in _FRAMING for name, _ in self.headers):
+            self._fault = HTTPStatus.BAD_REQUEST, "upgrade"  # llhttp would pass over the body
+            raise httptools.HttpParserError
+        self._disarm()
+        self._awaits_head, self._in_head, self._in_body = False, False, True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        super().on_message_complete()
+        if self.cycle.response_complete:  # answered before it was all there
+            self._arm(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._arm(CLOSE_TIMEOUT, self.transport.abort)
+        elif self._in_body and self.cycle.response_complete:
+            self._arm(LINGER, self.transport.close)
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._arm(CLOSE_TIMEOUT, self.transport.abort)
+
+    def _await_head(self) -> None:
+        self._awaits_head = True
+        self._arm(HEAD_TIMEOUT, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        if self._in_progress() is not None:
+            self._await_head()  # an earlier request is being answered
+        elif self._in_head:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "head_timeout")
+        else:
+            REQUESTS_REFUSED.labels("head_timeout").inc()
+            self.transport.close()
+
+    def _refuse(self, status: HTTPStatus, reason: str) -> None:
+        """Answer what never becomes a request, and end the connection once that was read."""
+        REQUESTS_REFUSED.labels(reason).inc()
+        self._is_refused = True
+        if (cycle := self._in_progress()) is not None:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started:
+                self.transport.abort()
+                return
+        self.transport.write(_response(status, self.server_state.default_headers))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self._arm(LINGER, self.transport.abort)
+        else:
+            self.transport.close()
+
+    def _in_progress(self) -> RequestResponseCycle | None:
+        """The request that is being received or answered."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return None if cycle is None or cycle.response_complete else cycle
+
+    def _arm(self, seconds: float, act: Callable[[], None]) -> None:
+        self._disarm()
+        self._timer = self.loop.call_later(seconds, act)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _response(status: HTTPStatus, headers: list[tuple[bytes, bytes]]) -> bytes:
+    request_id = uuid4().hex
+    code = status.phrase.lower().replace(" ", "_")
+    body = json.dumps(
+        {"error": code, "message": status.phrase, "details": [], "request_id": request_id}
+    ).encode()
+    lines = [
+        *headers,
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-request-id", request_id.encode()),
+        (b"connection", b"close"),
+    ]
+    head = b"".join(b"%b: %b\r\n" % line for line in lines)
+    return STATUS_LINE[status] + head + b"\r\n" + body
+
+
+def running_server() -> uvicorn.Server | None:
+    """The uvicorn server that runs this application; None in a command or a test."""
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return server if isinstance(server, uvicorn.Server) else None
+
+
+def bound_connections() -> None:
+    """Have the server around this application accept connections by `BoundedProtocol`, however it
+    was started. Call while the application starts: the server listens after that."""
+    if (server := running_server()) is not None:
+        server.config.http_protocol_class = cast("Any", BoundedProtocol)
+        server.config.ws_protocol_class = None

@@ -1,0 +1,320 @@
+"""What a client does to a connection before, beside and after a request, on a real server."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import httpx
+import psutil
+import pytest
+
+from app.core.http_protocol import HEAD_TIMEOUT, LINGER, MAX_HEAD
+from tests.conftest import PASSWORD, Servers, person
+from tests.integration.test_over_the_wire import serving
+from tests.process import Instance, instance
+
+TOKEN = "scrape-token-scrape-token-scrape-token"
+REQUEST_TIMEOUT = 10
+LOGIN = "POST /api/v1/auth/login"
+JSON = "Content-Type: application/json"
+
+
+class Answer(NamedTuple):
+    """The first response on a connection; `seconds` until the server closed the connection."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def site(servers: Servers, app: object) -> Iterator[Instance]:
+    with (
+        TemporaryDirectory(prefix="backend-api-") as folder,
+        instance(
+            servers,
+            Path(folder),
+            LOG_LEVEL="DEBUG",
+            SERVER_REQUEST_TIMEOUT=str(REQUEST_TIMEOUT),
+            TELEMETRY_SCRAPE_TOKEN=TOKEN,
+        ) as site,
+    ):
+        yield site
+
+
+@asynccontextmanager
+async def connected(
+    url: str,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    port = int(url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+def head(first: str, *headers: str) -> bytes:
+    return "\r\n".join([f"{first} HTTP/1.1", "Host: test", *headers, "", ""]).encode()
+
+
+async def answer(reader: asyncio.StreamReader, began: float | None = None) -> Answer:
+    """Read a response; where `began` is given, on to the end of the connection."""
+    lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    if began is not None:
+        with suppress(ConnectionError):
+            await reader.read()
+    return Answer(int(lines[0].split()[1]), headers, body, time.monotonic() - (began or 0))
+
+
+async def dripping(url: str, first: bytes, drop: bytes, every: float) -> tuple[bytes, float]:
+    """Send `first`, then `drop` again and again; what came back, and seconds until the end."""
+    async with connected(url) as (reader, writer):
+        began = time.monotonic()
+        writer.write(first)
+
+        async def drip() -> None:
+            with suppress(ConnectionError):
+                while drop:
+                    await asyncio.sleep(every)
+                    writer.write(drop)
+                    await writer.drain()
+
+        task = asyncio.create_task(drip())
+        with suppress(ConnectionError):
+            received = await asyncio.wait_for(reader.read(), 60)
+        task.cancel()
+        return received, time.monotonic() - began
+
+
+def lines(site: Instance, since: int = 0) -> list[dict[str, object]]:
+    return [
+        json.loads(line) for line in site.log.read_text()[since:].splitlines() if line[:1] == "{"
+    ]
+
+
+async def refused(site: Instance, reason: str) -> float:
+    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}) as client:
+        figures = (await client.get(f"{site.url}/api/v1/metrics/prometheus")).text
+    name = f'http_requests_refused_total{{reason="{reason}"}} '
+    return sum(float(line.split()[-1]) for line in figures.splitlines() if line.startswith(name))
+
+
+def in_shape(answer: Answer, status: int, error: str) -> None:
+    assert answer.status == status
+    body = json.loads(answer.body)
+    assert set(body) == {"error", "message", "details", "request_id"}
+    assert body["error"] == error
+    assert body["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_a_header_that_never_ends_takes_no_memory_and_is_a_431(site):
+    """S10: 200 MB were taken."""
+    process = psutil.Process(site.process.pid)
+    before = process.memory_info().rss
+    before_refused = await refused(site, "head_too_large")
+
+    async with connected(site.url) as (reader, writer):
+        writer.write(b"GET /health/live HTTP/1.1\r\nHost: test\r\nX-Long: ")
+        with suppress(ConnectionError):
+            for _ in range(200):
+                writer.write(b"a" * 1_000_000)
+                await writer.drain()
+        in_shape(await answer(reader), 431, "request_header_fields_too_large")
+
+    assert process.memory_info().rss - before < 16 * 1024 * 1024
+    assert await refused(site, "head_too_large") == before_refused + 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [f"X-{number}: 1" for number in range(200)],
+        ["Cookie: " + "a=b; " * (MAX_HEAD // 5)],
+        ["X-Long: " + "a" * MAX_HEAD],
+    ],
+    ids=["many", "cookies", "long"],
+)
+async def test_a_head_that_is_too_large_is_a_431_and_ends_the_connection(site, headers):
+    """S10."""
+    async with connected(site.url) as (reader, writer):
+        writer.write(head("GET /health/live", *headers))
+        got = await answer(reader, time.monotonic())
+
+    in_shape(got, 431, "request_header_fields_too_large")
+    assert got.seconds < LINGER + 2
+
+
+async def test_a_long_path_is_a_431_and_a_shorter_one_an_ordinary_refusal(site):
+    """S10."""
+    async with connected(site.url) as (reader, writer):
+        writer.write(head(f"GET /{'a' * MAX_HEAD}"))
+        assert (await answer(reader)).status == 431
+    async with connected(site.url) as (reader, writer):
+        writer.write(head(f"GET /{'a' * (MAX_HEAD - 1000)}"))
+        assert (await answer(reader)).status == 404
+
+
+async def test_silent_and_slow_connections_are_ended(site):
+    """S10: they were kept for ever. All at once, since each takes its time."""
+    live = head("GET /health/live")
+    post = head(LOGIN, JSON, "Content-Length: 1000")
+    early = head("POST /nothing", JSON, "Content-Length: 100000")
+    slow = {
+        "silent": dripping(site.url, b"", b"", 0),
+        "blank lines": dripping(site.url, b"", b"\r\n", 1),
+        "head": dripping(site.url, b"GET / HTTP/1.1\r\nHost: test\r\nX: ", b"a", 1),
+        "second head": dripping(site.url, live + b"GET / HTTP/1.1\r\nX: ", b"a", 1),
+        "blank lines after a response": dripping(site.url, live, b"\r\n", 1),
+        "body": dripping(site.url, post, b" ", 1),
+        "body of an answered request": dripping(site.url, early, b" ", 1),
+    }
+
+    async with asyncio.TaskGroup() as group:
+        tasks = {name: group.create_task(work) for name, work in slow.items()}
+        half_open = [group.create_task(dripping(site.url, b"", b"", 0)) for _ in range(500)]
+    ended = {name: task.result() for name, task in tasks.items()}
+
+    seconds = {name: seconds for name, (_, seconds) in ended.items()}
+    assert max(seconds.values()) < max(HEAD_TIMEOUT, REQUEST_TIMEOUT) + 3, seconds
+    assert max(task.result()[1] for task in half_open) < HEAD_TIMEOUT + 3
+    assert seconds["body of an answered request"] < LINGER + 2
+    assert ended["head"][0].startswith(b"HTTP/1.1 408 ")
+    assert b'"error": "request_timeout"' in ended["head"][0]
+    assert b"HTTP/1.1 408 " in ended["second head"][0]
+    assert ended["body"][0].startswith(b"HTTP/1.1 408 ")
+    assert b'"error":"body_timeout"' in ended["body"][0]
+    assert ended["silent"][0] == ended["blank lines"][0] == b""
+    assert not [line for line in lines(site) if line.get("status") in {500, 503, 504}]
+
+
+async def test_a_connection_serves_on_once_the_body_of_a_refused_request_is_there(site):
+    """S10: such a connection was never closed for idleness."""
+    body = b" " * 2_000_000
+    async with connected(site.url) as (reader, writer):
+        writer.write(head(LOGIN, JSON, f"Content-Length: {len(body)}"))
+        assert (await answer(reader)).status == 413
+        writer.write(body + head("GET /health/live"))
+        await writer.drain()
+
+        assert (await answer(reader)).status == 200
+
+
+async def test_pipelined_requests_are_answered_in_order(site):
+    async with connected(site.url) as (reader, writer):
+        writer.write(head("GET /health/live") + head("GET /nothing") + head("GET /health/live"))
+
+        assert [(await answer(reader)).status for _ in range(3)] == [200, 404, 200]
+
+
+UPGRADE = "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk"
+
+
+async def test_an_upgrade_to_h2c_is_ignored_without_a_word(site):
+    """C12: each was two warnings in the log."""
+    since = len(site.log.read_text())
+    async with connected(site.url) as (reader, writer):
+        writer.write(head("GET /health/live", *UPGRADE))
+        got = await answer(reader, time.monotonic())
+
+    assert got.status == 200
+    assert [line["event"] for line in lines(site, since)] == ["request"]
+
+
+async def test_an_upgrade_with_a_body_is_a_400(site):
+    """C12: the body was passed over, and its fields were said to be missing."""
+    content = b'{"email": "a@example.com", "password": "x"}'
+    async with connected(site.url) as (reader, writer):
+        writer.write(head(LOGIN, JSON, f"Content-Length: {len(content)}", *UPGRADE) + content)
+
+        in_shape(await answer(reader, time.monotonic()), 400, "bad_request")
+
+
+async def test_a_websocket_handshake_is_a_request_like_any_other_and_its_token_is_not_logged(site):
+    """C12, S14: with LOG_LEVEL=DEBUG the bearer token was in the log."""
+    since = len(site.log.read_text())
+    async with connected(site.url) as (reader, writer):
+        writer.write(
+            head(
+                "GET /api/v1/nothing",
+                "Connection: Upgrade",
+                "Upgrade: websocket",
+                "Sec-WebSocket-Version: 13",
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+                "Authorization: Bearer the-secret-of-a-handshake",
+            )
+        )
+        got = await answer(reader, time.monotonic())
+
+    in_shape(got, 404, "not_found")
+    assert "the-secret-of-a-handshake" not in site.log.read_text()
+    (line,) = lines(site, since)
+    assert (line["path"], line["status"]) == ("/api/v1/nothing", 404)
+
+
+async def test_a_client_that_leaves_in_its_body_is_no_error_and_spends_no_limit(
+    site, client, runtime
+):
+    """C13."""
+    ada = await person(client, runtime, "ada")
+    since = len(site.log.read_text())
+    for _ in range(6):
+        async with connected(site.url) as (_, writer):
+            writer.write(head(LOGIN, JSON, "Content-Length: 1000") + b'{"email": ')
+            await writer.drain()
+    await asyncio.sleep(0.5)
+
+    assert {(line["event"], line["level"], line["status"]) for line in lines(site, since)} == {
+        ("request", "info", 400)
+    }
+    async with httpx.AsyncClient(base_url=site.url) as browser:
+        login = {"email": ada.email, "password": PASSWORD}
+        assert (await browser.post("/api/v1/auth/login", json=login)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n",
+        head(LOGIN, JSON, "Transfer-Encoding: chunked") + b"ZZ\r\n",
+        head(LOGIN, JSON, "Content-Length: 1", "Transfer-Encoding: chunked") + b"0\r\n\r\n",
+        head("GET / ", "X: a\x00b"),
+    ],
+    ids=["garbage", "version", "tls", "path", "chunk", "smuggling", "nul"],
+)
+async def test_what_is_no_http_is_a_400_in_the_one_shape_counted_and_not_logged(site, sent):
+    """C35, S1: it was text/plain, and a warning in the log each."""
+    since, before = len(site.log.read_text()), await refused(site, "malformed")
+    async with connected(site.url) as (reader, writer):
+        writer.write(sent)
+        got = await answer(reader, time.monotonic())
+
+    in_shape(got, 400, "bad_request")
+    assert got.headers["connection"] == "close"
+    assert await refused(site, "malformed") == before + 1
+    assert {line["event"] for line in lines(site, since)} == {"request"}
+
+
+def test_uvicorn_by_itself_has_the_same_bounds(servers):
+    """S10: `uvicorn main:app` is a way to run it, too."""
+
+    async def attack(port: int) -> Answer:
+        async with connected(f"http://127.0.0.1:{port}") as (reader, writer):
+            writer.write(head("GET /health/live", "X: " + "a" * MAX_HEAD))
+            return await answer(reader)
+
+    with serving(servers) as port:
+        in_shape(asyncio.run(attack(port)), 431, "request_header_fields_too_large")
