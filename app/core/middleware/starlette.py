@@ -11,7 +11,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import framework_error, send_error
-from app.core.exceptions import PayloadTooLargeException
+from app.core.exceptions import BadRequestException, PayloadTooLargeException
 
 
 def is_probe(scope: Scope) -> bool:
@@ -54,7 +54,12 @@ class _Shaped:
             elif not refused:
                 await send(message)
 
-        await self._middleware(scope, receive, shape)
+        try:
+            await self._middleware(scope, receive, shape)
+        except ValueError:  # it parses the Host header, which may be `[`
+            if self._admitted in scope:
+                raise
+            await send_error(BadRequestException(), scope, receive, send)
 
 
 class TrustedHost(_Shaped):
