@@ -58,8 +58,10 @@ class BoundedRequest(Request):
 
     @property
     def has_body(self) -> bool:
-        headers = self.headers
-        return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        return any(
+            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+            for name, value in self.scope["headers"]
+        )
 
     async def read(self, *accepted: str) -> None:
         """Receive the body and parse it.

@@ -10,14 +10,15 @@ from app.schemas import BulkReport, ErrorSchema
 from app.services import Answer
 
 _ALWAYS = (429, 500, 503, 504)
+_WITH_BODY = (400, 408, 413, 415, 422)
 
 
-def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that may refuse with `statuses`; the ones any route may give,
-    429, 500, 503 and 504, are added."""
+def errors(*statuses: int, body: bool = False) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may refuse with `statuses`. Those that any route may give
+    are added, and with `body` those of a route that reads a body."""
     return {
         status: {"model": ErrorSchema, "description": HTTPStatus(status).phrase}
-        for status in (*statuses, *_ALWAYS)
+        for status in sorted({*statuses, *_ALWAYS, *(_WITH_BODY if body else ())})
     }
 
 

@@ -118,7 +118,8 @@ async def ask(
 async def cheap(app: FastAPI, path: str, body: bytes = b"", **options: Any) -> tuple[int, bytes]:
     """Refused in the one shape, without holding up the event loop: best of three, since the machine
     may stand still by itself."""
-    lags = []
+    lags: list[float] = []
+    status, content = 0, b""
     for _ in range(3):
         status, content, lag = await ask(app, path, body, **options)
         assert 400 <= status < 500 or options.get("method") == "GET", (status, content[:500])

@@ -29,7 +29,7 @@ _login_address = limiter.shared_limit(
 
 
 @router.post(
-    "/login", operation_id="login", dependencies=[Limited], responses=errors(400, 401, 413, 422)
+    "/login", operation_id="login", dependencies=[Limited], responses=errors(401, body=True)
 )
 @_login
 @_login_address
@@ -43,7 +43,7 @@ async def login(credentials: LoginRequest, auth: Auth, device: ClientDevice) -> 
     "/token",
     operation_id="login_form",
     dependencies=[Limited],
-    responses=errors(400, 401, 413, 422),
+    responses=errors(401, body=True),
 )
 @_login_form
 @_login_address
@@ -55,7 +55,7 @@ async def login_form(
 
 
 @router.post(
-    "/refresh", operation_id="refresh", dependencies=[Limited], responses=errors(400, 401, 413, 422)
+    "/refresh", operation_id="refresh", dependencies=[Limited], responses=errors(401, body=True)
 )
 @limiter.limit(rate("refresh"), key_func=by_refreshed_session)
 async def refresh(request: RefreshRequest, auth: Auth) -> TokenSchema:
@@ -80,7 +80,7 @@ async def logout_all(caller: CurrentUser, sessions: Sessions) -> None:
     operation_id="change_password",
     status_code=204,
     dependencies=[LimitedUser],
-    responses=errors(400, 401, 413, 422),
+    responses=errors(401, body=True),
 )
 @limiter.limit(rate("login"), key_func=by_principal)
 async def change_password(change: PasswordChange, caller: CurrentUser, auth: Auth) -> None:

@@ -41,7 +41,7 @@ async def get_me(caller: CurrentUser) -> UserSchema:
 @router.patch(
     "/me",
     operation_id="update_me",
-    responses=errors(400, 401, 409, 413, 422),
+    responses=errors(401, 409, body=True),
 )
 async def update_me(user_in: UserUpdate, users: Users, caller: CurrentUser) -> UserSchema:
     """Change your own profile."""
@@ -53,7 +53,7 @@ async def update_me(user_in: UserUpdate, users: Users, caller: CurrentUser) -> U
     operation_id="create_user",
     status_code=201,
     dependencies=[LimitedUnlessSuperuser],
-    responses=errors(400, 401, 403, 409, 413, 422),
+    responses=errors(401, 403, 409, body=True),
 )
 @limiter.limit(rate("sign_up"), key_func=by_address)
 async def create_user(user_in: UserCreate, users: Users, caller: Caller) -> UserSchema:
@@ -67,7 +67,7 @@ async def create_user(user_in: UserCreate, users: Users, caller: Caller) -> User
     status_code=201,
     response_model=list[UserSchema],
     dependencies=[LongDeadline],
-    responses=BULK_ANSWERS | errors(400, 401, 403, 409, 413, 422),
+    responses=BULK_ANSWERS | errors(401, 403, 409, body=True),
 )
 async def create_users_bulk(
     rows: BulkRows,
@@ -134,7 +134,7 @@ async def get_user(user_id: UserId, users: Users, caller: CurrentUser) -> UserSc
 @router.patch(
     USER_ID,
     operation_id="update_user",
-    responses=errors(400, 401, 403, 404, 409, 413, 422),
+    responses=errors(401, 403, 404, 409, body=True),
 )
 async def update_user(
     user_id: UserId, user_in: UserUpdate, users: Users, caller: CurrentUser
