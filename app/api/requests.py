@@ -6,7 +6,7 @@ bounds here, before it sees a byte: none takes the event loop longer than 50 ms,
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -28,8 +28,8 @@ from app.core.exceptions import (
     ValidationException,
 )
 
-BODY_TIMEOUT = 20.0
-"""Seconds that a body may take to arrive; less where the request's deadline is shorter."""
+BODY_SHARE = 0.8
+"""Part of the request's deadline in which its body has to arrive: 24 of 30 s."""
 MAX_CONTENT_TYPE = 256
 """Characters of a `Content-Type` header."""
 MAX_FORM_BYTES = 65_536
@@ -63,11 +63,12 @@ class BoundedRequest(Request):
             for name, value in self.scope["headers"]
         )
 
-    async def read(self, *accepted: str) -> None:
+    async def read(self, accepted: Sequence[str], *, is_wanted: bool) -> None:
         """Receive the body and parse it.
 
         Args:
-            accepted: content types that the route reads.
+            accepted: content types that are read.
+            is_wanted: whether the route has parameters in the body; else another type is ignored.
 
         Raises:
             UnsupportedMediaTypeException: the type is none of these, or its charset is not UTF-8.
@@ -77,7 +78,12 @@ class BoundedRequest(Request):
             PayloadTooLargeException: it is larger than allowed.
             ValidationException: its JSON is well-formed and too wide, or holds lone surrogates.
         """
-        media_type = _media_type(self, accepted)
+        media_type = _media_type(self)
+        if media_type not in accepted:
+            if is_wanted:
+                raise UnsupportedMediaTypeException(f"The body should be {' or '.join(accepted)}")
+            return
+        _check_charset(self)
         content = await self._receive_body()
         if not content:
             return
@@ -90,9 +96,8 @@ class BoundedRequest(Request):
 
     async def _receive_body(self) -> bytes:
         deadline = current_deadline()
-        patience = min(BODY_TIMEOUT, deadline.timeout * 0.8 if deadline else BODY_TIMEOUT)
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(deadline.timeout * BODY_SHARE if deadline else None):
                 return await self.body()
         except TimeoutError as error:
             raise BodyTimeoutException from error
@@ -120,14 +125,14 @@ class BoundedRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # FastAPI says Coroutine
         handle = super().get_route_handler()
-        accepted = _accepted(self)
+        accepted, is_wanted = _accepted(self), self.body_field is not None
 
         async def read_and_handle(request: Request) -> Response:
             bounded = BoundedRequest(request.scope, request.receive)
             if not bounded.has_body:
                 return await handle(bounded)
             try:
-                await bounded.read(*accepted)
+                await bounded.read(accepted, is_wanted=is_wanted)
                 return await handle(bounded)
             finally:
                 await bounded.close()
@@ -144,27 +149,25 @@ def _accepted(route: APIRoute) -> tuple[str, ...]:
     return (_FORM, _MULTIPART) if is_form else (_JSON,)
 
 
-def _media_type(request: Request, accepted: tuple[str, ...]) -> str:
-    """The body's type, one of `accepted`, by its headers alone.
-
-    Raises:
-        UnsupportedMediaTypeException: it is another, or in another charset or encoding.
-    """
+def _options(request: Request) -> tuple[bytes, dict[bytes, bytes]]:
+    """The `Content-Type` header in its parts; none of one that is too long."""
     header = request.headers.get("content-type", "")
-    if len(header) > MAX_CONTENT_TYPE:
-        raise UnsupportedMediaTypeException
-    name, parameters = parse_options_header(header)
-    media_type = name.decode("latin-1").strip().lower()
-    if media_type.startswith("application/") and media_type.endswith("+json"):
-        media_type = _JSON
-    if media_type not in accepted:
-        message = f"The request body should be {' or '.join(accepted)}"
-        raise UnsupportedMediaTypeException(message)
-    if parameters.get(b"charset", b"utf-8").lower() not in {b"utf-8", b"utf8"}:
+    return parse_options_header(header if len(header) <= MAX_CONTENT_TYPE else "")
+
+
+def _media_type(request: Request) -> str:
+    media_type = _options(request)[0].decode("latin-1").strip().lower()
+    is_json = media_type.startswith("application/") and media_type.endswith("+json")
+    return _JSON if is_json else media_type
+
+
+def _check_charset(request: Request) -> None:
+    """Raises: UnsupportedMediaTypeException: the body is not in UTF-8, or is compressed."""
+    charset = _options(request)[1].get(b"charset", b"utf-8")
+    if charset.lower() not in {b"utf-8", b"utf8"}:
         raise UnsupportedMediaTypeException("The request body should be in UTF-8")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMediaTypeException("The request body should not be compressed")
-    return media_type
 
 
 def _parsed(content: bytes) -> Any:
