@@ -6,7 +6,7 @@ bounds here, before it sees a byte: none takes the event loop longer than 50 ms,
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -123,7 +123,7 @@ class BoundedRequest(Request):
 class BoundedRoute(APIRoute):
     """A route that reads the body before FastAPI does: a JSON body, or a form."""
 
-    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # FastAPI says Coroutine
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         accepted, is_wanted = _accepted(self), self.body_field is not None
 

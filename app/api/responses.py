@@ -9,13 +9,14 @@ from fastapi import Response
 from app.schemas import BulkReport, ErrorSchema
 from app.services import Answer
 
-_ALWAYS = (429, 500, 503, 504)
-_WITH_BODY = (400, 408, 413, 415, 422)
+_ALWAYS = (422, 429, 500, 503, 504)
+_WITH_BODY = (400, 408, 413, 415)
 
 
 def errors(*statuses: int, body: bool = False) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may refuse with `statuses`. Those that any route may give
-    are added, and with `body` those of a route that reads a body."""
+    are added, 422 for an unknown query parameter among them, and with `body` those of a route that
+    reads a body."""
     return {
         status: {"model": ErrorSchema, "description": HTTPStatus(status).phrase}
         for status in sorted({*statuses, *_ALWAYS, *(_WITH_BODY if body else ())})

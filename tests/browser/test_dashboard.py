@@ -80,7 +80,7 @@ async def test_an_expired_session_leads_to_the_login_and_back(root_page, root, r
         await db.execute(update(Session).values(expires_at=Session.created_at))
         await db.commit()
     await runtime.cache.redis.flushall()
-    place = f"{DASHBOARD}?from=here"
+    place = f"{DASHBOARD}/users?search=here"
 
     await root_page.goto(place)
     told = await root_page.get_by_role("alert").text_content()

@@ -241,7 +241,7 @@ async def test_an_unfit_request_id_is_replaced(strict, sent):
 @pytest.mark.parametrize(
     ("path", "host", "status", "route"),
     [
-        ("/health/live", "test", 200, "/health/live"),
+        ("/health/live", "test", 422, "/health/live"),
         ("/api/v1/users/7", "test", 401, "/api/v1/users/{user_id}"),
         ("/nowhere", "test", 404, None),
         ("/crash", "test", 500, "/crash"),

@@ -100,7 +100,7 @@ async def list_sessions(caller: CurrentUser, sessions: Sessions) -> list[Session
     "/sessions/{session_id}",
     operation_id="end_session",
     status_code=204,
-    responses=errors(401, 404, 422),
+    responses=errors(401, 404),
 )
 async def end_session(session_id: SessionId, caller: CurrentUser, sessions: Sessions) -> None:
     """End one of your sessions."""

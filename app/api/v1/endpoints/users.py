@@ -86,7 +86,7 @@ async def create_users_bulk(
     return complete(await bulk.answer(rows, attempt, dry_run=dry_run), response.headers)
 
 
-@router.get("", operation_id="list_users", responses=errors(401, 403, 422))
+@router.get("", operation_id="list_users", responses=errors(401, 403))
 async def list_users(
     filters: Filters, params: PaginationParams, users: UserLists, _: CurrentSuperuser
 ) -> UserPage:
@@ -94,7 +94,7 @@ async def list_users(
     return await users.page(filters, params)
 
 
-@router.get("/cursor", operation_id="list_users_by_cursor", responses=errors(401, 403, 422))
+@router.get("/cursor", operation_id="list_users_by_cursor", responses=errors(401, 403))
 async def list_users_by_cursor(
     filters: Filters, params: CursorPaginationParams, users: UserLists, _: CurrentSuperuser
 ) -> UserCursorPage:
@@ -107,7 +107,7 @@ async def list_users_by_cursor(
     operation_id="export_users",
     status_code=200,  # FastAPI cannot guess it from a response class of our own
     response_class=ExportResponse,
-    responses={**EXPORT, **errors(401, 403, 422)},
+    responses={**EXPORT, **errors(401, 403)},
 )
 async def export_users(
     filters: Filters,
@@ -124,7 +124,7 @@ async def export_users(
 @router.get(
     USER_ID,
     operation_id="get_user",
-    responses=errors(401, 403, 404, 422),
+    responses=errors(401, 403, 404),
 )
 async def get_user(user_id: UserId, users: Users, caller: CurrentUser) -> UserSchema:
     """A profile: your own, or anybody's as a superuser."""
@@ -147,7 +147,7 @@ async def update_user(
     USER_ID,
     operation_id="delete_user",
     status_code=204,
-    responses=errors(401, 403, 404, 409, 422),
+    responses=errors(401, 403, 404, 409),
 )
 async def delete_user(user_id: UserId, users: Users, _: CurrentSuperuser) -> None:
     """Delete a user and end their sessions."""
@@ -157,7 +157,7 @@ async def delete_user(user_id: UserId, users: Users, _: CurrentSuperuser) -> Non
 @router.get(
     f"{USER_ID}/sessions",
     operation_id="list_user_sessions",
-    responses=errors(401, 403, 404, 422),
+    responses=errors(401, 403, 404),
 )
 async def list_user_sessions(
     user_id: UserId, sessions: Sessions, caller: CurrentSuperuser
@@ -170,7 +170,7 @@ async def list_user_sessions(
     f"{USER_ID}/sessions",
     operation_id="end_user_sessions",
     status_code=204,
-    responses=errors(401, 403, 404, 422),
+    responses=errors(401, 403, 404),
 )
 async def end_user_sessions(user_id: UserId, sessions: Sessions, _: CurrentSuperuser) -> None:
     """End all sessions of a user."""

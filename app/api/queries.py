@@ -1,0 +1,94 @@
+"""Refuses query parameters that a route does not declare, or that come twice where one is meant."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import islice
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from fastapi import Request
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import get_flat_params
+
+from app.core.errors import violations
+from app.core.exceptions import Detail, ValidationException
+
+MAX_PARAMETERS = 200
+"""Of one request: the admin page sends the ids of 100 users at most."""
+NAMED = 100
+"""Faults told one by one; how many more there are, the last detail tells."""
+_LONGEST = 32
+"""Characters of a name for which a similar one is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryParameters:
+    """The query parameters of a route, by name: whether each may be repeated."""
+
+    repeatable: Mapping[str, bool]
+
+    @classmethod
+    def of(cls, dependant: Dependant) -> "QueryParameters":
+        """Those that an endpoint and its dependencies declare, the fields of models among them."""
+        flat = get_flat_params(Dependant(query_params=list(_declared(dependant))))
+        return cls(
+            {
+                field.validation_alias or field.alias: _is_list(field.field_info.annotation)
+                for field in flat
+            }
+        )
+
+    def faults(self, request: Request) -> list[Detail]:
+        """What is wrong with the names of `request`, and with how often each comes.
+
+        Raises:
+            ValidationException: there are more than `MAX_PARAMETERS`; they are not looked at.
+        """
+        if request.scope["query_string"].count(b"&") >= MAX_PARAMETERS:
+            raise ValidationException(
+                details=[_detail("", f"at most {MAX_PARAMETERS} query parameters are accepted")]
+            )
+        sent = Counter(name for name, _ in request.query_params.multi_items())
+        faults = self._faults(sent)
+        details = list(islice(faults, NAMED))
+        if more := sum(1 for _ in faults):
+            details.append(_detail("", f"{more} more query parameters are not accepted"))
+        return details
+
+    def _faults(self, sent: Mapping[str, int]) -> Iterator[Detail]:
+        for name, times in sent.items():
+            if name not in self.repeatable:
+                yield _detail(name, f"unknown query parameter{self._hint(name)}")
+            elif times > 1 and not self.repeatable[name]:
+                yield _detail(name, "should be given once")
+
+    def _hint(self, name: str) -> str:
+        known = self.repeatable if len(name) <= _LONGEST else ()
+        nearest = get_close_matches(name, known, n=1)
+        return f", did you mean {nearest[0]}?" if nearest else ""
+
+
+def _detail(name: str, message: str) -> Detail:
+    """A name that looks like none is left out."""
+    return violations([{"loc": ("query", name), "msg": message}])[0]
+
+
+def _declared(dependant: Dependant) -> Iterator[Any]:
+    yield from dependant.query_params
+    for dependency in dependant.dependencies:
+        yield from _declared(dependency)
+
+
+def _is_list(annotation: Any) -> bool:
+    """Whether FastAPI takes all values of such a parameter, and not the last one."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin in {Union, UnionType}:
+        return any(map(_is_list, parts))
+    if origin is Annotated:
+        return _is_list(parts[0])
+    kind = origin or annotation
+    if not isinstance(kind, type) or issubclass(kind, str | bytes):
+        return False
+    return issubclass(kind, Sequence | set | frozenset)
