@@ -1,4 +1,4 @@
-"""What probes ask for, some of them by HEAD."""
+"""What probes ask for."""
 
 from typing import Any
 
@@ -22,21 +22,18 @@ def _answer(report: HealthSchema, response: Response) -> HealthSchema:
     return report
 
 
-@router.head("", include_in_schema=False)
 @router.get("", operation_id="health", response_model_exclude_none=True, responses=_unhealthy)
 async def health(service: Health, response: Response) -> HealthSchema:
     """Whether the service and everything it uses is well."""
     return _answer(await service.report(), response)
 
 
-@router.head("/live", include_in_schema=False)
 @router.get("/live", operation_id="live")
 async def live() -> LiveSchema:
     """Whether the process answers; touches nothing else."""
     return LiveSchema()
 
 
-@router.head("/ready", include_in_schema=False)
 @router.get("/ready", operation_id="ready", response_model_exclude_none=True, responses=_unhealthy)
 async def ready(service: Health, response: Response) -> HealthSchema:
     """Whether requests can be served, if need be without Redis."""

@@ -154,18 +154,22 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = ", ".join(sorted(_allowed_methods(request)))
+        if request.method == "OPTIONS":  # no route has it: whoever asks wants to hear `Allow`
+            return Response(status_code=204, headers=headers)
     return error_response(request, framework_error(error.status_code, headers))
 
 
 def _allowed_methods(request: Request) -> set[str]:
-    """Those of every route at this path; the router names the first one's only."""
+    """Those of every route at this path, of which the router names the first one's only, and those
+    that come with them."""
     path = request.scope["path"]
-    return {
+    declared = {
         method
         for route in iter_route_contexts(request.app.routes)
         if route.path_regex.match(path)
         for method in route.methods or ()
     }
+    return declared | {"OPTIONS"} | ({"HEAD"} if "GET" in declared else set())
 
 
 def add_exception_handlers(app: FastAPI) -> None:

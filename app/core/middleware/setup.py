@@ -9,6 +9,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from app.core.config import Settings
 from app.core.middleware.access_log import AccessLog
 from app.core.middleware.errors import ErrorBoundary
+from app.core.middleware.head import Head
 from app.core.middleware.security_headers import SecurityHeaders
 from app.core.middleware.starlette import CORS, HTTPSRedirect, RequestSizeLimit, TrustedHost
 from app.core.middleware.timeout import TimeoutMiddleware
@@ -45,7 +46,7 @@ def setup_middleware(app: FastAPI, settings: Settings) -> None:
             CORS,
             allow_origins=cors.origins,
             allow_credentials=cors.allow_credentials,
-            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
             expose_headers=[
                 "Content-Disposition",
@@ -59,6 +60,7 @@ def setup_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(SecurityHeaders, hsts=server.force_https)
     # Nothing that we send is compressed already: no kind of content needs to be excluded.
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5, exclude_content_types=())
+    app.add_middleware(Head)
     app.add_middleware(
         CorrelationIdMiddleware,
         header_name="X-Request-ID",
