@@ -4,10 +4,10 @@ import re
 
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
-from starlette.middleware.gzip import GZipMiddleware
 
 from app.core.config import Settings
 from app.core.middleware.access_log import AccessLog
+from app.core.middleware.compression import GZip
 from app.core.middleware.errors import ErrorBoundary
 from app.core.middleware.head import Head
 from app.core.middleware.security_headers import SecurityHeaders
@@ -58,8 +58,7 @@ def setup_middleware(app: FastAPI, settings: Settings) -> None:
             ],
         )
     app.add_middleware(SecurityHeaders, hsts=server.force_https)
-    # Nothing that we send is compressed already: no kind of content needs to be excluded.
-    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5, exclude_content_types=())
+    app.add_middleware(GZip, minimum_size=1024, level=5)
     app.add_middleware(Head)
     app.add_middleware(
         CorrelationIdMiddleware,
