@@ -394,6 +394,127 @@ def test_a_list_is_separated_by_commas(tell, value, hosts):
     assert load_settings().server.trusted_hosts == hosts
 
 
+@pytest.mark.parametrize(
+    ("value", "origin"),
+    [
+        ("https://app.example.com/", "https://app.example.com"),
+        ("  https://app.example.com  ", "https://app.example.com"),
+        ("HTTPS://App.Example.COM", "https://app.example.com"),
+        ("https://app.example.com:443", "https://app.example.com"),
+        ("http://app.example.com:80/", "http://app.example.com"),
+        ("https://app.example.com:0443", "https://app.example.com"),
+        ("https://app.example.com:80", "https://app.example.com:80"),
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("http://[0:0::1]:3000", "http://[::1]:3000"),
+        ("https://xn--mnchen-3ya.de", "https://xn--mnchen-3ya.de"),
+        ("capacitor://localhost", "capacitor://localhost"),
+        ("*", "*"),
+    ],
+)
+def test_an_origin_is_taken_as_a_browser_sends_it(tell, value, origin):
+    """C15"""
+    tell(CORS_ORIGINS=value)
+
+    assert load_settings().cors.origins == (origin,)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("app.example.com", "localhost:3000", "//app.example.com", "https://", "https:///"),
+        *("https://app.example.com/app", "https://app.example.com//", "https://a.example.com?x"),
+        *("https://a.example.com#x", "https://user@a.example.com", "https://u:p@a.example.com"),
+        *("https://*.example.com", "https://app.*", "null", "https://a.example.com https://b.c"),
+        *("https://a .example.com", "https://a.example.com:0", "https://a.example.com:65536"),
+        *("https://a.example.com:x", "https://a.example.com:", "https://[::g]", "https://[", "/"),
+        *("https://münchen.de", '"https://a.example.com"', '["https://a.example.com"]'),
+        *("htps://a.example.com", "ftp://a.example.com", "https://a..b", "https://.a", "*, null"),
+        *("*,https://a.example.com", "https://a.example.com\u200b", "https:\\\\a.example.com"),
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused(tell, value):
+    """C15"""
+    tell(CORS_ORIGINS=value)
+
+    assert problem().startswith("CORS_ORIGINS: ")
+
+
+def test_it_is_told_which_origin_is_meant_and_nothing_of_it(tell):
+    """C15"""
+    tell(CORS_ORIGINS="https://a.example.com, hunter2/, https://b.example.com")
+
+    assert problem().startswith("CORS_ORIGINS: item 2 should be an origin such as https://app.")
+    assert "hunter2" not in problem()
+
+
+def test_credentials_are_not_for_any_origin(tell):
+    """C15"""
+    tell(CORS_ORIGINS="*", CORS_ALLOW_CREDENTIALS="true")
+
+    assert problem().startswith("CORS_ORIGINS: * would let any site act")
+
+
+@pytest.mark.parametrize(
+    ("value", "hosts"),
+    [
+        ("API.example.com", ("api.example.com",)),
+        ("*.Example.com,[0::1]", ("*.example.com", "[::1]")),
+        ("::1, 10.0.0.1,localhost", ("[::1]", "10.0.0.1", "localhost")),
+        ("*", ("*",)),
+    ],
+)
+def test_a_trusted_host_is_taken_as_the_header_has_it(tell, value, hosts):
+    """C15"""
+    tell(SERVER_TRUSTED_HOSTS=value)
+
+    assert load_settings().server.trusted_hosts == hosts
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SERVER_TRUSTED_HOSTS", "https://api.example.com"),
+        ("SERVER_TRUSTED_HOSTS", "api.example.com:8000"),
+        ("SERVER_TRUSTED_HOSTS", "api.example.com/"),
+        ("SERVER_TRUSTED_HOSTS", "api.example.com b.example.com"),
+        ("SERVER_TRUSTED_HOSTS", "*example.com"),
+        ("SERVER_TRUSTED_HOSTS", "api.*.com"),
+        ("SERVER_TRUSTED_HOSTS", "[::1]:8000"),
+        ("SERVER_TRUSTED_HOSTS", "*, api.example.com"),
+        ("SERVER_FORWARDED_ALLOW_IPS", "proxy.internal"),
+        ("SERVER_FORWARDED_ALLOW_IPS", "10.0.0.0/33"),
+        ("SERVER_FORWARDED_ALLOW_IPS", "10.0.0.256"),
+        ("SERVER_FORWARDED_ALLOW_IPS", "10.0.0.*"),
+        ("SERVER_FORWARDED_ALLOW_IPS", "10.0.0.1:80"),
+        ("SERVER_FORWARDED_ALLOW_IPS", "*,10.0.0.1"),
+        ("CACHE_PREFIX", "my api"),
+        ("CACHE_PREFIX", "my*"),
+        ("CACHE_PREFIX", "my[a]"),
+        ("CACHE_PREFIX", "my?"),
+        ("CACHE_PREFIX", "my\\"),
+        ("TELEMETRY_OTLP_ENDPOINT", "http://"),
+        ("TELEMETRY_OTLP_ENDPOINT", "http://["),
+        ("TELEMETRY_OTLP_ENDPOINT", "http://collector:99999"),
+        ("TELEMETRY_OTLP_ENDPOINT", "http://user:pass@collector:4318"),
+        ("TELEMETRY_OTLP_ENDPOINT", "http://collector:4318?x=1"),
+        ("TELEMETRY_OTLP_ENDPOINT", "grpc://collector:4317"),
+        ("TELEMETRY_OTLP_ENDPOINT", "http://collector: 4318"),
+    ],
+)
+def test_what_would_match_nothing_is_refused_by_name(tell, name, value):
+    """C15"""
+    tell(**{name: value})
+
+    assert problem().startswith(f"{name}: ")
+
+
+def test_a_proxy_is_an_address_or_a_network(tell):
+    """C15: uvicorn would take `10.1.2.3/8` for a name, and believe nobody."""
+    tell(SERVER_FORWARDED_ALLOW_IPS="10.1.2.3/8, 0::1,192.0.2.7,10.0.0.0/8")
+
+    assert load_settings().server.forwarded_allow_ips == ("10.0.0.0/8", "::1", "192.0.2.7")
+
+
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg"])
 def test_any_name_of_postgresql_is_its_scheme(tell, scheme):
     tell(DATABASE_URL=f"{scheme}://app:secret@db:6543/app")

@@ -3,10 +3,11 @@
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import quote
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_core import PydanticUseDefault
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.core.config.hosts import collector, each, host, origin, proxy
 from app.core.config.urls import check_url
 
 
@@ -33,6 +34,16 @@ def _separated(value: Any) -> Any:
 
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_separated)]
+Origins = Annotated[CommaSeparated, AfterValidator(each(origin))]
+Hosts = Annotated[CommaSeparated, AfterValidator(each(host))]
+Proxies = Annotated[CommaSeparated, AfterValidator(each(proxy))]
+
+
+def _is_literal(value: str) -> str:
+    """A key is cleared by a pattern that begins with it."""
+    if any(character.isspace() or character in "*?[]\\" for character in value):
+        raise ValueError("should hold no space and none of * ? [ ] \\")
+    return value
 
 
 class SettingsError(ValueError):
@@ -87,11 +98,11 @@ class ServerSettings(Section):
         description="seconds to serve on after SIGTERM, while /health/ready is 503 already",
     )
     max_body_bytes: int = Field(1_048_576, ge=0, description="largest request body, in bytes")
-    trusted_hosts: CommaSeparated = Field(
+    trusted_hosts: Hosts = Field(
         ("*",), description="Host headers that are served, comma-separated; * is any"
     )
     force_https: bool = Field(False, description="redirect http to https and send HSTS")
-    forwarded_allow_ips: CommaSeparated = Field(
+    forwarded_allow_ips: Proxies = Field(
         (), description="proxies whose X-Forwarded-* headers are believed, comma-separated"
     )
 
@@ -132,7 +143,9 @@ class CacheSettings(RedisSettings):
     model_config = section("CACHE_")
     prefix_name = "CACHE_"
 
-    prefix: str = Field("myapi:cache", min_length=1, description="first part of every key")
+    prefix: Annotated[str, AfterValidator(_is_literal)] = Field(
+        "myapi:cache", min_length=1, description="first part of every key"
+    )
     default_ttl: int = Field(300, ge=1, description="seconds an answer is kept by default")
 
 
@@ -185,10 +198,19 @@ class UsersSettings(Section):
 class CorsSettings(Section):
     model_config = section("CORS_")
 
-    origins: CommaSeparated = Field(
-        (), description="origins a browser may call from, comma-separated"
+    origins: Origins = Field(
+        (), description="origins a browser may call from, comma-separated; * is any"
     )
     allow_credentials: bool = Field(False, description="let those origins send cookies")
+
+    @model_validator(mode="after")
+    def _trusts_nobody_with_everything(self) -> Self:
+        if self.allow_credentials and "*" in self.origins:
+            raise ValueError(
+                "CORS_ORIGINS: * would let any site act for whoever is logged in: name the "
+                "origins, or leave out CORS_ALLOW_CREDENTIALS"
+            )
+        return self
 
 
 class TelemetrySettings(Section):
@@ -200,9 +222,8 @@ class TelemetrySettings(Section):
     slow_query: Seconds = Field(
         0.5, description="seconds after which a statement is logged and counted as slow"
     )
-    otlp_endpoint: str | None = Field(
+    otlp_endpoint: Annotated[str, AfterValidator(collector)] | None = Field(
         None,
-        pattern=r"^https?://[^\s/]+(/\S*)?$",
         description="OpenTelemetry collector that traces are sent to, by OTLP over HTTP",
     )
     trace_ratio: float = Field(1.0, ge=0, le=1, description="part of the requests that are traced")

@@ -1,0 +1,103 @@
+"""Hosts, origins and addresses in settings: normalised, and refused where they would match nothing.
+
+No message repeats a value.
+"""
+
+import re
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address, ip_network
+from urllib.parse import urlsplit
+
+# Of pages, and of what apps and browser extensions are loaded by.
+_PORTS = {"http": "80", "https": "443"}
+_SCHEMES = {*_PORTS, "capacitor", "ionic", "tauri"} | {
+    f"{browser}-extension" for browser in ("chrome", "moz", "safari-web")
+}
+_NAME = r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*"
+_ORIGIN = re.compile(rf"([a-z-]+)://({_NAME}|\[[0-9a-f:.]+\])(?::([0-9]{{1,5}}))?/?")
+_HOST = re.compile(rf"(?:\*\.)?{_NAME}")
+
+
+def each(parse: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    """A validator of a list, of `parse` for one item; `*` stands for all, and alone."""
+
+    def parse_all(items: tuple[str, ...]) -> tuple[str, ...]:
+        if "*" in items:
+            if len(items) > 1:
+                raise ValueError("* stands for all, and nothing else is given beside it")
+            return items
+        parsed = []
+        for number, item in enumerate(items, 1):
+            try:
+                parsed.append(parse(item))
+            except ValueError as error:
+                raise ValueError(f"item {number} should be {error}") from None
+        return tuple(dict.fromkeys(parsed))
+
+    return parse_all
+
+
+def origin(value: str) -> str:
+    """As a browser sends it: in lower case, without a default port or a slash behind it."""
+    found = _ORIGIN.fullmatch(value.lower())
+    if found is None or found[1] not in _SCHEMES or not _is_port(found[3]):
+        raise ValueError(
+            "an origin such as https://app.example.com or http://localhost:3000: a scheme, a host "
+            "and perhaps a port, with no path, user, space or wildcard (separate several by commas)"
+        )
+    scheme, host, port = found.groups()
+    is_default = port is None or port.lstrip("0") == _PORTS.get(scheme)
+    return f"{scheme}://{_plain(host)}" + ("" if is_default else f":{int(port)}")
+
+
+def host(value: str) -> str:
+    """A name or an address as the `Host` header has it, without its port; `*.` before a name
+    stands for all below it."""
+    lower = value.lower()
+    try:
+        return _plain(f"[{lower.strip('[]')}]") if ":" in lower else _name(lower)
+    except ValueError:
+        raise ValueError(
+            "a host such as api.example.com or *.example.com, without scheme, port or path"
+        ) from None
+
+
+def proxy(value: str) -> str:
+    """An address or a network, of which any address may be named."""
+    try:
+        return str(ip_network(value, strict=False) if "/" in value else ip_address(value))
+    except ValueError:
+        raise ValueError("an address, a network such as 10.0.0.0/8, or *") from None
+
+
+def collector(value: str) -> str:
+    """The address of a collector, to which a path is added."""
+    try:
+        parts = urlsplit(value)
+        is_right = parts.scheme in _PORTS and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_right = False
+    if not is_right or re.search(r"[\s@?#]", value):
+        raise ValueError(
+            "should be of the form http://collector:4318, with no user, query or fragment"
+        )
+    return value
+
+
+def _name(value: str) -> str:
+    if _HOST.fullmatch(value) is None:
+        raise ValueError
+    return value
+
+
+def _plain(name: str) -> str:
+    """One spelling for an address of IPv6.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return f"[{IPv6Address(name[1:-1])}]" if name.startswith("[") else name
+
+
+def _is_port(port: str | None) -> bool:
+    return port is None or 1 <= int(port) <= 65_535
