@@ -215,6 +215,8 @@ def import_users_command(
     errors = errors or file.with_suffix(f".errors{file.suffix}")
     outcome = _run(import_file(settings, file, errors, console, without_password=without_password))
     console.print(f"{outcome.imported} imported, {outcome.refused} refused", highlight=False)
+    if outcome.note:
+        console.print(outcome.note, style="yellow", highlight=False, markup=False, soft_wrap=True)
     if outcome.refused:
         _fail(f"what was refused, and why: {errors}")
 

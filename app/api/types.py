@@ -52,6 +52,9 @@ PaginationParams = Annotated[PageParams, Query()]
 CursorPaginationParams = Annotated[CursorParams, Query()]
 Filters = Annotated[UserFilters, Query()]
 FileFormat = Annotated[ExportFormat, Query(alias="format", examples=["ndjson"])]
+ByteOrderMark = Annotated[
+    bool, Query(alias="bom", description="begin a csv so that Excel reads it as UTF-8")
+]
 UserId = Annotated[int, Path(ge=1, le=MAX_BIGINT, description="the user's id", examples=[1])]
 SessionId = Annotated[UUID, Path(description="the session's id")]
 BulkRows = Annotated[list[BulkRow], Depends(get_bulk_rows)]

@@ -1,5 +1,6 @@
 """Users as a file, made while it is sent."""
 
+import codecs
 import csv
 import io
 from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from app.core.exceptions import RequestTimeoutException
+from app.core.exceptions import RequestTimeoutException, ValidationException
 from app.core.spreadsheets import defused
 from app.repositories import PROFILE, UserRepository
 from app.schemas import ExportFormat, UserFilters, UserSchema
@@ -37,18 +38,28 @@ class ExportService:
         self._session_maker = session_maker
 
     async def users(
-        self, filters: UserFilters, file_format: ExportFormat
+        self, filters: UserFilters, file_format: ExportFormat, *, bom: bool = False
     ) -> AsyncGenerator[bytes, None]:
         """The file in parts, the first as soon as the database has begun to answer.
 
         All rows are of one moment. Whoever takes the parts also closes the generator, and with it
         the connection.
 
+        Args:
+            filters: whom it holds.
+            file_format: of the file.
+            bom: begin a CSV with a byte order mark, without which Excel misreads UTF-8.
+
         Raises:
+            ValidationException: a byte order mark is asked for in NDJSON.
             RequestTimeoutException: it took longer than `TIME_LIMIT`.
             sqlalchemy.exc.TimeoutError: as many exports run as may, and none ended in time.
         """
+        if bom and file_format != "csv":
+            message = "a byte order mark is for csv alone"
+            raise ValidationException(details=[{"field": "bom", "message": message}])
         write, heading = (_csv, _csv([COLUMNS])) if file_format == "csv" else (_ndjson, b"")
+        heading = codecs.BOM_UTF8 + heading if bom else heading
         until, count, is_complete = monotonic() + TIME_LIMIT, 0, False
         try:
             async with self._session_maker() as db:

@@ -1,15 +1,17 @@
 """Many users from a file that somebody sends: looked at first, then created, all or none."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import PurePath
 
 from app.core.exceptions import ConflictException, Detail, ValidationException
 from app.schemas import RefusedRow, UserImport, read_imported
 from app.services.user_creation import UserCreation
 from app.services.user_desk import renew_figures
-from app.services.user_files import Row, UserFileError, rows_of
+from app.services.user_files import Row, UserFile, UserFileError
 
 _TOLD = ("email", "username", "full_name", "is_active", "is_superuser")
 
@@ -36,15 +38,26 @@ class Preview:
     """What would become of a file, or what became of it.
 
     Attributes:
+        note: what to look at: see `UserFile.note`.
         created: None where nothing was written.
     """
 
     rows: Sequence[PreviewRow]
+    note: str | None = None
     created: int | None = None
 
     @property
     def faulty(self) -> list[PreviewRow]:
         return [row for row in self.rows if row.faults]
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What was read of a file: its rows, and the user in each."""
+
+    rows: Sequence[Row]
+    users: Sequence[UserImport | RefusedRow]
+    note: str | None
 
 
 class UserUpload:
@@ -70,37 +83,38 @@ class UserUpload:
         Raises:
             ValidationException: the file as a whole cannot be read, or is empty or too long.
         """
-        rows = self._read(name, content)
-        preview = await self._examine(rows)
+        # In a thread: a megabyte of rows would stop the event loop for half a second.
+        sent = await asyncio.to_thread(self._read, name, content)
+        preview = await self._examine(sent)
         if preview.faulty or not write:
             return preview
         try:
-            users = await self.users.create_users_bulk([_user_in(row) for row in rows])
+            users = await self.users.create_users_bulk(sent.users)
         except (ConflictException, ValidationException):  # somebody was faster
-            return await self._examine(rows)
+            return await self._examine(sent)
         await renew_figures()
         return replace(preview, created=len(users))
 
-    def _read(self, name: str, content: bytes) -> list[Row]:
+    def _read(self, name: str, content: bytes) -> _Content:
         try:
-            rows = list(rows_of(PurePath(name), content))
+            file = UserFile.in_memory(PurePath(name), content)
+            rows = list(islice(file.rows(), self.bulk_max + 1))
         except UserFileError as error:
             raise _refused(str(error)) from None
         if not 1 <= len(rows) <= self.bulk_max:
+            found = f"more than {self.bulk_max:,}" if rows else "0"
             raise _refused(
-                f"There are {len(rows):,} users in it: it should be at least 1 and at most "
+                f"There are {found} users in it: it should be at least 1 and at most "
                 f"{self.bulk_max:,} (USERS_BULK_MAX). `backend import-users` takes any number"
             )
-        return rows
+        return _Content(rows, [_user_in(row) for row in rows], file.note)
 
-    async def _examine(self, rows: Sequence[Row]) -> Preview:
-        findings = await self.users.examine(
-            [_user_in(row) for row in rows], [row.line for row in rows]
-        )
+    async def _examine(self, sent: _Content) -> Preview:
+        findings = await self.users.examine(sent.users, [row.line for row in sent.rows])
         faults: dict[int, list[str]] = defaultdict(list)
         for detail in findings.details:
             faults[detail["index"]].append(_sentence(detail))
-        return Preview([_shown(row, faults[row.line]) for row in rows])
+        return Preview([_shown(row, faults[row.line]) for row in sent.rows], sent.note)
 
 
 def _refused(reason: str) -> ValidationException:
@@ -125,7 +139,9 @@ def _shown(row: Row, faults: Sequence[str]) -> PreviewRow:
 
 
 def _text(value: object) -> str:
-    """Anything may be in a file, also what is no character."""
+    """Anything may be in a file, also what is no character, or a list of a megabyte."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict | list):
+        return "…"
     return "" if value is None else str(value)[:254].encode(errors="replace").decode()

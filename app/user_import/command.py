@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.bootstrap import bring_schema
 from app.core.config import Settings
 from app.runtime import open_runtime
-from app.services.user_files import count_lines
+from app.services.user_files import UserFile
 from app.user_import.work import Outcome, import_users
 
 
@@ -20,16 +20,16 @@ async def import_file(
     Raises:
         UserFileError: the file cannot be read.
     """
-    total = count_lines(file)
+    source = UserFile.on_disk(file)
     columns = TextColumn("lines"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     async with open_runtime(settings) as runtime:
         if not settings.is_production:
             await bring_schema(runtime)
         with Progress(*columns, console=console) as bar:
-            task = bar.add_task("lines", total=total)
+            task = bar.add_task("lines", total=source.lines)
             return await import_users(
                 runtime,
-                file,
+                source,
                 errors,
                 lambda line: bar.update(task, completed=line),
                 without_password=without_password,

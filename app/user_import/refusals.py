@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TextIO
 
 from app.core.exceptions import Detail
-from app.services.user_files import NOTES, Row, UserFileError, is_csv
+from app.core.spreadsheets import defused, undefused
+from app.services.user_files import NOTES, SECRETS, Row, UserFileError, is_csv
 
 
 class Refusals:
@@ -38,8 +39,8 @@ class Refusals:
         output = self._output or self._begin(row)
         texts = [row.fault] if row.fault else [f"{r['field']}: {r['message']}" for r in reasons]
         if self._is_csv:
-            cells = [*row.source.values(), row.line, "; ".join(texts)]
-            csv.writer(output).writerow(cells)
+            cells = [_cell(name, cell) for name, cell in row.source.items()]
+            csv.writer(output).writerow([*cells, row.line, "; ".join(texts)])
         else:
             notes = {"line": row.line, "errors": texts}
             output.write(json.dumps({**row.source, **notes}) + "\n")
@@ -55,3 +56,8 @@ class Refusals:
     def close(self) -> None:
         if self._output is not None:
             self._output.close()
+
+
+def _cell(name: str, cell: str) -> str:
+    """As the export would write it: it is opened in a spreadsheet, and read again."""
+    return cell if name in SECRETS else defused(undefused(cell))

@@ -12,7 +12,7 @@ from app.core.exceptions import Detail
 from app.runtime import Runtime
 from app.schemas import RefusedRow, UserImport, read_imported
 from app.services import UserService
-from app.services.user_files import Row, read_rows
+from app.services.user_files import Row, UserFile
 from app.user_import.refusals import Refusals
 
 BATCH = 1_000
@@ -23,15 +23,16 @@ PASSWORDS = 100
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How many rows went which way."""
+    """How many rows went which way, and what to look at: see `UserFile.note`."""
 
     imported: int
     refused: int
+    note: str | None = None
 
 
 async def import_users(
     runtime: Runtime,
-    file: Path,
+    file: UserFile,
     errors: Path,
     progress: Callable[[int], None],
     *,
@@ -56,8 +57,8 @@ async def import_users(
     if without_password:
         defaults["hashed_password"] = await runtime.passwords.hash(secrets.token_urlsafe(32))
     imported = 0
-    with closing(Refusals(errors, file)) as refusals:
-        for batch in _batches(read_rows(file)):
+    with closing(Refusals(errors, Path(file.name))) as refusals:
+        for batch in _batches(file.rows()):
             imported += len(batch)
             by_line = {row.line: row for row in batch}
             reasons = await _create(runtime, batch, defaults)
@@ -68,7 +69,7 @@ async def import_users(
         if imported:
             async with _users(runtime) as users:
                 await users.tell_planner()
-        return Outcome(imported, refusals.count)
+        return Outcome(imported, refusals.count, file.note)
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -26,7 +26,7 @@ from app.core.config import load_settings
 from app.runtime import Runtime, open_servers
 from app.schemas import BulkUserCreate
 from app.services import UserService
-from app.user_import import import_users
+from app.user_import import UserFile, import_users
 from benchmarks.report import Figure
 from main import create_app
 
@@ -186,7 +186,7 @@ async def import_file(runtime: Runtime, file: Path) -> float:
     lines = (json.dumps(row) + "\n" for row in rows(FILE, hashed_password=hashed))
     await asyncio.to_thread(file.write_text, "".join(lines))
     errors = file.with_suffix(".errors.ndjson")
-    return await timed(import_users(runtime, file, errors, lambda _: None))
+    return await timed(import_users(runtime, UserFile.on_disk(file), errors, lambda _: None))
 
 
 async def timed(work: Awaitable[object]) -> float:

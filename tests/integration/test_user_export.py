@@ -1,6 +1,7 @@
 """Users as a file: all of them, in little memory, and nothing left behind by whoever goes away."""
 
 import asyncio
+import codecs
 import csv
 import json
 import re
@@ -21,9 +22,11 @@ from app.runtime import Runtime
 from app.schemas import UserFilters
 from app.services import export
 from tests.conftest import Person, Servers
+from tests.integration.test_dashboard_page import PAGE, browser, log_in
 from tests.integration.test_over_the_wire import serving
 from tests.people import ORDERS, STATES, expected, sent
 
+__all__ = ["browser"]
 COLUMNS = [
     *("id", "email", "username", "full_name"),
     *("is_active", "is_superuser", "created_at", "updated_at"),
@@ -115,6 +118,40 @@ async def test_what_nobody_is_called_gives_a_heading_or_nothing(root):
     assert as_json.text == ""
 
 
+async def test_a_csv_begins_with_a_byte_order_mark_where_that_is_asked_for(root):
+    """C21: Excel takes a file without one for its country's old encoding."""
+    await root.patch("/users/me", json={"full_name": "Jörg"})
+
+    plain = await root.get("/users/export")
+    marked = await root.get("/users/export?bom=true")
+    refused = await root.get("/users/export?bom=true&format=ndjson")
+
+    assert marked.content == codecs.BOM_UTF8 + plain.content
+    assert not plain.content.startswith(codecs.BOM_UTF8)
+    assert refused.status_code == 422
+    assert [detail["field"] for detail in refused.json()["details"]] == ["bom"]
+
+
+async def test_the_pages_file_is_for_spreadsheets(root, browser):
+    """C21"""
+    await log_in(browser, root)
+
+    response = await browser.get(f"{PAGE}/users/export?search=root")
+
+    assert response.content.startswith(codecs.BOM_UTF8 + b"id,email,")
+
+
+async def test_a_formula_behind_a_separator_is_defused_too(root):
+    """S15"""
+    await root.patch("/users/me", json={"full_name": "z;=2*21;y"})
+
+    response = await root.get("/users/export")
+
+    cells = next(csv.reader(StringIO(response.text.splitlines()[1]), delimiter=";"))
+    assert "'=2*21" in cells
+    assert not any(cell.startswith("=") for cell in cells)
+
+
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "＝", "＋", "－", "＠"])
 async def test_a_formula_is_defused_for_spreadsheets_and_kept_in_json(root, start):
     name = f"{start}HYPERLINK(A1)"
@@ -134,7 +171,7 @@ async def test_a_formula_behind_a_control_character_is_defused_as_well(root, run
 
     response = await root.get("/users/export")
 
-    assert rows_of(response.text)[0]["full_name"] == f"'{start}=1+1"
+    assert rows_of(response.text)[0]["full_name"] == f"'{start}'=1+1"
 
 
 @pytest.mark.parametrize(

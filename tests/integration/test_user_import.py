@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from app.runtime import Runtime
-from app.user_import import Outcome, UserFileError, count_lines, import_users
+from app.user_import import Outcome, UserFile, UserFileError, import_users
 from tests.conftest import PASSWORD, Servers
 
 HASH = (
@@ -37,8 +37,8 @@ class Desk:
         file = self.folder / name
         file.write_bytes(content.encode() if isinstance(content, str) else content)
         self.errors = file.with_suffix(f".errors{file.suffix}")
-        count_lines(file)
-        return await import_users(self.runtime, file, self.errors, self.seen.append, **options)
+        source = UserFile.on_disk(file)
+        return await import_users(self.runtime, source, self.errors, self.seen.append, **options)
 
     async def users(self, columns: str = "email, username") -> list[tuple[object, ...]]:
         async with self.runtime.session_maker() as db:
@@ -249,6 +249,121 @@ async def test_without_passwords_they_come_in_only_where_that_is_asked_for(clien
         assert (await client.post("/api/v1/auth/login", json=login)).status_code == 401
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+async def test_cells_are_separated_as_spreadsheets_of_any_country_do(desk, delimiter, end):
+    """C22: what the cells hold has no say in it."""
+    lines = [
+        [" Email", "FULL_NAME ", "is_active", "hashed_password", "", ""],
+        ["ada@example.com", "a,b;c|d e", "WAHR", CRYPT, "", ""],
+        ["bob@example.com", "", "falsch", CRYPT, "", ""],
+    ]
+    text = "".join(
+        delimiter.join(f'"{cell}"' if set(cell) & set(",;") else cell for cell in line) + end
+        for line in lines
+    )
+
+    outcome = await desk.take(text)
+
+    assert outcome == Outcome(2, 0)
+    assert await desk.users("full_name, is_active") == [("a,b;c|d e", True), (None, False)]
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        *((word, True) for word in ("TRUE", "true", "1", "yes", "WAHR", "VRAI", "VERDADERO")),
+        *((word, True) for word in ("VERO", "ja", "Oui", "sí", " wahr ")),
+        *((word, False) for word in ("FALSE", "0", "no", "FALSCH", "FAUX", "FALSO", "nein")),
+    ],
+)
+async def test_true_and_false_are_read_in_the_languages_of_spreadsheets(desk, word, meant):
+    """C22"""
+    outcome = await desk.take(f"email,is_superuser,hashed_password\na@b.de,{word},{CRYPT}\n")
+
+    assert outcome == Outcome(1, 0)
+    assert await desk.users("is_superuser") == [(meant,)]
+
+
+async def test_another_word_is_refused_in_its_row(desk):
+    """C22"""
+    outcome = await desk.take(f"email,is_active,hashed_password\na@b.de,perhaps,{CRYPT}\n")
+
+    assert outcome == Outcome(0, 1)
+    assert desk.refused()[0][1].startswith("is_active: ")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "named"), [("cp1252", "Windows-1252"), ("utf-16", "UTF-16"), ("utf-8-sig", None)]
+)
+async def test_a_file_is_read_as_excel_saves_it_and_that_is_told(desk, encoding, named):
+    """C22"""
+    text = f"Email;full_name;hashed_password\r\nada@example.com;Jörg Müller – €;{CRYPT}\r\n"
+
+    outcome = await desk.take(text.encode(encoding))
+
+    assert await desk.users("full_name") == [("Jörg Müller – €",)]
+    assert (outcome.imported, outcome.refused) == (1, 0)
+    assert (outcome.note is None) == (named is None)
+    assert named is None or f"users.csv is not UTF-8 and was read as {named}" in str(outcome.note)
+
+
+async def test_lines_are_numbered_as_an_editor_does(desk):
+    """C22: blank lines, empty rows and cells of several lines before a fault."""
+    outcome = await desk.take(
+        "email,full_name,hashed_password\r\n"  # 1
+        "\r\n\n"  # 2, 3
+        ",,\r\n"  # 4
+        f"x,,{CRYPT}\n"  # 5
+        "\n"  # 6
+        f'ada@example.com,"A\nB",{CRYPT}\n'  # 7, 8
+        "\n"  # 9
+        "y,,\n"  # 10
+        "\n"
+    )
+
+    assert outcome == Outcome(0, 3)
+    assert [line for line, _ in desk.refused()] == ["5", "7", "10"]
+
+
+async def test_what_is_no_character_is_refused_in_its_row(desk):
+    """C22"""
+    lines = "".join(
+        row("ada", **{name: value})
+        for name in ("email", "username", "full_name", "created_at", "is_active", "password")
+        for value in ("\ud800", "a\0b")
+        if (name, value) != ("password", "a\0b")  # a password may be anything that is text
+    )
+
+    in_json = await desk.take(lines + row("eve", **{"\ud800": 1}), "users.ndjson")
+    in_csv = await desk.take(f"email,username,hashed_password\na@b.de,a\0b,{CRYPT}\nb\0@b.de,,\n")
+
+    assert in_json == Outcome(0, 12)
+    assert in_csv == Outcome(0, 2)
+    assert await desk.users() == []
+
+
+async def test_a_row_of_any_number_of_fields_is_refused_in_a_sentence(desk):
+    """C22: not one for each of them."""
+    outcome = await desk.take(row("ada", **{f"x{n}": n for n in range(1_000)}), "users.ndjson")
+
+    (kept,) = [json.loads(line) for line in desk.errors.read_text().splitlines()]
+    assert outcome == Outcome(0, 1)
+    assert kept["errors"][0].startswith("has other fields than id, ")
+
+
+async def test_the_file_of_refused_rows_is_defused_as_the_export_is(desk):
+    """S15: it is opened in a spreadsheet, to be mended; secrets stay what they are."""
+    content = "email,full_name,password\nx,=1;=2,=secret words\nx,'=1,'=secret words\n"
+
+    await desk.take(content)
+    with desk.errors.open(encoding="utf-8", newline="") as rows:
+        (first, second) = csv.DictReader(rows)
+
+    assert (first["full_name"], first["password"]) == ("'=1;'=2", "=secret words")
+    assert (second["full_name"], second["password"]) == ("'=1", "'=secret words")
+
+
 @pytest.mark.parametrize(
     "moment", ["2999-01-01T00:00:00Z", "1969-01-01T00:00:00Z", "2024-05-01T12:00:00", "0001-01-01"]
 )
@@ -262,16 +377,21 @@ async def test_a_moment_that_cannot_have_been_is_refused(desk, moment):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (
-            f"email,hashed_password\nada@example.com,{CRYPT}\n".encode("utf-16"),
-            "line 1: is not UTF",
-        ),
-        (
-            f"email,full_name,hashed_password\na@b.de,Gödel,{CRYPT}\n".encode("latin-1"),
-            "line 2: is",
-        ),
+        ("email,password\nada@example.com,secret\n".encode("utf-16-le"), "email among them"),
+        ("email,password\nÜ,secret\n".encode("utf-16-le"), "line 2: is not UTF"),
+        ("email,full_name\na@b.de,Gödel\n".encode("latin-1") + b"b@b.de,\0\n", "line 2: is"),
+        ("email,full_name\na@b.de,Gödel\n".encode("latin-1") + "b,é\n".encode(), "line 2: is"),
+        (b"email,full_name\na@b.de,\x81\n", "line 2: is not UTF"),
+        (b"\xff\xfeemail\x00\xd8", "line 1: is not UTF"),
         (b"name,password\nada,secret\n", "email among them"),
-        (b"email;password\nada;secret\n", "with commas between"),
+        (b"email|password\nada|secret\n", "with commas, semicolons or tabs between"),
+        (b"email,Email ,password\na,b,c\n", "named more than once: email"),
+        (b"email;;password\na;b;c\n", "no such column: .without a name."),
+        (b"email," + b"x," * 5_000 + b"\n", "too long to name columns"),
+        (
+            b"email," + b"".join(b"x%d," % n for n in range(9)) + b"\n",
+            "x0, x1, x2, x3, x4 and 4 more",
+        ),
         (b"", "email among them"),
         (b"email,passwrod\nada@example.com,secret\n", "no such column: passwrod"),
         (b'email,password\n"ada@example.com,secret\n', "line 2: unexpected end"),
@@ -305,7 +425,7 @@ async def test_the_file_itself_is_never_written_into(desk, tmp_path):
     file.write_text("email\nx\n")
 
     with pytest.raises(UserFileError, match="another file"):
-        await import_users(desk.runtime, file, file, desk.seen.append)
+        await import_users(desk.runtime, UserFile.on_disk(file), file, desk.seen.append)
 
     assert file.read_text() == "email\nx\n"
 
@@ -323,6 +443,31 @@ async def test_what_was_exported_is_there_again(desk, root, runtime, everybody, 
 
     assert outcome == Outcome(len(before), 0)
     assert sorted(await desk.users(columns)) == before
+
+
+async def test_what_was_exported_for_spreadsheets_is_there_again(desk, root, runtime):
+    """C22, S15, C21: whatever people are called, and with a byte order mark."""
+    names = ["z;=2*21;y", "'=1", "a | -b", "Ada - King", "＝1", "O'Neill", 'say "=hi"', "x, +y"]
+    async with runtime.session_maker() as db:
+        for number, name in enumerate(names):
+            await db.execute(
+                text(
+                    "INSERT INTO users (email, username, full_name, hashed_password)"
+                    " VALUES (:e, :u, :n, '')"
+                ),
+                {"e": f"u{number}@example.com", "u": f"user{number}", "n": name},
+            )
+        await db.commit()
+    before = sorted(await desk.users("email, full_name"))
+    exported = await root.get("/users/export?bom=true")
+    async with runtime.session_maker() as db:
+        await db.execute(text("TRUNCATE users CASCADE"))
+        await db.commit()
+
+    outcome = await desk.take(exported.content, without_password=True)
+
+    assert outcome == Outcome(len(before), 0)
+    assert sorted(await desk.users("email, full_name")) == before
 
 
 def command(servers: Servers, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -360,7 +505,7 @@ async def test_the_command_says_how_many_and_fails_where_any_was_refused(servers
 
 async def test_the_command_says_what_is_wrong_with_the_file(servers, tmp_path, client):
     file = tmp_path / "users.csv"
-    file.write_bytes("email\nGödel\n".encode("latin-1"))
+    file.write_bytes(b"email\n\0\xf6\n")
 
     result = command(servers, str(file))
 

@@ -6,6 +6,7 @@ that it is the file that was looked at: of another one nothing is written, and i
 its turn (ADR 15).
 """
 
+import asyncio
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import PurePath
@@ -78,13 +79,16 @@ async def get_limits(request: Request) -> dict[str, Any]:
     return limits(request)
 
 
-def show(page: Page, sent: Sent, preview: Preview, limits: dict[str, Any]) -> Response:
+async def show(page: Page, sent: Sent, preview: Preview, limits: dict[str, Any]) -> Response:
     """The preview, or where everybody was created, the users."""
     if preview.created is not None:
         count = f"{preview.created:,} user{'s' if preview.created != 1 else ''}"
         return page.redirect("/users", Notice(f"Created {count} from {sent.name}"))
     status = 409 if sent.is_to_be_written else 200
-    return page.render(TEMPLATE, status, **limits, sent=sent, preview=preview, error=None)
+    # In a thread: a table of hundreds of rows would stop the event loop for 50 ms.
+    return await asyncio.to_thread(
+        page.render, TEMPLATE, status, **limits, sent=sent, preview=preview, error=None
+    )
 
 
 Uploaded = Annotated[Sent, Depends(get_sent)]

@@ -26,7 +26,7 @@ async def users_table(page: PageDep, listing: Listed, users: UserLists) -> Respo
 @router.get("/export", name="dashboard_users_export")
 async def export(_: PageDep, listing: Listed, exports: Exports, response: Response) -> Response:
     """All of them, as a file for a spreadsheet."""
-    stream = exports.users(listing.filters, "csv")
+    stream = exports.users(listing.filters, "csv", bom=True)
     return ExportResponse(stream, "users", "csv", response.headers)
 
 
@@ -53,7 +53,7 @@ async def upload(page: PageDep, limits: Limits) -> Response:
 async def take_upload(page: PageDep, sent: Uploaded, uploads: Uploads, limits: Limits) -> Response:
     """Look at a file, or create whom it holds if it is the one that was looked at."""
     preview = await uploads.take(sent.name, sent.content, write=sent.is_confirmed)
-    return show(page, sent, preview, limits)
+    return await show(page, sent, preview, limits)
 
 
 @router.get("/confirm", name="dashboard_confirm_change")

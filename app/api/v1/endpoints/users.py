@@ -9,6 +9,7 @@ from app.api.routing import Router
 from app.api.types import (
     Bulk,
     BulkRows,
+    ByteOrderMark,
     Caller,
     CurrentSuperuser,
     CurrentUser,
@@ -115,9 +116,11 @@ async def export_users(
     response: Response,
     _: CurrentSuperuser,
     file_format: FileFormat = "csv",
+    *,
+    bom: ByteOrderMark = False,
 ) -> ExportResponse:
     """All users whom the filters leave, as a file."""
-    stream = exports.users(filters, file_format)
+    stream = exports.users(filters, file_format, bom=bom)
     return ExportResponse(stream, "users", file_format, response.headers)
 
 
