@@ -26,7 +26,14 @@ from app.schemas.metrics import (
 )
 from app.schemas.overview import Known, Overview, Verdict
 from app.schemas.session import Principal, SessionSchema
-from app.schemas.user import NewUser, UserCreate, UserSchema, UserUpdate
+from app.schemas.user import (
+    NewUser,
+    SignUpOrCreate,
+    UserCreate,
+    UserSchema,
+    UserSignUp,
+    UserUpdate,
+)
 from app.schemas.user_list import ExportFormat, SortBy, UserCursorPage, UserFilters, UserPage
 
 __all__ = [
@@ -58,6 +65,7 @@ __all__ = [
     "RequestMetricsSchema",
     "RouteMetricsSchema",
     "SessionSchema",
+    "SignUpOrCreate",
     "SignUps",
     "SignUpsOfDay",
     "SortBy",
@@ -68,6 +76,7 @@ __all__ = [
     "UserImport",
     "UserPage",
     "UserSchema",
+    "UserSignUp",
     "UserUpdate",
     "Verdict",
     "read_imported",

@@ -1,8 +1,9 @@
 """Users on the wire."""
 
 from datetime import datetime
+from typing import Annotated, Any
 
-from pydantic import MISSING, Field, StrictBool
+from pydantic import MISSING, BeforeValidator, Field, StrictBool
 
 from app.schemas.base import Email, FullName, NewPassword, RequestSchema, ResponseSchema, Username
 
@@ -20,20 +21,42 @@ class UserSchema(ResponseSchema):
     updated_at: datetime = Field(examples=["2026-11-21T06:30:00.123456Z"])
 
 
-class NewUser(RequestSchema):
-    """What everybody who is created has, however they come."""
+class UserProfile(RequestSchema):
+    """What everybody tells who comes to be a user."""
 
     email: Email
     username: Username | None = Field(None, description="derived from the email where left out")
     full_name: FullName | None = None
-    is_active: StrictBool = True
-    is_superuser: StrictBool = False
+
+
+class UserSignUp(UserProfile):
+    """A sign-up."""
+
+    password: NewPassword
+
+
+class NewUser(UserProfile):
+    """What everybody who is created has, however they come."""
+
+    # Without a default, which generators of clients take for what is always there.
+    is_active: StrictBool | MISSING = Field(MISSING, description="true where left out")
+    is_superuser: StrictBool | MISSING = Field(MISSING, description="false where left out")
 
 
 class UserCreate(NewUser):
-    """A sign-up. Only a superuser may send `is_active` and `is_superuser`."""
+    """A user whom a superuser creates. Only they may send `is_active` and `is_superuser`."""
 
     password: NewPassword
+
+
+def _as_sent(value: Any) -> Any:
+    return value
+
+
+SignUpOrCreate = Annotated[
+    UserCreate, BeforeValidator(_as_sent, json_schema_input_type=UserSignUp | UserCreate)
+]
+"""Read as `UserCreate`, whoever sends it; the OpenAPI document has a schema for each of the two."""
 
 
 class UserUpdate(RequestSchema):

@@ -56,8 +56,9 @@ class Draft:
 
     def values(self) -> dict[str, object]:
         """What goes into the table, by column."""
-        columns = self.user_in.model_dump(exclude={"password", "hashed_password"})
-        return columns | {"username": self.username, "hashed_password": self.hashed_password}
+        sent = self.user_in.model_dump(exclude={"password", "hashed_password"})
+        found = {"username": self.username, "hashed_password": self.hashed_password}
+        return {"is_active": True, "is_superuser": False} | sent | found
 
 
 @dataclass(frozen=True, slots=True)

@@ -412,3 +412,66 @@ async def test_an_impossible_page_is_a_422(root, params):
 async def test_the_list_is_for_superusers(client, ada):
     assert (await client.get(USERS)).status_code == 401
     assert (await ada.get("/users")).status_code == 403
+
+
+def test_the_document_has_a_schema_for_signing_up_and_one_for_superusers(app):
+    """U9: a generator of clients shows nobody a field that it would be wrong to send."""
+    document = app.openapi()
+    schemas = document["components"]["schemas"]
+    (json_body,) = document["paths"]["/api/v1/users"]["post"]["requestBody"]["content"].values()
+
+    named = [schema["$ref"].rpartition("/")[2] for schema in json_body["schema"]["anyOf"]]
+    assert named == ["UserSignUp", "UserCreate"]
+    assert set(schemas["UserSignUp"]["properties"]) == {
+        *("email", "password", "username", "full_name")
+    }
+    assert set(schemas["UserCreate"]["properties"]) == {
+        *("email", "password", "username", "full_name", "is_active", "is_superuser")
+    }
+    assert schemas["UserSignUp"]["required"] == ["email", "password"]
+    assert schemas["UserCreate"]["required"] == ["email", "password"]
+
+
+def test_no_schema_of_a_request_has_a_default(app):
+    """U9: openapi-typescript takes a field with a default for one that has to be sent."""
+    document = app.openapi()
+    sent = {"UserSignUp", "UserCreate", "BulkUserCreate", "UserUpdate", "LoginRequest"} | {
+        *("RefreshRequest", "PasswordChange")
+    }
+
+    assert {
+        (name, field)
+        for name in sent
+        for field, value in document["components"]["schemas"][name]["properties"].items()
+        if "default" in value
+    } == set()
+
+
+async def test_what_a_superuser_leaves_out_is_as_for_anybody(root):
+    """U9"""
+    bare = {"email": "a@example.com", "password": PASSWORD}
+
+    created = await root.post("/users", json=bare)
+    other = await root.post(
+        "/users", json=bare | {"email": "b@example.com", "is_active": False, "is_superuser": True}
+    )
+    listed = await root.post(
+        "/users/bulk",
+        json=[bare | {"email": "c@x.org"}, bare | {"email": "d@x.org", "is_active": False}],
+    )
+
+    states = [(user["is_active"], user["is_superuser"]) for user in listed.json()]
+    assert (created.json()["is_active"], created.json()["is_superuser"]) == (True, False)
+    assert (other.json()["is_active"], other.json()["is_superuser"]) == (False, True)
+    assert states == [(True, False), (False, False)]
+
+
+@pytest.mark.parametrize("flag", ["is_active", "is_superuser"])
+async def test_a_flag_that_is_null_is_refused(root, flag):
+    """U9"""
+    response = await root.post(
+        "/users", json={"email": "a@example.com", "password": PASSWORD, flag: None}
+    )
+
+    assert response.status_code == 422
+    assert [detail["field"] for detail in response.json()["details"]] == [flag]

@@ -29,10 +29,28 @@ class UserForm(BaseModel):
     full_name: str = ""
     is_superuser: bool = False
 
+    def _values(self) -> dict[str, object]:
+        """What is left empty means None."""
+        fields = UserForm.model_fields
+        return {
+            name: None if (value := getattr(self, name)) == "" else value for name in fields
+        } | {"email": self.email}
+
+
+class EditForm(UserForm):
+    """The same for a user who is there, with what each field held when the form was given out:
+    what was not touched is not sent on, for it may have been changed by another admin since."""
+
+    was_email: str = ""
+    was_username: str = ""
+    was_full_name: str = ""
+    was_is_superuser: bool = False
+
     @classmethod
-    def of(cls, user: UserSchema) -> "UserForm":
-        known = {"email", "username", "is_superuser"}
-        return cls(full_name=user.full_name or "", **user.model_dump(include=known))
+    def of(cls, user: UserSchema) -> "EditForm":
+        known = user.model_dump(include=set(UserForm.model_fields))
+        fields = {name: "" if value is None else value for name, value in known.items()}
+        return cls.model_validate(fields | {f"was_{name}": fields[name] for name in fields})
 
     def update(self) -> UserUpdate:
         """What it is to change.
@@ -40,14 +58,15 @@ class UserForm(BaseModel):
         Raises:
             ValidationException: something that was typed makes no sense.
         """
-        return _meant(UserUpdate, self._values() | {"username": self.username})
-
-    def _values(self) -> dict[str, object]:
-        """What is left empty means None."""
-        fields = UserForm.model_fields
-        return {
-            name: None if (value := getattr(self, name)) == "" else value for name in fields
-        } | {"email": self.email}
+        values = self._values() | {"username": self.username}
+        return _meant(
+            UserUpdate,
+            {
+                name: value
+                for name, value in values.items()
+                if getattr(self, name) != getattr(self, f"was_{name}")
+            },
+        )
 
 
 class NewUserForm(UserForm):
@@ -84,12 +103,12 @@ async def get_new_user_form(page: PageDep, form: Annotated[NewUserForm, Form()])
 
 
 async def get_user_form(
-    page: PageDep, user_id: UserId, form: Annotated[UserForm, Form()]
-) -> UserForm:
+    page: PageDep, user_id: UserId, form: Annotated[EditForm, Form()]
+) -> EditForm:
     """The same for a user who is there."""
     page.show_again("users/form.html", form=form, user_id=user_id)
     return form
 
 
 NewUser = Annotated[NewUserForm, Depends(get_new_user_form)]
-ChangedUser = Annotated[UserForm, Depends(get_user_form)]
+ChangedUser = Annotated[EditForm, Depends(get_user_form)]

@@ -8,7 +8,7 @@ from app.api.pages.listing import USERS, Listed
 from app.api.pages.page import Notice
 from app.api.pages.services import Desk, Uploads
 from app.api.pages.uploads import TEMPLATE, Limits, Uploaded, show
-from app.api.pages.user_forms import ChangedUser, NewUser, UserForm
+from app.api.pages.user_forms import ChangedUser, EditForm, NewUser, UserForm
 from app.api.pages.visitors import PageDep
 from app.api.routing import Router
 from app.api.types import Exports, LongDeadline, Sessions, UserId, UserLists, Users
@@ -83,7 +83,7 @@ async def user_view(
 @router.get("/{user_id}/edit", name="dashboard_edit_user")
 async def edit_user(page: PageDep, user_id: UserId, users: Users) -> Response:
     """The form for a user who is there."""
-    form = UserForm.of(await users.get(user_id, page.visitor))
+    form = EditForm.of(await users.get(user_id, page.visitor))
     return page.render("users/form.html", form=form, user_id=user_id, error=None)
 
 

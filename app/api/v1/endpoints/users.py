@@ -28,7 +28,14 @@ from app.api.types import (
     Users,
 )
 from app.core.limiter import by_address, limiter, rate
-from app.schemas import SessionSchema, UserCreate, UserCursorPage, UserPage, UserSchema, UserUpdate
+from app.schemas import (
+    SessionSchema,
+    SignUpOrCreate,
+    UserCursorPage,
+    UserPage,
+    UserSchema,
+    UserUpdate,
+)
 
 router = Router(prefix="/users", tags=["users"])
 
@@ -57,7 +64,7 @@ async def update_me(user_in: UserUpdate, users: Users, caller: CurrentUser) -> U
     responses=errors(401, 403, 409, body=True),
 )
 @limiter.limit(rate("sign_up"), key_func=by_address)
-async def create_user(user_in: UserCreate, users: Users, caller: Caller) -> UserSchema:
+async def create_user(user_in: SignUpOrCreate, users: Users, caller: Caller) -> UserSchema:
     """Sign up, or, as a superuser, create a user."""
     return UserSchema.model_validate(await users.sign_up(user_in, caller))
 
