@@ -1,8 +1,10 @@
 """How many users there are, at a price that a page of them can bear (ADR 5)."""
 
+import json
 import time
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cache
+from typing import Any
 
 from app.core.cache import AnswerCache
 from app.database import Expected
@@ -28,9 +30,10 @@ def are_few(expected: Expected) -> bool:
     return is_cheap and expected.rows <= EXPECTED
 
 
-class _State(NamedTuple):
-    is_active: bool | None
-    is_superuser: bool | None
+KNOWN = 256
+"""Numbers that a process remembers by itself; past these it begins anew."""
+_State = tuple[tuple[str, Any], ...]
+"""Every filter but the search, by name: what is counted is what is listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,10 @@ class UserTotals:
         state = _state(filters)
         known = self._known.get(state)
         if known is None or known.until <= time.monotonic():
-            known = self._known[state] = await self._remember(state)
+            known = await self._remember(state)
+            if len(self._known) >= KNOWN:
+                self._known.clear()
+            self._known[state] = known
         return known.count
 
     async def of_search(self, filters: UserFilters, expected: int, seen: int) -> Total:
@@ -90,15 +96,22 @@ class UserTotals:
         return Total(max(seen, min(expected, searched)), is_estimate=True)
 
     async def _remember(self, state: _State) -> _Known:
-        query = UserRepository.get_filtered_users(*state)
+        query = UserRepository.get_filtered_users(**dict(state))
 
         async def count() -> bytes:
             return str(await self.users.count(query)).encode()
 
-        key = f"count_users:{state.is_active}:{state.is_superuser}"
+        key = f"count_users:{json.dumps(dict(state), default=str)}"
         ttl, body = await self.answers.remember(key, REMEMBERED, count)
         return _Known(int(body), time.monotonic() + ttl - 1)  # the end of it is rounded up
 
 
 def _state(filters: UserFilters) -> _State:
-    return _State(filters.is_active, filters.is_superuser)
+    return tuple((name, getattr(filters, name)) for name in _narrowing(type(filters)))
+
+
+@cache
+def _narrowing(filters: type[UserFilters]) -> tuple[str, ...]:
+    """The names of the filters that a count depends on, beside the search."""
+    others = {"search", "sort_by", "sort_order"}
+    return tuple(name for name in filters.model_fields if name not in others)

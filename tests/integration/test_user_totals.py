@@ -2,15 +2,20 @@
 and told which."""
 
 import asyncio
+from itertools import product
+from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import Select, event, text
 
 from app.core.cache import MemoryStore
+from app.core.pagination import PageParams
+from app.models import User
+from app.repositories import UserRepository
 from app.schemas import UserFilters
 from app.services import user_totals
 from app.services.user_totals import UserTotals
-from tests.people import expected
+from tests.people import STATES, expected
 
 PAGE = {"items", "total", "page", "size", "pages"}
 
@@ -320,3 +325,39 @@ async def test_the_filters_of_a_search_hold_for_its_estimate(root, analyzed, sma
 
     assert page["total_is_estimate"] is True
     assert page["total"] <= len(expected(analyzed, is_active=True))
+
+
+async def test_a_further_filter_counts_as_it_lists(root, runtime, small_bounds, monkeypatch):
+    """U4: whoever adds one to `UserFilters` and to the query has right totals, above what is
+    counted each time too."""
+    await add_users(runtime, 60)
+
+    class More(UserFilters):
+        least_id: int = 0
+
+    plain = UserRepository.get_filtered_users
+
+    def filtered(least_id: int = 0, **filters: Any) -> Select[User]:
+        return plain(**filters).where(User.id >= least_id)
+
+    monkeypatch.setattr(UserRepository, "get_filtered_users", staticmethod(filtered))
+    params = PageParams(page=1, size=10)
+
+    totals = [
+        (await runtime.user_lists.page(More(least_id=least), params)).total
+        for least in (0, 31, 0, 31, 41)
+    ]
+
+    assert totals == [61, 31, 61, 31, 21]
+    assert UserTotals.were_many(runtime.user_lists.totals, More(least_id=31))
+
+
+async def test_what_is_known_of_totals_is_bounded(root, runtime, small_bounds, monkeypatch):
+    """U4: a filter may have any number of values."""
+    monkeypatch.setattr(user_totals, "KNOWN", 2)
+    totals = runtime.user_lists.totals
+
+    for is_active, is_superuser in product(STATES, STATES):
+        await totals.in_state(UserFilters(is_active=is_active, is_superuser=is_superuser))
+
+    assert len(totals._known) <= 2

@@ -39,7 +39,8 @@ class Listing(UserFilters):
 
     @property
     def is_filtered(self) -> bool:
-        return any((self.search, self.is_active is not None, self.is_superuser is not None))
+        order = {"sort_by", "sort_order"}
+        return bool(self.filters.model_dump(exclude=order, exclude_defaults=True))
 
     @property
     def query(self) -> str:
