@@ -4,12 +4,13 @@ from typing import Any
 
 from fastapi import Response
 
+from app.api.responses import MISSPELT
 from app.api.routing import Router
 from app.api.types import Health
 from app.schemas import HealthSchema, LiveSchema
 
 router = Router(prefix="/health", tags=["health"])
-_unhealthy: dict[int | str, dict[str, Any]] = {
+_unhealthy: dict[int | str, dict[str, Any]] = MISSPELT | {
     503: {"model": HealthSchema, "description": "A check failed"}
 }
 
@@ -28,7 +29,7 @@ async def health(service: Health, response: Response) -> HealthSchema:
     return _answer(await service.report(), response)
 
 
-@router.get("/live", operation_id="live")
+@router.get("/live", operation_id="live", responses=MISSPELT)
 async def live() -> LiveSchema:
     """Whether the process answers; touches nothing else."""
     return LiveSchema()

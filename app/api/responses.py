@@ -23,6 +23,9 @@ def errors(*statuses: int, body: bool = False) -> dict[int | str, dict[str, Any]
     }
 
 
+MISSPELT: dict[int | str, dict[str, Any]] = {
+    422: {"model": ErrorSchema, "description": "A query parameter is unknown"}
+}
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
     304: {"description": "It is still what `If-None-Match` names"}
 }

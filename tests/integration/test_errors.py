@@ -90,14 +90,14 @@ async def test_a_405_names_the_methods_that_are_allowed(strict):
     response = await strict.put("/api/v1/users/7")
 
     assert response.status_code == 405
-    assert response.headers["allow"] == "DELETE, GET, PATCH"
+    assert response.headers["allow"] == "DELETE, GET, HEAD, OPTIONS, PATCH"
 
 
 async def test_a_word_is_no_id_of_a_user(strict):
     response = await strict.delete("/api/v1/users/me")
 
     assert response.status_code == 405
-    assert response.headers["allow"] == "GET, PATCH"
+    assert response.headers["allow"] == "GET, HEAD, OPTIONS, PATCH"
 
 
 async def test_a_401_asks_for_a_bearer_token(strict):
