@@ -307,6 +307,20 @@ async def test_who_may(app, client, cast, operation, kind):
 
 
 @pytest.mark.parametrize("kind", CALLERS)
+async def test_head_is_for_whom_get_is(app, client, cast, kind):
+    """C32"""
+    owner = await cast.begin_session("ada")
+    caller = owner if kind == "owner" else await cast.caller(kind, client)
+    read = {name: path for name, (method, path) in operations(app).items() if method == "GET"}
+    for operation, path in read.items():
+        response = await client.head(path.format(**owner.named), headers=caller.headers)
+
+        status = "2xx" if response.is_success else str(response.status_code)
+        assert status == MATRIX[operation].status_for(kind), operation
+        assert response.content == b""
+
+
+@pytest.mark.parametrize("kind", CALLERS)
 @pytest.mark.parametrize("page", PAGES)
 async def test_who_may_see_the_page(app, client, cast, page, kind):
     caller = await cast.caller(kind, client)
