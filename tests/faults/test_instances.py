@@ -1,119 +1,37 @@
 """R11: two instances behind the Caddyfile of deploy/, with one PostgreSQL and one Redis."""
 
 import asyncio
-import os
 import signal
-import socket
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from uuid import uuid4
 
 import httpx
 import pytest
 
-from app.database.embedded.files import free_port, within
 from app.runtime import Runtime
 from tests.conftest import Person, Servers, person
 from tests.faults.observing import within as reached
-from tests.process import Instance, instance
+from tests.faults.proxied import ProxiedSite, proxied_site, traffic
 
 LOGIN = "/api/v1/auth/login"
-BEHIND_PROXY = {
-    "SERVER_FORWARDED_ALLOW_IPS": "127.0.0.1",
-    "SERVER_DRAIN": "3",
-    "LIMITER_WRITE": "1000000/minute",
-    "LIMITER_READ": "1000000/minute",
-}
-
-
-@dataclass
-class Site:
-    """A proxy and the instances behind it, by their ports."""
-
-    url: str
-    servers: Servers
-    place: Path
-    instances: dict[int, Instance]
-    stack: ExitStack
-
-    def start(self, port: int) -> None:
-        started = instance(self.servers, self.place, port, **BEHIND_PROXY)
-        self.instances[port] = self.stack.enter_context(started)
-
-    def served(self, path: str) -> Counter[int]:
-        """Answers to `path` so far, by the port of the instance that gave them."""
-        return Counter(
-            {port: one.log.read_text().count(path) for port, one in self.instances.items()}
-        )
-
-
-@contextmanager
-def caddy(repository: Path, place: Path, instances: list[int]) -> Iterator[str]:
-    """The project's own Caddyfile, on a free port; yields its URL."""
-    port = free_port()
-    told = {
-        "SITE_ADDRESS": f"http://127.0.0.1:{port}",
-        "API_INSTANCES": " ".join(f"127.0.0.1:{port}" for port in instances),
-        "XDG_DATA_HOME": str(place),
-        "XDG_CONFIG_HOME": str(place),
-    }
-    program = Path(sys.executable).with_name("caddy")
-    configuration = repository / "deploy" / "Caddyfile"
-    with (place / "caddy.log").open("wb") as log:
-        process = subprocess.Popen(
-            [program, "run", "--adapter", "caddyfile", "--config", configuration],
-            env={**os.environ, **told},
-            stderr=log,
-        )
-    try:
-        assert within(20, lambda: accepts(port))
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
-def accepts(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture(scope="module")
-def shared(servers: Servers, app: object, repository: Path) -> Iterator[Site]:
-    with TemporaryDirectory(prefix="backend-api-") as folder, ExitStack() as stack:
-        place = Path(folder)
-        ports = [free_port(), free_port()]
-        url = stack.enter_context(caddy(repository, place, ports))
-        site = Site(url, servers, place, {}, stack)
-        for port in ports:
-            site.start(port)
+def shared(servers: Servers, app: object, repository: Path) -> Iterator[ProxiedSite]:
+    with proxied_site(repository, servers, INSTANCE_TIMEOUT="4s") as site:
         yield site
 
 
 @pytest.fixture
-def site(shared: Site) -> Site:
+def site(shared: ProxiedSite) -> ProxiedSite:
     """With both instances up, and known to the proxy to be."""
-    for port, one in list(shared.instances.items()):
-        if one.process.poll() is not None:
-            shared.start(port)
-    path = f"/nothing/{uuid4().hex}"
-
-    def both_serve() -> bool:
-        httpx.get(shared.url + path)
-        return set(+shared.served(path)) == set(shared.instances)
-
-    assert within(20, both_serve)
+    shared.repair()
     return shared
 
 
 @pytest.fixture
-async def visitor(client: object, site: Site) -> AsyncIterator[httpx.AsyncClient]:
+async def visitor(client: object, site: ProxiedSite) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=site.url, timeout=30) as visitor:
         yield visitor
 
@@ -167,30 +85,6 @@ async def test_nobody_makes_up_an_address(site, ada):
     assert {s["address"] for s in sessions if s["is_current"]} == {"127.0.0.1"}
 
 
-@asynccontextmanager
-async def traffic(ada: Person, *, writing: bool) -> AsyncIterator[Counter[int]]:
-    """Eight clients that ask one thing after another; the statuses of what they got."""
-    statuses: Counter[int] = Counter()
-    over = asyncio.Event()
-
-    async def ask(number: int) -> None:
-        turn = 0
-        while not over.is_set():
-            turn += 1
-            if writing and turn % 3 == 0:
-                name = {"full_name": f"Ada {number} {turn}"}
-                answer = await ada.patch("/users/me", json=name)
-            else:
-                answer = await ada.get("/users/me")
-            statuses[answer.status_code] += 1
-
-    async with asyncio.TaskGroup() as group:
-        for number in range(8):
-            group.create_task(ask(number))
-        yield statuses
-        over.set()
-
-
 async def test_when_one_is_killed_no_request_is_lost_that_can_be_asked_again(site, ada, record):
     killed, other = site.instances
     async with traffic(ada, writing=False) as statuses:
@@ -204,6 +98,30 @@ async def test_when_one_is_killed_no_request_is_lost_that_can_be_asked_again(sit
     assert statuses[200] > 50
     assert site.served("/api/v1/users/me")[other] > meanwhile[other]
     record("R11", "one of two instances killed", f"{statuses[200]} reads, none lost")
+
+
+async def test_when_one_freezes_no_request_is_lost_that_can_be_asked_again(site, ada, record):
+    """S1: without passive checks. A read that it had is asked again after INSTANCE_TIMEOUT."""
+    frozen, other = site.instances
+    failed = site.failed_checks(frozen)
+    async with traffic(ada, writing=False) as statuses:
+        await asyncio.sleep(0.5)
+        site.instances[frozen].process.send_signal(signal.SIGSTOP)
+        try:
+
+            async def is_marked_down() -> bool:
+                return site.failed_checks(frozen) >= failed + 2
+
+            assert await reached(10, is_marked_down)
+            meanwhile = site.served("/api/v1/users/me")
+            await asyncio.sleep(5)
+            after = site.served("/api/v1/users/me")
+        finally:
+            site.instances[frozen].process.send_signal(signal.SIGCONT)
+
+    assert set(statuses) == {200}
+    assert after[other] > meanwhile[other] + 50
+    record("R11", "one of two instances frozen", f"{statuses[200]} reads, none lost")
 
 
 async def test_a_rolling_restart_loses_no_request(site, ada, record):
