@@ -1,6 +1,7 @@
 """An instance of its own, with an empty database, and tools that know nothing of our code."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE, STDOUT, CompletedProcess, run
@@ -27,12 +28,9 @@ class Site:
 Tool = Callable[..., "CompletedProcess[str]"]
 
 
-@pytest.fixture(scope="module")
-async def site(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
-    """As fresh as after the first `make run`, with a superuser whose password is known.
-
-    Its limits stand in nobody's way: a client that tries everything is more than one person.
-    """
+@asynccontextmanager
+async def fresh_site(servers: Servers, folder: Path, **settings: str) -> AsyncIterator[Site]:
+    """As fresh as after the first `make run`, with a superuser whose password is known."""
     async with new_database(servers.direct) as url:
         own = {
             "DATABASE_URL": url,
@@ -40,13 +38,22 @@ async def site(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> As
             "CACHE_PREFIX": f"own-{uuid4().hex}",
             "FIRST_SUPERUSER_EMAIL": SUPERUSER,
             "FIRST_SUPERUSER_PASSWORD": PASSWORD,
-            **{
-                f"LIMITER_{name}": UNLIMITED
-                for name in ("LOGIN", "LOGIN_ADDRESS", "SIGN_UP", "REFRESH", "WRITE", "READ")
-            },
+            **settings,
         }
-        with instance(servers, tmp_path_factory.mktemp("site"), None, **own) as started:
+        with instance(servers, folder, None, **own) as started:
             yield Site(started.url, url)
+
+
+@pytest.fixture(scope="module")
+async def site(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    """One whose limits stand in nobody's way: a client that tries everything is more than one
+    person."""
+    limits = {
+        f"LIMITER_{name}": UNLIMITED
+        for name in ("LOGIN", "LOGIN_ADDRESS", "SIGN_UP", "REFRESH", "WRITE", "READ")
+    }
+    async with fresh_site(servers, tmp_path_factory.mktemp("site"), **limits) as site:
+        yield site
 
 
 @pytest.fixture(scope="session")

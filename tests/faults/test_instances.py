@@ -110,7 +110,7 @@ async def test_when_one_freezes_no_request_is_lost_that_can_be_asked_again(site,
         try:
 
             async def is_marked_down() -> bool:
-                return site.failed_checks(frozen) >= failed + 2
+                return bool(site.failed_checks(frozen) >= failed + 2)
 
             assert await reached(10, is_marked_down)
             meanwhile = site.served("/api/v1/users/me")

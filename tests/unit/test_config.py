@@ -78,13 +78,14 @@ def test_the_example_lists_every_setting_and_no_other_in_the_order_of_the_sectio
 @pytest.mark.parametrize("name", variables())
 def test_the_example_describes_a_setting_in_the_line_above(example, name):
     section, field = variables()[name]
-    is_unset = section.model_fields[field].default is None
+    described = section.model_fields[field]
+    is_unset = described.default is None or "development:" in str(described.description)
 
     lines = example.splitlines()
     (at,) = [i for i, line in enumerate(lines) if line.removeprefix("# ").startswith(f"{name}=")]
 
     assert lines[at].startswith("# ") == is_unset
-    assert lines[at - 1] == f"# {section.model_fields[field].description}"
+    assert lines[at - 1] == f"# {described.description}"
 
 
 def test_a_copy_of_the_example_gives_the_defaults(write, example):
@@ -106,6 +107,37 @@ def test_nothing_told_is_development_on_servers_of_its_own():
     assert settings.app.environment == "development"
     assert settings.database.kind == "embedded"
     assert settings.cache.dsn() is settings.limiter.dsn() is None
+
+
+LOGIN_LIMITS = ("LIMITER_LOGIN", "LIMITER_LOGIN_ADDRESS", "LIMITER_SIGN_UP")
+
+
+def rates() -> list[str]:
+    limiter = load_settings().limiter
+    return [limiter.login, limiter.login_address, limiter.sign_up]
+
+
+def test_the_limits_of_logins_and_sign_ups_stop_no_developer(tell):
+    """U5."""
+    assert rates() == ["100/minute", "600/minute", "200/minute"]
+
+
+@pytest.mark.parametrize("environment", ["test", "production"])
+def test_only_a_developer_may_log_in_more_often(tell, environment):
+    """U5."""
+    tell(**{**PRODUCTION, "ENVIRONMENT": environment})
+
+    assert rates() == ["5/minute", "30/minute", "10/minute"]
+
+
+@pytest.mark.parametrize("name", LOGIN_LIMITS)
+def test_a_limit_that_is_set_holds_in_development_too(tell, write, name):
+    """U5: one that is set to production's default included."""
+    section, field = variables()[name]
+    default = section.model_fields[field].default
+    tell(**{name: default})
+
+    assert rates()[LOGIN_LIMITS.index(name)] == default
 
 
 def test_the_environment_goes_before_the_file(tell, write):

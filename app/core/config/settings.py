@@ -164,6 +164,9 @@ def load_settings(env_file: Path | None = None) -> Settings:
     if len(sections) < len(SECTIONS):
         raise SettingsError(problems)
     settings = Settings(**cast("dict[str, Any]", sections))
+    if settings.app.environment == "development":
+        limiter = settings.limiter.for_development()
+        settings = settings.model_copy(update={"limiter": limiter})
     if problems := problems + settings.missing():
         raise SettingsError(problems)
     return settings
