@@ -212,15 +212,15 @@ async def test_an_empty_list_and_one_too_long_are_refused(root, runtime, count, 
 
 
 async def test_a_list_beyond_any_limit_is_not_even_read(root):
-    response = await root.post(BULK, content=b"[" + b"0," * 10_000 + b"0]")
+    response = await root.post(BULK, json=[0] * 10_001)
 
     assert response.status_code == 422
     assert [detail["field"] for detail in response.json()["details"]] == ["body"]
 
 
-@pytest.mark.parametrize("body", [b"{}", b"null", b'"x"', b"", b"[", b"7", b'{"0": {}}'])
+@pytest.mark.parametrize("body", [{}, None, "x", 7, {"0": {}}])
 async def test_what_is_no_list_is_refused(root, body):
-    response = await root.post(BULK, content=body)
+    response = await root.post(BULK, json=body)
 
     assert response.status_code == 422
     assert set(response.json()) == {"error", "message", "details", "request_id"}

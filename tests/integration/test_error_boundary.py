@@ -100,7 +100,7 @@ async def test_a_page_that_cannot_be_rendered_is_an_answer_in_json(
     def broken(*_: object) -> None:
         raise ValueError("the renderer's own fault")
 
-    monkeypatch.setattr(app.state, "error_page", broken)
+    monkeypatch.setitem(app.state._state, "error_page", broken)
 
     response = await browser.get(f"{PAGE}/users")
 
