@@ -12,6 +12,7 @@ from slowapi.wrappers import Limit
 from app.core.config import LimiterSettings
 from app.core.exceptions import UnauthorizedException
 from app.core.limiter import HitCounter, Window, by_address, limiter, parsed
+from app.core.normalisation import normalise_login
 from app.core.security import session_of
 from app.schemas import Principal
 
@@ -32,7 +33,8 @@ def _account(login: object, request: Request) -> str:
     """Hashed: a key is no place for an email. A login that names none counts against its sender."""
     if not isinstance(login, str):
         return by_address(request)
-    return f"account:{sha256(login.lower().encode(errors='replace')).hexdigest()[:32]}"
+    account = normalise_login(login).encode(errors="replace")
+    return f"account:{sha256(account).hexdigest()[:32]}"
 
 
 def by_principal(request: Request) -> str:

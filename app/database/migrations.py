@@ -102,22 +102,24 @@ def _concurrently() -> Iterator[None]:
         op.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
 
 
-def create_index(name: str, definition: str) -> None:
+def create_index(name: str, definition: str, *, unique: bool = False) -> None:
     """In a migration: build an index while the table is read and written as usual.
 
     Args:
         name: of the index.
         definition: what follows the name, such as `ON users (created_at)`.
+        unique: whether it enforces uniqueness, from its first moment on.
     """
+    kind = "UNIQUE INDEX" if unique else "INDEX"
     with _concurrently():
         # An attempt that was interrupted leaves an index that is invalid and still maintained.
         op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-        op.execute(f"CREATE INDEX CONCURRENTLY {name} {definition}")
+        op.execute(f"CREATE {kind} CONCURRENTLY {name} {definition}")
 
 
-def replace_index(name: str, definition: str) -> None:
+def replace_index(name: str, definition: str, *, unique: bool = False) -> None:
     """In a migration: build an index anew, as `definition` has it, while the old one serves."""
-    create_index(f"{name}_new", definition)
+    create_index(f"{name}_new", definition, unique=unique)
     drop_index(name)
     op.execute(f"ALTER INDEX {name}_new RENAME TO {name}")
 

@@ -1,13 +1,26 @@
 """Whoever may log in."""
 
-from sqlalchemy import BigInteger, ColumnElement, Identity, Index, String, func, literal, text
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Identity,
+    Index,
+    String,
+    collate,
+    func,
+    literal,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base, Timestamped
 
 
 class User(Timestamped, Base):
-    """An account. `email` is kept lower-case; `username` keeps its case and is unique without."""
+    """An account. `email` is stored as `normalise_email` returns it; `username` keeps its case and
+    is unique without it."""
 
     __tablename__ = "users"
 
@@ -20,7 +33,7 @@ class User(Timestamped, Base):
     is_superuser: Mapped[bool] = mapped_column(server_default=text("false"))
 
     __table_args__ = (
-        Index("uq_users_username_lower", func.lower(text("username")), unique=True),
+        Index("uq_users_username_lower", text('lower(username COLLATE "C")'), unique=True),
         Index("ix_users_is_active", "is_active"),
         Index("ix_users_is_superuser", "is_superuser"),
         Index("ix_users_created_at", "created_at", "id"),
@@ -32,6 +45,15 @@ class User(Timestamped, Base):
             postgresql_where=text("is_superuser"),
         ),
     )
+
+
+def username_key_of(username: ColumnElement[str] | Any) -> ColumnElement[str]:
+    """What usernames are compared and ordered by, on both sides of a comparison.
+
+    In the collation "C", since another may have rules of its own for case: in Turkish, `IVAN` and
+    `ivan` are two names.
+    """
+    return func.lower(collate(username, "C"))
 
 
 def _constant(value: str) -> ColumnElement[str]:

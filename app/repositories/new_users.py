@@ -13,7 +13,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from app.models import User
+from app.models import User, username_key_of
 from app.repositories.base import BaseRepository
 from app.repositories.user import UserRepository
 
@@ -27,7 +27,7 @@ class NewUserRepository(BaseRepository[User]):
     async def taken(
         self, emails: Collection[str], usernames: Collection[str]
     ) -> dict[str, set[str]]:
-        """Of these emails and usernames, all in lower case, those that somebody has, by field.
+        """Of these emails and keys of usernames, those that somebody has, by field.
 
         One query. Joined, and not compared with `= ANY`: for a plan that is made before the values
         are known, PostgreSQL would look through the whole array at each row of the table.
@@ -39,7 +39,7 @@ class NewUserRepository(BaseRepository[User]):
                     select(literal(field), column).where(column == asked)
                     for field, column, asked in (
                         ("email", User.email, _each(emails)),
-                        ("username", func.lower(User.username), _each(usernames)),
+                        ("username", username_key_of(User.username), _each(usernames)),
                     )
                 )
             )

@@ -5,7 +5,8 @@ from typing import Any
 
 from sqlalchemy import Row, Select, func, select, text, update
 
-from app.models import User
+from app.core.normalisation import normalise_login
+from app.models import User, username_key_of
 from app.repositories import user_queries as queries
 from app.repositories.base import BaseRepository
 
@@ -63,17 +64,13 @@ class UserRepository(BaseRepository[User]):
             yield batch
 
     async def by_email(self, email: str) -> User | None:
-        return await self.db.scalar(select(User).where(User.email == email.lower()))
+        return await self.db.scalar(select(User).where(User.email == normalise_login(email)))
 
     async def credentials(self, login: str) -> Row[int, str, bool, bool] | None:
         """`id`, `hashed_password`, `is_active` and `is_superuser` of whoever has this email or
         username."""
-        is_theirs = (
-            User.email == login.lower()
-            if "@" in login
-            # Not the database's lower(), which makes a plain i of İ: each name has one spelling.
-            else func.lower(User.username) == login.lower()
-        )
+        column = User.email if "@" in login else username_key_of(User.username)
+        is_theirs = column == normalise_login(login)
         known = User.id, User.hashed_password, User.is_active, User.is_superuser
         query = select(*known).where(is_theirs)
         return (await self.db.execute(query)).one_or_none()

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.cursor import Position
-from app.models import NAMES, User
+from app.models import NAMES, User, username_key_of
 
 PROFILE: tuple[InstrumentedAttribute[Any], ...] = (
     *(User.id, User.email, User.username, User.full_name),
@@ -45,7 +45,7 @@ _LIMIT, _OFFSET = bindparam("limit", type_=Integer), bindparam("offset", type_=I
 _TEXT = bindparam("value", type_=String)
 _VALUES: Mapping[str, tuple[ColumnElement[Any], Callable[[str], Any]]] = {
     "created_at": (bindparam("value", type_=DateTime(timezone=True)), datetime.fromisoformat),
-    "username": (func.lower(_TEXT), str),
+    "username": (username_key_of(_TEXT), str),
     "email": (_TEXT, str),
 }
 """A position's value in an order, and how to get it from the position's text."""
@@ -99,7 +99,7 @@ def _order(users: Any, sort_by: str, sort_order: str) -> list[UnaryExpression[An
 def _value(users: Any, sort_by: str) -> SQLColumnExpression[Any]:
     """What comes first in an order; the id comes second."""
     column: SQLColumnExpression[Any] = getattr(users, sort_by)
-    return func.lower(column) if sort_by == "username" else column
+    return username_key_of(column) if sort_by == "username" else column
 
 
 def cut(query: Select[User], part: Part) -> Select[User]:

@@ -1,29 +1,29 @@
 """Logging in, on the wire."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
-from app.schemas.base import NewPassword, RequestSchema, ResponseSchema
+from app.schemas.base import NewPassword, RequestSchema, ResponseSchema, Secret, Storable
 
 _REFRESH_TOKEN = "0b9f6c1e8f524f0e9a575f3f0c8b7d21.c2VjcmV0"  # noqa: S105  # an example
 
 
 class LoginRequest(RequestSchema):
-    """Any password is accepted here and simply wrong, so that refusals are alike."""
+    """Any password that is text is accepted here and simply wrong: refusals are alike."""
 
-    email: str = Field(max_length=254, examples=["ada@example.com"])
-    password: SecretStr = Field(examples=["correct horse battery staple"])
+    email: Annotated[str, Storable] = Field(max_length=254, examples=["ada@example.com"])
+    password: Secret = Field(examples=["correct horse battery staple"])
 
 
 class RefreshRequest(RequestSchema):
-    refresh_token: SecretStr = Field(examples=[_REFRESH_TOKEN])
+    refresh_token: Secret = Field(examples=[_REFRESH_TOKEN])
 
 
 class PasswordChange(RequestSchema):
     """Whoever sits at an open session has to know the password to change it."""
 
-    current_password: SecretStr = Field(examples=["correct horse battery staple"])
+    current_password: Secret = Field(examples=["correct horse battery staple"])
     new_password: NewPassword
 
 

@@ -3,38 +3,74 @@
 import re
 from typing import Annotated
 
-from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from app.core.normalisation import (
+    is_blank,
+    is_encodable,
+    is_storable,
+    normalise_email,
+    normalise_name,
+    normalise_username,
+)
 from app.core.security import MAX_PASSWORD_LENGTH
 
 MAX_BIGINT = 2**63 - 1
+MAX_NAME_LENGTH = 200
 _USERNAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{2,31}$"
 _USERNAME_IN_WORDS = "3 to 32 letters, digits, dots, hyphens or underscores"
 
 
 def _email(value: str) -> str:
     try:
-        return validate_email(value, check_deliverability=False, strict=True).normalized.lower()
-    except EmailNotValidError:
+        return normalise_email(value)
+    except ValueError:
         # The library's messages quote the address, which a refusal must not repeat.
         raise PydanticCustomError("email", "not a valid email address") from None
 
 
 def _username(value: str) -> str:
-    if re.fullmatch(_USERNAME, value) is None:
+    username = normalise_username(value)
+    if re.fullmatch(_USERNAME, username) is None:
         # The pattern by itself would be the message, for people who read a table of their rows.
         raise PydanticCustomError("username", f"should be {_USERNAME_IN_WORDS}")
+    return username
+
+
+def _full_name(value: str) -> str:
+    try:
+        name = normalise_name(value)
+    except ValueError as error:
+        raise PydanticCustomError("name", "{reason}", {"reason": str(error)}) from None
+    if is_blank(name):
+        raise PydanticCustomError("name", "should not be blank")
+    if len(name) > MAX_NAME_LENGTH:
+        raise PydanticCustomError("name", f"should have at most {MAX_NAME_LENGTH} characters")
+    return name
+
+
+def _encodable(value: SecretStr) -> SecretStr:
+    if not is_encodable(value.get_secret_value()):
+        raise PydanticCustomError("characters", "should be valid Unicode text")
     return value
 
 
-def printable(value: str) -> str:
-    if not value.isprintable():
-        raise PydanticCustomError("printable", "control characters are not allowed")
+def _storable(value: str) -> str:
+    if not is_storable(value):
+        raise PydanticCustomError("characters", "should be valid Unicode text without U+0000")
     return value
 
 
+def _storable_secret(value: SecretStr) -> SecretStr:
+    _storable(value.get_secret_value())
+    return value
+
+
+Storable = AfterValidator(_storable)
+"""For any text that a query takes."""
+Secret = Annotated[SecretStr, AfterValidator(_encodable)]
+"""A password or token to compare: whatever can be encoded is simply right or wrong."""
 Email = Annotated[
     str,
     StringConstraints(max_length=254),
@@ -52,12 +88,15 @@ Username = Annotated[
 ]
 FullName = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
-    AfterValidator(printable),
-    Field(examples=["Ada Lovelace"]),
+    AfterValidator(_full_name),
+    Field(
+        examples=["Ada Lovelace"],
+        json_schema_extra={"minLength": 1, "maxLength": MAX_NAME_LENGTH},
+    ),
 ]
 NewPassword = Annotated[
     SecretStr,
+    AfterValidator(_storable_secret),
     Field(
         min_length=1,
         max_length=MAX_PASSWORD_LENGTH,

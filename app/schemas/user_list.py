@@ -2,12 +2,20 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+)
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
+from app.core.normalisation import normalise_search
 from app.core.pagination import Page
-from app.schemas.base import ResponseSchema, printable
+from app.schemas.base import ResponseSchema
 from app.schemas.user import UserSchema
 
 SortBy = Literal["created_at", "username", "email"]
@@ -26,11 +34,14 @@ _ADA: JsonDict = {
 }
 
 
-def _readable(value: str) -> str:
+def _search(value: str) -> str:
     """The framework puts U+FFFD where a query is no UTF-8: nobody searches for that."""
     if "\ufffd" in value:
         raise PydanticCustomError("encoding", "not valid UTF-8")
-    return printable(value)
+    try:
+        return normalise_search(value)
+    except ValueError as error:
+        raise PydanticCustomError("search", "{reason}", {"reason": str(error)}) from None
 
 
 class UserFilters(BaseModel):
@@ -42,11 +53,11 @@ class UserFilters(BaseModel):
     is_superuser: bool | None = Field(
         None, description="only superusers, or only others", examples=[False]
     )
-    search: Annotated[str, StringConstraints(max_length=254), AfterValidator(_readable)] | None = (
+    search: Annotated[str, StringConstraints(max_length=254), AfterValidator(_search)] | None = (
         Field(
             None,
             description="part of the username, email or full name, in any case; "
-            "%, _ and \\ mean themselves",
+            "%, _ and \\ mean themselves; surrounding space is ignored",
             examples=["lovelace"],
         )
     )
@@ -56,6 +67,11 @@ class UserFilters(BaseModel):
         examples=["username"],
     )
     sort_order: SortOrder = Field("desc", examples=["asc"])
+
+    @field_validator("search")
+    @classmethod
+    def _blank_is_none(cls, value: str | None) -> str | None:
+        return value or None
 
 
 class UserPage(Page[UserSchema]):

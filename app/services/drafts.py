@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from app.core.exceptions import ConflictException, Detail, ValidationException
+from app.core.normalisation import username_key
 from app.schemas import BulkUserCreate, NewUser, UserCreate
 
 Taken = Mapping[str, AbstractSet[str]]
-"""By field, `email` and `username`: values that somebody has, in lower case."""
+"""By field, `email` and `username`: emails and keys of usernames that are taken."""
 
 
 @dataclass(slots=True)
@@ -49,10 +50,10 @@ class Draft:
         return self.user_in.username is None
 
     def sent(self) -> Iterator[tuple[str, str]]:
-        """Each field that has to be unique and was sent, with its value in lower case."""
+        """Each field that has to be unique and was sent, with what it is compared by."""
         yield "email", self.user_in.email
         if not self.is_derived:
-            yield "username", self.username.lower()
+            yield "username", username_key(self.username)
 
     def values(self) -> dict[str, object]:
         """What goes into the table, by column."""
@@ -119,7 +120,7 @@ def conflicts_of(drafts: Iterable[Draft], taken: Taken) -> list[Detail]:
 def settle_usernames(drafts: Iterable[Draft], taken: Taken) -> None:
     """Give each derived username that somebody has, in the table or the list, a random ending."""
     drafts = list(drafts)
-    used = set(taken["username"]) | {d.username.lower() for d in drafts if not d.is_derived}
+    used = set(taken["username"]) | {username_key(d.username) for d in drafts if not d.is_derived}
     for draft in drafts:
         if draft.is_derived:
             if draft.username in used:

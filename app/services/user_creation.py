@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AuthSettings
 from app.core.exceptions import ConflictException, Detail, ValidationException
+from app.core.normalisation import username_key
 from app.core.passwords import weakness
 from app.core.security import PasswordHasher
 from app.models import User
@@ -131,7 +132,7 @@ class UserCreation(BaseService):
             invalid += [{"index": index, **fault} for fault in faults]
         taken = await self.new_users.taken(
             {draft.user_in.email for draft in drafts},
-            {draft.username.lower() for draft in drafts},
+            {username_key(draft.username) for draft in drafts},
         )
         await self.release_connection()
         settle_usernames(drafts, taken)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from passlib.context import CryptContext
 
 from app.core.exceptions import ServiceUnavailableException
+from app.core.normalisation import MAX_LENGTH, normalise_password
 
 T = TypeVar("T")
 
@@ -65,7 +66,7 @@ class PasswordHasher:
         Raises:
             ServiceUnavailableException: the queue is full.
         """
-        return await self._run(_CONTEXT.hash, password)
+        return await self._run(_hash, password)
 
     async def hash_all(self, passwords: Sequence[str]) -> list[str]:
         """The hashes of many passwords, side by side, in their order.
@@ -79,7 +80,7 @@ class PasswordHasher:
 
         async def one(password: str) -> str:
             async with places:
-                future = self._list_pool.submit(_CONTEXT.hash, password)
+                future = self._list_pool.submit(_hash, password)
                 return await asyncio.wrap_future(future)
 
         return await asyncio.gather(*map(one, passwords))
@@ -87,14 +88,16 @@ class PasswordHasher:
     async def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
         """Whether `password` is the one behind `hashed`, and a new hash where parameters changed.
 
-        With None for `hashed`, or a password longer than any that was accepted, it verifies
-        against a hash of nothing, so that the answer takes as long and is no.
+        Its NFC form is verified, and where it was typed in another, that one as well: it may have
+        been hashed so before passwords were normalised. How often it is hashed depends on the
+        password alone. With None for `hashed`, or a password longer than any that was accepted,
+        it verifies against a hash of nothing, so that the answer takes as long and is no.
 
         Raises:
             ServiceUnavailableException: the queue is full.
         """
-        is_possible = hashed is not None and len(password) <= MAX_PASSWORD_LENGTH
-        subject = password if is_possible else ""
+        subject = password if len(password) <= MAX_LENGTH else ""
+        is_possible = hashed is not None and subject == password
         against = hashed if is_possible and hashed is not None else self._dummy
         is_right, renewed = await self._run(_verify, subject, against)
         return is_possible and is_right, renewed
@@ -129,10 +132,25 @@ def _give_way() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
+def _hash(password: str) -> str:
+    return _CONTEXT.hash(normalise_password(password))
+
+
 def _verify(password: str, hashed: str) -> tuple[bool, str | None]:
+    normal = normalise_password(password)
+    is_right, renewed = _verify_spelling(normal, hashed)
+    if is_right or password == normal:
+        return is_right, renewed
+    is_right, _ = _verify_spelling(password, hashed)
+    return is_right, _CONTEXT.hash(normal) if is_right else None
+
+
+def _verify_spelling(password: str, hashed: str) -> tuple[bool, str | None]:
     try:
         return _CONTEXT.verify_and_update(password, hashed)
     except ValueError:
         # A hash of no scheme we know, or a password that its scheme cannot take, such as one
-        # of more than 72 bytes for bcrypt.
+        # of more than 72 bytes for bcrypt. Without a hash here, the time would tell that the
+        # account exists.
+        _CONTEXT.hash("")
         return False, None
