@@ -71,7 +71,9 @@ async def create_first_superuser(runtime: Runtime) -> FirstSuperuser | None:
     password = named or SecretStr(secrets.token_urlsafe(12))
     user_in = UserCreate(email=email or DEVELOPMENT_EMAIL, password=password, is_superuser=True)
     async with runtime.session_maker() as db:
-        users = UserService(db, runtime.passwords, runtime.principals, runtime.settings.auth)
+        users = UserService(
+            db, runtime.passwords, runtime.principals, runtime.settings.auth, app.app_name
+        )
         if not await users.create_first_superuser(user_in):
             return None
     return FirstSuperuser(user_in.email, None if named else password.get_secret_value())

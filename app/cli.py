@@ -4,14 +4,15 @@ import asyncio
 import os
 import secrets
 import sys
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 import uvicorn
 from alembic.util import CommandError
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr, TypeAdapter, ValidationError
 from rich.console import Console
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -19,15 +20,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.bootstrap import announce, bring_schema, create_first_superuser, prepare_database
 from app.core.config import Settings, SettingsError, get_settings
-from app.core.exceptions import AppException
+from app.core.exceptions import AppException, NotFoundException
 from app.core.logging import configure_logging
+from app.core.normalisation import normalise_login
 from app.core.supervisor import Supervisor
 from app.core.telemetry.processes import shared_figures
 from app.database.embedded import EmbeddedServerError
 from app.database.migrations import current_revision
 from app.doctor import diagnose
 from app.runtime import open_runtime
-from app.schemas import UserCreate
+from app.schemas import NewPassword, UserCreate
 from app.services import SeedService, SessionService, UserService
 from app.user_import import UserFileError, import_file
 
@@ -137,31 +139,98 @@ def migrate_command(
     _run(work())
 
 
+_Email = Annotated[str, typer.Argument(help="Email to log in with.")]
+_Password = Annotated[
+    str | None,
+    typer.Option(envvar="PASSWORD", help="Default: asked for.", show_envvar=True),
+]
+
+
 @cli.command()
-def create_superuser(
-    email: Annotated[str, typer.Argument(help="Email to log in with.")],
-    password: Annotated[
-        str,
-        typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, envvar="PASSWORD"),
-    ],
-) -> None:
-    """Create a superuser, or make one of the user who has this email."""
+def create_superuser(email: _Email, password: _Password = None) -> None:
+    """Create a superuser, or promote and activate the user who has this email.
+
+    The password of a user who exists stays as it is, unless one is given.
+    """
     settings = _settings()
     configure_logging(settings)
-    try:
-        user_in = UserCreate(email=email, password=SecretStr(password), is_superuser=True)
-    except ValidationError as error:
-        _fail("\n".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors(include_input=False)))
 
     async def work() -> None:
-        async with open_runtime(settings) as runtime, runtime.session_maker() as db:
-            if not settings.is_production:
-                await bring_schema(runtime)
-            users = UserService(db, runtime.passwords, runtime.principals, settings.auth)
-            user, created = await users.create_superuser(user_in)
-            console.print(f"{'created' if created else 'promoted'} {user.email}, id {user.id}")
+        async with _user_service(settings) as users:
+            if await users.has_email(email):
+                await promote(users)
+                return
+            user = await users.create_user(_superuser(email, password or _ask_password()))
+            console.print(f"created {user.email}, id {user.id}")
+
+    async def promote(users: UserService) -> None:
+        if password is not None:
+            await users.set_password(email, _new_password(password))
+        user = await users.promote(email)
+        console.print(f"promoted {user.email}, id {user.id}, who exists already", soft_wrap=True)
+        if password is None:
+            console.print("their password stays; `backend set-password` sets another")
+        else:
+            console.print("set the password, and ended all their sessions")
 
     _run(work())
+
+
+@cli.command()
+def set_password(email: _Email, password: _Password = None) -> None:
+    """Set the password of a user, and end all their sessions."""
+    settings = _settings()
+    configure_logging(settings)
+
+    async def work() -> None:
+        async with _user_service(settings) as users:
+            if not await users.has_email(email):
+                raise NotFoundException(f"no user has the email {normalise_login(email)}")
+            user = await users.set_password(email, _new_password(password or _ask_password()))
+            console.print(
+                f"set the password of {user.email}, id {user.id}, and ended all their sessions",
+                soft_wrap=True,
+            )
+            if not user.is_active:
+                console.print("they are inactive, and cannot log in until they are activated")
+
+    _run(work())
+
+
+def _superuser(email: str, password: str) -> UserCreate:
+    with _sentences():
+        return UserCreate(email=email, password=SecretStr(password), is_superuser=True)
+
+
+def _new_password(password: str) -> SecretStr:
+    with _sentences("password"):
+        return TypeAdapter(NewPassword).validate_python(password)
+
+
+@contextmanager
+def _sentences(name: str = "") -> Iterator[None]:
+    """End the command with a line for each value that is not valid."""
+    try:
+        yield
+    except ValidationError as error:
+        faults = error.errors(include_input=False)
+        _fail("\n".join(f"{(e['loc'] or (name,))[0]}: {e['msg']}" for e in faults))
+
+
+def _ask_password() -> str:
+    password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return password
+
+
+@asynccontextmanager
+async def _user_service(settings: Settings) -> AsyncIterator[UserService]:
+    """On a schema that is up to date, which outside production is seen to here."""
+    async with open_runtime(settings) as runtime, runtime.session_maker() as db:
+        if not settings.is_production:
+            await bring_schema(runtime)
+        yield UserService(
+            db, runtime.passwords, runtime.principals, settings.auth, settings.app.app_name
+        )
 
 
 @cli.command()

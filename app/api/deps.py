@@ -41,7 +41,8 @@ Session = Annotated[AsyncSession, Depends(get_db, scope="function")]
 
 async def get_user_service(request: Request, db: Session) -> UserService:
     parts = runtime_of(request)
-    return UserService(db, parts.passwords, parts.principals, parts.settings.auth)
+    settings = parts.settings
+    return UserService(db, parts.passwords, parts.principals, settings.auth, settings.app.app_name)
 
 
 async def get_user_list_service(request: Request) -> UserListService:
@@ -65,7 +66,15 @@ async def get_session_service(request: Request, db: Session) -> SessionService:
 
 async def get_auth_service(request: Request, db: Session) -> AuthService:
     parts = runtime_of(request)
-    return AuthService(db, parts.passwords, parts.tokens, parts.principals, parts.settings.auth)
+    settings = parts.settings
+    return AuthService(
+        db,
+        parts.passwords,
+        parts.tokens,
+        parts.principals,
+        settings.auth,
+        settings.app.app_name,
+    )
 
 
 @Bearer

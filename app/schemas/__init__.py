@@ -1,7 +1,7 @@
 """What goes over the wire."""
 
 from app.schemas.auth import LoginRequest, PasswordChange, RefreshRequest, TokenSchema
-from app.schemas.base import MAX_BIGINT
+from app.schemas.base import MAX_BIGINT, NewPassword
 from app.schemas.bulk import (
     BULK_EXAMPLE,
     BulkReport,
@@ -55,6 +55,7 @@ __all__ = [
     "LatencySchema",
     "LiveSchema",
     "LoginRequest",
+    "NewPassword",
     "NewUser",
     "Overview",
     "PasswordChange",

@@ -15,6 +15,7 @@ from app.core.exceptions import (
     UnauthorizedException,
     ValidationException,
 )
+from app.core.normalisation import is_encodable, is_storable
 from app.core.passwords import weakness
 from app.core.security import (
     PasswordHasher,
@@ -60,6 +61,7 @@ class AuthService(BaseService):
         tokens: signs and reads access tokens.
         principals: remembers who is behind them.
         settings: how long sessions live, and how short a password may be.
+        app_name: the service's, which is no password.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class AuthService(BaseService):
         tokens: TokenSigner,
         principals: PrincipalCache,
         settings: AuthSettings,
+        app_name: str = "",
     ) -> None:
         super().__init__(db)
         self.users = UserRepository(db)
@@ -77,6 +80,7 @@ class AuthService(BaseService):
         self.tokens = tokens
         self.principals = principals
         self.settings = settings
+        self.app_name = app_name
 
     async def login(self, login: str, password: str, device: Device) -> Tokens:
         """Begin a session.
@@ -88,6 +92,7 @@ class AuthService(BaseService):
             login: an email, or a username.
 
         Raises:
+            ValidationException: they hold what can be neither hashed nor looked up.
             UnauthorizedException: no active user has these credentials.
             ServiceUnavailableException: too many logins are waiting already.
         """
@@ -103,6 +108,7 @@ class AuthService(BaseService):
             login: an email, or a username.
 
         Raises:
+            ValidationException: they hold what can be neither hashed nor looked up.
             UnauthorizedException: no active user has these credentials.
             ForbiddenException: a plain user has; no session began.
             ServiceUnavailableException: too many logins are waiting already.
@@ -113,6 +119,10 @@ class AuthService(BaseService):
     async def _log_in(
         self, login: str, password: str, device: Device, *, is_for_superusers: bool = False
     ) -> _Begun:
+        # Before anything that differs between accounts that exist and others.
+        if not is_storable(login):
+            raise _invalid("username", "should be valid Unicode text without U+0000")
+        _refuse_unencodable("password", password)
         found = await self.users.credentials(login)
         await self.release_connection()
         is_right, renewed = await self.passwords.verify(
@@ -195,6 +205,7 @@ class AuthService(BaseService):
             ServiceUnavailableException: too many hashes are waiting already.
         """
         user = caller.user
+        _refuse_unencodable("current_password", current)
         found = await self.users.credentials(user.email)
         await self.release_connection()
         hashed = found.hashed_password if found else None
@@ -202,8 +213,8 @@ class AuthService(BaseService):
         wrong = _invalid("current_password", "is not the current password")
         if not is_right or hashed is None:
             raise wrong
-        shortest = self.settings.password_min_length
-        if reason := weakness(new, shortest, user.email, user.username):
+        known = user.email, user.username, self.app_name
+        if reason := weakness(new, self.settings.password_min_length, *known):
             raise _invalid("new_password", reason)
         renewed = await self.passwords.hash(new)
         async with self.transaction():
@@ -213,6 +224,11 @@ class AuthService(BaseService):
         await self.principals.forget_user(user.id)
         await self.principals.end_sessions(ended)
         log.info("password_changed", user=user.id, sessions_ended=len(ended))
+
+
+def _refuse_unencodable(field: str, password: str) -> None:
+    if not is_encodable(password):
+        raise _invalid(field, "should be valid Unicode text")
 
 
 def _invalid(field: str, message: str) -> ValidationException:

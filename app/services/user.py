@@ -3,21 +3,28 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+import structlog
+from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AuthSettings
 from app.core.exceptions import (
     ConflictException,
     ForbiddenException,
+    NotFoundException,
     UnauthorizedException,
     ValidationException,
 )
+from app.core.normalisation import normalise_login
+from app.core.passwords import weakness
 from app.core.security import PasswordHasher
 from app.models import User
 from app.repositories import SessionRepository, UserRepository
 from app.schemas import Principal, UserCreate, UserSchema, UserUpdate
 from app.services.principal_cache import PrincipalCache
 from app.services.user_creation import UserCreation
+
+log = structlog.get_logger("app.security")
 
 _PRIVILEGES = frozenset({"is_active", "is_superuser"})
 
@@ -29,7 +36,9 @@ class UserService(UserCreation):
         db: the request's session.
         passwords: hashes them.
         principals: forgets those who changed.
-        settings: whether anybody may sign up, and how short a password may be.
+        settings: whether anybody may sign up, how short a password may be, and at which domains
+            an email.
+        app_name: the service's, which is no password.
     """
 
     def __init__(
@@ -38,8 +47,9 @@ class UserService(UserCreation):
         passwords: PasswordHasher,
         principals: PrincipalCache,
         settings: AuthSettings,
+        app_name: str = "",
     ) -> None:
-        super().__init__(db, passwords, settings)
+        super().__init__(db, passwords, settings, app_name)
         self.users = UserRepository(db)
         self.sessions = SessionRepository(db)
         self.principals = principals
@@ -50,19 +60,22 @@ class UserService(UserCreation):
         Raises:
             UnauthorizedException: registration is disabled, and nobody is logged in.
             ForbiddenException: registration is disabled, and the caller is no superuser.
-            ValidationException: the password is too weak, or a plain caller sets privileges.
+            ValidationException: the password is too weak, the email is at a special-use domain, or
+                a plain caller sets privileges.
             ConflictException: the email or the username is taken.
         """
         is_superuser = caller is not None and caller.is_superuser
         if not is_superuser:
             self._check_registration(caller)
             _refuse_privileges(user_in.model_fields_set)
+        self._check_domain(user_in.email)
         return await self.create_user(user_in)
 
     async def create_first_superuser(self, user_in: UserCreate) -> bool:
         """Create a superuser unless one is active; whether it was created.
 
-        Processes that start at once all try, and one succeeds.
+        Processes that start at once all try, and one succeeds. A user who has the email already
+        is not promoted: anybody could have signed up with it. The log names the command that does.
 
         Raises:
             ValidationException: the password is too weak.
@@ -72,27 +85,62 @@ class UserService(UserCreation):
         try:
             await self.create_user(user_in)
         except ConflictException:
+            if not await self.users.has_superuser():
+                log.warning(
+                    "first_superuser_missing",
+                    reason="a user who is no active superuser has the email",
+                    promote=f"backend create-superuser {user_in.email}",
+                )
             return False
         return True
 
-    async def create_superuser(self, user_in: UserCreate) -> tuple[User, bool]:
-        """Create a superuser, or make one of the user with this email, whose password stays.
+    async def has_email(self, email: str) -> bool:
+        """Whether a user has this email."""
+        is_taken = await self.users.by_email(email) is not None
+        await self.release_connection()
+        return is_taken
 
-        Returns:
-            The user, and whether it was created.
+    async def promote(self, email: str) -> User:
+        """Make a superuser of the user with this email, and activate them.
 
         Raises:
-            ValidationException: the password is too weak.
-            ConflictException: the username is taken.
+            NotFoundException: no user has the email.
         """
         async with self.transaction():
-            user = await self.users.by_email(user_in.email)
-            if user is not None:
-                user.is_superuser = user.is_active = True
-        if user is None:
-            return await self.create_user(user_in), True
+            user = await self._by_email(email)
+            user.is_superuser = user.is_active = True
         await self.principals.forget_user(user.id)
-        return user, False
+        return user
+
+    async def set_password(self, email: str, password: SecretStr) -> User:
+        """Set the password of the user with this email, and end all their sessions.
+
+        Raises:
+            NotFoundException: no user has the email.
+            ValidationException: the password is too weak.
+        """
+        found = await self._by_email(email)
+        user_id, known = found.id, (found.email, found.username, self.app_name)
+        await self.release_connection()
+        new = password.get_secret_value()
+        if reason := weakness(new, self.settings.password_min_length, *known):
+            raise ValidationException(details=[{"field": "password", "message": reason}])
+        hashed = await self.passwords.hash(new)
+        async with self.transaction():
+            user = await self.users.get_or_raise(user_id, lock=True)
+            user.hashed_password = hashed
+            await self.users.flush()
+            ended = await self.sessions.end_all(user.id)
+        await self.principals.forget_user(user.id)
+        await self.principals.end_sessions(ended)
+        log.info("password_set", user=user.id, sessions_ended=len(ended))
+        return user
+
+    async def _by_email(self, email: str) -> User:
+        user = await self.users.by_email(email)
+        if user is None:
+            raise NotFoundException(f"No user has the email {normalise_login(email)}")
+        return user
 
     async def get(self, user_id: int, caller: Principal) -> UserSchema:
         """The profile, for its owner or a superuser; while it is remembered, without a query.
@@ -117,7 +165,8 @@ class UserService(UserCreation):
 
         Raises:
             ForbiddenException: the caller is neither the user nor a superuser.
-            ValidationException: a plain caller sets privileges.
+            ValidationException: a plain caller sets privileges, or the new email is at a
+                special-use domain.
             NotFoundException: there is no such user.
             ConflictException: the email or the username is taken, or no active superuser
                 would be left.
@@ -130,6 +179,8 @@ class UserService(UserCreation):
             if not (changes.get("is_active", True) and changes.get("is_superuser", True)):
                 await self._keep_one_superuser_beside(user_id)
             user = await self.users.get_or_raise(user_id, lock=True)
+            if changes.get("email", user.email) != user.email:
+                self._check_domain(changes["email"])
             ended: Sequence[UUID] = ()
             for field, value in changes.items():
                 setattr(user, field, value)
@@ -169,6 +220,10 @@ class UserService(UserCreation):
         """
         if await self.users.lock_superusers() == [user_id]:
             raise ConflictException("The last active superuser has to stay one")
+
+    def _check_domain(self, email: str) -> None:
+        if faults := self._domain_faults(email):
+            raise ValidationException(details=faults)
 
     def _check_registration(self, caller: Principal | None) -> None:
         if self.settings.registration_enabled:

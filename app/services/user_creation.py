@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AuthSettings
 from app.core.exceptions import ConflictException, Detail, ValidationException
-from app.core.normalisation import username_key
+from app.core.normalisation import has_special_use_domain, username_key
 from app.core.passwords import weakness
 from app.core.security import PasswordHasher
 from app.models import User
@@ -25,17 +25,25 @@ class UserCreation(BaseService):
     Args:
         db: the request's session.
         passwords: hashes them.
-        settings: how short a password may be.
+        settings: how short a password may be, and at which domains an email.
+        app_name: the service's, which is no password.
     """
 
-    def __init__(self, db: AsyncSession, passwords: PasswordHasher, settings: AuthSettings) -> None:
+    def __init__(
+        self,
+        db: AsyncSession,
+        passwords: PasswordHasher,
+        settings: AuthSettings,
+        app_name: str = "",
+    ) -> None:
         super().__init__(db)
         self.new_users = NewUserRepository(db)
         self.passwords = passwords
         self.settings = settings
+        self.app_name = app_name
 
     async def create_user(self, user_in: UserCreate) -> User:
-        """Create a user.
+        """Create a user, whatever the domain of the email.
 
         Raises:
             ValidationException: the password is too weak.
@@ -88,7 +96,7 @@ class UserCreation(BaseService):
     async def create_acceptable_users(
         self, rows: Rows, numbers: Sequence[int], attempts: int = 3
     ) -> Sequence[Detail]:
-        """Create those of a list against whom nothing stands.
+        """Create those of a list against whom nothing stands, at any domain: for commands.
 
         Args:
             rows: what was read.
@@ -101,7 +109,7 @@ class UserCreation(BaseService):
         Raises:
             ConflictException: somebody was faster each time.
         """
-        findings = await self.examine(rows, numbers)
+        findings = await self.examine(rows, numbers, any_domain=True)
         drafts = findings.acceptable
         await self._hash_passwords(drafts)
         try:
@@ -114,21 +122,27 @@ class UserCreation(BaseService):
             return await self.create_acceptable_users(rows, numbers, attempts - 1)
         return findings.details
 
-    async def examine(self, rows: Rows, numbers: Sequence[int] | None = None) -> Findings:
+    async def examine(
+        self, rows: Rows, numbers: Sequence[int] | None = None, *, any_domain: bool = False
+    ) -> Findings:
         """Look at every row, and once into the table. Nothing is written, and nothing hashed.
 
         Args:
             rows: what was sent.
             numbers: what each row is called; its position, from 0, where left out.
+            any_domain: accept emails at special-use domains, whatever the settings say.
         """
         drafts: list[Draft] = []
         invalid: list[Detail] = []
+        faults: list[Detail]
         for index, row in zip(numbers or range(len(rows)), rows, strict=True):
             if isinstance(row, RefusedRow):
-                faults = row.details
+                faults = list(row.details)
             else:
                 drafts.append(draft := Draft.of(row, index))
                 faults = self._weaknesses(draft)
+                if not any_domain:
+                    faults += self._domain_faults(draft.user_in.email)
             invalid += [{"index": index, **fault} for fault in faults]
         taken = await self.new_users.taken(
             {draft.user_in.email for draft in drafts},
@@ -142,10 +156,17 @@ class UserCreation(BaseService):
         """What is wrong with the password; nothing where a hash was brought instead."""
         if draft.password is None:
             return []
-        known = draft.user_in.email, draft.username
+        known = draft.user_in.email, draft.username, self.app_name
         shortest = self.settings.password_min_length
         reason = weakness(draft.password.get_secret_value(), shortest, *known)
         return [{"field": "password", "message": reason}] if reason else []
+
+    def _domain_faults(self, email: str) -> list[Detail]:
+        """That no public mail server serves the email's domain, unless the settings accept it."""
+        if self.settings.special_use_domains or not has_special_use_domain(email):
+            return []
+        message = "is at a special-use domain (AUTH_SPECIAL_USE_DOMAINS)"
+        return [{"field": "email", "message": message}]
 
     async def _hash_passwords(self, drafts: Sequence[Draft]) -> None:
         """Side by side. Those who brought a hash have no password."""

@@ -33,14 +33,9 @@ class UserDesk:
         self.users = users
         self.sessions = sessions
 
-    async def create(self, user_in: UserCreate) -> User:
-        """Create a user.
-
-        Raises:
-            ValidationException: the password is too weak.
-            ConflictException: the email or the username is taken.
-        """
-        user = await self.users.create_user(user_in)
+    async def create(self, user_in: UserCreate, caller: Principal) -> User:
+        """Create a user; see `UserService.sign_up`, also for what it raises."""
+        user = await self.users.sign_up(user_in, caller)
         await renew_figures()
         return user
 

@@ -94,7 +94,10 @@ async def _create(runtime: Runtime, batch: list[Row], defaults: dict[str, str]) 
 @asynccontextmanager
 async def _users(runtime: Runtime) -> AsyncIterator[UserService]:
     async with runtime.session_maker() as db:
-        yield UserService(db, runtime.passwords, runtime.principals, runtime.settings.auth)
+        settings = runtime.settings
+        yield UserService(
+            db, runtime.passwords, runtime.principals, settings.auth, settings.app.app_name
+        )
 
 
 def _user_in(row: Row, defaults: dict[str, str]) -> UserImport | RefusedRow:

@@ -411,7 +411,7 @@ async def test_an_existing_user_is_promoted(project, named, settings):
 @pytest.mark.parametrize(
     ("email", "password", "sentence"),
     [
-        ("eve@example.com", "hunter2", "password: should have at least 8 characters"),
+        ("eve@example.com", "hunter2", "password: should have at least 15 characters"),
         ("hunter2@", PASSWORD, "email: not a valid email address"),
     ],
 )

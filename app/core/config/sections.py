@@ -189,7 +189,10 @@ class AuthSettings(Section):
         7_776_000, ge=1, description="seconds a session lives at most, however often refreshed"
     )
     registration_enabled: bool = Field(True, description="false: only superusers create users")
-    password_min_length: int = Field(8, ge=1, le=64, description="shortest password accepted")
+    password_min_length: int = Field(15, ge=1, le=64, description="shortest password accepted")
+    special_use_domains: bool = Field(
+        False, description="true: accept emails at corp.local, home.arpa, localhost and the like"
+    )
 
     def accepted_keys(self) -> list[str]:
         return [key.get_secret_value() for key in self.accepted_secret_keys]

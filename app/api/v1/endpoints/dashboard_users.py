@@ -39,7 +39,7 @@ async def new_user(page: PageDep) -> Response:
 @router.post("/new", name="dashboard_create_user")
 async def create_user(form: NewUser, page: PageDep, desk: Desk) -> Response:
     """Create a user."""
-    user = await desk.create(form.create())
+    user = await desk.create(form.create(), page.visitor)
     return page.redirect(f"/users/{user.id}", Notice(f"Created {user.username}"))
 
 
