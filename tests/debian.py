@@ -36,12 +36,22 @@ def program(package: str) -> Program:
         return Program(Path(installed), {})
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         raise ProgramMissing(f"install {package}: the tests start one of their own")
-    folder = CACHE / package
-    if not folder.exists():
-        _unpack(package, folder)
+    folder = unpacked(package)
     (path,) = (found for found in folder.rglob(f"*bin/{package}") if found.is_file())
     libraries = os.pathsep.join(str(place) for place in folder.glob("usr/lib/*-linux-gnu*"))
     return Program(path, {"LD_LIBRARY_PATH": libraries} if libraries else {})
+
+
+def unpacked(package: str) -> Path:
+    """The files of a Debian package.
+
+    Raises:
+        ProgramMissing: no mirror gives it to us.
+    """
+    folder = CACHE / package
+    if not folder.exists():
+        _unpack(package, folder)
+    return folder
 
 
 def _unpack(package: str, folder: Path) -> None:

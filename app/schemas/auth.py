@@ -1,10 +1,10 @@
 """Logging in, on the wire."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from app.schemas.base import NewPassword, RequestSchema, ResponseSchema, Secret, Storable
+from app.schemas.base import NewPassword, RequestSchema, ResponseSchema, Secret, Text
 
 _REFRESH_TOKEN = "0b9f6c1e8f524f0e9a575f3f0c8b7d21.c2VjcmV0"  # noqa: S105  # an example
 
@@ -12,7 +12,7 @@ _REFRESH_TOKEN = "0b9f6c1e8f524f0e9a575f3f0c8b7d21.c2VjcmV0"  # noqa: S105  # an
 class LoginRequest(RequestSchema):
     """Any password that is text is accepted here and simply wrong: refusals are alike."""
 
-    email: Annotated[str, Storable] = Field(max_length=254, examples=["ada@example.com"])
+    email: Text = Field(max_length=254, examples=["ada@example.com"])
     password: Secret = Field(examples=["correct horse battery staple"])
 
 

@@ -67,8 +67,8 @@ def _storable_secret(value: SecretStr) -> SecretStr:
     return value
 
 
-Storable = AfterValidator(_storable)
-"""For any text that a query takes."""
+Text = Annotated[str, AfterValidator(_storable)]
+"""What the database can store and a page can show."""
 Secret = Annotated[SecretStr, AfterValidator(_encodable)]
 """A password or token to compare: whatever can be encoded is simply right or wrong."""
 Email = Annotated[

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -25,7 +25,7 @@ from sqlalchemy import make_url, text
 from app.core.config import Settings
 from app.database import get_engine
 from app.database.migrations import head_revision, migrate
-from tests.conftest import PASSWORD, Servers, browsing, running
+from tests.conftest import PASSWORD, Person, Servers, browsing, running
 
 pytestmark = pytest.mark.direct
 
@@ -52,9 +52,17 @@ class Ended:
 
 @dataclass(frozen=True)
 class Project:
-    """A copy of the project, with its own `.local/`."""
+    """A copy of the project, with its own `.local/`.
+
+    Attributes:
+        typed: what is typed at a command's prompts.
+    """
 
     path: Path
+    typed: str | None = None
+
+    def typing(self, text: str) -> "Project":
+        return replace(self, typed=text)
 
     def popen(self, *arguments: str, **settings: str) -> "subprocess.Popen[str]":
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
@@ -62,7 +70,7 @@ class Project:
             [sys.executable, *arguments],
             cwd=self.path,
             env={**kept, "PYTHONPATH": str(self.path), "SERVER_DRAIN": "0", **settings},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if self.typed is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -72,7 +80,7 @@ class Project:
     def run(self, *arguments: str, **settings: str) -> Ended:
         process = self.popen(*arguments, **settings)
         try:
-            output, _ = process.communicate(timeout=60)
+            output, _ = process.communicate(self.typed, timeout=60)
         finally:
             process.kill()
         return Ended(process.returncode, output)
@@ -255,6 +263,27 @@ async def fetch(settings: Settings, environment: Environment, query: str) -> lis
     return answer
 
 
+async def insert(
+    settings: Settings, environment: Environment, email: str, is_active: str = "true"
+) -> None:
+    """A plain user."""
+    name = email.partition("@")[0]
+    await fetch(
+        settings,
+        environment,
+        "INSERT INTO users (email, username, hashed_password, is_active) "
+        f"VALUES ('{email}', '{name}', '', {is_active})",
+    )
+
+
+async def status_of_login(
+    settings: Settings, environment: Environment, email: str, password: str
+) -> int:
+    async with running(named_settings(settings, environment)) as app, browsing(app) as client:
+        body = {"email": email, "password": password}
+        return (await client.post("/api/v1/auth/login", json=body)).status_code
+
+
 def test_serve_says_where_everything_is(first_start):
     for place in "/api/v1/dashboard", "/docs", "/api/v1/auth/login", "/health":
         assert f"{first_start.url.rstrip('/')}{place}" in first_start.ended.output
@@ -400,12 +429,163 @@ async def test_an_existing_user_is_promoted(project, named, settings):
         "VALUES ('bob@example.com', 'bob', 'as it was', false)",
     )
 
-    ended = project.cli("create-superuser", "bob@example.com", PASSWORD=PASSWORD, **named)
+    ended = project.cli("create-superuser", "bob@example.com", **named)
 
     assert ended.code == 0
     assert "promoted bob@example.com" in ended.output
+    assert "password stays" in ended.output
     query = "SELECT is_superuser, is_active, hashed_password FROM users WHERE username = 'bob'"
     assert await fetch(settings, named, query) == [(True, True, "as it was")]
+
+
+async def test_u2_a_password_that_is_given_for_an_existing_user_is_set(project, empty, settings):
+    """U2: by the variable and by the option, for a superuser and for others."""
+    project.cli("create-superuser", "ada@corp.local", PASSWORD=PASSWORD, **empty)
+    by_variable = project.cli(
+        "create-superuser", "ADA@corp.local", PASSWORD=f"{PASSWORD} 2", **empty
+    )
+    first = await status_of_login(settings, empty, "ada@corp.local", f"{PASSWORD} 2")
+    by_option = project.cli(
+        "create-superuser", "ada@corp.local", "--password", f"{PASSWORD} 3", **production(empty)
+    )
+    second = await status_of_login(settings, empty, "ada@corp.local", f"{PASSWORD} 3")
+
+    for ended in (by_variable, by_option):
+        assert ended.code == 0, ended.output
+        assert "promoted ada@corp.local" in ended.output
+        assert "set the password" in ended.output
+        assert PASSWORD not in ended.output
+    assert (first, second) == (200, 200)
+
+
+async def test_u2_a_weak_password_promotes_nobody(project, empty, settings):
+    """U2."""
+    project.cli("migrate", **empty)
+    await insert(settings, empty, "bob@example.com")
+
+    ended = project.cli("create-superuser", "bob@example.com", PASSWORD="hunter2", **empty)
+
+    assert ended.code == 1
+    assert "password: should have at least 15 characters" in ended.output
+    assert await fetch(settings, empty, "SELECT is_superuser FROM users") == [(False,)]
+
+
+async def test_c31_a_password_that_was_forgotten_is_set(project, empty, settings):
+    """C31: in production too, for the only superuser; every session ends."""
+    project.cli("create-superuser", "ada@example.com", PASSWORD=PASSWORD, **empty)
+    await status_of_login(settings, empty, "ada@example.com", PASSWORD)
+
+    ended = project.cli(
+        "set-password", " Ada@example.com", PASSWORD=f"{PASSWORD} 2", **production(empty)
+    )
+
+    assert ended.code == 0, ended.output
+    assert "set the password of ada@example.com, id 1" in ended.output
+    assert "inactive" not in ended.output
+    assert PASSWORD not in ended.output
+    assert await fetch(settings, empty, "SELECT count(*) FROM sessions WHERE ended_at IS NULL") == [
+        (0,)
+    ]
+    assert await status_of_login(settings, empty, "ada@example.com", PASSWORD) == 401
+    assert await status_of_login(settings, empty, "ada@example.com", f"{PASSWORD} 2") == 200
+
+
+async def test_c31_a_session_ends_in_a_running_process_when_the_password_is_set(
+    project, empty, settings
+):
+    """C31."""
+    project.cli("create-superuser", "ada@example.com", PASSWORD=PASSWORD, **empty)
+    async with running(named_settings(settings, empty)) as app, browsing(app) as client:
+        ada = Person(client, 1, "ada@example.com")
+        await ada.login()
+        before = await ada.get("/users/me")
+        project.cli(
+            *("set-password", "ada@example.com"),
+            PASSWORD=f"{PASSWORD} 2",
+            **empty,
+        )
+
+        after = await ada.get("/users/me")
+
+    assert (before.status_code, after.status_code) == (200, 401)
+
+
+async def test_c31_an_inactive_user_is_told_to_be_so(project, empty, settings):
+    """C31."""
+    project.cli("migrate", **empty)
+    await insert(settings, empty, "bob@example.com", is_active="false")
+
+    ended = project.cli("set-password", "bob@example.com", PASSWORD=PASSWORD, **empty)
+
+    assert ended.code == 0
+    assert "inactive" in ended.output
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "sentence"),
+    [
+        ("nobody@example.com", PASSWORD, "no user has the email nobody@example.com"),
+        ("bob@example.com", "hunter2", "password: should have at least 15 characters"),
+        ("bob@example.com", "x" * 300, "password: "),
+        ("bob@example.com", "Bob@Example.com 1", "password: should not be the email"),
+    ],
+)
+async def test_c31_a_password_that_cannot_be_set_is_a_sentence(
+    project, empty, settings, email, password, sentence
+):
+    """C31."""
+    project.cli("migrate", **empty)
+    await insert(settings, empty, "bob@example.com")
+
+    ended = project.cli("set-password", email, PASSWORD=password, **empty)
+
+    assert ended.code == 1
+    assert sentence in ended.output
+    assert password not in ended.output
+    assert "Traceback" not in ended.output
+    assert await fetch(settings, empty, "SELECT hashed_password FROM users") == [("",)]
+
+
+@pytest.mark.parametrize("command", ["create-superuser", "set-password"])
+async def test_a_password_is_asked_for_twice_where_none_is_given(project, empty, command):
+    project.cli("create-superuser", "ada@example.com", PASSWORD=PASSWORD, **empty)
+    email = "ada@example.com" if command == "set-password" else "new@example.com"
+
+    ended = project.typing(f"{PASSWORD} 2\n{PASSWORD} 3\n" * 2 + f"{PASSWORD} 2\n" * 2).cli(
+        command, email, **empty
+    )
+
+    assert ended.code == 0, ended.output
+    assert "do not match" in ended.output
+    assert f"{email}, id" in ended.output
+
+
+@pytest.mark.parametrize("state", [{}, {"is_active": "false"}])
+async def test_a_first_superuser_whose_email_a_user_has_is_reported_and_promoted_by_command(
+    project, empty, settings, state
+):
+    """By reading: in the log of `migrate` and of the start, which do not fail."""
+    project.cli("migrate", **empty)
+    await insert(settings, empty, "root@example.org", **state)
+    named = {
+        "FIRST_SUPERUSER_EMAIL": "Root@Example.org",
+        "FIRST_SUPERUSER_PASSWORD": PASSWORD,
+    }
+
+    migrated = project.cli("migrate", **production(empty), **named)
+    with visiting(project, *CLI, "serve", **production(empty), **named) as visit:
+        started = visit.end(signal.SIGTERM)
+    promoted = project.cli("create-superuser", "root@example.org", **production(empty))
+    afterwards = project.cli("migrate", **production(empty), **named)
+
+    for ended in (migrated, started):
+        assert ended.code in {0, -signal.SIGTERM}
+        assert "backend create-superuser root@example.org" in ended.output
+        assert PASSWORD not in ended.output
+    assert promoted.code == 0
+    assert "create-superuser" not in afterwards.output
+    query = "SELECT email, is_superuser, is_active FROM users"
+    assert await fetch(settings, empty, query) == [("root@example.org", True, True)]
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ from app.api.pages.listing import USERS
 from app.api.pages.page import Notice, Page
 from app.api.pages.rendering import BASE
 from app.schemas import MAX_BIGINT, UserSchema
+from app.schemas.base import Text
 from app.services import Change, Outcome
 
 NAMED = 5
 """Names that a notice tells; how many more there are, it counts."""
 
-Back = Annotated[str, AfterValidator(way_back)]
+Back = Annotated[Text, AfterValidator(way_back)]
 
 
 class Selection(BaseModel):

@@ -18,6 +18,7 @@ from app.api.pages.page import Notice, Page
 from app.api.pages.visitors import PageDep
 from app.api.runtime import runtime_of
 from app.core.exceptions import ValidationException
+from app.core.normalisation import is_storable
 from app.services import Preview
 
 TEMPLATE = "users/upload.html"
@@ -61,6 +62,8 @@ async def get_sent(
     page.show_again(TEMPLATE, **limits(request), sent=None, preview=None)
     if file is None or not file.filename:
         raise ValidationException(details=[{"field": "file", "message": "Choose a file"}])
+    if not is_storable(file.filename):
+        raise ValidationException(details=[{"field": "file", "message": "Give it another name"}])
     name, content = PurePath(file.filename).name, await file.read()
     forms, digest = runtime_of(request).forms, sha256(content).hexdigest()
     owner = f"{page.visitor.session_id} {name} {digest}"

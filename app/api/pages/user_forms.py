@@ -11,6 +11,7 @@ from app.api.types import UserId
 from app.core.errors import violations
 from app.core.exceptions import ValidationException
 from app.schemas import UserCreate, UserSchema, UserUpdate
+from app.schemas.base import Text
 
 Meant = TypeVar("Meant", bound=BaseModel)
 _WORDS = {
@@ -24,9 +25,9 @@ _WORDS = {
 class UserForm(BaseModel):
     """As it is typed: nothing is wrong with it yet, and so it can be shown again."""
 
-    email: str = ""
-    username: str = ""
-    full_name: str = ""
+    email: Text = ""
+    username: Text = ""
+    full_name: Text = ""
     is_superuser: bool = False
 
     def _values(self) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import Depends, Form, Request, Response
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field
 
 from app.api import limits
 from app.api.pages import cookies
@@ -12,6 +12,7 @@ from app.api.pages.page import Page
 from app.api.runtime import runtime_of
 from app.core.exceptions import UnauthorizedException
 from app.schemas import Principal
+from app.schemas.base import Secret, Text
 
 
 class LoginRequiredException(UnauthorizedException):
@@ -24,9 +25,9 @@ class LoginRequiredException(UnauthorizedException):
 class LoginForm(BaseModel):
     """As the login page sends it. Any password is accepted and simply wrong."""
 
-    username: str = Field(max_length=254)
-    password: SecretStr
-    next: str = ""
+    username: Text = Field(max_length=254)
+    password: Secret
+    next: Text = ""
 
 
 async def get_visitor(request: Request, response: Response) -> Principal:
