@@ -14,6 +14,7 @@ import asyncpg
 from sqlalchemy import make_url
 
 from app.database.embedded import EmbeddedPostgres, postgres
+from app.database.embedded.files import ENVIRONMENT
 from tests.debian import unpacked
 
 _SOURCES = Path("/usr/share/i18n")
@@ -26,7 +27,7 @@ def turkish_server() -> Iterator[str]:
         place = Path(folder)
         place.chmod(0o755)
         _make_locale(place / "locales")
-        environment = {**postgres.ENVIRONMENT, "LOCPATH": str(place / "locales")}
+        environment = {**ENVIRONMENT, "LOCPATH": str(place / "locales")}
         with (
             patch.object(postgres, "ENVIRONMENT", environment),
             EmbeddedPostgres(place / "postgres", {"fsync": "off"}) as url,

@@ -2,6 +2,6 @@
 
 from app.models.idempotency import KeptAnswer
 from app.models.session import Session
-from app.models.user import NAMES, User, username_key_of
+from app.models.user import NAMES, User
 
-__all__ = ["NAMES", "KeptAnswer", "Session", "User", "username_key_of"]
+__all__ = ["NAMES", "KeptAnswer", "Session", "User"]

@@ -13,7 +13,8 @@ from sqlalchemy import (
     union_all,
 )
 
-from app.models import User, username_key_of
+from app.models import User
+from app.models.user import username_key_of
 from app.repositories.base import BaseRepository
 from app.repositories.user import UserRepository
 

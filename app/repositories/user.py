@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy import Row, Select, func, select, text, update
 
 from app.core.normalisation import normalise_login
-from app.models import User, username_key_of
+from app.models import User
+from app.models.user import username_key_of
 from app.repositories import user_queries as queries
 from app.repositories.base import BaseRepository
 

@@ -31,7 +31,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.cursor import Position
-from app.models import NAMES, User, username_key_of
+from app.models import NAMES, User
+from app.models.user import username_key_of
 
 PROFILE: tuple[InstrumentedAttribute[Any], ...] = (
     *(User.id, User.email, User.username, User.full_name),

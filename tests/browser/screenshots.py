@@ -80,7 +80,7 @@ async def people(runtime: Runtime) -> None:
         await SeedService(db, runtime.passwords).seed(USERS, PASSWORD, lambda _: None)
         users = UserService(db, runtime.passwords, runtime.principals, runtime.settings.auth)
         secret = SecretStr(PASSWORD)
-        await users.create_superuser(UserCreate(email=EMAIL, password=secret, is_superuser=True))
+        await users.create_user(UserCreate(email=EMAIL, password=secret, is_superuser=True))
 
 
 async def traffic(url: str) -> None:

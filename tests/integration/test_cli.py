@@ -564,7 +564,7 @@ async def test_a_password_is_asked_for_twice_where_none_is_given(project, empty,
 async def test_a_first_superuser_whose_email_a_user_has_is_reported_and_promoted_by_command(
     project, empty, settings, state
 ):
-    """By reading: in the log of `migrate` and of the start, which do not fail."""
+    """By reading: in the log of `migrate` and of a start that prepares the database."""
     project.cli("migrate", **empty)
     await insert(settings, empty, "root@example.org", **state)
     named = {
@@ -573,7 +573,7 @@ async def test_a_first_superuser_whose_email_a_user_has_is_reported_and_promoted
     }
 
     migrated = project.cli("migrate", **production(empty), **named)
-    with visiting(project, *CLI, "serve", **production(empty), **named) as visit:
+    with visiting(project, *CLI, "serve", **empty, **named) as visit:
         started = visit.end(signal.SIGTERM)
     promoted = project.cli("create-superuser", "root@example.org", **production(empty))
     afterwards = project.cli("migrate", **production(empty), **named)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from io import StringIO
 from itertools import chain
 from time import monotonic
 from uuid import uuid4
@@ -242,6 +243,33 @@ async def test_the_fifth_revision_adds_an_index_of_superusers_alone(engine, fetc
     name = "ix_users_superusers_created_at"
     assert await fetch(valid(name)) == ["True"]
     assert (await fetch(definition(name)))[0].endswith("(created_at, id) WHERE is_superuser")
+
+
+async def test_the_seventh_revision_keeps_usernames_unique_all_the_while(engine, statements, fetch):
+    """C18."""
+    await migrate(engine, "0005")
+    statements.clear()
+
+    await migrate(engine, "0007")
+
+    about = [s for s in statements if "uq_users_username_lower" in s]
+    built = [s.startswith("CREATE UNIQUE INDEX CONCURRENTLY") for s in about].index(True)
+    dropped = [s.endswith("IF EXISTS uq_users_username_lower") for s in about].index(True)
+    assert built < dropped
+    (told,) = await fetch(definition("uq_users_username_lower"))
+    assert told.startswith("CREATE UNIQUE INDEX")
+    assert 'COLLATE "C"' in told
+
+
+def test_the_seventh_revision_can_be_written_down_as_sql():
+    config = migrations._config()
+    config.output_buffer = StringIO()
+
+    command.upgrade(config, "0005:0007", sql=True)
+
+    script = config.output_buffer.getvalue()
+    assert "CREATE UNIQUE INDEX CONCURRENTLY uq_users_username_lower_new" in script
+    assert "ALTER INDEX uq_users_username_lower_new RENAME TO uq_users_username_lower" in script
 
 
 async def test_an_extension_that_is_there_is_used_where_it_is_and_stays(engine, fetch):
