@@ -75,7 +75,7 @@ def normalise_rows(connection: sa.Connection) -> None:
 def _set_email(connection: sa.Connection, user_id: int, old: str, new: str) -> bool:
     try:
         done = connection.execute(SET_EMAIL, {"id": user_id, "old": old, "new": new})
-    except sa.exc.DBAPIError:  # another user took it at this moment, or it is too long
+    except (sa.exc.IntegrityError, sa.exc.DataError):  # taken at this moment, or too long
         return False
     return done.rowcount > 0
 

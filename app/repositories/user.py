@@ -65,16 +65,23 @@ class UserRepository(BaseRepository[User]):
             yield batch
 
     async def by_email(self, email: str) -> User | None:
-        return await self.db.scalar(select(User).where(User.email == normalise_login(email)))
+        query = select(User).where(User.email.in_(_spellings(email)))
+        return await self.db.scalar(query.order_by(User.email == normalise_login(email)).limit(1))
 
     async def credentials(self, login: str) -> Row[int, str, bool, bool] | None:
         """`id`, `hashed_password`, `is_active` and `is_superuser` of whoever has this email or
         username."""
-        column = User.email if "@" in login else username_key_of(User.username)
-        is_theirs = column == normalise_login(login)
+        normal = normalise_login(login)
         known = User.id, User.hashed_password, User.is_active, User.is_superuser
-        query = select(*known).where(is_theirs)
-        return (await self.db.execute(query)).one_or_none()
+        query = select(*known)
+        if "@" in login:
+            query = query.where(User.email.in_(_spellings(login))).order_by(User.email == normal)
+        else:
+            query = query.where(username_key_of(User.username) == normal)
+        return (await self.db.execute(query.limit(1))).one_or_none()
+
+    async def password_hash(self, user_id: int) -> str | None:
+        return await self.db.scalar(select(User.hashed_password).where(User.id == user_id))
 
     async def lock_unchanged(self, user_id: int, hashed_password: str) -> bool:
         """Whether they are active and still have this hash, both until the transaction ends."""
@@ -119,3 +126,9 @@ class UserRepository(BaseRepository[User]):
 
     def superusers(self) -> Select[User]:
         return select(User).where(User.is_superuser, User.is_active)
+
+
+def _spellings(email: str) -> tuple[str, str]:
+    """As it was typed and as it is stored. Another program may have written a row as it was typed,
+    and the migration left such a one where its normal spelling was taken: that one comes first."""
+    return email.lower(), normalise_login(email)

@@ -206,9 +206,8 @@ class AuthService(BaseService):
         """
         user = caller.user
         _refuse_unencodable("current_password", current)
-        found = await self.users.credentials(user.email)
+        hashed = await self.users.password_hash(user.id)
         await self.release_connection()
-        hashed = found.hashed_password if found else None
         is_right, _ = await self.passwords.verify(current, hashed)
         wrong = _invalid("current_password", "is not the current password")
         if not is_right or hashed is None:

@@ -687,7 +687,12 @@ async def test_c3_rows_of_before_log_in_and_are_found(servers, settings: Setting
                     values = {"email": email, "username": username, "name": NFD, "hashed": hashed}
                     await connection.execute(INSERT, values)
                 for email in ("taken@münchen.de", "taken@xn--mnchen-3ya.de"):
-                    values = {"email": email, "username": email[-9:-3], "name": "", "hashed": ""}
+                    values = {
+                        "email": email,
+                        "username": email[-9:-3],
+                        "name": "",
+                        "hashed": hashed,
+                    }
                     await connection.execute(INSERT, values)
             await migrate(engine)
             async with engine.connect() as connection:
@@ -699,11 +704,18 @@ async def test_c3_rows_of_before_log_in_and_are_found(servers, settings: Setting
                 for email, (normal, _) in old.items()
                 for login in {email, normal}
             ]
+            left = Person(client, 6, "taken@xn--mnchen-3ya.de")
+            await left.login()
+            profile = (await left.get("/users/me")).json()
+            change = {"current_password": PASSWORD, "new_password": f"{PASSWORD} 2"}
+            changed = await left.post("/auth/password", json=change)
+            other = await status_of_logins(client, "taken@münchen.de", PASSWORD)
 
     assert {normal for normal, _ in old.values()} <= set(stored)
     assert "taken@xn--mnchen-3ya.de" in stored
     assert {stored[normal] for normal, _ in old.values()} == {NFC}
     assert all(status == [200, 200] for status in statuses)
+    assert (profile["id"], changed.status_code, other) == (6, 204, [200, 200])
     (line,) = [line for line in logged() if line["event"] == "users_normalised"]
     assert (line["changed"], line["skipped"]) == (6, 1)
 
