@@ -30,6 +30,7 @@ from app.database.migrations import current_revision
 from app.doctor import diagnose
 from app.runtime import open_runtime
 from app.schemas import NewPassword, UserCreate
+from app.schemas.base import Email
 from app.services import SeedService, SessionService, UserService
 from app.user_import import UserFileError, import_file
 
@@ -142,7 +143,9 @@ def migrate_command(
 _Email = Annotated[str, typer.Argument(help="Email to log in with.")]
 _Password = Annotated[
     str | None,
-    typer.Option(envvar="PASSWORD", help="Default: asked for.", show_envvar=True),
+    typer.Option(
+        envvar="PASSWORD", help="Default: asked for, where one is needed.", show_envvar=True
+    ),
 ]
 
 
@@ -160,6 +163,8 @@ def create_superuser(email: _Email, password: _Password = None) -> None:
             if await users.has_email(email):
                 await promote(users)
                 return
+            with _sentences("email"):  # before anything is asked
+                TypeAdapter(Email).validate_python(email)
             user = await users.create_user(_superuser(email, password or _ask_password()))
             console.print(f"created {user.email}, id {user.id}")
 

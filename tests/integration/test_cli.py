@@ -560,6 +560,15 @@ async def test_a_password_is_asked_for_twice_where_none_is_given(project, empty,
     assert f"{email}, id" in ended.output
 
 
+def test_u2_an_email_that_is_none_is_refused_before_a_password_is_asked_for(project, named):
+    """U2."""
+    ended = project.typing("").cli("create-superuser", "no address", **named)
+
+    assert ended.code == 1
+    assert "email: not a valid email address" in ended.output
+    assert "Password" not in ended.output
+
+
 @pytest.mark.parametrize("state", [{}, {"is_active": "false"}])
 async def test_a_first_superuser_whose_email_a_user_has_is_reported_and_promoted_by_command(
     project, empty, settings, state
