@@ -20,6 +20,7 @@ from starlette.responses import Response
 
 from app.core.cookies import parse_cookies
 from app.core.deadline import current_deadline
+from app.core.errors import violations
 from app.core.exceptions import (
     BadRequestException,
     BodyTimeoutException,
@@ -27,6 +28,7 @@ from app.core.exceptions import (
     UnsupportedMediaTypeException,
     ValidationException,
 )
+from app.core.normalisation import is_encodable
 
 BODY_SHARE = 0.8
 """Part of the request's deadline in which its body has to arrive: 24 of 30 s."""
@@ -182,8 +184,10 @@ def _parsed(content: bytes) -> Any:
     try:
         value = from_json(content, allow_inf_nan=False)
     except ValueError as error:
-        if _has_lone_surrogate(content):
-            raise _invalid("should have no lone surrogates (\\ud800 to \\udfff)") from error
+        if fields := _fields_with_surrogates(content):
+            message = "should be valid Unicode text"
+            details = violations({"loc": ("body", name), "msg": message} for name in fields)
+            raise ValidationException(details=details) from error
         raise BadRequestException("The request body is not valid JSON") from error
     for part in value if isinstance(value, list) else (value,):
         if isinstance(part, dict) and len(part) > MAX_MEMBERS:
@@ -191,16 +195,22 @@ def _parsed(content: bytes) -> Any:
     return value
 
 
-def _has_lone_surrogate(content: bytes) -> bool:
-    """Whether a body that the parser refused is JSON but for that: RFC 8259 admits them, and no
-    database stores them."""
+def _fields_with_surrogates(content: bytes) -> list[str]:
+    """The fields of a body that the parser refused for lone surrogates alone, which RFC 8259 admits
+    and no database stores; empty where it is malformed."""
     if b"\\ud" not in content.lower():
-        return False
+        return []
     try:
-        json.loads(content)
+        value = json.loads(content)
     except (ValueError, RecursionError):
-        return False
-    return True
+        return []
+    members = value.items() if isinstance(value, dict) else ()
+    found = [name for name, part in members if not _is_encodable([name, part])]
+    return found[:MAX_MEMBERS] or [""]
+
+
+def _is_encodable(value: Any) -> bool:
+    return is_encodable(json.dumps(value, ensure_ascii=False))
 
 
 def _fields(content: bytes) -> FormData:

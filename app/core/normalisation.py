@@ -88,8 +88,11 @@ def username_key(text: str) -> str:
 def normalise_login(text: str) -> str:
     """What an account is looked up by: the email where there is an @, else the username's key.
 
-    Never fails: what cannot be an email is looked up as it is, at the same cost.
+    Never fails: what cannot be an email is looked up as it is, at the same cost. What is longer
+    than any email or username is nobody's, and stays as it is.
     """
+    if len(text) > MAX_LENGTH:
+        return text
     if "@" not in text:
         return username_key(text)
     try:

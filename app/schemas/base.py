@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, St
 from pydantic_core import PydanticCustomError
 
 from app.core.normalisation import (
+    MAX_LENGTH,
     is_blank,
     is_encodable,
     is_storable,
@@ -39,6 +40,9 @@ def _username(value: str) -> str:
 
 
 def _full_name(value: str) -> str:
+    too_long = PydanticCustomError("name", f"should have at most {MAX_NAME_LENGTH} characters")
+    if len(value) > MAX_LENGTH:  # before each character is looked at
+        raise too_long
     try:
         name = normalise_name(value)
     except ValueError as error:
@@ -46,7 +50,7 @@ def _full_name(value: str) -> str:
     if is_blank(name):
         raise PydanticCustomError("name", "should not be blank")
     if len(name) > MAX_NAME_LENGTH:
-        raise PydanticCustomError("name", f"should have at most {MAX_NAME_LENGTH} characters")
+        raise too_long
     return name
 
 

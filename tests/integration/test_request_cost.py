@@ -287,7 +287,7 @@ async def test_a_lone_surrogate_is_a_422(app, client):
             body = json.dumps({field: "\ud800aaaaaaa"}).encode()
             status, content, _ = await ask(app, path, body, content_type=JSON)
 
-            assert (status, json.loads(content)["details"][0]["field"]) == (422, "body")
+            assert (status, json.loads(content)["details"][0]["field"]) == (422, field)
 
 
 async def test_a_pair_of_surrogates_is_a_character(app, client):
