@@ -171,6 +171,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             settings.server.request_timeout,
             settings.cache.default_ttl,
         )
+        stack.push_async_callback(principals.close)
         limiter = breaker("limiter", settings.limiter)
         # Not the pool of all others, which exports would use up: each keeps its connection long.
         export_engine = engine(pool_size=settings.users.exports_max, max_overflow=0)

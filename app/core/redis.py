@@ -53,11 +53,16 @@ class CircuitBreaker:
 
     After three failures in a row every call fails at once. A task of its own looks whether Redis
     is back, so that no request has to find out by waiting.
+
+    Attributes:
+        before_closing: called when Redis is back, before anybody reads from it again: they write
+            what it missed. Where one raises, the breaker stays open.
     """
 
     def __init__(self, name: str, redis: Redis) -> None:
         self.name = name
         self.redis = redis
+        self.before_closing: list[Callable[[], Awaitable[None]]] = []
         self._failures = 0
         self._places = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._asked: list[tuple[Sequence[str], asyncio.Future[list[bytes | None]]]] = []
@@ -135,16 +140,25 @@ class CircuitBreaker:
     def _failed(self, error: Exception) -> None:
         self._count_error()
         self._failures += 1
-        if self._failures >= FAILURES_TO_OPEN and self._probing is None:
-            log.warning("redis_left_alone", breaker=self.name, reason=repr(error))
-            self._probing = asyncio.create_task(self._probe())
+        if self._failures >= FAILURES_TO_OPEN:
+            self.open(repr(error))
+
+    def open(self, reason: str) -> None:
+        """Leave Redis alone from now on, however few calls have failed: it lacks a write without
+        which what it holds must not be read."""
+        if self._probing is None:
+            log.warning("redis_left_alone", breaker=self.name, reason=reason)
+            # Of nobody's request: its log lines must not bear the id of the one that failed.
+            self._probing = asyncio.create_task(self._probe(), context=Context())
 
     async def _probe(self) -> None:
         while True:
             await asyncio.sleep(PROBE_INTERVAL)
             try:
                 await self.redis.ping()
-            except (RedisError, OSError):
+                for write_missed in self.before_closing:
+                    await write_missed()
+            except Exception:  # noqa: BLE001, S112  # whatever it is: without a probe it stays open
                 continue
             log.info("redis_is_back", breaker=self.name)
             self._failures = 0

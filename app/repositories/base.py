@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
+from sqlalchemy import CursorResult, UpdateBase
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -46,6 +47,12 @@ class BaseRepository(Generic[Model]):
         """
         async with self._conflicts():
             await self.db.flush()
+
+    async def changed(self, statement: UpdateBase) -> int:
+        """Run an UPDATE or DELETE past the objects of the session; how many rows it met."""
+        options = {"synchronize_session": False}
+        result = await self.db.execute(statement, execution_options=options)
+        return cast("CursorResult[Any]", result).rowcount
 
     @asynccontextmanager
     async def _conflicts(self) -> AsyncIterator[None]:

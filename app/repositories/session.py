@@ -45,23 +45,19 @@ class SessionRepository(BaseRepository[Session]):
         )
         return await self.db.scalar(query)
 
-    async def end(self, session_id: UUID, user_id: int) -> Sequence[UUID]:
-        """End a user's session; its id, if it was live."""
-        return await self._end(Session.id == session_id, Session.user_id == user_id)
+    async def end(self, session_id: UUID, user_id: int) -> bool:
+        """End a user's session; whether it was live."""
+        return bool(await self._end(Session.id == session_id, Session.user_id == user_id))
 
-    async def end_all(self, user_id: int, but: UUID | None = None) -> Sequence[UUID]:
-        """End a user's sessions, all or all but one; their ids."""
+    async def end_all(self, user_id: int, but: UUID | None = None) -> int:
+        """End a user's sessions, all or all but one; how many there were."""
         spared = () if but is None else (Session.id != but,)
         return await self._end(Session.user_id == user_id, *spared)
 
-    async def _end(self, *which: ColumnElement[bool]) -> Sequence[UUID]:
-        query = (
-            update(Session)
-            .where(*which, Session.ended_at.is_(None))
-            .values(ended_at=func.now())
-            .returning(Session.id)
-        )
-        return (await self.db.scalars(query)).all()
+    async def _end(self, *which: ColumnElement[bool]) -> int:
+        # Counted, not named: a user may have a hundred thousand.
+        query = update(Session).where(*which, Session.ended_at.is_(None))
+        return await self.changed(query.values(ended_at=func.now()))
 
     async def touch(self, session_id: UUID, expires_at: datetime | None = None) -> None:
         """Note that it is in use, and where it is told, how long it lives now."""

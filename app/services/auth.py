@@ -184,7 +184,7 @@ class AuthService(BaseService):
                 session.expires_at = expiry(self.settings, session.created_at)
                 tokens = self._tokens(session.user_id, session_id, renewed)
             else:
-                ended = bool(await self.sessions.end(session_id, session.user_id))
+                ended = await self.sessions.end(session_id, session.user_id)
         if ended:
             log.warning("refresh_token_reused", session=str(session_id))
             await self.principals.end_sessions([session_id])
@@ -221,8 +221,7 @@ class AuthService(BaseService):
                 raise wrong
             ended = await self.sessions.end_all(user.id, but=caller.session_id)
         await self.principals.forget_user(user.id)
-        await self.principals.end_sessions(ended)
-        log.info("password_changed", user=user.id, sessions_ended=len(ended))
+        log.info("password_changed", user=user.id, sessions_ended=ended)
 
 
 def _refuse_unencodable(field: str, password: str) -> None:

@@ -1,7 +1,7 @@
 """Who is behind a token, and who anybody is: remembered in Redis, and forgotten at once where it
 changes (decision 6)."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from math import ceil
@@ -14,6 +14,7 @@ from app.core.redis import CircuitBreaker, RedisUnavailable
 from app.core.security import AccessToken
 from app.core.telemetry.metrics import CACHE_LOOKUPS
 from app.schemas import Principal, UserSchema
+from app.services.tombstones import TOMBSTONE, Tombstones
 
 TTL = 60
 """Seconds an entry lives. Where a revocation could not reach Redis, it is how long a process that
@@ -22,7 +23,8 @@ TOMBSTONE_TTL = 60
 """Seconds at least in which nothing is filled in after a change: whoever read the database before
 it has given up by then, since the default deadline of a request is half of that."""
 
-_TOMBSTONE = b"-"
+Concerns = Callable[[Principal], bool]
+
 _hit = CACHE_LOOKUPS.labels("principal", "hit").inc
 _miss = CACHE_LOOKUPS.labels("principal", "miss").inc
 _profile_hit = CACHE_LOOKUPS.labels("profile", "hit").inc
@@ -34,13 +36,18 @@ class PrincipalCache:
     keeps the profile for those who read it, longer than anybody may be let in by it.
 
     Filling sets a key only where there is none, and a revocation leaves a tombstone. So a slow
-    reader, who read the database before a revocation and fills after it, changes nothing.
+    reader, who read the database before a revocation and fills after it, changes nothing. A
+    tombstone that Redis did not take is written when it is back (`Tombstones`).
 
     Args:
         breaker: to the cache's Redis; None where there is none, and nothing is remembered.
         prefix: first part of every key.
         deadline: seconds that a request may take.
         profile_ttl: seconds that a profile is kept.
+
+    Attributes:
+        on_forgetting: called with each end or change that this process knows of, as a test of
+            whom it concerns.
     """
 
     def __init__(
@@ -54,6 +61,11 @@ class PrincipalCache:
         self._prefix = prefix
         self._profile_ttl = profile_ttl
         self._tombstone_ttl = max(TOMBSTONE_TTL, ceil(2 * deadline))
+        self.on_forgetting: list[Callable[[Concerns], None]] = []
+        self._tombstones: Tombstones | None = None
+        if breaker is not None:
+            lifetime = self._tombstone_ttl + max(TTL, profile_ttl)
+            self._tombstones = Tombstones(breaker, lifetime)
 
     def _session(self, session_id: UUID) -> str:
         return f"{self._prefix}:session:{session_id.hex}"
@@ -73,6 +85,10 @@ class PrincipalCache:
         if self._breaker is None:
             return None
         keys = self._session(token.session_id), self._user(token.user_id)
+        if self._is_unwritten(keys[0]):
+            raise UnauthorizedException("Invalid token")
+        if self._is_unwritten(keys[1]):
+            return None
         try:
             session, user = await self._breaker.get(*keys)
         except RedisUnavailable:
@@ -104,10 +120,11 @@ class PrincipalCache:
 
         It asks nobody whether they may see it: the caller has done so.
         """
-        if self._breaker is None:
+        key = self._profile(user_id)
+        if self._breaker is None or self._is_unwritten(key):
             return None
         try:
-            [kept] = await self._breaker.get(self._profile(user_id))
+            [kept] = await self._breaker.get(key)
         except RedisUnavailable:
             return None
         profile = _profile(kept)
@@ -121,24 +138,34 @@ class PrincipalCache:
         redis, key, body = self._breaker.redis, self._profile(user.id), user.model_dump_json()
         await self._try(lambda: redis.set(key, body, ex=self._profile_ttl, nx=True))
 
-    async def end_sessions(self, session_ids: Iterable[UUID]) -> None:
-        """Let nobody in by these sessions any more. Called after the commit that ended them."""
-        await self._bury(map(self._session, session_ids))
+    async def end_sessions(self, session_ids: Sequence[UUID]) -> None:
+        """Let nobody in by a few sessions any more. Called after the commit that ended them."""
+        self._tell(lambda principal: principal.session_id in session_ids)
+        await self._bury(dict.fromkeys(map(self._session, session_ids), self._tombstone_ttl))
 
     async def forget_user(self, user_id: int) -> None:
-        """Read the user anew from now on. Called after the commit that changed them."""
-        await self._bury([self._user(user_id), self._profile(user_id)])
+        """Read the user anew from now on. Called after the commit that changed them, or that ended
+        their sessions, however many: without the user's entry no session's lets anybody in."""
+        self._tell(lambda principal: principal.user_id == user_id)
+        # The first outlives every session's entry, also that of a reader who fills it late.
+        ttls = {self._user(user_id): self._tombstone_ttl + TTL}
+        await self._bury({**ttls, self._profile(user_id): self._tombstone_ttl})
 
-    async def _bury(self, keys: Iterable[str]) -> None:
-        keys = list(keys)
-        if self._breaker is None or not keys:
-            return
-        pipeline = self._breaker.redis.pipeline(transaction=False)
-        # Deleted first: a Redis that is out of memory takes no tombstone, but still deletes.
-        pipeline.unlink(*keys)
-        for key in keys:
-            pipeline.set(key, _TOMBSTONE, ex=self._tombstone_ttl)
-        await self._try(pipeline.execute)
+    async def close(self) -> None:
+        """Write what Redis has missed, if it is back by now."""
+        if self._tombstones is not None:
+            await self._tombstones.close()
+
+    def _tell(self, concerns: Concerns) -> None:
+        for forget in self.on_forgetting:
+            forget(concerns)
+
+    async def _bury(self, ttls: dict[str, int]) -> None:
+        if self._tombstones is not None and ttls:
+            await self._tombstones.bury(ttls)
+
+    def _is_unwritten(self, key: str) -> bool:
+        return self._tombstones is not None and key in self._tombstones
 
     async def _try(self, work: Callable[[], Awaitable[object]]) -> None:
         assert self._breaker is not None  # noqa: S101  # asked by every caller; tells mypy
@@ -154,7 +181,7 @@ def _owner(user_id: int) -> bytes:
 @lru_cache(maxsize=1024)
 def _profile(kept: bytes | None) -> UserSchema | None:
     """The user that an entry holds. An entry that is met again needs no second look."""
-    if kept is None or kept == _TOMBSTONE:
+    if kept is None or kept == TOMBSTONE:
         return None
     try:
         return UserSchema.model_validate_json(kept)
@@ -164,7 +191,7 @@ def _profile(kept: bytes | None) -> UserSchema | None:
 
 def _remembered(token: AccessToken, session: bytes | None, user: bytes | None) -> Principal | None:
     """Who is behind `token` by what its two keys hold; None where they do not tell."""
-    if session == _TOMBSTONE:
+    if session == TOMBSTONE:
         raise UnauthorizedException("Invalid token")
     if session != _owner(token.user_id):
         return None

@@ -89,9 +89,10 @@ class SessionService(BaseService):
     async def end(self, session_id: UUID, user_id: int) -> bool:
         """End a user's session; whether it was live."""
         async with self.transaction():
-            ended = await self.sessions.end(session_id, user_id)
-        await self.principals.end_sessions(ended)
-        return bool(ended)
+            was_live = await self.sessions.end(session_id, user_id)
+        if was_live:
+            await self.principals.end_sessions([session_id])
+        return was_live
 
     async def end_or_raise(self, session_id: UUID, user_id: int) -> None:
         """End a user's session.
@@ -105,8 +106,8 @@ class SessionService(BaseService):
     async def end_all(self, user_id: int) -> None:
         """End all sessions of a user."""
         async with self.transaction():
-            ended = await self.sessions.end_all(user_id)
-        await self.principals.end_sessions(ended)
+            await self.sessions.end_all(user_id)
+        await self.principals.forget_user(user_id)
 
     async def end_all_or_raise(self, user_id: int) -> None:
         """The same, for a superuser.

@@ -1,8 +1,5 @@
 """The rules about users."""
 
-from collections.abc import Sequence
-from uuid import UUID
-
 import structlog
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -132,8 +129,7 @@ class UserService(UserCreation):
             await self.users.flush()
             ended = await self.sessions.end_all(user.id)
         await self.principals.forget_user(user.id)
-        await self.principals.end_sessions(ended)
-        log.info("password_set", user=user.id, sessions_ended=len(ended))
+        log.info("password_set", user=user.id, sessions_ended=ended)
         return user
 
     async def _by_email(self, email: str) -> User:
@@ -181,14 +177,12 @@ class UserService(UserCreation):
             user = await self.users.get_or_raise(user_id, lock=True)
             if changes.get("email", user.email) != user.email:
                 self._check_domain(changes["email"])
-            ended: Sequence[UUID] = ()
             for field, value in changes.items():
                 setattr(user, field, value)
             await self.users.flush()
             if not user.is_active:
-                ended = await self.sessions.end_all(user.id)
+                await self.sessions.end_all(user.id)
         await self.principals.forget_user(user_id)
-        await self.principals.end_sessions(ended)
         return user
 
     async def delete(self, user_id: int) -> None:
@@ -201,10 +195,8 @@ class UserService(UserCreation):
         async with self.transaction():
             await self._keep_one_superuser_beside(user_id)
             user = await self.users.get_or_raise(user_id, lock=True)
-            ended = await self.sessions.end_all(user_id)
             await self.users.delete(user)
         await self.principals.forget_user(user_id)
-        await self.principals.end_sessions(ended)
 
     async def tell_planner(self) -> None:
         """Have the database plan with how many users there are by now: for when very many came."""
