@@ -211,7 +211,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             user_lists=UserListService(reads, cursors, answers),
             metrics=metrics,
             forms=FormSigner(secret_key, settings.auth.accepted_keys()),
-            visitors=Visitors(authenticator),
+            visitors=Visitors(authenticator, principals, health),
             dashboard=dashboard,
             overview=OverviewService(dashboard, answers, health, metrics, settings.database),
         )

@@ -65,6 +65,11 @@ class HealthService:
         is_stopping = self._drain.has_begun
         return readiness.model_copy(update={"status": "stopping"}) if is_stopping else readiness
 
+    async def is_database_away(self) -> bool:
+        """Whether it does not answer on a connection of its own either. One that is only slow for
+        others does."""
+        return (await self._shared("database")).status != "healthy"
+
     def failing_since(self, check: str) -> datetime | None:
         """When this process found it failing first, of all the times in a row; None while it
         is well."""

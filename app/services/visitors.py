@@ -4,9 +4,15 @@ from cachetools import TTLCache
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from app.core.exceptions import AppException, UnauthorizedException
+from app.core.exceptions import (
+    AppException,
+    ServiceUnavailableException,
+    UnauthorizedException,
+)
 from app.core.waiting import within
 from app.schemas import Principal
+from app.services.health import HealthService
+from app.services.principal_cache import Concerns, PrincipalCache
 from app.services.session import Authenticator
 
 GRACE = 900
@@ -19,15 +25,21 @@ PATIENCE = 2.0
 class Visitors:
     """Lets superusers in by their cookie.
 
-    An outage is when an admin needs the page most, and the database, which alone knows who they
+    An outage is when an admin needs the overview most, and the database, which alone knows who they
     are, may be what is out: whoever this process let in a while ago may go on looking at it.
-    Nobody's session can be ended meanwhile, as that needs the database as well; one that ended
-    before is refused where Redis knows.
+    A database that is slow is not out: it knows of ends, and is waited for. Whose session this
+    process saw end, or who changed, is forgotten at once; of an end in another process it knows by
+    Redis alone.
     """
 
-    def __init__(self, authenticator: Authenticator) -> None:
+    def __init__(
+        self, authenticator: Authenticator, principals: PrincipalCache, health: HealthService
+    ) -> None:
         self._authenticator = authenticator
+        self._health = health
         self._seen: TTLCache[str, Principal] = TTLCache(MAX_KNOWN, GRACE)
+        self._ends = 0
+        principals.on_forgetting.append(self._forget)
 
     async def principal(self, token: str) -> Principal:
         """Whoever the cookie's token stands for.
@@ -35,23 +47,37 @@ class Visitors:
         Raises:
             UnauthorizedException: it does not hold.
         """
+        ends = self._ends
         try:
             principal = await self._authenticator.principal(token, "page")
         except UnauthorizedException:
             self._seen.pop(token, None)
             raise
-        self._seen[token] = principal
+        if ends == self._ends:  # else it may be this very session that ended since it was read
+            self._seen[token] = principal
         return principal
 
     async def onlooker(self, token: str) -> Principal:
-        """The same for a view that changes nothing; while the database is away, out of memory.
+        """The same for the overview; while the database is away, out of memory.
 
         Raises:
             UnauthorizedException: it does not hold.
+            ServiceUnavailableException: the database is slow, or away and this process did not let
+                them in a while ago.
         """
         try:
             return await within(PATIENCE, lambda: self.principal(token))
-        except (AppException, DBAPIError, PoolTimeoutError, OSError):
-            if (seen := self._seen.get(token)) is None:
-                raise
-            return seen
+        except (AppException, DBAPIError, PoolTimeoutError, OSError) as error:
+            is_outage = token in self._seen and await self._health.is_database_away()
+            seen = self._seen.get(token)  # after the check: it may have ended meanwhile
+            if is_outage and seen is not None:
+                return seen
+            if isinstance(error, TimeoutError):
+                raise ServiceUnavailableException from error
+            raise
+
+    def _forget(self, concerns: Concerns) -> None:
+        self._ends += 1
+        for token in list(self._seen):
+            if (seen := self._seen.get(token)) is not None and concerns(seen):
+                self._seen.pop(token, None)

@@ -1,5 +1,6 @@
 """The admin page while Redis or the database is away: it is what an admin looks at then."""
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
@@ -50,6 +51,7 @@ async def desk(
         database={"url": await through(postgres, servers.postgres)},
         cache={"redis_url": redis_url},
         limiter={"redis_url": redis_url},
+        server={"request_timeout": 8.0},
     )
     async with running(gated) as app, browsing(app) as browser:
         browser.base_url = httpx.URL("https://test")
@@ -145,6 +147,22 @@ async def test_nobody_new_is_let_in_without_the_database(desk):
     assert page.headers["Retry-After"]
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "Temporarily unavailable" in page.text
+
+
+@pytest.mark.parametrize("fault", ["shut", "freeze"])
+async def test_without_the_database_nothing_but_the_overview_is_shown(desk, fault):
+    """S3: whoever was let in before looks at no user meanwhile."""
+    await desk.look()
+    await desk.runtime.cache.redis.flushall()
+    getattr(desk.postgres, fault)()
+
+    users, export, live = await asyncio.gather(
+        *(desk.browser.get(f"{PAGE}{view}") for view in ("/users", "/users/export", "/live"))
+    )
+
+    assert {users.status_code, export.status_code} <= {503, 504}
+    assert "root@example.com" not in users.text + export.text
+    assert live.status_code == 200
 
 
 async def test_who_only_looks_on_changes_nothing(desk):

@@ -1,5 +1,6 @@
 """Who looks at the page: what its endpoints depend on."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Form, Request, Response
@@ -33,18 +34,27 @@ class LoginForm(BaseModel):
 async def get_visitor(request: Request, response: Response) -> Principal:
     """The superuser whose cookie came along, within their limit of reads or writes.
 
-    A form has to be one of ours. While the database is away, who was let in before may look on.
+    A form has to be one of ours.
 
     Raises:
         LoginRequiredException: no cookie, or a session that has ended or is no superuser's.
         FormRefusedException: a form that is not theirs, or from another site.
         RateLimitExceeded: they called too often.
     """
+    return await _let_in(request, response, runtime_of(request).visitors.principal)
+
+
+async def get_onlooker(request: Request, response: Response) -> Principal:
+    """The same for the overview: while the database is away, who was let in before may look on."""
+    return await _let_in(request, response, runtime_of(request).visitors.onlooker)
+
+
+async def _let_in(
+    request: Request, response: Response, let_in: Callable[[str], Awaitable[Principal]]
+) -> Principal:
     parts, token = runtime_of(request), cookies.read(request, "session")
     if token is None:
         raise LoginRequiredException
-    is_view = request.method == "GET"
-    let_in = parts.visitors.onlooker if is_view else parts.visitors.principal
     try:
         visitor = await let_in(token)
     except UnauthorizedException as error:
@@ -66,6 +76,15 @@ async def get_page(
     return Page(request, response, visitor)
 
 
+async def get_overview_page(
+    request: Request,
+    response: Response,
+    visitor: Annotated[Principal, Depends(get_onlooker)],
+) -> Page:
+    """What the overview answers with, also while the database is away."""
+    return Page(request, response, visitor)
+
+
 async def stranger_with_form(request: Request) -> None:
     """For the login form: it came from our login page, to this browser.
 
@@ -82,5 +101,6 @@ async def get_login_form(request: Request, form: Annotated[LoginForm, Form()]) -
 
 
 PageDep = Annotated[Page, Depends(get_page)]
+OverviewPage = Annotated[Page, Depends(get_overview_page)]
 Login = Annotated[LoginForm, Depends(get_login_form)]
 FromOurLoginPage = Depends(stranger_with_form)

@@ -4,7 +4,7 @@ from fastapi import Request, Response
 
 from app.api.limits import by_username
 from app.api.pages.doors import enter
-from app.api.pages.visitors import FromOurLoginPage, Login, PageDep
+from app.api.pages.visitors import FromOurLoginPage, Login, OverviewPage, PageDep
 from app.api.routing import Router
 from app.api.types import Auth, ClientDevice, Limited, Overviews, Sessions
 from app.core.limiter import by_address, limiter, rate
@@ -13,13 +13,13 @@ router = Router(prefix="/dashboard", include_in_schema=False)
 
 
 @router.get("", name="dashboard_overview")
-async def overview(page: PageDep, overviews: Overviews) -> Response:
+async def overview(page: OverviewPage, overviews: Overviews) -> Response:
     """How things are."""
     return page.render("dashboard/overview.html", overview=await overviews.now())
 
 
 @router.get("/live", name="dashboard_live")
-async def live(page: PageDep, overviews: Overviews) -> Response:
+async def live(page: OverviewPage, overviews: Overviews) -> Response:
     """The part of it that changes."""
     return page.render("dashboard/live.html", overview=await overviews.now())
 
