@@ -1,9 +1,9 @@
 """What the admin page gives to a browser, and believes when it comes back."""
 
-import base64
-import binascii
 import hmac
 from collections.abc import Iterable
+
+from app.core import base64url
 
 
 class FormSigner:
@@ -25,25 +25,25 @@ class FormSigner:
         Args:
             owner: a session's id, or before there is one, a random value in a cookie.
         """
-        return _encode(_mac(self._keys[0], b"token", owner.encode()))
+        return base64url.encode(_mac(self._keys[0], b"token", owner.encode()))
 
     def is_token_of(self, owner: str, token: str) -> bool:
         sent, by = token.encode(errors="replace"), owner.encode(errors="replace")
         return any(
-            hmac.compare_digest(sent, _encode(_mac(key, b"token", by)).encode())
+            hmac.compare_digest(sent, base64url.encode(_mac(key, b"token", by)).encode())
             for key in self._keys
         )
 
     def seal(self, text: str) -> str:
         """`text`, which others may read and not change."""
         content = text.encode()
-        return _encode(_mac(self._keys[0], b"seal", content) + content)
+        return base64url.encode(_mac(self._keys[0], b"seal", content) + content)
 
     def unseal(self, sealed: str) -> str | None:
         """The text that was sealed; None where it was not, or not by us."""
         try:
-            raw = base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))
-        except (binascii.Error, ValueError):
+            raw = base64url.decode(sealed)
+        except ValueError:
             return None
         mac, content = raw[:32], raw[32:]
         is_ours = any(hmac.compare_digest(mac, _mac(key, b"seal", content)) for key in self._keys)
@@ -52,7 +52,3 @@ class FormSigner:
 
 def _mac(key: bytes, use: bytes, content: bytes) -> bytes:
     return hmac.digest(key, use + b"\0" + content, "sha256")
-
-
-def _encode(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
