@@ -9,11 +9,11 @@ from limits import RateLimitItem
 from slowapi.errors import RateLimitExceeded
 from slowapi.wrappers import Limit
 
+from app.api.runtime import runtime_of
 from app.core.config import LimiterSettings
 from app.core.exceptions import UnauthorizedException
 from app.core.limiter import HitCounter, Window, by_address, limiter, parsed
 from app.core.normalisation import normalise_login
-from app.core.security import session_of
 from app.schemas import Principal
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -43,10 +43,10 @@ def by_principal(request: Request) -> str:
 
 
 async def by_refreshed_session(request: Request) -> str:
-    """The session a refresh token names; what names none counts against its sender."""
-    token = await _in_body(request, "refresh_token")
+    """The session of a refresh token; what is no token of ours counts against its sender."""
+    token = str(await _in_body(request, "refresh_token"))
     try:
-        return f"session:{session_of(str(token)).hex}"
+        return f"session:{runtime_of(request).tokens.refresh.read(token).session_id.hex}"
     except UnauthorizedException:
         return by_address(request)
 

@@ -14,7 +14,8 @@ class Session(Base):
     """One device's login. `ended_at` is set once and never cleared.
 
     `refresh_hash` is the SHA-256 of the one refresh token that holds now; each use replaces
-    it, so that any other token of the session is one that was used before.
+    it. `previous_hash` is that of the token used last, `rotated_at` when the one that holds was
+    made, and `generation` how often tokens were used, repeats of the last one not counted.
     """
 
     __tablename__ = "sessions"
@@ -24,6 +25,9 @@ class Session(Base):
         BigInteger, ForeignKey("users.id", ondelete="CASCADE"), index=True
     )
     refresh_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
+    previous_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    rotated_at: Mapped[datetime | None]
+    generation: Mapped[int] = mapped_column(server_default="0")
     user_agent: Mapped[str | None] = mapped_column(String(255))
     address: Mapped[str | None] = mapped_column(String(45))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

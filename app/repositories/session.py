@@ -17,6 +17,11 @@ _LIVE = Session.ended_at.is_(None), Session.expires_at > func.now()
 class SessionRepository(BaseRepository[Session]):
     model = Session
 
+    async def begin(self, session: Session) -> None:
+        """Insert a session, of which nothing can be taken: no savepoint is needed."""
+        self.db.add(session)
+        await self.flush()
+
     async def live_with_user(self, session_id: UUID, user_id: int) -> Session | None:
         """The session with its active user, if it is live and theirs."""
         query = (

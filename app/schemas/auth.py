@@ -6,7 +6,7 @@ from pydantic import Field
 
 from app.schemas.base import NewPassword, RequestSchema, ResponseSchema, Secret, Text
 
-_REFRESH_TOKEN = "0b9f6c1e8f524f0e9a575f3f0c8b7d21.c2VjcmV0"  # noqa: S105  # an example
+_REFRESH_TOKEN = "0b9f6c1e8f524f0e9a575f3f0c8b7d21.AAAAAGV4YW1wbGU"  # noqa: S105  # an example
 
 
 class LoginRequest(RequestSchema):

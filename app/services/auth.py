@@ -1,7 +1,7 @@
 """Logging in, and staying in."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hmac import compare_digest
 from uuid import UUID, uuid4
 
@@ -19,10 +19,8 @@ from app.core.normalisation import is_encodable, is_storable
 from app.core.passwords import weakness
 from app.core.security import (
     PasswordHasher,
+    RefreshToken,
     TokenSigner,
-    hash_refresh_token,
-    new_refresh_token,
-    session_of,
 )
 from app.models import Session
 from app.repositories import SessionRepository, UserRepository
@@ -148,12 +146,12 @@ class AuthService(BaseService):
 
     async def _begin_session(self, user_id: int, device: Device) -> _Begun:
         session_id = uuid4()
-        refresh_token = new_refresh_token(session_id)
-        await self.sessions.add(
+        refresh_token = self.tokens.refresh.new(session_id)
+        await self.sessions.begin(
             Session(
                 id=session_id,
                 user_id=user_id,
-                refresh_hash=hash_refresh_token(refresh_token),
+                refresh_hash=self.tokens.refresh.read(refresh_token).hash,
                 user_agent=device.user_agent and device.user_agent[:255],
                 address=device.address,
                 expires_at=expiry(self.settings, datetime.now(UTC)),
@@ -164,34 +162,51 @@ class AuthService(BaseService):
     async def refresh(self, refresh_token: str) -> Tokens:
         """Exchange a refresh token for a new pair.
 
-        Whoever comes with a token that was used before may be a thief, or may be the owner
-        after a theft: the session ends for both.
+        The token used last may come again, from a second tab or because its answer got lost, while
+        what it was exchanged for has not been used: that one is void then. Whoever comes with an
+        older token may be a thief, or may be the owner after a theft: the session ends for both.
 
         Raises:
-            UnauthorizedException: the token is not the one that holds. Where it was used
-                before, its session has ended when this is raised.
+            UnauthorizedException: the token is none of ours, or not one that holds. Where it was
+                used before, its session has ended when this is raised.
         """
-        session_id = session_of(refresh_token)
+        token = self.tokens.refresh.read(refresh_token)
         tokens, ended = None, False
         async with self.transaction():
-            session = await self.sessions.lock_live(session_id)
-            if session is None:
-                pass
-            elif compare_digest(session.refresh_hash, hash_refresh_token(refresh_token)):
-                renewed = new_refresh_token(session_id)
-                session.refresh_hash = hash_refresh_token(renewed)
-                session.last_seen_at = datetime.now(UTC)
-                session.expires_at = expiry(self.settings, session.created_at)
-                tokens = self._tokens(session.user_id, session_id, renewed)
-            else:
-                ended = await self.sessions.end(session_id, session.user_id)
+            session = await self.sessions.lock_live(token.session_id)
+            if session is not None:
+                is_current = compare_digest(session.refresh_hash, token.hash)
+                if is_current:
+                    session.previous_hash = session.refresh_hash
+                    session.generation += 1
+                if is_current or _is_repeat(session, token):
+                    tokens = self._renew(session)
+                elif not self._has_just_been_voided(session, token):
+                    ended = await self.sessions.end(session.id, session.user_id)
         if ended:
-            log.warning("refresh_token_reused", session=str(session_id))
-            await self.principals.end_sessions([session_id])
+            log.warning("refresh_token_reused", session=str(token.session_id))
+            await self.principals.end_sessions([token.session_id])
         # Recorded first, refused after: a raise inside would undo the end (decision 2).
         if tokens is None:
             raise UnauthorizedException("Invalid refresh token")
         return tokens
+
+    def _renew(self, session: Session) -> Tokens:
+        """Another pair, in place of the one that held."""
+        renewed = self.tokens.refresh.new(session.id, session.generation)
+        session.refresh_hash = self.tokens.refresh.read(renewed).hash
+        session.rotated_at = session.last_seen_at = datetime.now(UTC)
+        session.expires_at = expiry(self.settings, session.created_at)
+        return self._tokens(session.user_id, session.id, renewed)
+
+    def _has_just_been_voided(self, session: Session, token: RefreshToken) -> bool:
+        """Whether the token lost against a repeat a moment ago: it is of those that the token used
+        last, or the one before it, was exchanged for. After the grace it is a thief's."""
+        of_late = session.generation - 1, session.generation
+        if session.rotated_at is None or token.generation not in of_late:
+            return False
+        grace = timedelta(seconds=self.settings.refresh_grace)
+        return datetime.now(UTC) - session.rotated_at <= grace
 
     def _tokens(self, user_id: int, session_id: UUID, refresh_token: str) -> Tokens:
         access_token = self.tokens.sign(user_id, session_id)
@@ -227,6 +242,13 @@ class AuthService(BaseService):
 def _refuse_unencodable(field: str, password: str) -> None:
     if not is_encodable(password):
         raise _invalid(field, "should be valid Unicode text")
+
+
+def _is_repeat(session: Session, token: RefreshToken) -> bool:
+    """Whether the token is the one used last. What it was exchanged for was never used: that would
+    have become the one used last."""
+    last = session.previous_hash
+    return last is not None and compare_digest(last, token.hash)
 
 
 def _invalid(field: str, message: str) -> ValidationException:

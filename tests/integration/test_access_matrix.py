@@ -15,7 +15,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from app.core.security import TokenSigner, hash_refresh_token, new_refresh_token
+from app.core.security import RefreshTokenSigner, TokenSigner
 from app.models import Session, User
 from app.runtime import Runtime
 from tests.conftest import PASSWORD
@@ -48,7 +48,8 @@ class Caller:
         return {"user_id": self.id, "session_id": self.session_id}
 
 
-NOBODY = Caller(0, "nobody@example.com", None, new_refresh_token(uuid4()), uuid4())
+REFRESH_TOKENS = RefreshTokenSigner("a secret that is only used in the tests")
+NOBODY = Caller(0, "nobody@example.com", None, REFRESH_TOKENS.new(uuid4()), uuid4())
 
 
 @dataclass(frozen=True)
@@ -175,13 +176,13 @@ class Cast:
 
     async def begin_session(self, name: str, access_ttl: int = 900) -> Caller:
         session_id, user_id = uuid4(), self._ids[name]
-        refresh_token = new_refresh_token(session_id)
+        refresh_token = REFRESH_TOKENS.new(session_id)
         async with self._runtime.session_maker() as db:
             db.add(
                 Session(
                     id=session_id,
                     user_id=user_id,
-                    refresh_hash=hash_refresh_token(refresh_token),
+                    refresh_hash=REFRESH_TOKENS.read(refresh_token).hash,
                     expires_at=datetime.now(UTC) + timedelta(days=1),
                 )
             )

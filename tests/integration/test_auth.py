@@ -1,6 +1,5 @@
 """Logging in, staying in and getting out."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -24,6 +23,14 @@ async def test_a_login_gives_a_pair_of_tokens(client, ada):
     assert tokens["token_type"] == "bearer"
     assert tokens["expires_in"] == 900
     assert response.headers["cache-control"] == "no-store"
+
+
+async def test_a_session_is_inserted_without_a_savepoint(client, ada, statements):
+    """By reading: nothing of it can be taken, and each statement is a round trip."""
+    await ada.login()
+
+    assert any("INSERT INTO sessions" in statement for statement in statements)
+    assert not any("SAVEPOINT" in statement for statement in statements)
 
 
 @pytest.mark.parametrize("login", ["ada", "ADA", "ada@example.com", "Ada@Example.com"])
@@ -142,7 +149,9 @@ async def test_a_refresh_gives_a_new_pair_and_keeps_the_session(client, ada):
 
 async def test_a_reused_refresh_token_ends_the_session(client, ada):
     first = ada.tokens["refresh_token"]
-    ada.tokens = (await client.post(REFRESH, json={"refresh_token": first})).json()
+    for _ in range(2):  # what was exchanged for the first has been used, so that it did arrive
+        newest = {"refresh_token": ada.tokens["refresh_token"]}
+        ada.tokens = (await client.post(REFRESH, json=newest)).json()
 
     replay = await client.post(REFRESH, json={"refresh_token": first})
 
@@ -152,23 +161,23 @@ async def test_a_reused_refresh_token_ends_the_session(client, ada):
     assert (await client.post(REFRESH, json=newest)).status_code == 401
 
 
-async def test_of_parallel_refreshes_with_one_token_at_most_one_succeeds(client, ada):
-    body = {"refresh_token": ada.tokens["refresh_token"]}
-
-    responses = await asyncio.gather(*(client.post(REFRESH, json=body) for _ in range(20)))
-
-    assert sorted(response.status_code for response in responses) == [200] + [401] * 19
-    assert (await ada.get("/users/me")).status_code == 401
-
-
 @pytest.mark.parametrize(
     "token",
-    ["", "x", ".", "1f" * 16 + ".x", "zz" * 16 + ".x", "a" * 5000, "é.é", f"{UUID(int=1)}.x"],
+    [
+        *("", "x", ".", "1f" * 16 + ".x", "zz" * 16 + ".x", "a" * 5000, "é.é"),
+        f"{UUID(int=1)}.x",
+        f"{'1f' * 16}.{'A' * 70}",
+        f"{'1f' * 16}.{'A' * 43}",  # as earlier releases had them
+    ],
 )
-async def test_a_refresh_token_that_never_was_is_a_401(client, ada, token):
+async def test_a_refresh_token_that_never_was_is_a_401_without_a_query(
+    client, ada, statements, token
+):
+    """S9: what is no token of ours costs neither a transaction nor a place in Redis."""
     response = await client.post(REFRESH, json={"refresh_token": token})
 
     assert response.status_code == 401
+    assert statements == []
     assert (await ada.get("/users/me")).status_code == 200
 
 

@@ -54,13 +54,21 @@ async def test_in_each_step_instances_before_and_after_it_take_each_others_token
             assert await gets_in(later, earlier)
 
 
-async def test_a_session_outlives_the_key(client, settings):
-    async with signing(settings, OLD) as before, signing(settings, NEW) as after:
+async def test_a_session_outlives_the_key_by_a_refresh_while_that_is_accepted(client, settings):
+    async with (
+        signing(settings, OLD) as before,
+        signing(settings, NEW, OLD) as during,
+        signing(settings, NEW) as after,
+    ):
         refresh = {"refresh_token": before.tokens["refresh_token"]}
-        renewed = await after.client.post("/api/v1/auth/refresh", json=refresh)
+        too_late = await after.client.post("/api/v1/auth/refresh", json=refresh)
+        renewed = await during.client.post("/api/v1/auth/refresh", json=refresh)
+        refresh = {"refresh_token": renewed.json()["refresh_token"]}
+        again = await after.client.post("/api/v1/auth/refresh", json=refresh)
 
-        assert renewed.status_code == 200
-        assert await gets_in(replace(before, tokens=renewed.json()), after)
+        assert too_late.status_code == 401
+        assert (renewed.status_code, again.status_code) == (200, 200)
+        assert await gets_in(replace(before, tokens=again.json()), after)
 
 
 @pytest.mark.parametrize(("accepted", "status"), [((OLD,), 200), ((), 422), ((UNKNOWN,), 422)])

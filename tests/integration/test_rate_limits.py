@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -20,6 +21,7 @@ from tests.integration.test_access_matrix import (
     API,
     MATRIX,
     PAGES,
+    REFRESH_TOKENS,
     cast,
     hashed_password,
     operations,
@@ -32,7 +34,7 @@ __all__ = ["cast", "hashed_password"]
 LOGIN, TOKEN, REFRESH = f"{API}/auth/login", f"{API}/auth/token", f"{API}/auth/refresh"
 USERS = f"{API}/users"
 WEAK = {"email": "new@example.com", "password": "weak"}  # refused after it was counted: no hash
-LIMITS = ("login", "login_address", "sign_up", "refresh", "read", "write")
+LIMITS = ("login", "login_address", "sign_up", "refresh", "refresh_address", "read", "write")
 
 
 def headers_of(response: httpx.Response) -> tuple[int, int, int]:
@@ -246,11 +248,45 @@ async def test_a_session_admits_thirty_refreshes_a_minute(client, ada):
 
     body = {"refresh_token": ada.tokens["refresh_token"]}
     assert refused(await client.post(REFRESH, json=body))
-    assert refused(await client.post(REFRESH, json={"refresh_token": body["refresh_token"] + "x"}))
+    other = REFRESH_TOKENS.new(UUID(hex=body["refresh_token"].partition(".")[0]))
+    assert refused(await client.post(REFRESH, json={"refresh_token": other}))
     # Not counted as reuse, and the other session has its own thirty.
     assert (await ada.get("/users/me")).status_code == 200
     body = {"refresh_token": phone.tokens["refresh_token"]}
     assert (await client.post(REFRESH, json=body)).status_code == 200
+
+
+async def test_guesses_of_refresh_tokens_make_no_key_in_redis_each(client, runtime, statements):
+    """S9: random session ids, as earlier releases took them, count against their sender."""
+    for number in range(20):
+        guess = f"{uuid4().hex}.{'A' * (43 if number % 2 else 70)}"
+        response = await client.post(REFRESH, json={"refresh_token": guess})
+        assert response.status_code == 401
+
+    keys = await runtime.cache.redis.keys("*")
+    assert len(keys) == 2  # of the address, by both limits
+    assert statements == []
+
+
+async def test_refreshes_are_limited_by_address_too_whosever_they_are(
+    app, settings, client, ada, bob
+):
+    """S9: counted first, with a limit of its own that many may share."""
+    async with limiting(settings, refresh_address="2/minute") as app, browsing(app) as few:
+        tokens = [somebody.tokens["refresh_token"] for somebody in (ada, bob, ada)]
+        first, second, third = [
+            await few.post(REFRESH, json={"refresh_token": token}) for token in tokens
+        ]
+        async with browsing(app, "198.51.100.1") as elsewhere:
+            other = await elsewhere.post(REFRESH, json={"refresh_token": tokens[0]})
+
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert refused(third)
+    assert other.status_code == 200
+
+
+def test_the_limit_of_refreshes_by_address_is_generous(settings):
+    assert settings.limiter.refresh_address == "300/minute"
 
 
 @pytest.mark.parametrize("token", ["nonsense", "", None, 7])

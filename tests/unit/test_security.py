@@ -3,20 +3,28 @@
 import asyncio
 import threading
 import time
-from uuid import uuid4
+from collections.abc import Callable
+from functools import partial
+from typing import get_args
+from uuid import UUID, uuid4
 
 import pytest
 
 from app.core.config import AuthSettings
-from app.core.exceptions import ServiceUnavailableException, UnauthorizedException
+from app.core.cursor import CursorSigner, Position
+from app.core.exceptions import (
+    ServiceUnavailableException,
+    UnauthorizedException,
+    ValidationException,
+)
+from app.core.forms import FormSigner
 from app.core.security import (
     AccessToken,
     PasswordHasher,
+    RefreshTokenSigner,
+    TokenKind,
     TokenSigner,
-    hash_refresh_token,
     hashing,
-    new_refresh_token,
-    session_of,
 )
 
 
@@ -176,10 +184,79 @@ def test_an_access_token_expires():
 
 
 def test_a_refresh_token_names_its_session_and_is_never_the_same():
-    session_id = uuid4()
-    one, other = new_refresh_token(session_id), new_refresh_token(session_id)
+    signer, session_id = RefreshTokenSigner("k" * 32), uuid4()
+    one, other = signer.read(signer.new(session_id, 7)), signer.read(signer.new(session_id, 8))
 
-    assert one != other
-    assert session_of(one) == session_of(other) == session_id
-    assert len(hash_refresh_token(one)) == 32
-    assert hash_refresh_token(one) != hash_refresh_token(other)
+    assert one.session_id == other.session_id == session_id
+    assert (one.generation, other.generation) == (7, 8)
+    assert len(one.hash) == 32
+    assert one.hash != other.hash
+    assert signer.new(session_id) != signer.new(session_id)
+
+
+def test_a_refresh_token_of_a_key_that_was_replaced_is_taken_while_it_is_accepted():
+    token = RefreshTokenSigner("o" * 32).new(uuid4())
+
+    assert RefreshTokenSigner("k" * 32, ["o" * 32]).read(token)
+    with pytest.raises(UnauthorizedException):
+        RefreshTokenSigner("k" * 32).read(token)
+
+
+def other_spellings(text: str) -> list[str]:
+    """Of a part of a token: what lenient decoders take for the same."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    bits_left = {2: 4, 3: 2}.get(len(text) % 4, 0)  # over at the end, without a meaning
+    last = alphabet[alphabet.index(text[-1]) | 1] if bits_left else text[-1]
+    other_end = last if last != text[-1] else alphabet[alphabet.index(text[-1]) ^ 1]
+    spelt = [f"{text[:5]}{junk}{text[5:]}" for junk in ("~", "=", "é", " ", "\n", "\ud800", "\0")]
+    spelt += [f"{text}{junk}" for junk in ("=", "==", "~", " ", "\n", "=junk")]
+    spelt += [text.replace("-", "+").replace("_", "/")] if set("-_") & set(text) else []
+    return spelt + ([text[:-1] + other_end] if bits_left else [])
+
+
+def refused(read: Callable[[str], object], token: str) -> bool:
+    try:
+        return read(token) in {None, False}
+    except (UnauthorizedException, ValidationException):
+        return True
+
+
+@pytest.mark.parametrize("part", [0, 1, 2], ids=["header", "claims", "signature"])
+def test_a_signed_token_has_one_spelling(part):
+    """S16: the three parts of an access token, and of a page's cookie."""
+    signer = TokenSigner("k" * 32, AuthSettings())
+    for kind in get_args(TokenKind):
+        parts = signer.sign(7, uuid4(), kind).split(".")
+        read = partial(signer.read, kind=kind)
+        assert not refused(read, ".".join(parts))
+        for spelling in other_spellings(parts[part]):
+            assert refused(read, ".".join([*parts[:part], spelling, *parts[part + 1 :]]))
+
+
+def test_a_refresh_token_has_one_spelling():
+    """S16: of the session's id, too, which Python reads in braces and capitals."""
+    signer, session_id = RefreshTokenSigner("k" * 32), UUID(int=0xABCDEF << 96)
+    session, secret = signer.new(session_id).split(".")
+    spellings = [f"{session}.{other}" for other in other_spellings(secret)]
+    ids = session.upper(), f"{{{session}}}", str(session_id), f"urn:uuid:{session}", f" {session}"
+    spellings += [f"{other}.{secret}" for other in ids]
+    spellings += [f"{session}.{secret}.", f"{session}..{secret}", f"{session}{secret}", ""]
+
+    assert signer.read(f"{session}.{secret}")
+    assert [token for token in spellings if not refused(signer.read, token)] == []
+
+
+def test_whatever_else_is_signed_has_one_spelling():
+    """S16: tokens of forms, marks of uploads, notices in cookies, cursors."""
+    forms, cursors = FormSigner("k" * 32), CursorSigner("k" * 32)
+    position = Position("ada", 7)
+    signed: dict[str, Callable[[str], object]] = {
+        forms.token("ada"): lambda token: forms.is_token_of("ada", token),
+        forms.seal("Saved ada!"): forms.unseal,
+        forms.seal("Saved ada"): forms.unseal,
+        cursors.sign(position, "users"): lambda cursor: cursors.read(cursor, "users"),
+    }
+
+    for text, read in signed.items():
+        assert not refused(read, text)
+        assert [other for other in other_spellings(text) if not refused(read, other)] == []

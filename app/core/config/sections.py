@@ -159,6 +159,9 @@ class LimiterSettings(RedisSettings):
     )
     sign_up: Rate = Field("10/minute", description="sign-ups per address (development: 200/minute)")
     refresh: Rate = Field("30/minute", description="refreshes per session")
+    refresh_address: Rate = Field(
+        "300/minute", description="refreshes per address, which many clients may share"
+    )
     write: Rate = Field("600/minute", description="writes per principal")
     read: Rate = Field("6000/minute", description="reads per principal")
 
@@ -184,6 +187,12 @@ class AuthSettings(Section):
     access_ttl: int = Field(900, ge=1, description="seconds an access token is valid")
     refresh_ttl: int = Field(
         2_592_000, ge=1, description="seconds a session lives without a refresh"
+    )
+    refresh_grace: float = Field(
+        10.0,
+        ge=0,
+        le=300,
+        description="seconds in which a refresh token that lost against a repeat is merely refused",
     )
     session_ttl: int = Field(
         7_776_000, ge=1, description="seconds a session lives at most, however often refreshed"

@@ -6,15 +6,13 @@ from app.core.security.hashing import (
     QUEUE_PER_WORKER,
     PasswordHasher,
 )
+from app.core.security.refresh_tokens import RefreshToken, RefreshTokenSigner
 from app.core.security.tokens import (
     MAX_TOKEN_LENGTH,
     REMEMBERED_TOKENS,
     AccessToken,
     TokenKind,
     TokenSigner,
-    hash_refresh_token,
-    new_refresh_token,
-    session_of,
 )
 
 __all__ = [
@@ -25,9 +23,8 @@ __all__ = [
     "REMEMBERED_TOKENS",
     "AccessToken",
     "PasswordHasher",
+    "RefreshToken",
+    "RefreshTokenSigner",
     "TokenKind",
     "TokenSigner",
-    "hash_refresh_token",
-    "new_refresh_token",
-    "session_of",
 ]

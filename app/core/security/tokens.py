@@ -1,18 +1,18 @@
-"""Tokens: signed ones, and random ones that are kept hashed."""
+"""Access tokens, and those in the admin page's cookie."""
 
-import secrets
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from hashlib import sha256
 from typing import Literal
 from uuid import UUID
 
 from jose import jwt
 
+from app.core import base64url
 from app.core.config import AuthSettings
 from app.core.exceptions import UnauthorizedException
+from app.core.security.refresh_tokens import RefreshTokenSigner
 
 TokenKind = Literal["access", "page"]
 """Where a token counts: in the `Authorization` header, or in the admin page's cookie."""
@@ -42,10 +42,14 @@ class TokenSigner:
     Args:
         secret_key: 32 characters or more; it signs.
         settings: how long tokens are valid, and whose signatures are accepted as well.
+
+    Attributes:
+        refresh: makes and reads the tokens that are exchanged for these.
     """
 
     def __init__(self, secret_key: str, settings: AuthSettings) -> None:
         self._keys = [secret_key, *settings.accepted_keys()]
+        self.refresh = RefreshTokenSigner(secret_key, settings.accepted_keys())
         self.access_ttl = settings.access_ttl
         # Nothing renews a cookie's token: it holds as long as its session may.
         self._ttl: dict[TokenKind, int] = {
@@ -88,6 +92,8 @@ class TokenSigner:
 
     def _verify(self, token: str) -> tuple[AccessToken, float]:
         """What it says, and when it expires (Unix time)."""
+        for part in token.split("."):
+            base64url.decode(part)  # which jose does by a decoder that takes other spellings too
         claims = jwt.decode(
             token,
             self._keys,
@@ -100,28 +106,3 @@ class TokenSigner:
             raise ValueError("no kind of token that we sign")
         read = AccessToken(int(claims["sub"]), UUID(claims["sid"]), claims["typ"])
         return read, float(claims["exp"])
-
-
-def new_refresh_token(session_id: UUID) -> str:
-    """`<session id>.<secret>`, the secret of 256 random bits."""
-    return f"{session_id.hex}.{secrets.token_urlsafe(32)}"
-
-
-def session_of(refresh_token: str) -> UUID:
-    """The session that a refresh token names; whether it is that session's, the hash tells.
-
-    Raises:
-        UnauthorizedException: it is not of the form.
-    """
-    session_id, dot, _ = refresh_token.partition(".")
-    if not dot or len(refresh_token) > MAX_TOKEN_LENGTH or len(session_id) != 32:
-        raise UnauthorizedException("Invalid refresh token")
-    try:
-        return UUID(hex=session_id)
-    except ValueError as error:
-        raise UnauthorizedException("Invalid refresh token") from error
-
-
-def hash_refresh_token(refresh_token: str) -> bytes:
-    """SHA-256, 32 bytes. The token is random: a slow hash would protect nothing more."""
-    return sha256(refresh_token.encode()).digest()

@@ -58,8 +58,13 @@ async def login_form(
     "/refresh", operation_id="refresh", dependencies=[Limited], responses=errors(401, body=True)
 )
 @limiter.limit(rate("refresh"), key_func=by_refreshed_session)
+@limiter.shared_limit(rate("refresh_address"), scope="refresh-address", key_func=by_address)
 async def refresh(request: RefreshRequest, auth: Auth) -> TokenSchema:
-    """Exchange a refresh token for a new pair; a reused one ends the session."""
+    """Exchange a refresh token for a new pair; a reused one ends the session.
+
+    The last one may be repeated, by a second tab or after an answer that got lost, until what it
+    was exchanged for is used itself: it gives a new pair then, and the one before is void.
+    """
     return TokenSchema.model_validate(await auth.refresh(request.refresh_token.get_secret_value()))
 
 
