@@ -55,14 +55,14 @@ class CircuitBreaker:
     is back, so that no request has to find out by waiting.
 
     Attributes:
-        before_closing: called when Redis is back, before anybody reads from it again: they write
-            what it missed. Where one raises, the breaker stays open.
+        before_closing: called when Redis is back, before anybody reads from it again, until none
+            finds anything more to write that Redis missed. Where one raises, it stays open.
     """
 
     def __init__(self, name: str, redis: Redis) -> None:
         self.name = name
         self.redis = redis
-        self.before_closing: list[Callable[[], Awaitable[None]]] = []
+        self.before_closing: list[Callable[[], Awaitable[bool]]] = []
         self._failures = 0
         self._places = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._asked: list[tuple[Sequence[str], asyncio.Future[list[bytes | None]]]] = []
@@ -156,8 +156,8 @@ class CircuitBreaker:
             await asyncio.sleep(PROBE_INTERVAL)
             try:
                 await self.redis.ping()
-                for write_missed in self.before_closing:
-                    await write_missed()
+                while any([await write_missed() for write_missed in self.before_closing]):
+                    pass  # while one wrote, another may have missed something more
             except Exception:  # noqa: BLE001, S112  # whatever it is: without a probe it stays open
                 continue
             log.info("redis_is_back", breaker=self.name)

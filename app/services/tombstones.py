@@ -89,14 +89,20 @@ class Tombstones:
             dropped = self._unwritten.pop(next(iter(self._unwritten)))
             self._distrusted_until = max(self._distrusted_until, dropped.until)
 
-    async def _write_missed(self) -> None:
-        """Raises: RedisUnavailable: more was missed than could be remembered, and not long ago."""
+    async def _write_missed(self) -> bool:
+        """Write what waits; whether there was anything.
+
+        Raises:
+            RedisUnavailable: more was missed than could be remembered, and not long ago.
+        """
+        was_missed = bool(self._unwritten)
         while self._unwritten:
             some = dict(islice(self._unwritten.items(), AT_ONCE))
             await self._write(some)
             self._written(some)
         if self._distrusted_until > time.monotonic():
             raise RedisUnavailable("too many tombstones were missed")
+        return was_missed
 
     async def _write(self, burials: Mapping[str, _Burial]) -> None:
         now = time.monotonic()

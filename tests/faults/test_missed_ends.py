@@ -230,11 +230,12 @@ async def test_a_probe_outlives_whatever_goes_wrong(here, redis, monkeypatch):
     breaker = cache_of(runtime)
     asked = 0
 
-    async def faulty() -> None:
+    async def faulty() -> bool:
         nonlocal asked
         asked += 1
         if asked < 3:
             raise RuntimeError("the transport is gone")
+        return False
 
     breaker.before_closing.append(faulty)
     breaker.open("for the test")

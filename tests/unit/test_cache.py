@@ -111,21 +111,19 @@ async def test_a_request_may_ask_for_a_fresh_answer(answers):
 async def test_an_answer_in_memory_ends_with_its_time():
     store = MemoryStore()
 
-    await store.set("short", b"1", 0)
-    await store.set("long", b"2", 60)
+    await store.set("short", b"1", 0, "mark", None)
+    await store.set("long", b"2", 60, "mark", None)
 
-    assert await store.get("short") is None
-    assert await store.get("long") == b"2"
+    assert await store.get("short", "long") == [None, b"2"]
 
 
 async def test_memory_is_bounded():
     store = MemoryStore()
 
     for n in range(MAX_IN_MEMORY + 1):
-        await store.set(str(n), b"", 60)
+        await store.set(str(n), b"", 60, "mark", None)
 
-    assert await store.get("0") is None
-    assert await store.get(str(MAX_IN_MEMORY)) == b""
+    assert await store.get("0", str(MAX_IN_MEMORY)) == [None, b""]
 
 
 async def test_a_pattern_clears_what_it_matches():

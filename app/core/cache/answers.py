@@ -29,8 +29,19 @@ class Entry(NamedTuple):
     body: bytes
 
 
+class Began(NamedTuple):
+    """When a computation began: how often answers had been invalidated here, and which time was the
+    last anywhere."""
+
+    here: int
+    anywhere: bytes | None
+
+
 class AnswerCache:
     """Keeps answers in a store. Of those who miss at once, in all processes, one computes.
+
+    An invalidation wins over what began before it: that is not kept, and nobody who waits for it
+    gets it.
 
     Args:
         store: None where caching is switched off: everybody computes.
@@ -40,6 +51,8 @@ class AnswerCache:
     def __init__(self, store: Store | None, prefix: str) -> None:
         self._store = store
         self._prefix = f"{prefix}:answer:"
+        self._mark = f"{prefix}:invalidation:answers"
+        self._invalidations = 0
         self._computing: dict[str, asyncio.Future[Entry | None]] = {}
         _open.add(self)
 
@@ -73,43 +86,53 @@ class AnswerCache:
 
     async def invalidate(self, pattern: str) -> int:
         """Forget the answers whose keys match a glob; how many there were."""
-        return await self._store.clear(self._prefix + pattern) if self._store else 0
+        self._invalidations += 1
+        if self._store is None:
+            return 0
+        return await self._store.clear(self._prefix + pattern, self._mark)
 
-    async def find_or_lead(self, key: str) -> Entry | None:
-        """What is kept, or None for the one who has to compute it.
+    async def find_or_lead(self, key: str) -> tuple[Entry | None, Began]:
+        """What is kept, or None for the one who has to compute it; and what they tell `keep`.
 
         That one calls `keep` or `give_up` afterwards; everybody else who asks meanwhile waits.
         """
         if self._store is None:
-            return None
-        entry = await self._find_or_lead(key)
+            return None, Began(0, None)
+        entry, began = await self._find_or_lead(key)
         (_miss if entry is None else _hit)()
-        return entry
+        return entry, began
 
-    async def _find_or_lead(self, key: str) -> Entry | None:
-        if (entry := await self._read(key)) is not None:
-            return entry
+    async def _find_or_lead(self, key: str) -> tuple[Entry | None, Began]:
+        entry, began = await self._read(key)
+        if entry is not None:
+            return entry, began
         while (flight := self._computing.get(key)) is not None:
             if (entry := await asyncio.shield(flight)) is not None:
-                return entry
+                return entry, began
         self._computing[key] = asyncio.get_running_loop().create_future()
         try:
-            entry = await self._wait_for_other_processes(key)
+            entry, began = await self._wait_for_other_processes(key)
         except BaseException:
             self._land(key, None)
             raise
         if entry is not None:
             self._land(key, entry)
-        return entry
+        return entry, began
 
-    async def keep(self, key: str, body: bytes, expire: int) -> None:
-        """Keep what was computed, and hand it to all who wait for it."""
+    async def keep(self, key: str, body: bytes, expire: int, began: Began) -> bool:
+        """Keep what was computed, and hand it to all who wait for it, unless answers have been
+        invalidated since it began; whether they have not."""
         if self._store is None:
-            return
+            return False
         expires = time.time() + expire
-        await self._store.set(self._prefix + key, b"%d\n%b" % (expires * 1000, body), expire)
-        self._land(key, Entry(expire, body))
+        kept = b"%d\n%b" % (expires * 1000, body)
+        holds = began.here == self._invalidations and await self._store.set(
+            self._prefix + key, kept, expire, self._mark, began.anywhere
+        )
+        holds = holds and began.here == self._invalidations  # it took a while to store it
+        self._land(key, Entry(expire, body) if holds else None)
         await self._store.delete(self._claim(key))
+        return holds
 
     async def give_up(self, key: str) -> None:
         """Let the next one compute."""
@@ -117,26 +140,29 @@ class AnswerCache:
         if self._store is not None:
             await self._store.delete(self._claim(key))
 
-    async def _read(self, key: str) -> Entry | None:
+    async def _read(self, key: str) -> tuple[Entry | None, Began]:
         assert self._store is not None  # noqa: S101  # asked by the caller; tells mypy
-        kept = await self._store.get(self._prefix + key)
+        here = self._invalidations
+        kept, anywhere = await self._store.get(self._prefix + key, self._mark)
+        began = Began(here, anywhere)
         if kept is None:
-            return None
+            return None, began
         # The end is kept with the answer: to ask Redis for it would cost as much again.
         expires, _, body = kept.partition(b"\n")
-        return Entry(max(1, ceil(int(expires) / 1000 - time.time())), body)
+        return Entry(max(1, ceil(int(expires) / 1000 - time.time())), body), began
 
-    async def _wait_for_other_processes(self, key: str) -> Entry | None:
+    async def _wait_for_other_processes(self, key: str) -> tuple[Entry | None, Began]:
         assert self._store is not None  # noqa: S101  # as above
         gives_up = time.monotonic() + COMPUTING_TTL
         while not await self._store.add(self._claim(key), b"", COMPUTING_TTL):
-            if (entry := await self._read(key)) is not None or time.monotonic() > gives_up:
-                return entry
+            entry, began = await self._read(key)
+            if entry is not None or time.monotonic() > gives_up:
+                return entry, began
             await asyncio.sleep(POLL_INTERVAL)
-        entry = await self._read(key)  # somebody may have kept it just before they let go
+        entry, began = await self._read(key)  # somebody may have kept it just before they let go
         if entry is not None:
             await self._store.delete(self._claim(key))
-        return entry
+        return entry, began
 
     def _claim(self, key: str) -> str:
         return f"{self._prefix}{key}:computing"
@@ -152,13 +178,14 @@ class Lookup(Backend):
 
     Attributes:
         leads: the key that this request has to compute.
-        ttl: seconds that the answer may still be given; None where it was not to be kept.
+        ttl: seconds that the answer may still be given; None where it is not kept.
         is_hit: whether it was remembered.
     """
 
     def __init__(self, answers: AnswerCache) -> None:
         self._answers = answers
         self.leads: str | None = None
+        self._began = Began(0, None)
         self.ttl: int | None = None
         self.is_hit = False
 
@@ -170,7 +197,7 @@ class Lookup(Backend):
             await self._answers.give_up(self.leads)
 
     async def get_with_ttl(self, key: str) -> tuple[int, bytes | None]:
-        entry = await self._answers.find_or_lead(key)
+        entry, self._began = await self._answers.find_or_lead(key)
         if entry is None:
             self.leads = key
             return 0, None
@@ -181,9 +208,9 @@ class Lookup(Backend):
         return (await self.get_with_ttl(key))[1]
 
     async def set(self, key: str, value: bytes, expire: int | None = None) -> None:
-        await self._answers.keep(key, value, expire or 0)
+        is_kept = await self._answers.keep(key, value, expire or 0, self._began)
         self.leads = None
-        self.ttl, self.is_hit = expire if self._answers.is_enabled else None, False
+        self.ttl, self.is_hit = expire if is_kept else None, False
 
     async def clear(self, namespace: str | None = None, key: str | None = None) -> int:
         return await self._answers.invalidate(key or f"{namespace}*")

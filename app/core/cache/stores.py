@@ -1,9 +1,10 @@
 """Where answers are kept: in Redis for all processes, or, where there is none, in this one."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
+from secrets import token_bytes
 from typing import Any, Protocol
 
 from cachetools import TLRUCache
@@ -14,40 +15,63 @@ MAX_IN_MEMORY = 1024
 """Answers that a process without Redis keeps."""
 SCAN_COUNT = 500
 """Keys that Redis looks at in one step of a scan: about 0.1 ms, in which it serves nobody else."""
+MARK_TTL = 600
+"""Seconds that a mark lives: longer than any computation that began before it was changed."""
+MAX_UNCLEARED = 100
+"""Patterns that wait for Redis to be back. With more, the answers of the oldest live to the end."""
+_SET_UNLESS_CHANGED = """
+if (redis.call('GET', KEYS[2]) or '') == ARGV[3] then
+    return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+end
+"""
+
+Call = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 
 class Store(Protocol):
     """Bytes by key, each for so many seconds. A store that is away is empty, and raises nothing."""
 
-    async def get(self, key: str) -> bytes | None: ...
+    async def get(self, *keys: str) -> Sequence[bytes | None]:
+        """The values of keys, all of one moment."""
 
-    async def set(self, key: str, value: bytes, expire: int) -> None: ...
+    async def set(
+        self, key: str, value: bytes, expire: int, mark: str, unchanged: bytes | None
+    ) -> bool:
+        """Set the key, unless `mark` was cleared since it was read as `unchanged`; whether it was
+        not, as far as the store knows."""
 
     async def add(self, key: str, value: bytes, expire: int) -> bool:
         """Set the key unless it is there; whether the caller may go on as if they had."""
 
     async def delete(self, key: str) -> None: ...
 
-    async def clear(self, pattern: str) -> int:
-        """Delete the keys that match a glob; how many there were."""
+    async def clear(self, pattern: str, mark: str) -> int:
+        """Delete the keys that match a glob, and change `mark`; how many there were."""
 
 
 class RedisStore:
-    """Shared by all processes; empty while Redis is away."""
+    """Shared by all processes; empty while Redis is away. What should have been cleared meanwhile
+    is cleared when it is back, before this process reads from it again."""
 
     def __init__(self, breaker: CircuitBreaker) -> None:
         self._breaker = breaker
         self._redis = breaker.redis
+        self._set_unless_changed = breaker.redis.register_script(_SET_UNLESS_CHANGED)
+        self._uncleared: dict[tuple[str, str], object] = {}
+        breaker.before_closing.append(self._clear_missed)
 
-    async def get(self, key: str) -> bytes | None:
+    async def get(self, *keys: str) -> Sequence[bytes | None]:
         try:
-            [value] = await self._breaker.get(key)
+            return await self._breaker.get(*keys)
         except RedisUnavailable:
-            return None
-        return value
+            return [None] * len(keys)
 
-    async def set(self, key: str, value: bytes, expire: int) -> None:
-        await self._ask(lambda: self._redis.set(key, value, ex=expire), None)
+    async def set(
+        self, key: str, value: bytes, expire: int, mark: str, unchanged: bytes | None
+    ) -> bool:
+        arguments = value, expire, unchanged or b""
+        work = partial(self._set_unless_changed, keys=[key, mark], args=arguments)
+        return bool(await self._ask(work, otherwise=True))
 
     async def add(self, key: str, value: bytes, expire: int) -> bool:
         added = await self._ask(lambda: self._redis.set(key, value, ex=expire, nx=True), b"")
@@ -56,7 +80,21 @@ class RedisStore:
     async def delete(self, key: str) -> None:
         await self._ask(lambda: self._redis.unlink(key), 0)
 
-    async def clear(self, pattern: str) -> int:
+    async def clear(self, pattern: str, mark: str) -> int:
+        which, this_time = (pattern, mark), object()
+        self._uncleared[which] = this_time
+        if len(self._uncleared) > MAX_UNCLEARED:
+            del self._uncleared[next(iter(self._uncleared))]
+        try:
+            count = await self._clear(pattern, mark, self._breaker.call)
+        except RedisUnavailable:
+            self._breaker.open("answers could not be invalidated")
+            return 0
+        if self._uncleared.get(which) is this_time:  # and not a later one, which may have failed
+            del self._uncleared[which]
+        return count
+
+    async def _clear(self, pattern: str, mark: str, call: Call) -> int:
         """By SCAN and UNLINK: KEYS and DEL would hold up everybody else."""
 
         async def scan(cursor: int) -> tuple[int, int]:
@@ -64,13 +102,24 @@ class RedisStore:
             cursor, found = await self._redis.scan(cursor, match=pattern, count=SCAN_COUNT)
             return cursor, await self._redis.unlink(*found) if found else 0
 
+        # First: what is set after this is of a computation that began after it.
+        await call(lambda: self._redis.set(mark, token_bytes(16), ex=MARK_TTL))
         count: int = 0
         cursor: int = 0
         while True:
-            cursor, deleted = await self._ask(partial(scan, cursor), (0, 0))
+            cursor, deleted = await call(partial(scan, cursor))
             count += deleted
             if cursor == 0:
                 return count
+
+    async def _clear_missed(self) -> bool:
+        was_missed = bool(self._uncleared)
+        while self._uncleared:
+            which, this_time = next(iter(self._uncleared.items()))
+            await self._clear(*which, _at_once)
+            if self._uncleared.get(which) is this_time:
+                del self._uncleared[which]
+        return was_missed
 
     async def _ask(self, work: Callable[[], Awaitable[Any]], otherwise: Any) -> Any:
         try:
@@ -79,31 +128,44 @@ class RedisStore:
             return otherwise
 
 
+async def _at_once(work: Callable[[], Awaitable[Any]]) -> Any:
+    """Past the breaker, which is open still."""
+    return await work()
+
+
 class MemoryStore:
-    """This process's own; the answers used least recently give way."""
+    """This process's own; the answers used least recently give way. It needs no marks: what began
+    before an answer was invalidated in its process, `AnswerCache` knows."""
 
     def __init__(self) -> None:
         self._kept: TLRUCache[str, tuple[bytes, float]] = TLRUCache(
             MAX_IN_MEMORY, ttu=lambda _, kept, __: kept[1], timer=time.monotonic
         )
 
-    async def get(self, key: str) -> bytes | None:
-        kept = self._kept.get(key)
-        return kept[0] if kept else None
+    async def get(self, *keys: str) -> Sequence[bytes | None]:
+        return [kept[0] if (kept := self._kept.get(key)) else None for key in keys]
 
-    async def set(self, key: str, value: bytes, expire: int) -> None:
+    async def set(
+        self,
+        key: str,
+        value: bytes,
+        expire: int,
+        mark: str,  # noqa: ARG002
+        unchanged: bytes | None,  # noqa: ARG002
+    ) -> bool:
         self._kept[key] = value, time.monotonic() + expire
+        return True
 
     async def add(self, key: str, value: bytes, expire: int) -> bool:
         if key in self._kept:
             return False
-        await self.set(key, value, expire)
+        self._kept[key] = value, time.monotonic() + expire
         return True
 
     async def delete(self, key: str) -> None:
         self._kept.pop(key, None)
 
-    async def clear(self, pattern: str) -> int:
+    async def clear(self, pattern: str, mark: str) -> int:  # noqa: ARG002
         found = [key for key in list(self._kept) if fnmatchcase(key, pattern)]
         for key in found:
             self._kept.pop(key, None)
