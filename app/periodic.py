@@ -2,11 +2,12 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.exceptions import AppException
 from app.runtime import Runtime
@@ -18,7 +19,8 @@ log = structlog.get_logger("app.periodic")
 PURGE_EVERY = 3600.0
 """Seconds, give or take a tenth, so that processes started together do not come together."""
 PURGE_TIMEOUT = 60.0
-"""Seconds: no request's deadline ends it where the database falls silent."""
+"""Seconds for each kind: no request's deadline ends it where the database falls silent. What is
+left then, the next one deletes."""
 LOOK_EVERY = 0.5
 """Seconds between looks at the gauges and at how late the event loop is."""
 
@@ -39,14 +41,23 @@ async def periodic_work(runtime: Runtime) -> AsyncIterator[None]:
 async def _purge(runtime: Runtime) -> None:
     while True:
         await asyncio.sleep(PURGE_EVERY * random.uniform(0.9, 1.1))  # noqa: S311  # no secret
-        try:
-            async with asyncio.timeout(PURGE_TIMEOUT), runtime.session_maker() as db:
-                sessions = await SessionService(db, runtime.principals).purge()
-                answers = await IdempotencyService(db).purge()
-        except (AppException, SQLAlchemyError, TimeoutError) as error:
-            log.warning("purge_failed", reason=repr(error))
-        else:
-            log.info("purged", sessions=sessions, answers=answers)
+        # Each for itself: what one has not come to by the end must not keep the other waiting.
+        await _purged(runtime, "sessions", lambda db: SessionService(db, runtime.principals))
+        await _purged(runtime, "answers", IdempotencyService)
+
+
+async def _purged(
+    runtime: Runtime,
+    what: str,
+    service: Callable[[AsyncSession], SessionService | IdempotencyService],
+) -> None:
+    try:
+        async with asyncio.timeout(PURGE_TIMEOUT), runtime.session_maker() as db:
+            count = await service(db).purge()
+    except (AppException, SQLAlchemyError, TimeoutError) as error:
+        log.warning("purge_failed", what=what, reason=repr(error))
+    else:
+        log.info("purged", what=what, count=count)
 
 
 async def _update_gauges(metrics: MetricsService) -> None:

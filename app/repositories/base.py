@@ -4,7 +4,17 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
-from sqlalchemy import CursorResult, UpdateBase
+from sqlalchemy import (
+    ColumnClause,
+    ColumnElement,
+    CursorResult,
+    UpdateBase,
+    any_,
+    delete,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -53,6 +63,16 @@ class BaseRepository(Generic[Model]):
         options = {"synchronize_session": False}
         result = await self.db.execute(statement, execution_options=options)
         return cast("CursorResult[Any]", result).rowcount
+
+    async def delete_some(self, *which: ColumnElement[bool], limit: int) -> int:
+        """Delete at most `limit` rows, past those that others have locked; how many."""
+        place: ColumnClause[Any] = literal_column(f"{self.model.__tablename__}.ctid")
+        some = select(place).select_from(self.model).where(*which).limit(limit)
+        # As an array, by which rows are fetched directly, in whatever plan: no join with the table.
+        places = func.array(
+            some.with_for_update(skip_locked=True).correlate(None).scalar_subquery()
+        )
+        return await self.changed(delete(self.model).where(place == any_(places)))
 
     @asynccontextmanager
     async def _conflicts(self) -> AsyncIterator[None]:

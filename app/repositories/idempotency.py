@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Row, delete, select
+from sqlalchemy import Row, select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.models import KeptAnswer
@@ -42,7 +42,6 @@ class KeptAnswerRepository(BaseRepository[KeptAnswer]):
         )
         return await self.db.scalar(query.returning(KeptAnswer.status)) is not None
 
-    async def delete_before(self, moment: datetime) -> int:
-        """Delete the answers given before `moment`; how many."""
-        old = delete(KeptAnswer).where(KeptAnswer.created_at < moment)
-        return len((await self.db.scalars(old.returning(KeptAnswer.status))).all())
+    async def delete_before(self, moment: datetime, limit: int) -> int:
+        """Delete answers given before `moment`, at most `limit`; how many."""
+        return await self.delete_some(KeptAnswer.created_at < moment, limit=limit)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import contains_eager
 
 from app.models import Session, User
@@ -32,13 +32,20 @@ class SessionRepository(BaseRepository[Session]):
         )
         return await self.db.scalar(query)
 
-    async def live_of(self, user_id: int) -> Sequence[Session]:
+    async def live_of(self, user_id: int, limit: int, offset: int) -> Sequence[Session]:
+        """Some of a user's live sessions, the one used last first."""
         query = (
             select(Session)
             .where(Session.user_id == user_id, *_LIVE)
             .order_by(Session.last_seen_at.desc(), Session.id)
+            .limit(limit)
+            .offset(offset)
         )
         return (await self.db.scalars(query)).all()
+
+    async def count_live_of(self, user_id: int) -> int:
+        query = select(func.count()).where(Session.user_id == user_id, *_LIVE)
+        return await self.db.scalar(query) or 0
 
     async def lock_live(self, session_id: UUID) -> Session | None:
         """The session, if it is live and its user active, locked until the transaction ends."""
@@ -75,8 +82,7 @@ class SessionRepository(BaseRepository[Session]):
         """Whether this transaction alone may purge until it ends."""
         return bool(await self.db.scalar(select(func.pg_try_advisory_xact_lock(_PURGE_LOCK))))
 
-    async def delete_over_before(self, moment: datetime) -> int:
-        """Delete sessions that ended or expired before `moment`; how many."""
+    async def delete_over_before(self, moment: datetime, limit: int) -> int:
+        """Delete sessions that ended or expired before `moment`, at most `limit`; how many."""
         is_over = or_(Session.ended_at < moment, Session.expires_at < moment)
-        deleted = await self.db.scalars(delete(Session).where(is_over).returning(Session.id))
-        return len(deleted.all())
+        return await self.delete_some(is_over, limit=limit)

@@ -25,7 +25,7 @@ from app.schemas.metrics import (
     RouteMetricsSchema,
 )
 from app.schemas.overview import Known, Overview, Verdict
-from app.schemas.session import Principal, SessionSchema
+from app.schemas.session import Principal, SessionPage, SessionSchema
 from app.schemas.user import (
     NewUser,
     SignUpOrCreate,
@@ -65,6 +65,7 @@ __all__ = [
     "RefusedRow",
     "RequestMetricsSchema",
     "RouteMetricsSchema",
+    "SessionPage",
     "SessionSchema",
     "SignUpOrCreate",
     "SignUps",

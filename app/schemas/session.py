@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from app.core.pagination import Page
 from app.schemas.base import ResponseSchema
 from app.schemas.user import UserSchema
 
@@ -25,6 +26,13 @@ class SessionSchema(ResponseSchema):
         description="unless it is refreshed before", examples=["2026-12-21T06:30:00.123456Z"]
     )
     is_current: bool = Field(False, description="whether this request came by it")
+
+
+class SessionPage(Page[SessionSchema]):
+    """A page of sessions by number."""
+
+    items: list[SessionSchema]  # a Sequence, as the library has it, is written down item by item
+    total: int = Field(ge=0, examples=[1])
 
 
 class Principal(ResponseSchema):

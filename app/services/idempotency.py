@@ -81,8 +81,8 @@ class IdempotencyService(BaseService):
 
     async def purge(self) -> int:
         """Delete the answers that are kept no longer; how many there were."""
-        async with self.transaction():
-            return await self.kept.delete_before(datetime.now(UTC) - KEPT_FOR)
+        moment = datetime.now(UTC) - KEPT_FOR
+        return await self.in_batches(lambda limit: self.kept.delete_before(moment, limit))
 
 
 def _used_otherwise() -> ConflictException:

@@ -1,15 +1,17 @@
 """Sessions: who is behind one, who has which, and ending them."""
 
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app.core.config import AuthSettings
 from app.core.exceptions import NotFoundException, UnauthorizedException
+from app.core.pagination import PageParams
 from app.core.security import AccessToken, TokenKind, TokenSigner
 from app.repositories import SessionRepository, UserRepository
-from app.schemas import Principal, SessionSchema, UserSchema
+from app.schemas import Principal, SessionPage, SessionSchema, UserSchema
 from app.services.base import BaseService
 from app.services.principal_cache import PrincipalCache
 
@@ -63,28 +65,43 @@ class SessionService(BaseService):
         await self.principals.fill(principal, lifetime)
         return principal
 
-    async def of(self, user_id: int, current: UUID) -> list[SessionSchema]:
-        """A user's live sessions, the one used last first.
+    async def of(self, user_id: int, current: UUID, params: PageParams) -> SessionPage:
+        """A page of a user's live sessions, the one used last first.
 
         Args:
             user_id: whose.
             current: the one that asks.
+            params: which page.
         """
-        return [
+        offset = (params.page - 1) * params.size
+        sessions = await self.sessions.live_of(user_id, params.size, offset)
+        total = len(sessions)
+        if offset or total == params.size:  # else these are all there are
+            total = await self.sessions.count_live_of(user_id)
+        items = [
             SessionSchema.model_validate(session).model_copy(
                 update={"is_current": session.id == current}
             )
-            for session in await self.sessions.live_of(user_id)
+            for session in sessions
         ]
+        return SessionPage(
+            items=items,
+            total=total,
+            page=params.page,
+            size=params.size,
+            pages=ceil(total / params.size),
+        )
 
-    async def of_user_or_raise(self, user_id: int, current: UUID) -> list[SessionSchema]:
+    async def of_user_or_raise(
+        self, user_id: int, current: UUID, params: PageParams
+    ) -> SessionPage:
         """The same, for a superuser.
 
         Raises:
             NotFoundException: there is no such user.
         """
         await self.users.get_or_raise(user_id)
-        return await self.of(user_id, current)
+        return await self.of(user_id, current, params)
 
     async def end(self, session_id: UUID, user_id: int) -> bool:
         """End a user's session; whether it was live."""
@@ -123,10 +140,14 @@ class SessionService(BaseService):
 
         Where another process purges at this moment, none.
         """
-        async with self.transaction():
+        moment = datetime.now(UTC) - RETENTION
+
+        async def batch(limit: int) -> int:
             if not await self.sessions.lock_purge():
                 return 0
-            return await self.sessions.delete_over_before(datetime.now(UTC) - RETENTION)
+            return await self.sessions.delete_over_before(moment, limit)
+
+        return await self.in_batches(batch)
 
 
 class Authenticator:

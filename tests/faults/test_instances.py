@@ -80,7 +80,7 @@ async def test_nobody_makes_up_an_address(site, ada):
     ada.client.headers["X-Forwarded-For"] = "198.51.100.9"
     await ada.login()
 
-    sessions = (await ada.get("/auth/sessions")).json()
+    sessions = (await ada.get("/auth/sessions")).json()["items"]
 
     assert {s["address"] for s in sessions if s["is_current"]} == {"127.0.0.1"}
 

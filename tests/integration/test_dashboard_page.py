@@ -83,7 +83,7 @@ async def test_the_cookie_is_no_bearer_token_and_a_bearer_token_no_cookie(browse
 async def test_a_plain_user_is_refused_in_words_and_has_no_session_left(browser, ada):
     answer = await log_in(browser, ada)
 
-    sessions = (await ada.get("/auth/sessions")).json()
+    sessions = (await ada.get("/auth/sessions")).json()["items"]
     assert answer.status_code == 403
     assert "for superusers only" in answer.text
     assert SESSION not in browser.cookies
@@ -116,7 +116,7 @@ async def test_logging_out_ends_the_session(browser, root):
 
 async def test_the_session_is_one_like_any_other_and_ends_from_elsewhere(browser, root):
     await log_in(browser, root)
-    sessions = (await root.get("/auth/sessions")).json()
+    sessions = (await root.get("/auth/sessions")).json()["items"]
     (page_session,) = [session for session in sessions if not session["is_current"]]
 
     await root.delete(f"/auth/sessions/{page_session['id']}")
@@ -152,7 +152,7 @@ async def test_a_session_in_use_lives_longer_and_never_past_its_absolute_end(
             await db.commit()
         await runtime.cache.redis.flushall()
         assert "<title>Overview" in (await browser.get(PAGE)).text
-        sessions = (await root.get("/auth/sessions")).json()
+        sessions = (await root.get("/auth/sessions")).json()["items"]
         ends = max(datetime.fromisoformat(session["expires_at"]) for session in sessions)
         return (ends - now).total_seconds()
 

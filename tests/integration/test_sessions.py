@@ -82,7 +82,9 @@ async def test_own_sessions_are_listed_with_device_address_and_times(app, client
     response = await ada.get("/auth/sessions")
 
     assert response.status_code == 200
-    latest, first = response.json()
+    page = response.json()
+    latest, first = page.pop("items")
+    assert page == {"total": 2, "page": 1, "size": 50, "pages": 1}
     assert set(first) == {
         *("id", "user_agent", "address", "is_current"),
         *("created_at", "last_seen_at", "expires_at"),
@@ -105,7 +107,7 @@ async def test_a_session_is_listed_as_seen_when_it_was_used(runtime, ada):
 
     await ada.get("/users/me")
 
-    (session,) = (await ada.get("/auth/sessions")).json()
+    (session,) = (await ada.get("/auth/sessions")).json()["items"]
     created, seen = (
         datetime.fromisoformat(session[name]) for name in ("created_at", "last_seen_at")
     )
@@ -122,7 +124,7 @@ async def test_what_is_over_is_not_listed(client, runtime, ada):
         await db.execute(query, {"id": UUID(session_id(expired))})
         await db.commit()
 
-    listed = (await ada.get("/auth/sessions")).json()
+    listed = (await ada.get("/auth/sessions")).json()["items"]
 
     assert [session["id"] for session in listed] == [session_id(ada)]
 
@@ -175,13 +177,13 @@ async def test_a_superuser_sees_and_ends_a_users_sessions(client, ada, bob, root
     listed = await root.get(f"/users/{ada.id}/sessions")
     ended = await root.delete(f"/users/{ada.id}/sessions")
 
-    (session,) = listed.json()
+    (session,) = listed.json()["items"]
     assert session["id"] == session_id(ada)
     assert session["is_current"] is False
     assert ended.status_code == 204
     assert (await ada.get("/users/me")).status_code == 401
     assert (await refreshed(client, ada.tokens["refresh_token"])).status_code == 401
-    assert (await root.get(f"/users/{ada.id}/sessions")).json() == []
+    assert (await root.get(f"/users/{ada.id}/sessions")).json()["items"] == []
     assert (await bob.get("/users/me")).status_code == 200
 
 
@@ -381,7 +383,7 @@ async def test_whoever_is_deactivated_during_their_login_is_not_let_in(
 
     assert response.status_code == 401
     await root.patch(f"/users/{ada.id}", json={"is_active": True})
-    assert (await root.get(f"/users/{ada.id}/sessions")).json() == []
+    assert (await root.get(f"/users/{ada.id}/sessions")).json()["items"] == []
 
 
 async def test_whoever_is_deleted_during_their_login_is_not_let_in(client, ada, root, meanwhile):
@@ -399,7 +401,7 @@ async def test_a_password_that_is_changed_during_a_login_does_not_let_in(client,
     response = await client.post(LOGIN, json={"email": ada.email, "password": PASSWORD})
 
     assert response.status_code == 401
-    assert len((await ada.get("/auth/sessions")).json()) == 1
+    assert (await ada.get("/auth/sessions")).json()["total"] == 1
 
 
 async def test_a_login_waits_for_a_password_change_under_way(client, runtime, ada):
@@ -431,7 +433,7 @@ async def test_a_hash_that_is_renewed_during_a_login_does_not_keep_out(
 
 
 async def test_a_session_goes_on_from_one_refresh_to_the_next(client, elsewhere, ada):
-    (before,) = (await ada.get("/auth/sessions")).json()
+    (before,) = (await ada.get("/auth/sessions")).json()["items"]
     seen = {ada.tokens["refresh_token"]}
     for process in (client, elsewhere) * 2:
         response = await refreshed(process, ada.tokens["refresh_token"])
@@ -440,7 +442,7 @@ async def test_a_session_goes_on_from_one_refresh_to_the_next(client, elsewhere,
         seen.add(ada.tokens["refresh_token"])
 
     assert len(seen) == 5
-    (after,) = (await ada.get("/auth/sessions")).json()
+    (after,) = (await ada.get("/auth/sessions")).json()["items"]
     assert (after["id"], after["created_at"]) == (before["id"], before["created_at"])
     assert after["last_seen_at"] > before["last_seen_at"]
 

@@ -8,13 +8,22 @@ from fastapi.security import OAuth2PasswordRequestForm
 from app.api.limits import by_email, by_principal, by_refreshed_session, by_username
 from app.api.responses import errors
 from app.api.routing import Router
-from app.api.types import Auth, ClientDevice, CurrentUser, Limited, LimitedUser, SessionId, Sessions
+from app.api.types import (
+    Auth,
+    ClientDevice,
+    CurrentUser,
+    Limited,
+    LimitedUser,
+    PaginationParams,
+    SessionId,
+    Sessions,
+)
 from app.core.limiter import by_address, limiter, rate
 from app.schemas import (
     LoginRequest,
     PasswordChange,
     RefreshRequest,
-    SessionSchema,
+    SessionPage,
     TokenSchema,
 )
 
@@ -95,10 +104,12 @@ async def change_password(change: PasswordChange, caller: CurrentUser, auth: Aut
     )
 
 
-@router.get("/sessions", operation_id="list_sessions", responses=errors(401))
-async def list_sessions(caller: CurrentUser, sessions: Sessions) -> list[SessionSchema]:
-    """Your sessions, the one used last first."""
-    return await sessions.of(caller.user_id, current=caller.session_id)
+@router.get("/sessions", operation_id="list_sessions", responses=errors(401, 422))
+async def list_sessions(
+    params: PaginationParams, caller: CurrentUser, sessions: Sessions
+) -> SessionPage:
+    """A page of your sessions, the one used last first."""
+    return await sessions.of(caller.user_id, caller.session_id, params)
 
 
 @router.delete(

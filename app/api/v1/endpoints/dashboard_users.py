@@ -12,6 +12,7 @@ from app.api.pages.user_forms import ChangedUser, EditForm, NewUser, UserForm
 from app.api.pages.visitors import PageDep
 from app.api.routing import Router
 from app.api.types import Exports, LongDeadline, Sessions, UserId, UserLists, Users
+from app.core.pagination import PageParams
 
 router = Router(prefix="/dashboard/users", include_in_schema=False)
 
@@ -74,8 +75,8 @@ async def change_users(page: PageDep, selection: Confirmed, desk: Desk) -> Respo
 async def user_view(
     page: PageDep, user_id: UserId, users: Users, sessions: Sessions, back: BackTo = USERS
 ) -> Response:
-    """A user and their sessions."""
-    live = await sessions.of_user_or_raise(user_id, page.visitor.session_id)
+    """A user and the sessions they used last."""
+    live = await sessions.of_user_or_raise(user_id, page.visitor.session_id, PageParams())
     user = await users.get(user_id, page.visitor)
     return page.render("users/user.html", user=user, sessions=live, back=back)
 

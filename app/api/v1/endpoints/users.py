@@ -29,7 +29,7 @@ from app.api.types import (
 )
 from app.core.limiter import by_address, limiter, rate
 from app.schemas import (
-    SessionSchema,
+    SessionPage,
     SignUpOrCreate,
     UserCursorPage,
     UserPage,
@@ -170,10 +170,10 @@ async def delete_user(user_id: UserId, users: Users, _: CurrentSuperuser) -> Non
     responses=errors(401, 403, 404),
 )
 async def list_user_sessions(
-    user_id: UserId, sessions: Sessions, caller: CurrentSuperuser
-) -> list[SessionSchema]:
-    """A user's sessions, the one used last first."""
-    return await sessions.of_user_or_raise(user_id, current=caller.session_id)
+    user_id: UserId, params: PaginationParams, sessions: Sessions, caller: CurrentSuperuser
+) -> SessionPage:
+    """A page of a user's sessions, the one used last first."""
+    return await sessions.of_user_or_raise(user_id, caller.session_id, params)
 
 
 @router.delete(
