@@ -42,6 +42,22 @@ def by_principal(request: Request) -> str:
     return f"user:{request.state.principal}"
 
 
+async def by_address_of_new_email(request: Request) -> str | None:
+    """The sender of a change of their own email, as of a sign-up: both tell whether an email is
+    taken. None, and so no limit, for any other change and for superusers, who see all emails."""
+    return by_address(request) if await _is_new_email(request) else None
+
+
+async def by_principal_of_new_email(request: Request) -> str | None:
+    """The user behind it, wherever they send it from."""
+    return by_principal(request) if await _is_new_email(request) else None
+
+
+async def _is_new_email(request: Request) -> bool:
+    is_superuser = request.state.is_superuser
+    return not is_superuser and await _in_body(request, "email") is not None
+
+
 async def by_refreshed_session(request: Request) -> str:
     """The session of a refresh token; what is no token of ours counts against its sender."""
     token = str(await _in_body(request, "refresh_token"))
@@ -60,7 +76,8 @@ async def _in_body(request: Request, field: str) -> Any:
 async def check_endpoint(
     request: Request, response: Response, counter: HitCounter, settings: LimiterSettings
 ) -> None:
-    """Count a hit on each limit that decorates the endpoint, and tell of the tightest.
+    """Count a hit on each limit that decorates the endpoint, but for those that have no key for the
+    request, and tell of the tightest.
 
     Raises:
         RateLimitExceeded: one is used up; those after it are not counted.
@@ -72,6 +89,8 @@ async def check_endpoint(
         key = limit.key_func(request)
         if isawaitable(key):
             key = await key
+        if key is None:
+            continue
         scope = limit.scope or request.scope["endpoint"].__name__
         windows.append(await _hit(counter, limit.limit, scope, str(key)))
     if windows:

@@ -24,7 +24,6 @@ from app.core.redis import CircuitBreaker, RedisUnavailable
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
-PREFIX = "myapi:limiter"
 MAX_KNOWN_WINDOWS = 10_000
 """Windows whose end a process remembers: about 2 MB."""
 
@@ -171,10 +170,12 @@ class HitCounter:
 
     Args:
         breaker: to the limiter's Redis; None where there is none.
+        prefix: first part of every key there.
     """
 
-    def __init__(self, breaker: CircuitBreaker | None) -> None:
+    def __init__(self, breaker: CircuitBreaker | None, prefix: str) -> None:
         self._breaker = breaker
+        self._prefix = prefix
         self._memory = MemoryStorage()
         self._shares: dict[str, _Share] = {}
         self._redis: RedisStorage | None = None
@@ -182,7 +183,7 @@ class HitCounter:
             self._redis = RedisStorage(
                 "async+redis://",
                 implementation="redispy",
-                key_prefix=PREFIX,
+                key_prefix=prefix,
                 connection_pool=breaker.redis.connection_pool,  # type: ignore[arg-type]  # documented, and typed too narrowly
             )
 
@@ -235,5 +236,5 @@ class HitCounter:
         elif share.reset <= time.time():
             # Another process began this window: asked for once, so that a hit is one round trip.
             # In milliseconds: `get_expiry` rounds, and may tell somebody to come back too early.
-            left = await self._breaker.redis.pttl(f"{PREFIX}:{key}")
+            left = await self._breaker.redis.pttl(f"{self._prefix}:{key}")
             share.reset = time.time() + max(0, left) / 1000

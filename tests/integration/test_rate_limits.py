@@ -256,6 +256,61 @@ async def test_a_session_admits_thirty_refreshes_a_minute(client, ada):
     assert (await client.post(REFRESH, json=body)).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/users/me", "/users/{id}"])
+async def test_a_change_of_ones_email_counts_as_a_sign_up(app, settings, client, ada, bob, path):
+    """S11: both tell whether an email is taken; by address together, and by user from anywhere."""
+    async with limiting(settings, sign_up="2/minute") as app, browsing(app) as here:
+        own = path.format(id=ada.id)
+        ada.client = here
+        taken, changed, third = [
+            await ada.patch(own, json={"email": email})
+            for email in ("bob@example.com", "ada@example.org", "ada@example.net")
+        ]
+        name = await ada.patch(own, json={"full_name": "Ada"})
+        sign_up = await here.post(USERS, json=WEAK)
+        async with browsing(app, "198.51.100.1") as elsewhere:
+            from_elsewhere = await replace(ada, client=elsewhere).patch(
+                own, json={"email": "ada@example.net"}
+            )
+            anothers = await replace(bob, client=elsewhere).patch(
+                "/users/me", json={"email": "bob@example.org"}
+            )
+
+    assert (taken.status_code, changed.status_code) == (409, 200)
+    assert refused(third)
+    assert refused(sign_up)
+    assert refused(from_elsewhere)
+    assert (name.status_code, anothers.status_code) == (200, 200)
+
+
+async def test_superusers_change_emails_within_their_limit_of_writes(app, settings, client, root):
+    """S11: they see every email as it is."""
+    async with limiting(settings, sign_up="1/minute") as app, browsing(app) as few:
+        root.client = few
+        answers = [
+            await root.patch("/users/me", json={"email": f"root{n}@example.com"}) for n in range(3)
+        ]
+
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert {headers_of(answer)[0] for answer in answers} == {600}
+
+
+async def test_two_products_on_one_redis_count_apart(app, settings, client, runtime):
+    """By reading: the first part of a key is a setting."""
+    limits = {"sign_up": "1/minute", "prefix": "another:limiter"}
+    async with (
+        limiting(settings, **limits) as another,
+        browsing(another) as there,
+        limiting(settings, sign_up="1/minute") as one,
+        browsing(one) as here,
+    ):
+        answers = [await visitor.post(USERS, json=WEAK) for visitor in (here, there) * 2]
+    keys = await runtime.cache.redis.keys("*limiter*")
+
+    assert [answer.status_code for answer in answers] == [422, 422, 429, 429]
+    assert {key.split(b":")[0] for key in keys} == {b"myapi", b"another"}
+
+
 async def test_guesses_of_refresh_tokens_make_no_key_in_redis_each(client, runtime, statements):
     """S9: random session ids, as earlier releases took them, count against their sender."""
     for number in range(20):
@@ -386,7 +441,7 @@ async def test_a_burst_waits_once_for_a_redis_that_hangs(servers):
     url = servers.redis.replace(f":{gate.target[1]}", f":{port}")
     redis = connect_redis(url)
     breaker = CircuitBreaker("limiter", redis)
-    counter = HitCounter(breaker)
+    counter = HitCounter(breaker, "myapi:limiter")
     gate.freeze()
     began = time.monotonic()
 

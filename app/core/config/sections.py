@@ -146,13 +146,18 @@ class CacheSettings(RedisSettings):
     prefix: Annotated[str, AfterValidator(_is_literal)] = Field(
         "myapi:cache", min_length=1, description="first part of every key"
     )
-    default_ttl: int = Field(300, ge=1, description="seconds an answer is kept by default")
+    default_ttl: int = Field(
+        300, ge=1, description="seconds a profile is kept for superusers who read it"
+    )
 
 
 class LimiterSettings(RedisSettings):
     model_config = section("LIMITER_")
     prefix_name = "LIMITER_"
 
+    prefix: Annotated[str, AfterValidator(_is_literal)] = Field(
+        "myapi:limiter", min_length=1, description="first part of every key"
+    )
     login: Rate = Field("5/minute", description="logins per account (development: 100/minute)")
     login_address: Rate = Field(
         "30/minute", description="logins per address (development: 600/minute)"

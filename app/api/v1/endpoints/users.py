@@ -3,6 +3,7 @@
 from fastapi import Response
 
 from app.api.export import EXPORT, ExportResponse
+from app.api.limits import by_address_of_new_email, by_principal_of_new_email
 from app.api.paths import USER_ID
 from app.api.responses import BULK_ANSWERS, complete, errors
 from app.api.routing import Router
@@ -20,6 +21,7 @@ from app.api.types import (
     Filters,
     IdempotentAttempt,
     LimitedUnlessSuperuser,
+    LimitedUser,
     LongDeadline,
     PaginationParams,
     Sessions,
@@ -39,6 +41,14 @@ from app.schemas import (
 
 router = Router(prefix="/users", tags=["users"])
 
+_sign_up = limiter.shared_limit(rate("sign_up"), scope="sign-up", key_func=by_address)
+_email = limiter.shared_limit(
+    rate("sign_up"), scope="new-email", key_func=by_principal_of_new_email
+)
+_email_address = limiter.shared_limit(
+    rate("sign_up"), scope="sign-up", key_func=by_address_of_new_email
+)
+
 
 @router.get("/me", operation_id="get_me", responses=errors(401))
 async def get_me(caller: CurrentUser) -> UserSchema:
@@ -49,8 +59,11 @@ async def get_me(caller: CurrentUser) -> UserSchema:
 @router.patch(
     "/me",
     operation_id="update_me",
+    dependencies=[LimitedUser],
     responses=errors(401, 409, body=True),
 )
+@_email
+@_email_address
 async def update_me(user_in: UserUpdate, users: Users, caller: CurrentUser) -> UserSchema:
     """Change your own profile."""
     return UserSchema.model_validate(await users.update(caller.user_id, user_in, caller))
@@ -63,7 +76,7 @@ async def update_me(user_in: UserUpdate, users: Users, caller: CurrentUser) -> U
     dependencies=[LimitedUnlessSuperuser],
     responses=errors(401, 403, 409, body=True),
 )
-@limiter.limit(rate("sign_up"), key_func=by_address)
+@_sign_up
 async def create_user(user_in: SignUpOrCreate, users: Users, caller: Caller) -> UserSchema:
     """Sign up, or, as a superuser, create a user."""
     return UserSchema.model_validate(await users.sign_up(user_in, caller))
@@ -144,8 +157,11 @@ async def get_user(user_id: UserId, users: Users, caller: CurrentUser) -> UserSc
 @router.patch(
     USER_ID,
     operation_id="update_user",
+    dependencies=[LimitedUser],
     responses=errors(401, 403, 404, 409, body=True),
 )
+@_email
+@_email_address
 async def update_user(
     user_id: UserId, user_in: UserUpdate, users: Users, caller: CurrentUser
 ) -> UserSchema:
