@@ -1,6 +1,6 @@
 """normalised_users: usernames compared alike in every collation, existing rows in the one spelling.
 
-Revision: 0007, after 0005
+Revision: 0007, after 0006
 """
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from app.core.normalisation import normalise_login, normalise_name
 from app.database.migrations import replace_index
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
