@@ -19,6 +19,7 @@ from app.core.config import DatabaseSettings, get_settings
 from app.core.exceptions import ServiceUnavailableException
 from app.database.disconnects import watch_connections
 from app.database.pool import WatchedPool
+from app.database.prepared import Driver
 
 log = structlog.get_logger("app.database")
 
@@ -98,6 +99,7 @@ def get_engine(settings: DatabaseSettings | None = None, **options: Any) -> Asyn
     }
     engine = create_async_engine(
         settings.dsn(),
+        module=Driver(asyncpg),  # type: ignore[no-untyped-call]
         connect_args=_connect_arguments(settings),
         poolclass=WatchedPool,
         hide_parameters=True,  # they are hashes and people, and errors are logged
