@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.panel import Panel
 
 from app.database import close_engine, get_engine
-from app.database.migrations import current_revision, head_revision, migrate
+from app.database.migrations import migrate, schema_of
 from app.runtime import Runtime
 from app.schemas import UserCreate
 from app.services import UserService
@@ -32,8 +32,9 @@ async def prepare_database(runtime: Runtime) -> FirstSuperuser | None:
 
     Raises:
         SettingsError: see `bring_schema`.
+        MigrationsError: see `migrate`.
     """
-    if await current_revision(runtime.engine) != head_revision():
+    if not (await schema_of(runtime.engine)).serves:
         await bring_schema(runtime)
     return await create_first_superuser(runtime)
 

@@ -26,7 +26,8 @@ from app.core.normalisation import normalise_login
 from app.core.supervisor import Supervisor
 from app.core.telemetry.processes import shared_figures
 from app.database.embedded import EmbeddedServerError
-from app.database.migrations import current_revision
+from app.database.failures import connection_failure
+from app.database.migrations import MigrationsError, current_revision, schema_of
 from app.doctor import diagnose
 from app.runtime import open_runtime
 from app.schemas import NewPassword, UserCreate
@@ -35,6 +36,8 @@ from app.services import SeedService, SessionService, UserService
 from app.user_import import UserFileError, import_file
 
 T = TypeVar("T")
+_SENTENCES = CommandError, EmbeddedServerError, MigrationsError, SettingsError, UserFileError
+"""Errors whose message is for the user."""
 cli = typer.Typer(
     help="Run and look after the Backend API.", no_args_is_help=True, pretty_exceptions_enable=False
 )
@@ -57,15 +60,21 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     """Run one command's work; what the user can mend is a sentence and no traceback."""
     try:
         return asyncio.run(work)
-    except AppException as error:
+    except (AppException, SQLAlchemyError) as error:
+        if reason := connection_failure(error):
+            _fail(f"{_settings().database.variable}: {reason}")
+        _explain(error)
+    except _SENTENCES as error:
+        _fail(str(error))
+
+
+def _explain(error: AppException | SQLAlchemyError) -> NoReturn:
+    if isinstance(error, AppException):
         cause = f": {error.__cause__}" if error.__cause__ else ""
         details = (f"\n  {detail['field']}: {detail['message']}" for detail in error.details)
         _fail(f"{error}{cause}{''.join(details)}")
-    except SQLAlchemyError as error:
-        # The database's own words, without the statement and its parameters.
-        _fail(f"{getattr(error, 'orig', None) or error}\n`backend doctor` may tell more")
-    except (CommandError, EmbeddedServerError, SettingsError, UserFileError) as error:
-        _fail(str(error))
+    # The database's own words, without the statement and its parameters.
+    _fail(f"{getattr(error, 'orig', None) or error}\n`backend doctor` may tell more")
 
 
 @cli.command()
@@ -129,10 +138,13 @@ def migrate_command(
 
     async def work() -> None:
         async with open_runtime(settings) as runtime:
-            before = await current_revision(runtime.engine)
+            before = await schema_of(runtime.engine)
             await bring_schema(runtime, revision)
             after = await current_revision(runtime.engine)
-            console.print(f"{before or 'empty'} → {after or 'empty'}")
+            if before.state == "newer":
+                console.print(f"{before}: nothing to do")
+            else:
+                console.print(f"{before.at or 'empty'} → {after or 'empty'}")
             named = settings.app.first_superuser_email and settings.app.first_superuser_password
             if revision == "head" and named and await create_first_superuser(runtime):
                 console.print(f"created the superuser {settings.app.first_superuser_email}")

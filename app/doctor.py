@@ -1,16 +1,21 @@
 """`backend doctor`: what is wrong, and what to do about it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.config import Settings, SettingsError, get_settings
+from app.core.exceptions import AppException
 from app.core.logging import configure_logging
+from app.database import ping
 from app.database.embedded import EmbeddedServerError
-from app.database.migrations import current_revision, head_revision
+from app.database.failures import connection_failure
+from app.database.migrations import MigrationsError, schema_of
 from app.runtime import Runtime, open_runtime
+from app.services.health import NOT_MIGRATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +60,13 @@ async def findings() -> AsyncIterator[Finding]:
         yield Finding("servers", "do not start", str(error))
 
 
-def _warnings(settings: Settings) -> list[Finding]:
+def _warnings(settings: Settings) -> Iterator[Finding]:
     if settings.is_production and "*" in settings.server.trusted_hosts:
-        return [Finding("hosts", "any Host header is served", "set SERVER_TRUSTED_HOSTS")]
-    return []
+        yield Finding("hosts", "any Host header is served", "set SERVER_TRUSTED_HOSTS")
+    for warning in settings.warnings():
+        name, _, rest = warning.partition(": ")
+        state, _, advice = rest.partition(": ")
+        yield Finding("configuration", f"{name}: {state}", advice)
 
 
 async def _servers(runtime: Runtime) -> AsyncIterator[Finding]:
@@ -68,14 +76,34 @@ async def _servers(runtime: Runtime) -> AsyncIterator[Finding]:
         "rate_limiter": "is LIMITER_REDIS_URL right, and the server up? It limits per process",
     }
     checks = (await runtime.health.report()).checks
+    is_behind = checks["database"].error == NOT_MIGRATED
     for name, check in checks.items():
         kind = check.provider or check.backend or ""
-        if check.error is None:
+        if check.error is None or (name == "database" and is_behind):
             yield Finding(name, f"{kind}, {check.latency_ms} ms")
         else:
-            yield Finding(name, f"{kind}, {check.error}", advice[name])
-    if checks["database"].error is None:
-        at, newest = await current_revision(runtime.engine), head_revision()
-        is_behind = at != newest
-        state = f"at {at or 'nothing'}, newest is {newest}"
-        yield Finding("migrations", state, "run: backend migrate" if is_behind else "")
+            reason = await _reason(runtime) if name == "database" else ""
+            yield Finding(name, f"{kind}, {check.error}", " ".join((advice[name], reason)).strip())
+    if checks["database"].error is None or is_behind:
+        yield await _migrations(runtime)
+
+
+async def _reason(runtime: Runtime) -> str:
+    """Why the database is not reached, in more words than strangers are told."""
+    try:
+        await ping(runtime.engine)
+    except (AppException, OSError, SQLAlchemyError) as error:
+        return connection_failure(error) or ""
+    return ""
+
+
+async def _migrations(runtime: Runtime) -> Finding:
+    try:
+        schema = await schema_of(runtime.engine)
+    except MigrationsError as error:
+        return Finding("migrations", "multiple heads", str(error))
+    advice = {
+        "behind": "run: backend migrate",
+        "unknown": "is DATABASE_URL the right database, and this the right release?",
+    }
+    return Finding("migrations", str(schema), advice.get(schema.state, ""))

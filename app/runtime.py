@@ -132,6 +132,8 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
     Raises:
         EmbeddedServerError: see `open_servers`.
     """
+    for warning in settings.warnings():
+        log.warning("setting", warning=warning)
     async with AsyncExitStack() as stack:
         settings = stack.enter_context(open_servers(settings, local))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 import structlog
-from sqlalchemy import text
+from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import (
 from starlette.requests import HTTPConnection
 
 from app.core.config import DatabaseSettings, get_settings
-from app.core.exceptions import ServiceUnavailableException
+from app.database.connecting import connect_arguments
 from app.database.disconnects import watch_connections
 from app.database.pool import WatchedPool
 from app.database.prepared import Driver
@@ -27,62 +27,6 @@ CLOSE_TIMEOUT = 2.0
 """Seconds that a connection may take to be closed in order."""
 
 
-async def _connect(*arguments: Any, **options: Any) -> Any:
-    """Connect, or say 503: SQLAlchemy passes an unreachable server's OSError on as it is."""
-    try:
-        return await asyncpg.connect(*arguments, **options)
-    except OSError as error:
-        raise ServiceUnavailableException from error
-
-
-def _connect_arguments(settings: DatabaseSettings) -> dict[str, Any]:
-    arguments: dict[str, Any] = {
-        "async_creator_fn": _connect,
-        "timeout": settings.connect_timeout,
-    }
-    name = {"application_name": "backend-api"}
-    kept = {
-        "statement_timeout": str(int(settings.statement_timeout * 1000)),
-        # JIT costs more than it gives on short queries, tens of milliseconds at times.
-        "jit": "off",
-    }
-    if not settings.is_pooled:
-        # Seconds; keeps idle connections alive on their way through a NAT, and ends those of a
-        # worker whose machine is gone, with the locks they hold.
-        alive = {"tcp_keepalives_idle": "60"}
-        # A prepared statement is planned for its values each time, where it has any: one plan for
-        # any search would do badly for a rare one, or for a frequent one. A pooler's are prepared
-        # once each anyway.
-        planned = {"plan_cache_mode": "force_custom_plan"}
-        return arguments | {"server_settings": name | kept | alive | planned}
-    # Each transaction may run on another of the server's connections: nothing may be kept on
-    # one, neither settings nor prepared statements (decision 12). Unnamed statements replace each
-    # other; a named one could only be closed where it happens not to be.
-    return arguments | {
-        "server_settings": name,
-        "connection_class": _with_settings_in_each_transaction(kept),
-        "statement_cache_size": 0,
-        "prepared_statement_cache_size": 0,
-        "prepared_statement_name_func": lambda: "",
-    }
-
-
-def _with_settings_in_each_transaction(settings: dict[str, str]) -> type[asyncpg.Connection]:
-    local = "".join(f" SET LOCAL {name} = '{value}';" for name, value in settings.items())
-
-    class PooledConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
-        """Tells the server in the message that begins the transaction: no round trip more."""
-
-        __slots__ = ()
-
-        async def execute(self, query: str, *args: Any, **options: Any) -> Any:
-            if query.startswith("BEGIN"):
-                query += local
-            return await super().execute(query, *args, **options)
-
-    return PooledConnection
-
-
 def get_engine(settings: DatabaseSettings | None = None, **options: Any) -> AsyncEngine:
     """A new engine, which connects at first use; its owner disposes of it.
 
@@ -91,6 +35,7 @@ def get_engine(settings: DatabaseSettings | None = None, **options: Any) -> Asyn
         options: override those of `create_async_engine`, such as `pool_size`.
     """
     settings = settings or get_settings().database
+    address = settings.address()
     pool = {
         "pool_size": settings.pool_size,
         "max_overflow": settings.max_overflow,
@@ -98,9 +43,12 @@ def get_engine(settings: DatabaseSettings | None = None, **options: Any) -> Asyn
         "pool_recycle": 1800,
     }
     engine = create_async_engine(
-        settings.dsn(),
+        # For traces; the driver is told by the arguments, several hosts and parameters too.
+        URL.create(
+            "postgresql+asyncpg", host=(address.hosts or (None,))[0], database=address.database
+        ),
         module=Driver(asyncpg),  # type: ignore[no-untyped-call]
-        connect_args=_connect_arguments(settings),
+        connect_args=connect_arguments(settings),
         poolclass=WatchedPool,
         hide_parameters=True,  # they are hashes and people, and errors are logged
         **{**pool, **options},

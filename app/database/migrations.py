@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Literal
 
 import structlog
 from alembic.config import Config
@@ -29,13 +31,83 @@ def _config(connection: Connection | None = None) -> Config:
     return config
 
 
+class MigrationsError(RuntimeError):
+    """The schema cannot be changed as asked; the message says why, and what to do."""
+
+
 def head_revision() -> str | None:
-    """The newest revision that this code has."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
+    """The newest revision that this code has.
+
+    Raises:
+        MigrationsError: several are the newest.
+    """
+    heads = sorted(ScriptDirectory.from_config(_config()).get_heads())
+    if len(heads) > 1:
+        raise MigrationsError(
+            f"multiple heads: {', '.join(heads)}. Two migrations follow the same one: change "
+            "down_revision of the later to the other's revision, or join them by `alembic merge "
+            "heads`"
+        )
+    return heads[0] if heads else None
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What the database is at, compared with what this code has.
+
+    Attributes:
+        at: its revision; None where it was never migrated.
+        newest: this code's.
+        state: `newer` is that of a later release, `unknown` of another history.
+    """
+
+    at: str | None
+    newest: str | None
+    state: Literal["current", "behind", "newer", "unknown"]
+
+    @property
+    def serves(self) -> bool:
+        """Whether this release can work with it: migrations add before they take away."""
+        return self.state in {"current", "newer"}
+
+    def __str__(self) -> str:
+        if self.state == "newer":
+            return f"the schema is newer ({self.at}) than this release ({self.newest})"
+        if self.state == "unknown":
+            return f"the schema is at {self.at}, which is no revision of this release"
+        return f"at {self.at or 'nothing'}, newest is {self.newest}"
+
+
+def compare_schema(at: str | None) -> Schema:
+    """Compare the database's revision, `at`, with this code's.
+
+    Raises:
+        MigrationsError: see `head_revision`.
+    """
+    newest = head_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if at == newest:
+        return Schema(at, newest, "current")
+    if at is None or at in known:
+        return Schema(at, newest, "behind")
+    is_numbered = newest is not None and at.isdecimal() and newest.isdecimal()
+    is_newer = is_numbered and int(at) > int(newest or 0)
+    return Schema(at, newest, "newer" if is_newer else "unknown")
+
+
+async def schema_of(engine: AsyncEngine) -> Schema:
+    """What the database is at.
+
+    Raises:
+        MigrationsError: see `head_revision`.
+    """
+    at = await current_revision(engine)
+    return await asyncio.to_thread(compare_schema, at)  # reads all scripts, which takes a while
 
 
 def _revision_of(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    heads = MigrationContext.configure(connection).get_current_heads()
+    return ", ".join(sorted(heads)) or None
 
 
 async def current_revision(engine: AsyncEngine) -> str | None:
@@ -74,11 +146,19 @@ async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
     Raises:
         sqlalchemy.exc.DBAPIError: a migration failed. Each is a transaction of its own; those
             before it stay.
+        MigrationsError: the schema is of another release, which alone can change it, or several
+            revisions are the newest.
         alembic.util.CommandError: there is no such revision.
     """
     async with _alone(engine) as connection:
         before = await connection.run_sync(_revision_of)
         await connection.rollback()
+        schema = compare_schema(before)
+        if schema.state == "newer" and revision == "head":
+            log.info("schema_newer", schema=before, release=schema.newest)
+            return
+        if schema.state in {"newer", "unknown"}:
+            raise MigrationsError(f"{schema}: only a release that has it can change it")
         is_back = revision.startswith("-") or revision in _earlier_than(before)
         change = command.downgrade if is_back else command.upgrade
         await connection.run_sync(lambda sync: change(_config(sync), revision))

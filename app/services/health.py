@@ -14,12 +14,18 @@ from app.core.drain import Drain
 from app.core.telemetry.metrics import HEALTH
 from app.core.waiting import within
 from app.database import ping
+from app.database.migrations import schema_of
 from app.schemas import CheckSchema, HealthSchema
 
 log = structlog.get_logger("app.health")
 
 CHECK_TIMEOUT = 0.9
 """Seconds: the contract allows each check one second, answer included."""
+NOT_MIGRATED = "migrate first"
+
+
+class _NotMigratedError(Exception):
+    """The schema is not there, or of an earlier release."""
 
 
 class HealthService:
@@ -41,6 +47,7 @@ class HealthService:
         self._engine = engine
         self._redis = {"cache": cache, "rate_limiter": limiter}
         self._drain = drain
+        self._is_migrated = False
         self._running: dict[str, asyncio.Task[CheckSchema]] = {}
         self._failing_since: dict[str, datetime] = {}
 
@@ -112,6 +119,10 @@ class HealthService:
 
     async def _database(self) -> None:
         await ping(self._engine)
+        if not self._is_migrated:  # and then it stays so: asked until it is
+            self._is_migrated = (await schema_of(self._engine)).serves
+            if not self._is_migrated:
+                raise _NotMigratedError
 
     def _redis_check(self, name: str) -> Callable[[], Awaitable[None]]:
         async def check() -> None:
@@ -146,6 +157,7 @@ def _reason(failure: BaseException) -> str:
     for kind, reason in (
         (TimeoutError, "timeout"),
         (ConnectionRefusedError, "connection refused"),
+        (_NotMigratedError, NOT_MIGRATED),
     ):
         if any(isinstance(link, kind) for link in chain):
             return reason

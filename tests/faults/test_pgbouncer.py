@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.core.config import DatabaseSettings, Settings, SettingsError
 from app.database import get_session_maker, ping
 from app.database.errors import sqlstate
+from app.database.failures import connection_failure
 from app.database.migrations import current_revision, head_revision
 from app.services import SeedService
 from tests.conftest import PASSWORD, Servers, browsing, person, running
@@ -176,6 +177,46 @@ async def test_whoever_does_not_say_that_there_is_a_pooler_is_refused(pooled):
     async with engine_of(pooled.model_copy(update={"pooler": "none"})) as engine:
         with pytest.raises(DBAPIError, match="unsupported startup parameter"):
             await ping(engine)
+
+
+async def test_c17_and_is_told_which_setting_says_so(pooled):
+    async with engine_of(pooled.model_copy(update={"pooler": "none"})) as engine:
+        with pytest.raises(DBAPIError) as caught:
+            await ping(engine)
+
+    assert "set DATABASE_POOLER" in (connection_failure(caught.value) or "")
+
+
+@pytest.fixture(scope="module")
+def in_sessions(servers: Servers, settings: Settings) -> Iterator[DatabaseSettings]:
+    """PostgreSQL behind a PgBouncer that gives each client a connection of its own."""
+    with (
+        TemporaryDirectory(prefix="backend-api-") as folder,
+        pgbouncer(servers.direct, Path(folder), pool_mode="session") as url,
+    ):
+        yield settings.replaced(database={"url": SecretStr(url), "pooler": "session"}).database
+
+
+async def test_c17_in_session_mode_settings_and_statements_stay(in_sessions):
+    async with engine_of(in_sessions, pool_size=1, max_overflow=0) as engine:
+        for _ in range(2):
+            async with engine.connect() as connection:
+                assert await connection.scalar(text("SHOW statement_timeout")) == "25s"
+                assert await connection.scalar(text("SHOW jit")) == "off"
+                left = text("SELECT count(*) FROM pg_prepared_statements WHERE name <> ''")
+                assert await connection.scalar(left) > 0
+
+
+async def test_c17_a_start_migrates_through_a_pooler_in_session_mode(
+    settings, servers, in_sessions
+):
+    async with new_database(servers.direct) as own:
+        url = of_name(make_url(own).database or "", in_sessions.url)
+        told = settings.replaced(database={"url": url, "pooler": "session"})
+        async with running(told) as app, browsing(app) as visitor:
+            assert (await visitor.get("/health/ready")).status_code == 200
+            ada = await person(visitor, app.state.runtime, "ada")
+            assert (await ada.get("/auth/sessions")).status_code == 200
 
 
 async def test_people_are_copied_in(client, runtime, pooled):

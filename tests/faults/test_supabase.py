@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from app.core.config import DatabaseSettings, Settings
 from app.core.exceptions import AppException
 from app.database import ping
+from app.database.failures import connection_failure
 from tests.conftest import Servers, browsing, running
 from tests.databases import engine_of
 from tests.debian import program
@@ -89,3 +90,19 @@ async def test_its_certificate_is_verified_where_the_url_says_so(
 
     async with engine_of(database) as engine:
         await ping(engine)
+
+
+async def test_c16_a_urls_own_root_certificate_verifies_in_full(supabase, certificate):
+    query = f"verify-full&sslrootcert={certificate}"
+    async with engine_of(asking(supabase, "postgresql", query)) as engine:
+        await ping(engine)
+
+
+@pytest.mark.parametrize("root", [certifi.where(), "system"])
+async def test_c16_a_certificate_of_another_authority_is_refused(supabase, root):
+    query = f"verify-full&sslrootcert={root}"
+    async with engine_of(asking(supabase, "postgresql", query)) as engine:
+        with pytest.raises(AppException) as caught:
+            await ping(engine)
+
+    assert "certificate is not trusted" in (connection_failure(caught.value) or "")

@@ -301,7 +301,8 @@ async def test_where_nobody_may_create_the_extension_search_does_without(
     async with engine.begin() as connection:
         await connection.execute(text(f"CREATE ROLE {role} LOGIN PASSWORD 'x'"))
         await connection.execute(text(f"GRANT CREATE, USAGE ON SCHEMA public TO {role}"))
-    url = make_url(database.dsn()).set(username=role, password="x")
+    assert database.url is not None
+    url = make_url(database.url.get_secret_value()).set(username=role, password="x")
     secret = SecretStr(url.render_as_string(hide_password=False))
     plain = database.model_copy(update={"url": secret})
 

@@ -1,21 +1,18 @@
 """Settings of the database: which server, by which way."""
 
 import re
+from dataclasses import replace
 from typing import Literal, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
+from app.core.config.postgres import PostgresAddress, parse_postgres
 from app.core.config.sections import Port, Seconds, Section, SettingsError, section
-from app.core.config.urls import asyncpg_query, asyncpg_url, check_url
 
 SUPABASE_POOLER = 6543
 """The port where Supabase pools transactions; 5432 of the same host keeps a session together."""
 _MAYBE_PLAIN = {"disable", "allow", "prefer"}
-
-
-def _query(url: SecretStr) -> dict[str, str]:
-    return asyncpg_query(urlsplit(url.get_secret_value()).query)
 
 
 class DatabaseSettings(Section):
@@ -36,8 +33,9 @@ class DatabaseSettings(Section):
     pool_size: int = Field(5, ge=1, le=1000, description="connections kept open, per process")
     max_overflow: int = Field(10, ge=0, le=1000, description="further connections under load")
     pool_timeout: Seconds = Field(2.0, description="seconds to wait for a connection, then 503")
-    pooler: Literal["none", "transaction"] = Field(
-        "none", description="transaction: behind PgBouncer or Supabase's port 6543"
+    pooler: Literal["none", "session", "transaction"] = Field(
+        "none",
+        description="transaction or session: mode of the PgBouncer, or such, in front",
     )
     statement_timeout: Seconds = Field(
         25.0, description="seconds after which the server ends a statement"
@@ -46,10 +44,10 @@ class DatabaseSettings(Section):
 
     @model_validator(mode="after")
     def _is_postgresql(self) -> Self:
-        for name, url in (("URL", self.url), ("MIGRATION_URL", self.migration_url)):
-            check_url(f"DATABASE_{name}", url, "postgresql", "postgres", "postgresql+asyncpg")
-            if self.provider == "supabase" and url and _query(url).get("ssl") in _MAYBE_PLAIN:
-                raise ValueError(f"DATABASE_{name} may leave out TLS, which Supabase requires")
+        for name, url in self._urls().items():
+            sslmode = parse_postgres(name, url).driver.get("sslmode")
+            if self.provider == "supabase" and sslmode in _MAYBE_PLAIN:
+                raise ValueError(f"{name} may leave out TLS, which Supabase requires")
         if self.provider == "embedded" and self.is_named:
             raise ValueError("DATABASE_PROVIDER is embedded, and another server is named as well")
         return self
@@ -70,9 +68,25 @@ class DatabaseSettings(Section):
         return at_supabase or self.pooler == "transaction"
 
     def _server_port(self) -> int:
-        if self.url is None:
-            return self.port
-        return urlsplit(self.url.get_secret_value()).port or 5432
+        ports = self.address().ports
+        return ports[0] if ports else 5432
+
+    @property
+    def variable(self) -> str:
+        """The setting that names the server."""
+        return "DATABASE_HOST" if self.host is not None and self.url is None else "DATABASE_URL"
+
+    def _urls(self) -> dict[str, SecretStr]:
+        urls = {"DATABASE_URL": self.url, "DATABASE_MIGRATION_URL": self.migration_url}
+        return {name: url for name, url in urls.items() if url is not None}
+
+    def warnings(self) -> list[str]:
+        """Parameters of the URLs that are ignored, a line for each; no value is shown."""
+        return [
+            f"{name}: {warning}"
+            for name, url in self._urls().items()
+            for warning in parse_postgres(name, url).warnings(is_pooled=self.is_pooled)
+        ]
 
     def direct(self) -> "DatabaseSettings":
         """Those that lead past the pooler, where there is one: for migrations.
@@ -96,24 +110,20 @@ class DatabaseSettings(Section):
         url = SecretStr(parts._replace(netloc=netloc).geturl())
         return self.model_copy(update={"url": url, "pooler": "none"})
 
-    def dsn(self) -> str:
-        """The URL for SQLAlchemy with asyncpg, password included: never log it.
-
-        libpq's `sslmode` becomes asyncpg's `ssl`, so that a URL copied from a hosting
-        provider's page works as it is.
+    def address(self) -> PostgresAddress:
+        """Where the server is, and how to connect.
 
         Raises:
             LookupError: neither DATABASE_URL nor DATABASE_HOST is set.
         """
         if self.url is not None:
-            url = urlsplit(self.url.get_secret_value())
-            netloc, path, query = url.netloc, url.path, asyncpg_query(url.query)
+            address = parse_postgres("DATABASE_URL", self.url)
         elif self.host is not None:
-            secret = quote(self.password.get_secret_value(), safe="")
-            netloc = f"{quote(self.user, safe='')}:{secret}@{self.host}:{self.port}"
-            path, query = f"/{quote(self.name, safe='')}", {}
+            hosts = tuple(self.host.split(","))
+            ports = (self.port,) * len(hosts)
+            address = PostgresAddress(hosts, ports, self.user, self.password or None, self.name)
         else:
             raise LookupError("set DATABASE_URL or DATABASE_HOST")
         if self.kind == "supabase":
-            query.setdefault("ssl", "require")
-        return asyncpg_url(netloc, path, query)
+            address = replace(address, driver={"sslmode": "require", **address.driver})
+        return address

@@ -76,6 +76,14 @@ class Settings(BaseModel):
         }
         return [f"{name}: must be set" for name, is_told in told.items() if not is_told]
 
+    def warnings(self) -> list[str]:
+        """What is set and has no effect, or is dangerous: a line for each, naming the variable."""
+        anybody = {"*", "0.0.0.0/0", "::/0"}.intersection(self.server.forwarded_allow_ips)
+        forged = "SERVER_FORWARDED_ALLOW_IPS: believes everybody, so that limits by address can be"
+        return self.database.warnings() + (
+            [f"{forged} evaded: name the proxies"] if anybody else []
+        )
+
     def replaced(self, **sections: dict[str, Any]) -> "Settings":
         """A copy with values changed, unvalidated: `replaced(log={"level": "DEBUG"})`."""
         return self.model_copy(
