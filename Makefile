@@ -42,11 +42,12 @@ screenshots: .venv/installed-dev ## the pictures in docs/images, taken anew
 bench: .venv/installed-bench ## the table of docs/PERFORMANCE.md, measured afresh; ROW=P2 for one row, RUNS=5
 	@$(BIN)/python -m benchmarks --runs $(or $(RUNS),5) $(if $(ROW),--row $(ROW),--write)
 
-check: .venv/installed-dev ## format, lint, types, import contracts, lock freshness
+check: .venv/installed-dev ## format, lint, types, import contracts, one newest migration, lock freshness
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	@$(BIN)/python .ci/check_migrations.py
 	@$(BIN)/python .ci/check_locks.py $(COMPILE)
 
 format: .venv/installed-dev ## mend what can be mended
