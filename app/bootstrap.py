@@ -6,13 +6,20 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 from rich.console import Console
 from rich.panel import Panel
+from sqlalchemy.exc import SQLAlchemyError
 
-from app.database import close_engine, get_engine
+from app.core.config import Settings
+from app.core.exceptions import AppException
+from app.core.waiting import within
+from app.database import close_engine, get_engine, ping
+from app.database.failures import connection_failure
 from app.database.migrations import migrate, schema_of
 from app.runtime import Runtime
 from app.schemas import UserCreate
 from app.services import UserService
 
+LOOK_TIMEOUT = 2.0
+"""Seconds that a start is held up where the database does not answer."""
 DEVELOPMENT_EMAIL = "admin@example.com"
 
 
@@ -37,6 +44,19 @@ async def prepare_database(runtime: Runtime) -> FirstSuperuser | None:
     if not (await schema_of(runtime.engine)).serves:
         await bring_schema(runtime)
     return await create_first_superuser(runtime)
+
+
+async def database_problem(settings: Settings) -> str | None:
+    """Why no connection to the database can be opened at this moment, if so. It takes
+    `LOOK_TIMEOUT` at most."""
+    engine = get_engine(settings.database, pool_size=1, max_overflow=0)
+    try:
+        await within(LOOK_TIMEOUT, lambda: ping(engine))
+    except (AppException, SQLAlchemyError, OSError) as error:
+        return connection_failure(error) or str(error)
+    finally:
+        await close_engine(engine)
+    return None
 
 
 async def bring_schema(runtime: Runtime, revision: str = "head") -> None:

@@ -1,14 +1,14 @@
 """The command line: `backend --help`."""
 
 import asyncio
-import os
 import secrets
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
+import structlog
 import typer
 import uvicorn
 from alembic.util import CommandError
@@ -18,21 +18,27 @@ from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.bootstrap import announce, bring_schema, create_first_superuser, prepare_database
+from app.bootstrap import (
+    FirstSuperuser,
+    announce,
+    bring_schema,
+    create_first_superuser,
+    database_problem,
+    prepare_database,
+)
 from app.core.config import Settings, SettingsError, get_settings
 from app.core.exceptions import AppException, NotFoundException
 from app.core.logging import configure_logging
 from app.core.normalisation import normalise_login
-from app.core.supervisor import Supervisor
-from app.core.telemetry.processes import shared_figures
 from app.database.embedded import EmbeddedServerError
 from app.database.failures import connection_failure
 from app.database.migrations import MigrationsError, current_revision, schema_of
 from app.doctor import diagnose
-from app.runtime import open_runtime
+from app.runtime import open_runtime, open_servers
 from app.schemas import NewPassword, UserCreate
 from app.schemas.base import Email
 from app.services import SeedService, SessionService, UserService
+from app.serving import AddressError, ended_in_order, listen, reloading, run
 from app.user_import import UserFileError, import_file
 
 T = TypeVar("T")
@@ -42,6 +48,7 @@ cli = typer.Typer(
     help="Run and look after the Backend API.", no_args_is_help=True, pretty_exceptions_enable=False
 )
 console = Console()
+log = structlog.get_logger("app.serve")
 
 
 def _settings() -> Settings:
@@ -89,19 +96,7 @@ def serve(
     configure_logging(settings)
     server = settings.server
     host, port = host or server.host, port or server.port
-    url = f"http://{host}:{port}"
-    places = {
-        "dashboard": f"{url}/api/v1/dashboard",
-        "API docs": f"{url}/docs",
-        "log in": f"POST {url}/api/v1/auth/login",
-        "health": f"{url}/health",
-    }
-    lines = "\n".join(f"{name:<9}  {place}" for name, place in places.items())
-    title = f"{settings.app.app_name} {settings.app.app_version}"
-    console.print(Panel(lines, title=title, expand=False))
     workers = workers or server.workers
-    if reload:
-        os.environ["SERVER_DRAIN"] = "0"  # whoever edits code waits for no proxy
     options: dict[str, Any] = {
         "host": host,
         "port": port,
@@ -120,12 +115,46 @@ def serve(
         # killed and started again, for ever.
         "timeout_worker_healthcheck": 30,
     }
-    if workers > 1 and not reload:
-        config = uvicorn.Config("main:app", workers=workers, **options)
-        with shared_figures():
-            Supervisor(config, [config.bind_socket()]).run()
-    else:
-        uvicorn.run("main:app", reload=reload, **options)
+    if reload:
+        options |= reloading()
+    try:
+        sockets = listen(host, port)
+    except AddressError as error:
+        _fail(str(error))
+    with ended_in_order(), ExitStack() as stack:
+        superuser = _run(_prepare(settings, stack))
+        _say_where(settings, host, port)
+        announce(superuser, console)
+        code = run(uvicorn.Config("main:app", workers=workers, **options), sockets)
+    raise typer.Exit(code)
+
+
+async def _prepare(settings: Settings, stack: ExitStack) -> FirstSuperuser | None:
+    """Have all that serving needs, so that what is missing is a sentence before anything begins.
+
+    In production the service starts without its database too: it may come back any moment.
+    """
+    if settings.is_production:
+        if problem := await database_problem(settings):
+            log.warning("database_away", setting=settings.database.variable, reason=problem)
+        return None
+    # Held by this process too: they stay while workers are replaced, or the code is reloaded.
+    stack.enter_context(open_servers(settings))
+    async with open_runtime(settings) as runtime:
+        return await prepare_database(runtime)
+
+
+def _say_where(settings: Settings, host: str, port: int) -> None:
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    places = {
+        "dashboard": f"{url}/api/v1/dashboard",
+        "API docs": f"{url}/docs",
+        "log in": f"POST {url}/api/v1/auth/login",
+        "health": f"{url}/health",
+    }
+    lines = "\n".join(f"{name:<9}  {place}" for name, place in places.items())
+    title = f"{settings.app.app_name} {settings.app.app_version}"
+    console.print(Panel(lines, title=title, expand=False))
 
 
 @cli.command("migrate", context_settings={"ignore_unknown_options": True})  # -1 is none

@@ -40,7 +40,10 @@ _REASONS: tuple[tuple[_Test, str], ...] = (
     ),
     (asyncpg.ClientConfigurationError, "the driver refuses a parameter: {}"),
     (socket.gaierror, "there is no host of this name"),
-    (ConnectionRefusedError, "connection refused: is the server up, and host and port right?"),
+    (
+        ConnectionRefusedError,
+        "nothing listens there: are host and port right, and the server up?",
+    ),
     (TimeoutError, "no answer in time: are host and port right, and reachable from here?"),
     (FileNotFoundError, "there is no such socket or file"),
 )

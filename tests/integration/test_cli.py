@@ -691,5 +691,5 @@ def test_a_database_that_is_down_is_a_sentence(project):
     )
 
     assert ended.code == 1
-    assert ended.output.startswith("Temporarily unavailable: ")
+    assert ended.output.startswith("DATABASE_URL: nothing listens there")
     assert "hunter2" not in ended.output

@@ -1,0 +1,149 @@
+"""How `backend serve` runs uvicorn: the port is taken first, and files are watched for a reload."""
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from errno import EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors.watchfilesreload import WatchFilesReload
+from watchfiles import watch
+
+from app.core.config import ROOT
+from app.core.supervisor import Supervisor
+from app.core.telemetry.processes import shared_figures
+
+WATCHED = ROOT / "app", ROOT / "alembic"
+"""Folders whose changes are served by a reload; no data, tests or libraries."""
+ALSO_WATCHED = ROOT / "main.py", ROOT / ".env"
+SHOWN = ["*.html", "*.css", "*.js", "*.svg", "*.txt"]
+"""Files of those that are no Python and are read once a process."""
+
+
+class AddressError(Exception):
+    """Nothing can listen there; the message names the setting."""
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Take the port, on each address of the host; connections are refused until it is served.
+
+    Raises:
+        AddressError: it is taken, or none of ours.
+    """
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        raise AddressError(f"SERVER_HOST {host}: no address of this machine") from None
+    sockets: list[socket.socket] = []
+    for family, kind, protocol, _, address in dict.fromkeys(addresses):
+        try:
+            sockets.append(_bound(family, kind, protocol, address))
+        except OSError as error:
+            if error.errno == EAFNOSUPPORT or (error.errno == EADDRNOTAVAIL and sockets):
+                continue  # a name may have an address of IPv6 where there is none
+            for taken in sockets:
+                taken.close()
+            raise AddressError(_refused(host, port, error)) from None
+    return sockets
+
+
+def _bound(family: int, kind: int, protocol: int, address: Any) -> socket.socket:
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    bound.set_inheritable(True)
+    return bound
+
+
+def _refused(host: str, port: int, error: OSError) -> str:
+    if error.errno == EADDRINUSE:
+        return f"SERVER_PORT {port} is in use on {host}: end what listens there, or choose another"
+    if isinstance(error, PermissionError):
+        return f"SERVER_PORT {port} is not permitted: choose one above 1023"
+    return f"SERVER_HOST {host}: no address of this machine"
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM came."""
+
+
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """Have SIGTERM unwind what is within, and end the process by it then.
+
+    uvicorn handles it itself while it serves, and raises it again when it has ended: what was
+    opened around it would stay open.
+    """
+
+    def handle(_signal: int, _frame: FrameType | None) -> None:
+        raise _TerminatedError
+
+    signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    except _TerminatedError:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+
+
+def run(config: uvicorn.Config, sockets: list[socket.socket]) -> int:
+    """Serve until a signal comes; the exit code."""
+    if config.should_reload:
+        _Reloader(config, uvicorn.Server(config).run, sockets).run()
+        return 0
+    if config.workers > 1:
+        with shared_figures():
+            Supervisor(config, sockets).run()
+        return 0
+    config.load_app()
+    server = uvicorn.Server(config)
+    with suppress(KeyboardInterrupt):
+        server.run(sockets)
+    return 0 if server.started else STARTUP_FAILURE
+
+
+class _Reloader(WatchFilesReload):
+    """uvicorn's, which looks at the application's own files and nothing else."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        target: Callable[[list[socket.socket] | None], None],
+        sockets: list[socket.socket],
+    ) -> None:
+        super().__init__(config, target, sockets)
+        self.watcher = watch(
+            *WATCHED,
+            watch_filter=None,
+            stop_event=self.should_exit,
+            yield_on_timeout=True,
+            rust_timeout=500,  # milliseconds between two looks at ALSO_WATCHED
+        )
+        self._seen = _times()
+
+    def should_restart(self) -> list[Path] | None:
+        changed = super().should_restart() or []
+        seen, self._seen = self._seen, _times()
+        return changed + [path for path in ALSO_WATCHED if seen[path] != self._seen[path]]
+
+
+def _times() -> dict[Path, float]:
+    return {path: path.stat().st_mtime if path.exists() else 0.0 for path in ALSO_WATCHED}
+
+
+def reloading() -> dict[str, Any]:
+    """Options of `uvicorn.Config` for a reload."""
+    os.environ["SERVER_DRAIN"] = "0"  # whoever edits code waits for no proxy
+    return {"reload": True, "reload_includes": SHOWN}

@@ -1,0 +1,175 @@
+"""C28, U6: a server that cannot start says why in one line, soon, and ends."""
+
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import httpx
+import psutil
+import pytest
+from sqlalchemy import make_url
+
+from tests.conftest import Servers
+from tests.integration import test_cli
+from tests.integration.test_cli import CLI, START, Environment, Project, Visit, visiting
+
+pytestmark = pytest.mark.direct
+project = test_cli.project  # the fixture
+SOON = 15  # seconds, most of which a busy machine needs to import the application
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port where another program listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def redis(servers: Servers) -> Environment:
+    return {"CACHE_REDIS_URL": servers.redis, "LIMITER_REDIS_URL": servers.redis}
+
+
+def changed(servers: Servers, closed: int, how: str) -> str:
+    url = make_url(servers.direct)
+    return {
+        "password": url.set(password="hunter2"),
+        "name": url.set(database="hunter2"),
+        "port": url.set(port=closed),
+        "host": url.set(host="no-such-host.invalid"),
+    }[how].render_as_string(hide_password=False)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("password", "the server refuses the user or password"),
+        ("name", "there is no database of this name on the server"),
+        ("port", "nothing listens there"),
+        ("host", "there is no host of this name"),
+    ],
+)
+def test_c28_a_wrong_database_is_one_line_and_an_end(project, servers, redis, workers, how, reason):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = changed(servers, closed.getsockname()[1], how)
+        began = time.monotonic()
+        ended = project.cli("serve", "--port", "0", "--workers", workers, DATABASE_URL=url, **redis)
+
+    assert time.monotonic() - began < SOON
+    assert ended.code == 1
+    (line,) = ended.output.splitlines()
+    assert line.startswith(f"DATABASE_URL: {reason}")
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_u6_a_taken_port_is_one_line_before_anything_is_started_or_shown(project, taken, workers):
+    ended = project.cli("serve", SERVER_PORT=str(taken), SERVER_WORKERS=workers)
+
+    assert ended.code == 1
+    (line,) = ended.output.splitlines()
+    assert line.startswith(f"SERVER_PORT {taken} is in use on 127.0.0.1")
+    assert not (project.path / ".local" / "postgres").exists()
+    assert project.processes() == []
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1"])
+def test_u6_a_host_that_is_not_ours_is_one_line(project, host):
+    ended = project.cli("serve", "--port", "0", SERVER_HOST=host)
+
+    assert ended.code == 1
+    assert ended.output.splitlines() == [f"SERVER_HOST {host}: no address of this machine"]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_c28_production_starts_without_its_database_and_says_so(project, servers, redis, workers):
+    told = {"ENVIRONMENT": "production", "AUTH_SECRET_KEY": "k" * 32, **redis}
+    url = changed(servers, 1, "password")
+    arguments = *CLI, "serve", "--workers", workers
+    with visiting(project, *arguments, DATABASE_URL=url, **told) as visit:
+        ready = visit.client.get("/health/ready")
+        ended = visit.end(signal.SIGTERM)
+
+    assert ready.status_code == 503
+    (line,) = [line for line in ended.output.splitlines() if "database_away" in line]
+    assert "DATABASE_URL" in line
+    assert "refuses the user or password" in line
+    assert "hunter2" not in ended.output
+
+
+def test_c28_plain_uvicorn_ends_with_a_readable_error(project, servers, redis):
+    url = changed(servers, 1, "password")
+    ended = project.run("-m", "uvicorn", "main:app", "--port", "0", DATABASE_URL=url, **redis)
+
+    assert ended.code != 0
+    assert "password authentication failed" in ended.output
+    assert "hunter2" not in ended.output
+
+
+def servers_of(project: Project) -> list[str]:
+    """Process ids of the embedded servers."""
+    files = "postgres/postmaster.pid", "valkey/valkey.pid"
+    return [(project.path / ".local" / file).read_text().split()[0] for file in files]
+
+
+EDITED = "static/page.js", "static/page.css", "templates/base.html", "api/root.py", "../main.py"
+RELOADED = 10
+"""Seconds until a change is served, on a busy machine; 1.5 to 2.2 on a quiet one."""
+
+
+def test_a_reload_shows_every_kind_of_file_and_keeps_the_servers(project):
+    """`--reload`, by reading: templates, CSS and JS as well; PostgreSQL and Valkey stay."""
+    with visiting(project, *CLI, "serve", "--reload") as visit:
+        before, times = servers_of(project), []
+        for name in EDITED:
+            path = project.path / "app" / name
+            mark = "<!-- edited -->" if path.suffix == ".html" else "\n"
+            worker, began = workers_of(visit), time.monotonic()
+            path.write_text(path.read_text() + mark)
+            while workers_of(visit) in (worker, set()) or not answers(visit):
+                assert time.monotonic() - began < START, name
+                time.sleep(0.02)
+            times.append(time.monotonic() - began)
+        page = visit.client.get("/api/v1/dashboard", headers={"Accept": "text/html"}).text
+        after = servers_of(project)
+        ended = visit.end(signal.SIGTERM)
+
+    assert after == before
+    assert "<!-- edited -->" in page
+    assert max(times) < RELOADED
+    assert ended.output.count("First superuser") == 1
+    assert "Traceback" not in ended.output
+    assert project.processes() == []
+
+
+def test_a_reload_does_not_come_from_data_and_tests(project):
+    with visiting(project, *CLI, "serve", "--reload") as visit:
+        worker = workers_of(visit)
+        for folder in ".local", "tests":
+            (project.path / folder).mkdir(exist_ok=True)
+            (project.path / folder / "noise.py").write_text("")
+        time.sleep(2)  # more than a reload takes to begin
+
+        assert workers_of(visit) == worker
+        visit.end(signal.SIGTERM)
+
+
+def workers_of(visit: Visit) -> set[int]:
+    """The process that serves, without one that has just ended."""
+    found = set()
+    for child in psutil.Process(visit.process.pid).children():
+        with suppress(psutil.Error):
+            if "--multiprocessing-fork" in child.cmdline():
+                found.add(child.pid)
+    return found
+
+
+def answers(visit: Visit) -> bool:
+    try:
+        return visit.client.get("/health/ready").status_code == 200
+    except httpx.HTTPError:
+        return False
