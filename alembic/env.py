@@ -18,9 +18,13 @@ def is_compared(_: object, name: str | None, *__: object) -> bool:
     return name not in NOT_IN_MODELS
 
 
+def settings() -> list[str]:
+    return [f"SET lock_timeout = '{LOCK_TIMEOUT}'", "SET statement_timeout = 0"]
+
+
 def run(connection: Connection) -> None:
-    connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
-    connection.execute(text("SET statement_timeout = 0"))
+    for setting in settings():
+        connection.execute(text(setting))
     connection.commit()
     context.configure(
         connection=connection,
@@ -39,10 +43,22 @@ async def connect_and_run() -> None:
         await connection.run_sync(run)
 
 
-if context.is_offline_mode():
-    context.configure(dialect_name="postgresql", target_metadata=TARGET, literal_binds=True)
+def write() -> None:
+    """`alembic upgrade --sql`: a script for psql, made without a server."""
+    context.configure(
+        dialect_name="postgresql",
+        target_metadata=TARGET,
+        transaction_per_migration=True,
+        literal_binds=True,
+    )
+    for setting in settings():
+        context.execute(setting)
     with context.begin_transaction():
         context.run_migrations()
+
+
+if context.is_offline_mode():
+    write()
 elif (given := context.config.attributes.get("connection")) is not None:
     run(given)
 else:

@@ -16,6 +16,29 @@ _SCHEMA = text(
     " JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = :name"
 )
 _SHELF = text("SELECT 'SCHEMA ' || nspname FROM pg_namespace WHERE nspname = 'extensions'")
+# For a script of `alembic upgrade --sql`, which has no server to ask while it is written.
+_CREATE_LATER = """DO $$
+DECLARE shelf text;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = '{name}') THEN
+        SELECT 'SCHEMA extensions' INTO shelf FROM pg_namespace WHERE nspname = 'extensions';
+        EXECUTE 'CREATE EXTENSION {name} ' || coalesce(shelf, '');
+        COMMENT ON EXTENSION {name} IS '{mark}';
+    END IF;
+END $$"""
+_FIND_LATER = """
+    SELECT set_config(
+        'search_path', current_setting('search_path') || ', ' || quote_ident(nspname), false
+    ) FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace
+    WHERE extname = '{name}'"""
+_DROP_LATER = """DO $$
+BEGIN
+    IF (SELECT obj_description(oid, 'pg_extension') FROM pg_extension WHERE extname = '{name}')
+        = '{mark}'
+    THEN
+        DROP EXTENSION {name};
+    END IF;
+END $$"""
 _IS_OURS = text(
     "SELECT obj_description(oid, 'pg_extension') = :mark FROM pg_extension WHERE extname = :name"
 )
@@ -28,8 +51,13 @@ def create_extension(name: str) -> bool:
     there is one: Supabase keeps them there.
 
     Returns:
-        Whether it is there; else the log says why, and the migration does without.
+        Whether it is there; else the log says why, and the migration does without. In a script
+        of SQL it has to be there: the script ends where it cannot be created.
     """
+    if op.get_context().as_sql:
+        op.execute(_CREATE_LATER.format(name=name, mark=_MARK))
+        op.execute(_FIND_LATER.format(name=name))
+        return True
     connection = op.get_bind()
     schema = connection.scalar(_SCHEMA, {"name": name})
     if schema is None:
@@ -55,5 +83,7 @@ def _create(connection: Connection, name: str) -> None:
 
 def drop_extension(name: str) -> None:
     """In a migration: drop an extension, if a migration created it."""
-    if op.get_bind().scalar(_IS_OURS, {"name": name, "mark": _MARK}):
+    if op.get_context().as_sql:
+        op.execute(_DROP_LATER.format(name=name, mark=_MARK))
+    elif op.get_bind().scalar(_IS_OURS, {"name": name, "mark": _MARK}):
         op.execute(f"DROP EXTENSION {name}")
