@@ -7,6 +7,12 @@ GENERATOR := .venv/client-generator
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header pyproject.toml
 
+# uv needs seconds where pip needs a minute or two; without it, pip says what it is at.
+UV := $(shell command -v uv 2>/dev/null)
+HOW := $(if $(UV),with uv,with pip: a minute or two)
+INSTALL := $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install \
+	--disable-pip-version-check --progress-bar off)
+
 .PHONY: help run test postman openapi screenshots bench check format lock migrate seed doctor clean
 .DEFAULT_GOAL := help
 
@@ -67,20 +73,24 @@ clean: ## remove .venv and caches; the data in .local stays
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12 …" >&2; exit 1; }
+	@echo "making .venv …"
 	@$(PYTHON) -m venv .venv
 
 .venv/installed: requirements.lock pyproject.toml | .venv/bin/python
-	@echo "installing the locked packages into .venv …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "1/2 installing the locked packages into .venv ($(HOW)) …"
+	@$(INSTALL) --require-hashes -r requirements.lock
+	@echo "2/2 installing the project itself …"
+	@$(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv/installed-dev: requirements-dev.lock .venv/installed
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@echo "installing the tools for tests and checks ($(HOW)) …"
+	@$(INSTALL) --require-hashes -r requirements-dev.lock
 	@touch $@
 
 .venv/installed-bench: requirements-bench.lock .venv/installed
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	@echo "installing the tools for benchmarks ($(HOW)) …"
+	@$(INSTALL) --require-hashes -r requirements-bench.lock
 	@touch $@
 
 $(GENERATOR)/.installed: tests/clients/generator.lock .venv/installed-dev
