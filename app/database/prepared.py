@@ -10,7 +10,6 @@ but it ends the transaction too, and with it what ran before. So:
   locks its tables: their columns cannot change until it has run.
 """
 
-from contextlib import suppress
 from typing import Any
 
 from sqlalchemy.dialects.postgresql.asyncpg import (
@@ -34,14 +33,17 @@ class _Cursor(AsyncAdapt_asyncpg_cursor):
     async def _prepare_and_execute(self, operation: Any, parameters: Any) -> None:
         connection = self._adapt_connection
         connection.is_under_way = connection.has_begun
-        for _ in range(0 if connection.is_under_way else ATTEMPTS - 1):
-            with suppress(AsyncAdapt_asyncpg_dbapi.InvalidCachedStatementError):
-                return await self._try(operation, parameters)
-            await connection.start_over()
-        return await self._try(operation, parameters)
-
-    async def _try(self, operation: Any, parameters: Any) -> None:
-        await super()._prepare_and_execute(operation, parameters)  # type: ignore[no-untyped-call]
+        further = 0 if connection.is_under_way else ATTEMPTS - 1
+        while True:
+            try:
+                await super()._prepare_and_execute(operation, parameters)  # type: ignore[no-untyped-call]
+            except AsyncAdapt_asyncpg_dbapi.InvalidCachedStatementError:
+                if not further:
+                    raise
+                further -= 1
+                await connection.start_over()
+            else:
+                return
 
 
 class _ServerSideCursor(_Cursor, AsyncAdapt_asyncpg_ss_cursor):
