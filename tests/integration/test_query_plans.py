@@ -214,8 +214,8 @@ async def test_those_who_are_collected_are_looked_up_whatever_their_order_promis
 
 @pytest.fixture
 async def fresh(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection on which nothing was prepared, as the service opens them."""
-    async with engine.connect() as connection:
+    """A connection on which nothing was prepared, without transactions: as `Reads` uses it."""
+    async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         await connection.invalidate()
         await connection.rollback()
         yield connection

@@ -36,7 +36,7 @@ def details(response: httpx.Response) -> list[dict[str, Any]]:
         ("/users/1?full=", "full", None),
         ("/dashboard/stats?fresh=1", "fresh", None),
         ("/metrics/requests?minutes=1", "minutes", None),
-        ("/auth/sessions?page=1", "page", None),
+        ("/auth/sessions?pages=1", "pages", "page"),
     ],
 )
 async def test_an_unknown_parameter_is_refused_by_name(root, path, name, meant):
