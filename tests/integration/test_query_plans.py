@@ -215,9 +215,8 @@ async def test_those_who_are_collected_are_looked_up_whatever_their_order_promis
 @pytest.fixture
 async def fresh(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """A connection on which nothing was prepared, without transactions: as `Reads` uses it."""
+    await engine.dispose()
     async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-        await connection.invalidate()
-        await connection.rollback()
         yield connection
         await connection.invalidate()
 
