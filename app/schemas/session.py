@@ -33,6 +33,9 @@ class SessionPage(Page[SessionSchema]):
 
     items: list[SessionSchema]  # a Sequence, as the library has it, is written down item by item
     total: int = Field(ge=0, examples=[1])
+    page: int = Field(ge=1, examples=[1])
+    size: int = Field(ge=1, examples=[50])
+    pages: int = Field(ge=0, examples=[1])
 
 
 class Principal(ResponseSchema):
