@@ -60,18 +60,18 @@ def _encodable(value: SecretStr) -> SecretStr:
     return value
 
 
-def _storable(value: str) -> str:
+def storable(value: str) -> str:
     if not is_storable(value):
         raise PydanticCustomError("characters", "should be valid Unicode text without U+0000")
     return value
 
 
 def _storable_secret(value: SecretStr) -> SecretStr:
-    _storable(value.get_secret_value())
+    storable(value.get_secret_value())
     return value
 
 
-Text = Annotated[str, AfterValidator(_storable)]
+Text = Annotated[str, AfterValidator(storable)]
 """What the database can store and a page can show."""
 Secret = Annotated[SecretStr, AfterValidator(_encodable)]
 """A password or token to compare: whatever can be encoded is simply right or wrong."""

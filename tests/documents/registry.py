@@ -93,6 +93,10 @@ ELSEWHERE = {
     "uvicorn main:app": "integration/test_cli.py::test_plain_uvicorn_does_the_same",
     ".venv/bin/backend seed --users …": "integration/test_cli.py"
     "::test_seed_creates_as_many_as_asked_for",
+    "alembic upgrade head --sql": "integration/test_migration_scripts.py"
+    "::test_a_script_makes_what_the_migrations_make",
+    "backend set-password EMAIL": "integration/test_cli.py"
+    "::test_c31_a_password_that_was_forgotten_is_set",
     "backend import-users FILE": "integration/test_user_import.py"
     "::test_the_command_says_how_many_and_fails_where_any_was_refused",
     "openapi-python-client generate …": "clients/test_generated_client.py::test_its_types_hold",
