@@ -15,7 +15,7 @@ from app.api import health, root
 from app.api.pages import static
 from app.api.pages.doors import error_page
 from app.api.v1 import router as v1
-from app.bootstrap import announce, prepare_database
+from app.bootstrap import announce, prepare_database, warn_without_superuser
 from app.core.config import LOCAL, Settings, get_settings
 from app.core.errors import add_exception_handlers, translated_by
 from app.core.http_protocol import bound_connections
@@ -61,6 +61,8 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
             app.state.runtime = runtime
             if not settings.is_production:
                 announce(await prepare_database(runtime), Console())
+            else:
+                await warn_without_superuser(runtime)
             if tracing is not None:
                 stack.enter_context(tracing.watching(runtime.engine.sync_engine))
             await stack.enter_async_context(periodic_work(runtime))

@@ -1,15 +1,17 @@
 """What a fresh database needs before the first request: the schema, and somebody to log in."""
 
 import secrets
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 from rich.console import Console
 from rich.panel import Panel
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.core.config import Settings
-from app.core.exceptions import AppException
+from app.core.config import Settings, SettingsError
+from app.core.exceptions import AppException, ValidationException
 from app.core.waiting import within
 from app.database import close_engine, get_engine, ping
 from app.database.failures import connection_failure
@@ -83,21 +85,52 @@ async def create_first_superuser(runtime: Runtime) -> FirstSuperuser | None:
     Outside production one that is not named is admin@example.com, with a random password.
 
     Raises:
-        ValidationException: the password named is too short.
+        SettingsError: the email is none, or the password too weak.
     """
     app = runtime.settings.app
     email, named = app.first_superuser_email, app.first_superuser_password
     if runtime.settings.is_production and (email is None or named is None):
         return None
     password = named or SecretStr(secrets.token_urlsafe(12))
-    user_in = UserCreate(email=email or DEVELOPMENT_EMAIL, password=password, is_superuser=True)
-    async with runtime.session_maker() as db:
-        users = UserService(
-            db, runtime.passwords, runtime.principals, runtime.settings.auth, app.app_name
-        )
-        if not await users.create_first_superuser(user_in):
-            return None
+    try:
+        user_in = UserCreate(email=email or DEVELOPMENT_EMAIL, password=password, is_superuser=True)
+        async with _user_service(runtime) as users:
+            if not await users.create_first_superuser(user_in):
+                return None
+    except ValidationError as error:
+        faults = error.errors(include_input=False)
+        raise _wrong((str(fault["loc"][0]), fault["msg"]) for fault in faults) from None
+    except ValidationException as error:
+        raise _wrong((fault["field"], fault["message"]) for fault in error.details) from None
     return FirstSuperuser(user_in.email, None if named else password.get_secret_value())
+
+
+async def warn_without_superuser(runtime: Runtime) -> None:
+    """In production, where nothing is created at start: log how to get the superuser that the
+    settings name, where a plain user has the email. It takes `LOOK_TIMEOUT` at most."""
+    email = runtime.settings.app.first_superuser_email
+    if email is None:
+        return
+
+    async def look() -> None:
+        async with _user_service(runtime) as users:
+            await users.warn_without_superuser(email)
+
+    with suppress(AppException, SQLAlchemyError, OSError):  # the service starts without it, too
+        await within(LOOK_TIMEOUT, look)
+
+
+def _wrong(faults: Iterable[tuple[str, str]]) -> SettingsError:
+    return SettingsError([f"FIRST_SUPERUSER_{name.upper()}: {reason}" for name, reason in faults])
+
+
+@asynccontextmanager
+async def _user_service(runtime: Runtime) -> AsyncIterator[UserService]:
+    settings = runtime.settings
+    async with runtime.session_maker() as db:
+        yield UserService(
+            db, runtime.passwords, runtime.principals, settings.auth, settings.app.app_name
+        )
 
 
 def announce(superuser: FirstSuperuser | None, console: Console) -> None:

@@ -82,14 +82,19 @@ class UserService(UserCreation):
         try:
             await self.create_user(user_in)
         except ConflictException:
-            if not await self.users.has_superuser():
-                log.warning(
-                    "first_superuser_missing",
-                    reason="a user who is no active superuser has the email",
-                    promote=f"backend create-superuser {user_in.email}",
-                )
+            await self.warn_without_superuser(user_in.email)
             return False
         return True
+
+    async def warn_without_superuser(self, email: str) -> None:
+        """Log how to get a superuser, where none is active and a user has the email already."""
+        if await self.users.has_superuser() or await self.users.by_email(email) is None:
+            return
+        log.warning(
+            "first_superuser_missing",
+            reason="a user who is no active superuser has the email",
+            promote=f"backend create-superuser {normalise_login(email)}",
+        )
 
     async def has_email(self, email: str) -> bool:
         """Whether a user has this email."""

@@ -573,7 +573,7 @@ def test_u2_an_email_that_is_none_is_refused_before_a_password_is_asked_for(proj
 async def test_a_first_superuser_whose_email_a_user_has_is_reported_and_promoted_by_command(
     project, empty, settings, state
 ):
-    """By reading: in the log of `migrate` and of a start that prepares the database."""
+    """By reading: in the log of `migrate` and of every start."""
     project.cli("migrate", **empty)
     await insert(settings, empty, "root@example.org", **state)
     named = {
@@ -584,10 +584,12 @@ async def test_a_first_superuser_whose_email_a_user_has_is_reported_and_promoted
     migrated = project.cli("migrate", **production(empty), **named)
     with visiting(project, *CLI, "serve", **empty, **named) as visit:
         started = visit.end(signal.SIGTERM)
+    with visiting(project, *CLI, "serve", **production(empty), **named) as visit:
+        in_production = visit.end(signal.SIGTERM)
     promoted = project.cli("create-superuser", "root@example.org", **production(empty))
     afterwards = project.cli("migrate", **production(empty), **named)
 
-    for ended in (migrated, started):
+    for ended in (migrated, started, in_production):
         assert ended.code in {0, -signal.SIGTERM}
         assert "backend create-superuser root@example.org" in ended.output
         assert PASSWORD not in ended.output
@@ -595,6 +597,24 @@ async def test_a_first_superuser_whose_email_a_user_has_is_reported_and_promoted
     assert "create-superuser" not in afterwards.output
     query = "SELECT email, is_superuser, is_active FROM users"
     assert await fetch(settings, empty, query) == [("root@example.org", True, True)]
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "sentence"),
+    [
+        ("root", PASSWORD, "FIRST_SUPERUSER_EMAIL: not a valid email address"),
+        ("root@corp.local", "hunter2", "FIRST_SUPERUSER_PASSWORD: should have at least 15"),
+    ],
+)
+def test_a_first_superuser_that_cannot_be_is_a_sentence(project, empty, email, password, sentence):
+    named = {"FIRST_SUPERUSER_EMAIL": email, "FIRST_SUPERUSER_PASSWORD": password}
+
+    ended = project.cli("migrate", **production(empty), **named)
+
+    assert ended.code == 1
+    assert sentence in ended.output
+    assert "Traceback" not in ended.output
+    assert password not in ended.output
 
 
 @pytest.mark.parametrize(
