@@ -94,7 +94,7 @@ async def create_first_superuser(runtime: Runtime) -> FirstSuperuser | None:
     password = named or SecretStr(secrets.token_urlsafe(12))
     try:
         user_in = UserCreate(email=email or DEVELOPMENT_EMAIL, password=password, is_superuser=True)
-        async with _user_service(runtime) as users:
+        async with user_service(runtime) as users:
             if not await users.create_first_superuser(user_in):
                 return None
     except ValidationError as error:
@@ -113,7 +113,7 @@ async def warn_without_superuser(runtime: Runtime) -> None:
         return
 
     async def look() -> None:
-        async with _user_service(runtime) as users:
+        async with user_service(runtime) as users:
             await users.warn_without_superuser(email)
 
     with suppress(AppException, SQLAlchemyError, OSError):  # the service starts without it, too
@@ -125,7 +125,8 @@ def _wrong(faults: Iterable[tuple[str, str]]) -> SettingsError:
 
 
 @asynccontextmanager
-async def _user_service(runtime: Runtime) -> AsyncIterator[UserService]:
+async def user_service(runtime: Runtime) -> AsyncIterator[UserService]:
+    """The rules about users, for a command or a start: with a database session of its own."""
     settings = runtime.settings
     async with runtime.session_maker() as db:
         yield UserService(

@@ -25,6 +25,7 @@ from app.bootstrap import (
     create_first_superuser,
     database_problem,
     prepare_database,
+    user_service,
 )
 from app.core.config import Settings, SettingsError, get_settings
 from app.core.exceptions import AppException, NotFoundException
@@ -271,12 +272,10 @@ def _ask_password() -> str:
 @asynccontextmanager
 async def _user_service(settings: Settings) -> AsyncIterator[UserService]:
     """On a schema that is up to date, which outside production is seen to here."""
-    async with open_runtime(settings) as runtime, runtime.session_maker() as db:
+    async with open_runtime(settings) as runtime, user_service(runtime) as users:
         if not settings.is_production:
             await bring_schema(runtime)
-        yield UserService(
-            db, runtime.passwords, runtime.principals, settings.auth, settings.app.app_name
-        )
+        yield users
 
 
 @cli.command()

@@ -1,17 +1,17 @@
 """From a file into the database, a batch at a time."""
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
+from app.bootstrap import user_service
 from app.core.exceptions import Detail
 from app.runtime import Runtime
 from app.schemas import RefusedRow, UserImport, read_imported
-from app.services import UserService
 from app.services.user_files import Row, UserFile
 from app.user_import.refusals import Refusals
 
@@ -67,7 +67,7 @@ async def import_users(
                 imported -= 1
             progress(batch[-1].line)
         if imported:
-            async with _users(runtime) as users:
+            async with user_service(runtime) as users:
                 await users.tell_planner()
         return Outcome(imported, refusals.count, file.note)
 
@@ -87,17 +87,8 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 async def _create(runtime: Runtime, batch: list[Row], defaults: dict[str, str]) -> Sequence[Detail]:
     rows = [_user_in(row, defaults) for row in batch]
-    async with _users(runtime) as users:
+    async with user_service(runtime) as users:
         return await users.create_acceptable_users(rows, [row.line for row in batch])
-
-
-@asynccontextmanager
-async def _users(runtime: Runtime) -> AsyncIterator[UserService]:
-    async with runtime.session_maker() as db:
-        settings = runtime.settings
-        yield UserService(
-            db, runtime.passwords, runtime.principals, settings.auth, settings.app.app_name
-        )
 
 
 def _user_in(row: Row, defaults: dict[str, str]) -> UserImport | RefusedRow:
