@@ -200,8 +200,9 @@ async def test_a_read_with_a_broken_body_is_passed_on_once_at_most(site):
 )
 async def test_the_proxys_errors_have_the_shape_of_the_service(site, request_, status):
     """S1: what the proxy refuses by itself looks like any other refusal."""
-    head, _, body = (await answer_to(site, request_)).partition(b"\r\n\r\n")
-    error = json.loads(body)
+    head, _, rest = (await answer_to(site, request_)).partition(b"\r\n\r\n")
+    # What is left of a broken body may be answered as a request of its own.
+    error, _ = json.JSONDecoder().raw_decode(rest.decode())
 
     assert head.split()[1] == str(status).encode()
     assert set(error) == {"error", "message", "details", "request_id"}
