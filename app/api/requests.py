@@ -39,7 +39,7 @@ MAX_FORM_BYTES = 65_536
 MAX_FORM_FIELDS = 128
 """Fields of a form: the users page sends one for each of 100 selected users."""
 MAX_CONTAINERS = 20_000
-"""Objects and lists in a JSON body: twice as many as users in the longest list."""
+"""Objects and lists in a JSON body, and items of a list: twice as many as users in the longest."""
 MAX_MEMBERS = 100
 """Members of a JSON object. No schema has as many."""
 
@@ -189,6 +189,8 @@ def _parsed(content: bytes) -> Any:
             details = violations({"loc": ("body", name), "msg": message} for name in fields)
             raise ValidationException(details=details) from error
         raise BadRequestException("The request body is not valid JSON") from error
+    if isinstance(value, list) and len(value) > MAX_CONTAINERS:
+        raise _invalid(f"should have at most {MAX_CONTAINERS:,} items, and has {len(value):,}")
     for part in value if isinstance(value, list) else (value,):
         if isinstance(part, dict) and len(part) > MAX_MEMBERS:
             raise _invalid(f"should have at most {MAX_MEMBERS} fields, and has {len(part):,}")
