@@ -30,7 +30,7 @@ from app.bootstrap import (
 from app.core.config import Settings, SettingsError, get_settings
 from app.core.exceptions import AppException, NotFoundException
 from app.core.logging import configure_logging
-from app.core.normalisation import normalise_login
+from app.core.normalisation import is_encodable, normalise_login
 from app.database.embedded import EmbeddedServerError
 from app.database.failures import connection_failure
 from app.database.migrations import MigrationsError, current_revision, schema_of
@@ -50,6 +50,13 @@ cli = typer.Typer(
 )
 console = Console()
 log = structlog.get_logger("app.serve")
+
+
+@cli.callback()
+def check_arguments() -> None:
+    """Run and look after the Backend API."""
+    if not all(map(is_encodable, sys.argv)):
+        _fail("an argument is not valid UTF-8")
 
 
 def _settings() -> Settings:
@@ -88,7 +95,9 @@ def _explain(error: AppException | SQLAlchemyError) -> NoReturn:
 @cli.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Default: SERVER_HOST.")] = None,
-    port: Annotated[int | None, typer.Option(help="Default: SERVER_PORT.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Default: SERVER_PORT.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Default: SERVER_WORKERS.")] = None,
     reload: Annotated[bool, typer.Option(help="Restart when the code changes.")] = False,  # noqa: FBT002  # Typer makes it --reload
 ) -> None:

@@ -168,7 +168,11 @@ def _check_charset(request: Request) -> None:
     charset = _options(request)[1].get(b"charset", b"utf-8")
     if charset.lower() not in {b"utf-8", b"utf8"}:
         raise UnsupportedMediaTypeException("The request body should be in UTF-8")
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    is_compressed = (
+        request.headers.get("content-encoding", "identity").lower() != "identity"
+        or request.headers.get("transfer-encoding", "chunked").lower() != "chunked"
+    )
+    if is_compressed:
         raise UnsupportedMediaTypeException("The request body should not be compressed")
 
 
@@ -184,7 +188,7 @@ def _parsed(content: bytes) -> Any:
     try:
         value = from_json(content, allow_inf_nan=False)
     except ValueError as error:
-        if fields := _fields_with_surrogates(content):
+        if "hex escape" in str(error) and (fields := _fields_with_surrogates(content)):
             message = "should be valid Unicode text"
             details = violations({"loc": ("body", name), "msg": message} for name in fields)
             raise ValidationException(details=details) from error
@@ -200,15 +204,15 @@ def _parsed(content: bytes) -> Any:
 def _fields_with_surrogates(content: bytes) -> list[str]:
     """The fields of a body that the parser refused for lone surrogates alone, which RFC 8259 admits
     and no database stores; empty where it is malformed."""
-    if b"\\ud" not in content.lower():
-        return []
+    if len(content) > MAX_FORM_BYTES:  # to look for them would take as long as to parse it again
+        return [""]
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):
         return []
-    members = value.items() if isinstance(value, dict) else ()
-    found = [name for name, part in members if not _is_encodable([name, part])]
-    return found[:MAX_MEMBERS] or [""]
+    if not isinstance(value, dict) or len(value) > MAX_MEMBERS:
+        return [""]
+    return [name for name, part in value.items() if not _is_encodable([name, part])] or [""]
 
 
 def _is_encodable(value: Any) -> bool:

@@ -31,6 +31,10 @@ LINGER = 5.0
 once would reset the connection, and the client would not see the answer."""
 CLOSE_TIMEOUT = 30.0
 """Seconds that a client may take to read the last answer of a connection."""
+WRITE_TIMEOUT = 60.0
+"""Seconds for which a client may read nothing while an answer waits to be written."""
+MAX_PIPELINED = 16
+"""Requests that may wait on a connection for the one before them to be answered."""
 
 
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
@@ -48,8 +52,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._timer: TimerHandle | None = None
+        self._write_timer: TimerHandle | None = None
+        self._running: RequestResponseCycle | None = None
         self._awaits_head = self._in_head = self._in_body = self._is_refused = False
-        self._head_bytes = 0
+        self._has_body_part = False
+        self._head_bytes = self._barren_bytes = 0
         self._fault = HTTPStatus.BAD_REQUEST, "malformed"
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn's
@@ -58,6 +65,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        self.resume_writing()
+        # uvicorn tells the request that came last alone, and that may wait for another.
+        self.pipeline.clear()
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -67,7 +80,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if not self._awaits_head and not self._in_body:
             self._await_head()
-        was_in_head = self._in_head
+        was_in_head, self._has_body_part = self._in_head, False
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -75,14 +88,29 @@ class BoundedProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(*self._fault)
         else:
-            if was_in_head and self._in_head:
-                self._head_bytes += len(data)
-                if self._head_bytes > MAX_HEAD:
-                    self._refuse(*_TOO_LARGE)
+            self._count(len(data), was_in_head=was_in_head)
+
+    def _count(self, size: int, *, was_in_head: bool) -> None:
+        """Bound what the parser holds and nobody sees: a head, or in a body chunk extensions and
+        trailers, that do not end."""
+        if self._in_head:
+            self._head_bytes += size if was_in_head else 0
+            if not self._awaits_head:  # it came in one piece with the request before
+                self._await_head()
+        elif self._in_body:
+            self._barren_bytes = 0 if self._has_body_part else self._barren_bytes + size
+        if max(self._head_bytes, self._barren_bytes) > MAX_HEAD:
+            self._refuse(*_TOO_LARGE)
 
     def on_message_begin(self) -> None:
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._head_bytes, self._barren_bytes = True, 0, 0
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_body:  # a trailer: uvicorn would take it for a header that was checked
+            self._fault = HTTPStatus.BAD_REQUEST, "trailer"
+            raise httptools.HttpParserError
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -92,9 +120,17 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade() and any(name in _FRAMING for name, _ in self.headers):
             self._fault = HTTPStatus.BAD_REQUEST, "upgrade"  # llhttp would pass over the body
             raise httptools.HttpParserError
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._fault = HTTPStatus.BAD_REQUEST, "pipeline"
+            raise httptools.HttpParserError
         self._disarm()
         self._awaits_head, self._in_head, self._in_body = False, False, True
+        self._head_bytes = 0
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._has_body_part = True
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._in_body = False
@@ -108,6 +144,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self._arm(CLOSE_TIMEOUT, self.transport.abort)
         elif self._in_body and self.cycle.response_complete:
             self._arm(LINGER, self.transport.close)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._write_timer = self.loop.call_later(WRITE_TIMEOUT, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
 
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
@@ -133,7 +179,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if (cycle := self._in_progress()) is not None:
             cycle.disconnected = True
             cycle.message_event.set()
-            if cycle.response_started:
+            if cycle.response_started or self.pipeline:
                 self.transport.abort()
                 return
         self.transport.write(_response(status, self.server_state.default_headers))
@@ -143,9 +189,13 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
     def _in_progress(self) -> RequestResponseCycle | None:
         """The request that is being received or answered."""
-        cycle = cast("RequestResponseCycle | None", self.cycle)
+        cycle = self._running
         return None if cycle is None or cycle.response_complete else cycle
 
     def _arm(self, seconds: float, act: Callable[[], None]) -> None:

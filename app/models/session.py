@@ -14,8 +14,8 @@ class Session(Base):
     """One device's login. `ended_at` is set once and never cleared.
 
     `refresh_hash` is the SHA-256 of the one refresh token that holds now; each use replaces
-    it. `previous_hash` is that of the token used last, `rotated_at` when the one that holds was
-    made, and `generation` how often tokens were used, repeats of the last one not counted.
+    it. `previous_hash` is that of the token used last, `rotated_at` when it was first used, and
+    `generation` how often tokens were used, repeats of the last one not counted.
     """
 
     __tablename__ = "sessions"

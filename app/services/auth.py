@@ -178,6 +178,7 @@ class AuthService(BaseService):
                 is_current = compare_digest(session.refresh_hash, token.hash)
                 if is_current:
                     session.previous_hash = session.refresh_hash
+                    session.rotated_at = datetime.now(UTC)
                     session.generation += 1
                 if is_current or _is_repeat(session, token):
                     tokens = self._renew(session)
@@ -195,13 +196,14 @@ class AuthService(BaseService):
         """Another pair, in place of the one that held."""
         renewed = self.tokens.refresh.new(session.id, session.generation)
         session.refresh_hash = self.tokens.refresh.read(renewed).hash
-        session.rotated_at = session.last_seen_at = datetime.now(UTC)
+        session.last_seen_at = datetime.now(UTC)
         session.expires_at = expiry(self.settings, session.created_at)
         return self._tokens(session.user_id, session.id, renewed)
 
     def _has_just_been_voided(self, session: Session, token: RefreshToken) -> bool:
         """Whether the token lost against a repeat a moment ago: it is of those that the token used
-        last, or the one before it, was exchanged for. After the grace it is a thief's."""
+        last, or the one before it, was exchanged for. After the grace, which begins with the first
+        exchange and which no repeat renews, it is a thief's."""
         of_late = session.generation - 1, session.generation
         if session.rotated_at is None or token.generation not in of_late:
             return False

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import struct
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -12,8 +14,11 @@ from typing import NamedTuple
 import httpx
 import psutil
 import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
 
-from app.core.http_protocol import HEAD_TIMEOUT, LINGER, MAX_HEAD
+from app.core import http_protocol
+from app.core.http_protocol import HEAD_TIMEOUT, LINGER, MAX_HEAD, MAX_PIPELINED, BoundedProtocol
 from tests.conftest import PASSWORD, Servers, person
 from tests.integration.test_over_the_wire import serving
 from tests.process import Instance, instance
@@ -306,6 +311,127 @@ async def test_what_is_no_http_is_a_400_in_the_one_shape_counted_and_not_logged(
     assert got.headers["connection"] == "close"
     assert await refused(site, "malformed") == before + 1
     assert {line["event"] for line in lines(site, since)} == {"request"}
+
+
+CHUNKED = head(LOGIN, JSON, "Transfer-Encoding: chunked")
+TRAILERS = {
+    "many": (b"0\r\n", b"A: b\r\n" * 10_000),
+    "one without end": (b"0\r\nX: ", b"a" * 60_000),
+    "a chunk extension without end": (b"1;", b"a" * 60_000),
+}
+
+
+@pytest.mark.parametrize(("begun", "more"), TRAILERS.values(), ids=TRAILERS)
+async def test_what_follows_a_body_takes_no_memory(site, begun, more):
+    """S10: trailers came past every bound of headers, 39 MB of them as 900 MB of memory."""
+    process = psutil.Process(site.process.pid)
+    before = process.memory_info().rss
+    async with connected(site.url) as (reader, writer):
+        writer.write(CHUNKED + begun)
+        with suppress(ConnectionError):
+            for _ in range(200):
+                writer.write(more)
+                await writer.drain()
+        assert (await answer(reader)).status in {400, 431}
+
+    assert process.memory_info().rss - before < 16 * 1024 * 1024
+
+
+@pytest.mark.parametrize("trailer", ["X-Forwarded-For: 192.0.2.9", "X-Request-ID: forged"])
+async def test_a_trailer_is_refused_and_no_header(site, trailer):
+    """S10: it was taken for a header after the headers had been checked."""
+    content = b'{"email": "a@example.com", "password": "x"}'
+    body = b"%x\r\n%b\r\n0\r\n%b\r\n\r\n" % (len(content), content, trailer.encode())
+    async with connected(site.url) as (reader, writer):
+        writer.write(CHUNKED + body)
+        in_shape(await answer(reader), 400, "bad_request")
+
+    assert "forged" not in site.log.read_text()
+    assert "192.0.2.9" not in site.log.read_text()
+
+
+@pytest.mark.parametrize("size", [100, 60_000, 1_000_000])
+async def test_a_body_in_small_chunks_or_large_reads_is_read(site, size):
+    content = b'{"email": "a@example.com", "password": "x"}' + b" " * size
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in content[:70_000])
+    rest = content[70_000:]
+    last = b"%x\r\n%b\r\n" % (len(rest), rest) if rest else b""
+    async with connected(site.url) as (reader, writer):
+        writer.write(CHUNKED + chunks + last + b"0\r\n\r\n")
+        assert (await answer(reader)).status in {401, 429}
+
+
+async def test_a_body_compressed_on_its_way_is_a_415(site):
+    async with connected(site.url) as (reader, writer):
+        writer.write(
+            head(LOGIN, JSON, "Transfer-Encoding: gzip, chunked") + b"2\r\n{}\r\n0\r\n\r\n"
+        )
+
+        assert (await answer(reader)).status == 415
+
+
+async def test_more_requests_at_once_than_may_wait_end_the_connection(site):
+    """S10: 13,000 in one packet held up the event loop for 0.26 s."""
+    since = len(site.log.read_text())
+    async with connected(site.url) as (reader, writer):
+        writer.write(head("GET /nothing") * 10_000)
+        with suppress(ConnectionError):
+            await asyncio.wait_for(reader.read(), 10)
+    await asyncio.sleep(0.2)
+
+    found = lines(site, since)
+    assert len(found) <= MAX_PIPELINED + 1
+    assert {line["level"] for line in found} <= {"info"}
+
+
+async def test_who_resets_amid_many_answers_is_no_error(site):
+    """S10: it was a traceback in the log."""
+    since = len(site.log.read_text())
+    port = int(site.url.rpartition(":")[2])
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        client.connect(("127.0.0.1", port))
+        client.sendall(head("GET /openapi.json") * MAX_PIPELINED)
+        await asyncio.sleep(1)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    await asyncio.sleep(1)
+
+    assert {line["level"] for line in lines(site, since)} <= {"info"}
+
+
+async def test_a_client_that_reads_nothing_is_let_go(monkeypatch):
+    """S10: where it had asked for more than one answer, its connection was kept for ever."""
+    monkeypatch.setattr(http_protocol, "WRITE_TIMEOUT", 0.5)
+
+    async def large(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(20):
+            await send({"type": "http.response.body", "body": b"a" * 10**6, "more_body": True})
+        await send({"type": "http.response.body"})
+
+    config = uvicorn.Config(large, http=BoundedProtocol, lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as door, socket.socket() as client:
+        serving = asyncio.create_task(server._serve([door]))
+        client.connect(door.getsockname())
+        client.sendall(head("GET /") * 3)
+        await asyncio.sleep(0.3)
+        assert len(server.server_state.connections) == 1
+        await asyncio.sleep(1)
+
+        assert len(server.server_state.connections) == 0
+        server.should_exit = True
+        await serving
+
+
+async def test_a_head_that_begins_in_the_packet_of_another_request_has_its_time(site):
+    """S10: it had 75 s."""
+    received, seconds = await dripping(
+        site.url, head("GET /health/live") + b"GET / HTTP/1.1\r\nX: ", b"", 0
+    )
+
+    assert seconds < HEAD_TIMEOUT + 3
+    assert b"HTTP/1.1 408 " in received
 
 
 def test_uvicorn_by_itself_has_the_same_bounds(servers):

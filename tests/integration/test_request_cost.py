@@ -28,6 +28,8 @@ _END = b"\r\n--bbb--\r\n"
 # Marks of descending class: to put them in canonical order takes a naive sort quadratic time.
 MARKS = "a" + "\u0345\u0301\u0327" * (MB // 6)
 
+WIDE = b"".join(b', "%06x": 1' % number for number in range(MB // 14))
+
 WORST_JSON = {
     "deep": b"[" * MB,
     "deep objects": b'{"a":' * (MB // 5),
@@ -38,6 +40,9 @@ WORST_JSON = {
     "long numbers": b"[" + b",".join([b"9" * 4000] * (MB // 4001)) + b"]",
     "members": json.dumps({f"{number:06x}": 1 for number in range(MB // 14)}).encode(),
     "escapes": b'{"email": "' + rb"\u00e9" * (MB // 6) + b'"}',
+    "surrogate": b'{"x": "' + rb"\ud800" + b'"' + WIDE + b"}",
+    "surrogates": b'{"x": "' + rb"\ud800" * (MB // 6) + b'"}',
+    "cut off": b'{"x": "' + rb"\ud83d\ude00" + b'"' + WIDE,
     "number": b"9" * MB,
     "fraction": b"0." + b"1" * MB,
 }

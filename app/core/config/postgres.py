@@ -156,10 +156,11 @@ def _place(
     info, _, netloc = parts.netloc.rpartition("@")
     user, _, password = info.partition(":")
     named = given.pop("host", "") or given.pop("hostaddr", "")
-    listed = [spec for spec in (netloc or named).split(",") if spec]
+    # As for libpq, a parameter goes before the first part of the URL.
+    listed = [spec for spec in (named or netloc).split(",") if spec]
     if not listed and "service" not in given:
         raise _UrlError(_FORM)
-    found = [_host(spec, is_encoded=bool(netloc)) for spec in listed]
+    found = [_host(spec, is_encoded=not named) for spec in listed]
     ports = _ports([port for _, port in found], given.pop("port", ""))
     secret = unquote(password) or given.pop("password", "")
     name = unquote(user) or given.pop("user", "")
@@ -244,10 +245,10 @@ def _check(given: Mapping[str, str]) -> None:
             raise _ParameterError(f"{parameter} must be one of {', '.join(values)}")
     for parameter in _FILES:
         path = given.get(parameter, "system")
-        if not (path == "system" or access(path, R_OK)):
+        if not (path == "system" or ("\0" not in path and access(path, R_OK))):
             raise _ParameterError(f"{parameter} must be a file that can be read")
     for parameter in _SECONDS:
-        if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?|-1", given.get(parameter, "0")):
+        if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?|-1", given.get(parameter, "0")):
             raise _ParameterError(f"{parameter} must be a number of seconds")
     if given.get("sslrootcert") == "system" and given.get("sslmode") != "verify-full":
         raise _ParameterError("sslrootcert=system needs sslmode=verify-full")
