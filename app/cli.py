@@ -96,7 +96,7 @@ def _explain(error: AppException | SQLAlchemyError) -> NoReturn:
 def serve(
     host: Annotated[str | None, typer.Option(help="Default: SERVER_HOST.")] = None,
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Default: SERVER_PORT.")
+        int | None, typer.Option(min=0, max=65535, help="Default: SERVER_PORT.")
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Default: SERVER_WORKERS.")] = None,
     reload: Annotated[bool, typer.Option(help="Restart when the code changes.")] = False,  # noqa: FBT002  # Typer makes it --reload
