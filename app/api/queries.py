@@ -17,7 +17,7 @@ from app.core.exceptions import Detail, ValidationException
 
 MAX_PARAMETERS = 200
 """Of one request: the admin page sends the ids of 100 users at most."""
-NAMED = 100
+NAMED = 99
 """Faults told one by one; how many more there are, the last detail tells."""
 _LONGEST = 32
 """Characters of a name for which a similar one is looked for."""

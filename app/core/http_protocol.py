@@ -80,7 +80,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if not self._awaits_head and not self._in_body:
             self._await_head()
-        was_in_head, self._has_body_part = self._in_head, False
+        self._has_body_part = False
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -88,14 +88,15 @@ class BoundedProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(*self._fault)
         else:
-            self._count(len(data), was_in_head=was_in_head)
+            self._count(len(data))
 
-    def _count(self, size: int, *, was_in_head: bool) -> None:
+    def _count(self, size: int) -> None:
         """Bound what the parser holds and nobody sees: a head, or in a body chunk extensions and
         trailers, that do not end."""
         if self._in_head:
-            self._head_bytes += size if was_in_head else 0
-            if not self._awaits_head:  # it came in one piece with the request before
+            if self._awaits_head:
+                self._head_bytes += size
+            else:  # it came in one piece with the request before, whose bytes are not its own
                 self._await_head()
         elif self._in_body:
             self._barren_bytes = 0 if self._has_body_part else self._barren_bytes + size

@@ -137,5 +137,6 @@ def configure_logging(settings: Settings) -> None:
     logging.getLogger("uvicorn.access").disabled = True
     # Each look at the revision is announced in two lines; `migrate` says what it did itself.
     logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
-    # It warns of every request id that it replaces: anybody could fill the log with that.
-    logging.getLogger("asgi_correlation_id").setLevel(logging.ERROR)
+    # They warn of each request id replaced and each form malformed: anybody could fill the log.
+    for name in ("asgi_correlation_id", "python_multipart"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -20,7 +20,10 @@ admitted: a name may hold an emoji that is newer than this Python."""
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 # The library knows these and lets its users change them: here they are a rule that can be lifted.
-_SPECIAL_USE_DOMAINS = tuple(f".{name}" for name in email_validator.SPECIAL_USE_DOMAIN_NAMES)
+_SPECIAL_USE_DOMAINS = (
+    *(f".{name}" for name in email_validator.SPECIAL_USE_DOMAIN_NAMES),
+    ".internal",  # reserved for private use by ICANN's board, 2024
+)
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
 
 

@@ -54,9 +54,9 @@ def weakness(password: str, min_length: int, *known: str) -> str | None:
         return f"should have at least {min_length} characters"
     if not normal:
         return None
-    if is_blank(normal):
-        return "should not be blank"
     text = _squeezed(normal)
+    if is_blank(normal) or len(text) < min(SURPRISING, min_length):
+        return "should not be mostly spaces"
     if _is_common(text):
         return "is one of the most common passwords"
     unit = _unit(text)

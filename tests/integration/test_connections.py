@@ -160,6 +160,20 @@ async def test_a_head_that_is_too_large_is_a_431_and_ends_the_connection(site, h
     assert got.seconds < LINGER + 2
 
 
+@pytest.mark.parametrize("requests", [0, 1], ids=["first", "later"])
+async def test_a_head_that_comes_in_one_piece_and_does_not_end_is_a_431(site, requests):
+    """S10: the bytes of the read that began a head were not counted."""
+    async with connected(site.url) as (reader, writer):
+        for _ in range(requests):
+            writer.write(head("GET /health/live"))
+            assert (await answer(reader)).status == 200
+        writer.write(head("GET /health/live", "X-Long: " + "a" * MAX_HEAD)[:-4])
+        got = await answer(reader, time.monotonic())
+
+    in_shape(got, 431, "request_header_fields_too_large")
+    assert got.seconds < LINGER + 2
+
+
 async def test_a_long_path_is_a_431_and_a_shorter_one_an_ordinary_refusal(site):
     """S10."""
     async with connected(site.url) as (reader, writer):

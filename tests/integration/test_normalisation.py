@@ -329,7 +329,7 @@ async def test_a_run_of_combining_marks_is_refused_at_once(client):
 
 # Special-use domains (C4)
 
-SPECIAL = ["root@corp.local", "x@mail.home.arpa", "x@localhost", "x@a.test", "x@b.invalid"]
+SPECIAL = ["root@corp.local", "x@mail.home.arpa", "x@localhost", "x@a.test", "x@b.internal"]
 
 
 @pytest.mark.parametrize("email", SPECIAL)

@@ -39,6 +39,12 @@ def test_length_counts_characters_and_not_bytes(password):
     assert weakness(password, 9) is not None
 
 
+@pytest.mark.parametrize("password", ["a" + " " * 14, " " * 14 + "a", "x" + "\u3000" * 20])
+@pytest.mark.parametrize("length", [8, 15])
+def test_s17_a_password_of_spaces_but_for_a_character_is_refused(password, length):
+    assert weakness(password, length) == "should not be mostly spaces"
+
+
 @pytest.mark.parametrize(
     "password",
     [
@@ -87,7 +93,7 @@ def test_s17_a_password_without_surprise_is_refused_however_long(password):
 
 @pytest.mark.parametrize("blank", [" " * 8, "\u3000" * 15, "\u00a0 \u200d" * 5])
 def test_s17_a_password_of_spaces_is_refused(blank):
-    assert weakness(blank, 8) == "should not be blank"
+    assert weakness(blank, 8) == "should not be mostly spaces"
 
 
 def test_s17_few_passwords_that_were_made_at_random_are_refused():
