@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from app.core.cache import AnswerCache, MemoryStore, RedisStore, Store
 from app.core.config import LOCAL, RedisSettings, Settings
+from app.core.config.sections import CacheSettings, LimiterSettings
 from app.core.cursor import CursorSigner
 from app.core.drain import Drain
 from app.core.fingerprint import BodyFingerprints
@@ -36,6 +37,7 @@ from app.services import (
     MetricsService,
     OverviewService,
     PrincipalCache,
+    RedisCheck,
     UserListService,
     Visitors,
     Watched,
@@ -136,6 +138,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         log.warning("setting", warning=warning)
     async with AsyncExitStack() as stack:
         settings = stack.enter_context(open_servers(settings, local))
+        checks: dict[str, RedisCheck] = {}
 
         def engine(**options: int) -> AsyncEngine:
             engine = get_engine(settings.database, **options)
@@ -150,18 +153,21 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             stack.push_async_callback(client.aclose)
             return client
 
-        def breaker(name: str, section: RedisSettings) -> CircuitBreaker | None:
-            client = redis(section)
-            if client is None:
+        def breaker(
+            name: str, section: CacheSettings | LimiterSettings, check: str
+        ) -> CircuitBreaker | None:
+            client, spare = redis(section), redis(section, max_connections=4)
+            if client is None or spare is None:
                 return None
-            breaker = CircuitBreaker(name, client)
+            breaker = CircuitBreaker(name, client, section.prefix)
             stack.callback(breaker.close)
+            checks[check] = RedisCheck(spare, breaker)
             return breaker
 
         main_engine = engine()
         watch_statements(main_engine, settings.telemetry.slow_query)
         session_maker = get_session_maker(main_engine)
-        cache = breaker("cache", settings.cache)
+        cache = breaker("cache", settings.cache, "cache")
         passwords = PasswordHasher()
         stack.callback(passwords.close)
         configured = settings.auth.secret_key or SecretStr(local_secret(local / "secret_key"))
@@ -174,7 +180,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             settings.cache.default_ttl,
         )
         stack.push_async_callback(principals.close)
-        limiter = breaker("limiter", settings.limiter)
+        limiter = breaker("limiter", settings.limiter, "rate_limiter")
         # Not the pool of all others, which exports would use up: each keeps its connection long.
         export_engine = engine(pool_size=settings.users.exports_max, max_overflow=0)
         drain = Drain(settings.server.drain)
@@ -182,8 +188,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         health = HealthService(
             settings,
             spare_engine,
-            redis(settings.cache, max_connections=4),
-            redis(settings.limiter, max_connections=4),
+            checks,
             drain,
         )
         breakers = [breaker for breaker in (cache, limiter) if breaker is not None]

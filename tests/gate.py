@@ -1,6 +1,9 @@
 """A TCP proxy that the tests put before a server, to make the way to it bad."""
 
 import asyncio
+import os
+import socket
+import struct
 
 
 def target(url: str) -> tuple[str, int]:
@@ -56,7 +59,7 @@ class Gate:
     def cut(self) -> None:
         """Reset every connection there is, and accept new ones."""
         for writer in self._writers:
-            writer.transport.abort()
+            _reset(writer)
         self._writers.clear()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -87,3 +90,12 @@ class Gate:
             pass
         finally:
             writer.close()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """By RST, as a firewall or a host that was restarted does: no end of the stream is sent."""
+    there = writer.get_extra_info("socket")
+    if there is not None and there.fileno() >= 0:
+        with socket.socket(fileno=os.dup(there.fileno())) as same:
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from app.core.telemetry import current_timing
 from app.core.telemetry.metrics import REDIS_DURATION, REDIS_ERRORS
@@ -29,44 +29,78 @@ MAX_IN_FLIGHT = 16
 One event loop keeps no more than a few busy; a burst that opens 50 at once has them time out."""
 PROBE_INTERVAL = 0.5
 """Seconds between looks whether Redis is back."""
+PROBE_TTL = 60
+"""Seconds that the key of a look lives."""
 
 
 class RedisUnavailable(Exception):
-    """Redis did not answer, or is known not to: do without."""
+    """Redis did not do what was asked, or is known not to: do without."""
 
 
 def connect_redis(url: str, *, max_connections: int = 2 * MAX_IN_FLIGHT) -> Redis:
     """A client that connects at first use, answers bytes, and tries again once, and at once,
-    where a pooled connection turns out to be dead. A timeout is not tried again."""
+    where a pooled connection turns out to be dead. A timeout is not tried again.
+
+    RuntimeError is what uvloop raises for a write to a connection that was reset.
+    """
+    dead: Any = (RedisConnectionError, RuntimeError)  # typed as errors of Redis alone
     return Redis.from_url(
         url,
         socket_timeout=TIMEOUT,
         socket_connect_timeout=TIMEOUT,
-        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+        retry=Retry(NoBackoff(), 1, supported_errors=dead),
         max_connections=max_connections,
         client_name="backend-api",
     )
 
 
-class CircuitBreaker:
-    """Asks Redis while it answers, and leaves it alone while it does not.
+async def check_redis(redis: Redis, prefix: str) -> None:
+    """Do what the service needs of Redis: a write, and a read of two keys, in one round trip.
 
-    After three failures in a row every call fails at once. A task of its own looks whether Redis
-    is back, so that no request has to find out by waiting.
+    A replica, a Redis without memory and a node of a cluster answer PING and many reads.
+
+    Args:
+        redis: to check.
+        prefix: first part of the service's keys there.
+
+    Raises:
+        Exception: it does not do it; whatever the library or the event loop raises.
+    """
+    key = f"{prefix}:probe"
+    pipeline = redis.pipeline(transaction=False)
+    pipeline.set(key, b"", ex=PROBE_TTL)
+    pipeline.mget(key, f"{key}:other")
+    await pipeline.execute()
+
+
+class CircuitBreaker:
+    """Asks Redis while it does what is asked, and leaves it alone while it does not.
+
+    It opens after three failures in a row, and then every call fails at once. Where Redis refuses
+    a command, such as a write to a replica, `check_redis` decides. A task of its own looks whether
+    Redis is back by the same check, so that no request has to find out by waiting.
+
+    Args:
+        name: of its figures.
+        redis: to ask.
+        prefix: first part of the service's keys there.
 
     Attributes:
         before_closing: called when Redis is back, before anybody reads from it again, until none
             finds anything more to write that Redis missed. Where one raises, it stays open.
     """
 
-    def __init__(self, name: str, redis: Redis) -> None:
+    def __init__(self, name: str, redis: Redis, prefix: str) -> None:
         self.name = name
         self.redis = redis
+        self.prefix = prefix
         self.before_closing: list[Callable[[], Awaitable[bool]]] = []
         self._failures = 0
+        self._is_closed = False
         self._places = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._asked: list[tuple[Sequence[str], asyncio.Future[list[bytes | None]]]] = []
         self._reading: set[asyncio.Task[None]] = set()
+        self._checking: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[None] | None = None
         self._observe = REDIS_DURATION.labels(name).observe
         self._count_error = REDIS_ERRORS.labels(name).inc
@@ -80,7 +114,8 @@ class CircuitBreaker:
         """What `work` gives.
 
         Raises:
-            RedisUnavailable: it failed, or was not tried.
+            RedisUnavailable: it failed, whatever the library or the event loop raised, or was not
+                tried.
         """
         async with self._places:
             if self._probing is not None:
@@ -88,7 +123,7 @@ class CircuitBreaker:
             began = perf_counter()
             try:
                 result = await work()
-            except (RedisError, OSError) as error:
+            except Exception as error:
                 self._failed(error)
                 raise RedisUnavailable from error
             finally:
@@ -140,35 +175,66 @@ class CircuitBreaker:
     def _failed(self, error: Exception) -> None:
         self._count_error()
         self._failures += 1
+        if not isinstance(error, (RedisError, OSError, RuntimeError)):  # of a kind not met before
+            log.warning("redis_call_failed", breaker=self.name, exc_info=error)
         if self._failures >= FAILURES_TO_OPEN:
-            self.open(repr(error))
+            self.open(_said(error))
+        elif isinstance(error, ResponseError) and self._checking is None:
+            # Reads may go on meanwhile, so that there are never three failures in a row.
+            self._checking = asyncio.create_task(self._check(), context=Context())
+
+    async def _check(self) -> None:
+        """Open where Redis refuses more than the one command."""
+        try:
+            await check_redis(self.redis, self.prefix)
+        except Exception as error:  # noqa: BLE001  # whatever it is
+            self.open(_said(error))
+        finally:
+            self._checking = None
 
     def open(self, reason: str) -> None:
         """Leave Redis alone from now on, however few calls have failed: it lacks a write without
         which what it holds must not be read."""
         if self._probing is None:
             log.warning("redis_left_alone", breaker=self.name, reason=reason)
-            # Of nobody's request: its log lines must not bear the id of the one that failed.
-            self._probing = asyncio.create_task(self._probe(), context=Context())
+            self._start_probe()
+
+    def _start_probe(self) -> None:
+        # Of nobody's request: its log lines must not bear the id of the one that failed.
+        self._probing = asyncio.create_task(self._probe(), context=Context())
+        self._probing.add_done_callback(self._probed)
 
     async def _probe(self) -> None:
+        """Close once Redis is back, and has what it missed."""
         while True:
             await asyncio.sleep(PROBE_INTERVAL)
             try:
-                await self.redis.ping()
+                await check_redis(self.redis, self.prefix)
                 while any([await write_missed() for write_missed in self.before_closing]):
                     pass  # while one wrote, another may have missed something more
-            except Exception:  # noqa: BLE001, S112  # whatever it is: without a probe it stays open
+            except Exception:  # noqa: BLE001, S112  # whatever it is, Redis is not back
                 continue
+            # In the same turn of the event loop: no write can be missed in between.
             log.info("redis_is_back", breaker=self.name)
             self._failures = 0
             self._probing = None
             return
 
+    def _probed(self, probe: asyncio.Task[None]) -> None:
+        """Look again where the task died: without one the breaker would stay open."""
+        if probe is self._probing and not self._is_closed:
+            self._start_probe()
+
     def close(self) -> None:
         """Stop looking."""
-        if self._probing is not None:
-            self._probing.cancel()
+        self._is_closed = True
+        for task in (self._probing, self._checking):
+            if task is not None:
+                task.cancel()
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _waited(name: str, seconds: float) -> None:

@@ -42,7 +42,7 @@ async def redis_usage(redis: Redis, prefix: str) -> RedisUsage:
         prefix: that our keys begin with; others are not counted.
 
     Raises:
-        redis.exceptions.RedisError, OSError: it does not answer.
+        Exception: it does not answer; whatever the library or the event loop raises.
     """
     info = await redis.info("memory")
     stats = await redis.info("stats")

@@ -6,7 +6,7 @@ from app.services.bulk import BulkService
 from app.services.dashboard import DashboardService
 from app.services.export import ExportService
 from app.services.gauges import Watched
-from app.services.health import HealthService
+from app.services.health import HealthService, RedisCheck
 from app.services.idempotency import Answer, Attempt, IdempotencyService
 from app.services.metrics import MetricsService
 from app.services.overview import OverviewService
@@ -36,6 +36,7 @@ __all__ = [
     "OverviewService",
     "Preview",
     "PrincipalCache",
+    "RedisCheck",
     "SeedService",
     "SessionService",
     "Tokens",

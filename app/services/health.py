@@ -1,17 +1,21 @@
 """Whether what we depend on answers, found out side by side and soon."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
 
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.config import Settings
 from app.core.drain import Drain
+from app.core.redis import CircuitBreaker, check_redis
 from app.core.telemetry.metrics import HEALTH
 from app.core.waiting import within
 from app.database import ping
@@ -23,10 +27,38 @@ log = structlog.get_logger("app.health")
 CHECK_TIMEOUT = 0.9
 """Seconds: the contract allows each check one second, answer included."""
 NOT_MIGRATED = "migrate first"
+_CODE = re.compile(r"[A-Z]{3,20}")
 
 
 class _NotMigratedError(Exception):
     """The schema is not there, or of an earlier release."""
+
+
+class _LeftAloneError(Exception):
+    """Redis works, and this process does without it: it lacks a write that has to come first."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedisCheck:
+    """A Redis to check.
+
+    Attributes:
+        client: with connections of its own.
+        breaker: of the process's other connections to the same Redis.
+    """
+
+    client: Redis
+    breaker: CircuitBreaker
+
+    async def run(self) -> None:
+        """Raises: Exception: it does not do what the service needs, or is left alone."""
+        try:
+            await check_redis(self.client, self.breaker.prefix)
+        except ResponseError as error:
+            self.breaker.open(str(error))  # a process that only reads would not notice
+            raise
+        if self.breaker.is_open:
+            raise _LeftAloneError
 
 
 class HealthService:
@@ -40,13 +72,12 @@ class HealthService:
         self,
         settings: Settings,
         engine: AsyncEngine,
-        cache: Redis | None,
-        limiter: Redis | None,
+        redis: Mapping[str, RedisCheck],
         drain: Drain,
     ) -> None:
         self._settings = settings
         self._engine = engine
-        self._redis = {"cache": cache, "rate_limiter": limiter}
+        self._redis = redis
         self._drain = drain
         self._is_migrated = False
         self._running: dict[str, asyncio.Task[CheckSchema]] = {}
@@ -115,7 +146,7 @@ class HealthService:
             self._failing_since.setdefault(name, datetime.now(UTC))
         if name == "database":
             return result.model_copy(update={"provider": self._settings.database.kind})
-        backend = "redis" if self._redis[name] is not None else "memory"
+        backend = "redis" if name in self._redis else "memory"
         return result.model_copy(update={"backend": backend})
 
     async def _database(self) -> None:
@@ -128,8 +159,8 @@ class HealthService:
 
     def _redis_check(self, name: str) -> Callable[[], Awaitable[None]]:
         async def check() -> None:
-            if (client := self._redis[name]) is not None:
-                await client.ping()
+            if name in self._redis:
+                await self._redis[name].run()
 
         return check
 
@@ -160,12 +191,24 @@ def _reason(failure: BaseException) -> str:
         (TimeoutError, "timeout"),
         (ConnectionRefusedError, "connection refused"),
         (_NotMigratedError, NOT_MIGRATED),
+        (_LeftAloneError, "left alone until it has what it missed"),
     ):
         if any(isinstance(link, kind) for link in chain):
             return reason
+    if refusal := _refusal(failure):
+        return refusal
     if any(
         "Authentication" in type(link).__name__ or "Password" in type(link).__name__
         for link in chain
     ):
         return "authentication failed"
     return "unavailable"
+
+
+def _refusal(failure: BaseException) -> str | None:
+    """The word by which Redis refused a command, such as READONLY or OOM; None where it did not."""
+    if not isinstance(failure, ResponseError):
+        return None
+    # redis-py tells the codes that it knows from the message, and leaves others in it.
+    code = failure.status_code or str(failure).partition(" ")[0]
+    return code if _CODE.fullmatch(code) else None

@@ -8,12 +8,9 @@ from time import monotonic
 from typing import TypeVar
 
 import structlog
-from redis.exceptions import RedisError
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.config import Settings
-from app.core.exceptions import AppException
 from app.core.redis import CircuitBreaker
 from app.core.redis_usage import RedisUsage, redis_usage
 from app.core.telemetry.exposition import Figures, exposition, figures
@@ -130,6 +127,6 @@ async def _told(look: Awaitable[T]) -> T | None:
     try:
         async with asyncio.timeout(LOOK_TIMEOUT):
             return await look
-    except (AppException, OSError, RedisError, SQLAlchemyError) as error:  # a timeout is an OSError
+    except Exception as error:  # noqa: BLE001  # whatever the library or the event loop raises
         log.warning("look_failed", reason=repr(error))
         return None

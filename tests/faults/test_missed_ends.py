@@ -179,7 +179,7 @@ async def test_what_cannot_be_remembered_is_made_up_for_by_patience(redis, valke
     monkeypatch.setattr(tombstones, "MAX_UNWRITTEN", 2)
     gate = Gate(*target(valkey))
     client = connect_redis(valkey.replace(str(gate.target[1]), str(await gate.open())))
-    breaker = CircuitBreaker("cache", client)
+    breaker = CircuitBreaker("cache", client, "test")
     missed = Tombstones(breaker, lifetime=2.0)
     await redis.mset(dict.fromkeys("abc", "alive"))
     gate.shut()

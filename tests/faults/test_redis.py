@@ -1,4 +1,4 @@
-"""R6: Redis stopped, slow, black-holed and out of memory. It is an accelerator: all goes on."""
+"""R6, R15: Redis stopped, slow, black-holed, and one that refuses writes. All goes on."""
 
 import asyncio
 import time
@@ -7,17 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import quantiles
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
+from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 
 from app.core.config import Settings
+from app.core.redis import PROBE_INTERVAL, CircuitBreaker
 from app.database.embedded import EmbeddedValkey
 from app.runtime import Runtime
+from app.services.tombstones import TOMBSTONE
 from tests.conftest import PASSWORD, Person, browsing, person, running
+from tests.faults.conftest import LATE
 from tests.faults.observing import loop_lag, within
 from tests.gate import Gate, target
 
@@ -31,6 +36,7 @@ class Site:
     app: FastAPI
     gate: Gate
     redis: Redis
+    node: Redis
     statuses: list[int] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     visitors: int = 0
@@ -66,9 +72,21 @@ def valkey() -> Iterator[str]:
             yield url
 
 
+@pytest.fixture(scope="module")
+def node(valkey: str) -> Iterator[str]:
+    """Of a cluster, with the same password."""
+    with TemporaryDirectory(prefix="backend-api-") as folder:
+        server = EmbeddedValkey(Path(folder) / "valkey", {"cluster-enabled": "yes"})
+        with server as url:
+            password = urlsplit(valkey).password or ""
+            with SyncRedis.from_url(url) as redis:
+                redis.config_set("requirepass", password)
+            yield url.replace(urlsplit(url).password or "", password)
+
+
 @pytest.fixture
 async def site(
-    app, client, settings: Settings, valkey: str, impatient: None
+    app, client, settings: Settings, valkey: str, node: str, impatient: None
 ) -> AsyncIterator[Site]:
     host, port = target(valkey)
     gate = Gate(host, port)
@@ -78,10 +96,12 @@ async def site(
     await redis.flushall()
     cut = settings.replaced(cache={"redis_url": through}, limiter={"redis_url": through})
     async with running(cut) as faulty:
-        yield Site(faulty, gate, redis)
+        site = Site(faulty, gate, redis, Redis.from_url(node))
+        yield site
+        await mended(site)
     gate.shut()
-    await redis.config_set("maxmemory", "128mb")
     await redis.aclose()
+    await site.node.aclose()
 
 
 async def stopped(site: Site) -> None:
@@ -100,16 +120,62 @@ async def out_of_memory(site: Site) -> None:
     await site.redis.config_set("maxmemory", "1")
 
 
+async def read_only(site: Site) -> None:
+    """A replica, whose primary is away."""
+    await site.redis.replicaof("127.0.0.1", 1)
+
+
+async def without_cluster(site: Site) -> None:
+    """A node that has joined no cluster."""
+    await to_node(site, slots=False)
+
+
+async def in_cluster(site: Site) -> None:
+    """The one node of a cluster: it reads two keys in one command from one slot alone."""
+    await to_node(site, slots=True)
+
+
+async def to_node(site: Site, *, slots: bool) -> None:
+    await site.node.flushall()
+    await site.node.execute_command("CLUSTER", "RESET", "HARD")
+    if slots:
+        await site.node.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+
+        async def is_complete() -> bool:
+            return b"cluster_state:ok" in await site.node.execute_command("CLUSTER", "INFO")
+
+        assert await within(10, is_complete)
+    site.gate.target = host_and_port(site.node)
+    site.gate.cut()
+
+
+def host_and_port(redis: Redis) -> tuple[str, int]:
+    options = redis.connection_pool.connection_kwargs
+    return str(options["host"]), int(options["port"])
+
+
 async def mended(site: Site) -> None:
     await site.redis.config_set("maxmemory", "128mb")
+    await site.redis.replicaof("NO", "ONE")
+    if site.gate.target != host_and_port(site.redis):
+        site.gate.target = host_and_port(site.redis)
+        site.gate.cut()
     site.gate.latency = 0.0
     site.gate.thaw()
     if not site.gate.is_open:
         await site.gate.open()
 
 
-FAULTS = [stopped, slow, black_holed, out_of_memory]
+REFUSALS = {
+    out_of_memory: "OOM",
+    read_only: "READONLY",
+    without_cluster: "CLUSTERDOWN",
+    in_cluster: "CROSSSLOT",
+}
+SILENCES = [stopped, slow, black_holed]
+FAULTS = [*SILENCES, *REFUSALS]
 by_fault = pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+by_refusal = pytest.mark.parametrize("fault", REFUSALS, ids=lambda fault: fault.__name__)
 
 
 async def traffic(site: Site, name: str) -> None:
@@ -169,10 +235,12 @@ async def test_logins_are_still_limited(site, fault):
     assert [answer.status_code for answer in answers[:5]] == [401] * 5
     assert answers[-1].status_code == 429
     assert int(answers[-1].headers["retry-after"]) >= 1
-    assert answers[-1].headers["x-ratelimit-storage"] == "memory"
+    # The one node of a cluster counts on: that takes one key at a time.
+    storage = None if fault is in_cluster else "memory"
+    assert answers[-1].headers.get("x-ratelimit-storage") == storage
 
 
-@pytest.mark.parametrize("fault", [stopped, slow, black_holed], ids=lambda fault: fault.__name__)
+@by_fault
 async def test_health_says_so_and_it_recovers_by_itself(site, fault):
     async with site.visitor() as visitor:
         ada = await person(visitor, site.runtime, "ada")
@@ -219,3 +287,137 @@ async def test_who_is_logged_out_meanwhile_is_let_in_for_a_minute_at_most(site, 
     # What another process, which reaches Redis, may still go by.
     for key in await site.redis.keys("myapi:cache:*"):
         assert 0 < await site.redis.ttl(key) <= 60
+
+
+def breakers(site: Site) -> list[CircuitBreaker]:
+    cache, limiter = site.runtime.cache, site.runtime.hits._breaker
+    assert cache is not None
+    assert limiter is not None
+    return [cache, limiter]
+
+
+async def test_connections_that_were_reset_cost_no_request_an_error(site, record):
+    async with site.visitor() as visitor:
+        ada = await person(visitor, site.runtime, "ada")
+        root = await person(visitor, site.runtime, "root", is_superuser=True)
+        places = set()
+        for round_ in range(8):
+            await asyncio.gather(*(ada.get("/users/me") for _ in range(16)))  # so many connections
+            site.gate.cut()
+            await asyncio.sleep(0.02)
+            sign_up = {"email": f"new-{round_}@example.com", "password": PASSWORD}
+            answers = [
+                await site.timed(request)
+                for request in (
+                    visitor.post("/api/v1/users", json=sign_up),
+                    ada.patch("/users/me", json={"full_name": f"Ada {round_}"}),
+                    root.get("/dashboard/stats"),
+                    root.get("/metrics/cache"),
+                    visitor.get("/health"),
+                )
+            ]
+            places |= {answer.headers.get("x-ratelimit-storage") for answer in answers}
+        site.gate.cut()
+        await site.timed(ada.post("/auth/logout"))
+        after = await ada.get("/users/me")
+
+    assert set(site.statuses) == {200, 201, 204}
+    assert places == {None}  # Redis counted every hit
+    assert after.status_code == 401
+    assert not any(breaker.is_open for breaker in breakers(site))
+    record("R6", "Redis connections reset", f"{len(site.statuses)} requests, no error")
+
+
+@by_refusal
+async def test_a_redis_that_refuses_what_is_needed_is_left_alone_until_it_does_it(site, fault):
+    async with site.visitor() as visitor:
+        ada = await person(visitor, site.runtime, "ada")
+        await fault(site)
+        name = {"full_name": "Ada Lovelace"}
+        changed = await ada.patch("/users/me", json=name)
+        health = await visitor.get("/health")
+
+        async def is_left_alone() -> bool:
+            return all(breaker.is_open for breaker in breakers(site))
+
+        assert await within(1, is_left_alone)
+        stays = []
+        for _ in range(15):
+            await asyncio.sleep(0.1)
+            stays.append(await is_left_alone())
+        await mended(site)
+        mended_at = time.monotonic()
+
+        async def is_asked_again() -> bool:
+            return not any(breaker.is_open for breaker in breakers(site))
+
+        assert await within(5, is_asked_again)
+        took = time.monotonic() - mended_at
+
+    assert changed.status_code == 200
+    assert all(stays)
+    assert took < PROBE_INTERVAL + LATE
+    assert health.status_code == 503
+    checks = health.json()["checks"]
+    words = {checks[name].get("error") for name in ("cache", "rate_limiter")}
+    assert words == {REFUSALS[fault]}
+
+
+@by_refusal
+async def test_it_is_found_again_though_its_connections_are_reset_meanwhile(site, fault):
+    async with site.visitor() as visitor:
+        ada = await person(visitor, site.runtime, "ada")
+        await fault(site)
+        await ada.patch("/users/me", json={"full_name": "Ada Lovelace"})
+        for _ in range(8):
+            await asyncio.sleep(PROBE_INTERVAL / 4)
+            site.gate.cut()
+        await mended(site)
+
+        async def is_well() -> bool:
+            health = await visitor.get("/health")
+            return health.status_code == 200 and not any(b.is_open for b in breakers(site))
+
+        assert await within(PROBE_INTERVAL + LATE, is_well)
+
+
+async def test_a_probe_that_dies_is_replaced(site):
+    (cache, _) = breakers(site)
+    cache.open("a test")
+    probing = cache._probing
+    assert probing is not None
+    probing.cancel()
+
+    async def is_closed() -> bool:
+        return not cache.is_open
+
+    assert await within(PROBE_INTERVAL + LATE, is_closed)
+
+
+@by_refusal
+async def test_an_end_that_redis_refuses_holds_at_once_and_is_written_later(site, fault):
+    async with site.visitor() as visitor:
+        ada = await person(visitor, site.runtime, "ada")
+        bob = await person(visitor, site.runtime, "bob")
+        root = await person(visitor, site.runtime, "root", is_superuser=True)
+        for somebody in (ada, bob, root):
+            await somebody.get("/users/me")
+        await fault(site)
+
+        await ada.post("/auth/logout")
+        await root.patch(f"/users/{bob.id}", json={"is_active": False})
+
+        during = [(await somebody.get("/users/me")).status_code for somebody in (ada, bob)]
+        health = await visitor.get("/health")
+        await mended(site)
+
+        async def is_well() -> bool:
+            return bool((await visitor.get("/health")).status_code == 200)
+
+        assert await within(5, is_well)
+        after = [(await somebody.get("/users/me")).status_code for somebody in (ada, bob)]
+        buried = [await site.redis.get(f"myapi:cache:principal:{bob.id}")]
+
+    assert during == after == [401, 401]
+    assert health.json()["checks"]["cache"]["status"] == "unhealthy"
+    assert buried == [TOMBSTONE]

@@ -54,7 +54,9 @@ async def breakers(
     servers: Servers, gate: Gate, redis: Redis, impatient: None
 ) -> AsyncIterator[list[CircuitBreaker]]:
     through = servers.redis.replace(str(gate.target[1]), str(gate._port))
-    breakers = [CircuitBreaker("cache", connect_redis(url)) for url in (through, servers.redis)]
+    breakers = [
+        CircuitBreaker("cache", connect_redis(url), "test") for url in (through, servers.redis)
+    ]
     yield breakers
     for breaker in breakers:
         breaker.close()

@@ -440,7 +440,7 @@ async def test_a_burst_waits_once_for_a_redis_that_hangs(servers):
     port = await gate.open()
     url = servers.redis.replace(f":{gate.target[1]}", f":{port}")
     redis = connect_redis(url)
-    breaker = CircuitBreaker("limiter", redis)
+    breaker = CircuitBreaker("limiter", redis, "test")
     counter = HitCounter(breaker, "myapi:limiter")
     gate.freeze()
     began = time.monotonic()

@@ -55,7 +55,7 @@ async def test_one_who_gives_up_takes_nothing_from_the_others(breaker):
 
 async def test_all_are_told_that_redis_is_away():
     redis = connect_redis("redis://127.0.0.1:1")
-    breaker = CircuitBreaker("cache", redis)
+    breaker = CircuitBreaker("cache", redis, "test")
 
     answers = await asyncio.gather(*(breaker.get("a") for _ in range(3)), return_exceptions=True)
 
