@@ -16,9 +16,9 @@ from app.api.pages import static
 from app.api.pages.doors import error_page
 from app.api.v1 import router as v1
 from app.bootstrap import announce, prepare_database, warn_without_superuser
+from app.core.acceptor import bound_connections
 from app.core.config import LOCAL, Settings, get_settings
 from app.core.errors import add_exception_handlers, translated_by
-from app.core.http_protocol import bound_connections
 from app.core.logging import configure_logging
 from app.core.middleware import is_probe, setup_middleware
 from app.core.telemetry.traces import OFF, traces
@@ -55,7 +55,7 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        bound_connections()
+        bound_connections(settings.server)
         async with AsyncExitStack() as stack:
             runtime = await stack.enter_async_context(open_runtime(settings, local))
             app.state.runtime = runtime

@@ -22,6 +22,7 @@ class Deadline:
         timeout: the seconds it was last set to.
         expired: whether it passed and the caller was told so.
         committing: whether a commit is under way.
+        has_committed: whether one has ended: what follows it has to be done, too.
         has_connected: whether the request had a connection of the pool, and has so begun its work.
         waited: seconds spent so far in waiting for one.
     """
@@ -29,6 +30,7 @@ class Deadline:
     def __init__(self, timeout: float) -> None:
         self.expired = False
         self.committing = False
+        self.has_committed = False
         self.has_connected = False
         self.waited = 0.0
         self._loop = asyncio.get_running_loop()
@@ -82,6 +84,7 @@ def commit_window() -> Iterator[None]:
     deadline.committing = True
     try:
         yield
+        deadline.has_committed = True
         deadline.allow(COMMIT_GRACE)
     finally:
         deadline.committing = False

@@ -1,18 +1,16 @@
 """Stopping without losing a request: say so first, serve on for a while, then stop."""
 
 import asyncio
-import os
 import signal
-import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
-from typing import Any, cast
 
 import structlog
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.core.acceptor import Acceptor
 
 log = structlog.get_logger("app.drain")
 
@@ -85,29 +83,8 @@ def _close_connections(server: uvicorn.Server) -> None:
 
 
 def _close_door(server: uvicorn.Server) -> None:
-    """Accept nobody more, but whoever stands at the door: the event loop lets in one a turn, and
-    closing would reset all others, whose requests may be there already."""
-    loop = asyncio.get_running_loop()
-
-    def protocol() -> asyncio.Protocol:
-        config, state = server.config, server.server_state
-        make = cast("type[HttpToolsProtocol]", config.http_protocol_class)
-        return make(config=config, server_state=state, app_state=server.lifespan.state)
-
+    """Accept nobody more, but whoever stands at the door."""
     for listener in server.servers:
-        doors = [socket.socket(fileno=os.dup(door.fileno())) for door in listener.sockets]
+        if isinstance(listener, Acceptor):
+            listener.accept_all()
         listener.close()
-        for door in doors:
-            with door, suppress(BlockingIOError):
-                while True:
-                    visitor, _ = door.accept()
-                    visitor.settimeout(0)
-                    letting_in = loop.connect_accepted_socket(
-                        protocol, visitor, ssl=server.config.ssl
-                    )
-                    _let_in.add(task := loop.create_task(letting_in))
-                    task.add_done_callback(_let_in.discard)
-
-
-# The event loop itself holds tasks weakly.
-_let_in: set[asyncio.Task[Any]] = set()

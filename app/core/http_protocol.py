@@ -1,24 +1,23 @@
-"""Bounds on connections, which uvicorn has none of: head size, and seconds for head and rest.
+"""Bounds on a connection, which uvicorn has none of: head size, seconds for each part, and room.
 
 An application never sees a request whose head does not end, so that no middleware can refuse it.
 """
 
 import json
-import signal
 from asyncio import TimerHandle, Transport
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
 import httptools
-import uvicorn
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
     RequestResponseCycle,
 )
 
+from app.core.admission import Admission
 from app.core.telemetry.metrics import REQUESTS_REFUSED
 
 HEAD_TIMEOUT = 10.0
@@ -37,33 +36,45 @@ MAX_PIPELINED = 16
 """Requests that may wait on a connection for the one before them to be answered."""
 
 
+PROBES = b"/health"
+"""What the addresses of probes begin with."""
+CLOSE = b"connection: close\r\n"
+OVERLOAD = HTTPStatus.SERVICE_UNAVAILABLE, "overload"
+
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _TOO_LARGE = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large"
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 protocol, which ends connections that are silent, slow or too large.
+    """uvicorn's HTTP/1.1 protocol, which ends connections that are silent, slow or too large, and
+    answers 503 where the process has no room for a request.
 
     What it refuses by itself has the contract's shape. WebSocket and h2c upgrades are ignored, as
     RFC 9110 §7.8 allows: the request is answered as HTTP/1.1, and the connection then closed. With
     a body they are refused.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, *, admission: Admission, **options: Any) -> None:
+        super().__init__(**options)
+        self._admission = admission
         self._timer: TimerHandle | None = None
         self._write_timer: TimerHandle | None = None
         self._running: RequestResponseCycle | None = None
         self._awaits_head = self._in_head = self._in_body = self._is_refused = False
-        self._has_body_part = False
+        self._has_body_part = self._is_receiving = self._is_passed_over = False
+        self._has_probe_place = False
         self._head_bytes = self._barren_bytes = 0
         self._fault = HTTPStatus.BAD_REQUEST, "malformed"
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
+        self._admission.silent[self] = None
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._admission.silent.pop(self, None)
+        self._received()
+        self._give_probe_place_back()
         self._disarm()
         self.resume_writing()
         # uvicorn tells the request that came last alone, and that may wait for another.
@@ -71,6 +82,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
             self._running.message_event.set()
+            if (request := self._running.scope["state"].get("deadline")) is not None:
+                request.abandon()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -125,26 +138,74 @@ class BoundedProtocol(HttpToolsProtocol):
             self._fault = HTTPStatus.BAD_REQUEST, "pipeline"
             raise httptools.HttpParserError
         self._disarm()
-        self._awaits_head, self._in_head, self._in_body = False, False, True
+        self._awaits_head, self._in_head = False, False
         self._head_bytes = 0
+        if self._in_progress() is None and not self._is_admitted():
+            self._pass_over()
+            return
+        self._in_body = self._is_receiving = True
+        self._admission.receiving += 1
+        self._admission.silent.pop(self, None)
         super().on_headers_complete()
+
+    def _is_admitted(self) -> bool:
+        is_probe = self.url.startswith(PROBES)
+        if not self._admission.admits_request(is_probe=is_probe):
+            return False
+        self._has_probe_place = is_probe
+        self._admission.probes += is_probe
+        return True
+
+    def _pass_over(self) -> None:
+        """Answer 503, and keep the connection where nothing more of the request can follow."""
+        is_whole = not any(name in _FRAMING for name, _ in self.headers)
+        if not (
+            is_whole and self.parser.get_method() == b"GET" and self.parser.should_keep_alive()
+        ):
+            self._fault = OVERLOAD
+            raise httptools.HttpParserError
+        self._is_passed_over = True
+        REQUESTS_REFUSED.labels(OVERLOAD[1]).inc()
+        self.transport.write(response(OVERLOAD[0], self.server_state.default_headers, b""))
+        self._arm(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def on_body(self, body: bytes) -> None:
         self._has_body_part = True
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._is_passed_over:
+            self._is_passed_over = False
+            return
         self._in_body = False
+        self._received()
         super().on_message_complete()
         if self.cycle.response_complete:  # answered before it was all there
             self._arm(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def on_response_complete(self) -> None:
+        self._received()
+        self._give_probe_place_back()
         super().on_response_complete()
+        if self._in_progress() is None:
+            self._admission.silent[self] = None
         if self.transport.is_closing():
             self._arm(CLOSE_TIMEOUT, self.transport.abort)
         elif self._in_body and self.cycle.response_complete:
             self._arm(LINGER, self.transport.close)
+
+    def _received(self) -> None:
+        """Nothing more of the request is waited for."""
+        self._admission.receiving -= self._is_receiving
+        self._is_receiving = False
+
+    def _give_probe_place_back(self) -> None:
+        self._admission.probes -= self._has_probe_place
+        self._has_probe_place = False
+
+    def give_way(self) -> None:
+        """Close the connection, on which no request is in progress, for another one."""
+        self.transport.abort()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -183,7 +244,8 @@ class BoundedProtocol(HttpToolsProtocol):
             if cycle.response_started or self.pipeline:
                 self.transport.abort()
                 return
-        self.transport.write(_response(status, self.server_state.default_headers))
+        self._admission.silent[self] = None
+        self.transport.write(response(status, self.server_state.default_headers, CLOSE))
         if self.transport.can_write_eof():
             self.transport.write_eof()
             self._arm(LINGER, self.transport.abort)
@@ -209,7 +271,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self._timer = None
 
 
-def _response(status: HTTPStatus, headers: list[tuple[bytes, bytes]]) -> bytes:
+def response(status: HTTPStatus, headers: Sequence[tuple[bytes, bytes]], last: bytes) -> bytes:
+    """A response in the contract's shape, for what never becomes a request of the application.
+
+    Args:
+        status: such as 503, which tells when to come back.
+        headers: the server's own.
+        last: `CLOSE` where the connection ends with it, else nothing.
+    """
     request_id = uuid4().hex
     code = status.phrase.lower().replace(" ", "_")
     body = json.dumps(
@@ -222,21 +291,8 @@ def _response(status: HTTPStatus, headers: list[tuple[bytes, bytes]]) -> bytes:
         (b"cache-control", b"no-store"),
         (b"x-content-type-options", b"nosniff"),
         (b"x-request-id", request_id.encode()),
-        (b"connection", b"close"),
     ]
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        lines.append((b"retry-after", b"1"))
     head = b"".join(b"%b: %b\r\n" % line for line in lines)
-    return STATUS_LINE[status] + head + b"\r\n" + body
-
-
-def running_server() -> uvicorn.Server | None:
-    """The uvicorn server that runs this application; None in a command or a test."""
-    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-    return server if isinstance(server, uvicorn.Server) else None
-
-
-def bound_connections() -> None:
-    """Have the server around this application accept connections by `BoundedProtocol`, however it
-    was started. Call while the application starts: the server listens after that."""
-    if (server := running_server()) is not None:
-        server.config.http_protocol_class = cast("Any", BoundedProtocol)
-        server.config.ws_protocol_class = None
+    return b"%b%b%b\r\n%b" % (STATUS_LINE[status], head, last, body)

@@ -91,6 +91,14 @@ class ServerSettings(Section):
     port: Port = Field(8000, description="port to listen on")
     workers: int = Field(1, ge=1, le=256, description="worker processes")
     request_timeout: Seconds = Field(30.0, description="seconds until a request is answered 504")
+    max_requests: int = Field(
+        200, ge=1, description="requests in progress at once, per process; more are answered 503"
+    )
+    max_connections: int = Field(
+        1000,
+        ge=1,
+        description="connections open at once, per process; a new one replaces the longest silent",
+    )
     drain: float = Field(
         3.0,
         ge=0,

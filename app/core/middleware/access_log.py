@@ -7,6 +7,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.core.logging import log_directly
 from app.core.telemetry import Timing, request_meter
 
+CLIENT_LEFT = 499
+"""Logged and counted where a client has left before its answer began, as nginx does."""
+
 
 class AccessLog:
     """Logs method, route, path, status, duration, client and principal: no query, header or
@@ -26,7 +29,7 @@ class AccessLog:
             await self.app(scope, receive, send)
             return
         timing = Timing(scope)
-        status = 500
+        status = CLIENT_LEFT
 
         async def observe(message: Message) -> None:
             nonlocal status
@@ -41,6 +44,9 @@ class AccessLog:
         try:
             with timing:
                 await self.app(scope, receive, observe)
+        except BaseException:
+            status = 500 if status == CLIENT_LEFT else status
+            raise
         finally:
             request_meter.in_progress -= 1
             seconds, route = timing.total, timing.route

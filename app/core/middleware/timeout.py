@@ -39,6 +39,7 @@ class TimeoutMiddleware:
             await self.app(scope, receive, send)
             return
         watch = _Watch(scope, receive, send, self.timeout)
+        scope.setdefault("state", {})["deadline"] = watch  # for the server's connection
         with running_under(watch):
             await watch.run(self.app)
 
@@ -77,6 +78,15 @@ class _Watch(Deadline):
             await self._expiry
             if self._started:
                 raise StreamStalled
+
+    def abandon(self) -> None:
+        """The client has left: end the work, unless it has begun to commit. A change is made with
+        all that follows it, or not at all."""
+        if self.expired or self.committing or self.has_committed or self._finished:
+            return
+        self.expired = True
+        if self._work is not None:
+            self._work.cancel()
 
     async def _guarded_send(self, message: Message) -> None:
         if self.expired:

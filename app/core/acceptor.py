@@ -1,0 +1,208 @@
+"""Accepts clients' connections, as many as the process can serve, and refuses the rest."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, cast
+
+import uvicorn
+
+from app.core.admission import Admission, raise_descriptor_limit
+from app.core.config import ServerSettings
+from app.core.http_protocol import CLOSE, OVERLOAD, PROBES, BoundedProtocol, response
+from app.core.spare_connections import END, MAX_HEAD, SpareProtocol
+from app.core.telemetry.metrics import REQUESTS_REFUSED
+
+MOST = 128
+"""Connections that are accepted in one turn of the event loop, at most."""
+TURN = 0.001
+"""Seconds of a turn for each of them."""
+LONGEST_TURN = 0.5
+"""Seconds. What lasts longer was no turn: nobody came."""
+LOOK_EVERY = 0.25
+"""Seconds between two looks at how many requests are answered."""
+PAUSE = 0.1
+"""Seconds without accepting, where the system has no descriptor left."""
+
+
+class Acceptor:
+    """Takes the place of the servers that uvicorn listens by.
+
+    The event loop's own accepts one connection a turn. A busy loop turns thirty times a second, so
+    that its clients have left before they are accepted. Here it is one for each millisecond that
+    the last turn took: one a turn where the loop is idle, so that several workers share them.
+
+    What there is no room for is answered 503 before anything is made for it: that takes a few
+    system calls, a fiftieth of a request that is served.
+
+    Args:
+        server: uvicorn's, which has begun to listen.
+        admission: decides.
+
+    Attributes:
+        sockets: that are listened on.
+    """
+
+    def __init__(self, server: uvicorn.Server, admission: Admission) -> None:
+        self._server = server
+        self._admission = admission
+        self._loop = asyncio.get_running_loop()
+        self._turned = 0.0
+        self._spare: dict[SpareProtocol, None] = {}
+        self._opening: set[asyncio.Task[Any]] = set()
+        self.sockets: list[socket.socket] = []
+        self._state = server.server_state
+        self._answered = 0
+        self._looking = self._loop.call_later(LOOK_EVERY, self._look, self._loop.time())
+        admission.watch(self._state.tasks, self._state.connections, self._opening)
+
+    def listen(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept from copies of `sockets`, whose owner may close its own."""
+        for theirs in sockets:
+            listener = theirs.dup()
+            listener.settimeout(0)
+            self.sockets.append(listener)
+            self._loop.add_reader(listener, self._accept, listener)
+
+    def accept_all(self) -> None:
+        """Accept every connection that waits: to close would reset them, and their requests may
+        be there already."""
+        for listener in self.sockets:
+            while self._accept_one(listener):
+                pass
+
+    def close(self) -> None:
+        """Accept no more."""
+        self._looking.cancel()
+        for listener in self.sockets:
+            self._loop.remove_reader(listener)
+            listener.close()
+        self.sockets.clear()
+
+    async def wait_closed(self) -> None:
+        """Nothing is left to wait for."""
+
+    def _look(self, last: float) -> None:
+        now, answered = self._loop.time(), self._state.total_requests
+        rate = (answered - self._answered) / (now - last)
+        self._admission.adapt(rate, lag=now - last - LOOK_EVERY)
+        self._answered = answered
+        self._looking = self._loop.call_later(LOOK_EVERY, self._look, now)
+
+    def _accept(self, listener: socket.socket) -> None:
+        now = self._loop.time()
+        turn, self._turned = now - self._turned, now
+        share = int(turn / TURN) if turn < LONGEST_TURN else 1
+        for _ in range(min(max(share, 1), MOST)):
+            if not self._accept_one(listener):
+                break
+
+    def _accept_one(self, listener: socket.socket) -> bool:
+        try:
+            client, _ = listener.accept()
+        except (BlockingIOError, InterruptedError):
+            return False
+        except ConnectionError:
+            return True  # this one has left, others may wait
+        except OSError:
+            self._loop.remove_reader(listener)
+            self._loop.call_later(PAUSE, self._resume, listener)
+            return False
+        client.settimeout(0)
+        self._take(client)
+        return True
+
+    def _resume(self, listener: socket.socket) -> None:
+        if listener in self.sockets:
+            self._loop.add_reader(listener, self._accept, listener)
+
+    def _take(self, client: socket.socket) -> None:
+        if self._admission.admits_connection():
+            make: Any = self._served
+        elif _is_refused(client):
+            return
+        else:
+            make = self._make_spare
+        opening = self._loop.create_task(self._loop.connect_accepted_socket(make, client))
+        self._opening.add(opening)
+        opening.add_done_callback(self._opened)
+
+    def _opened(self, opening: asyncio.Task[Any]) -> None:
+        self._opening.discard(opening)
+        if not opening.cancelled():
+            opening.exception()  # it has left
+
+    def _served(self) -> BoundedProtocol:
+        config = self._server.config
+        return BoundedProtocol(
+            admission=self._admission,
+            config=config,
+            server_state=self._server.server_state,
+            app_state=self._server.lifespan.state,
+        )
+
+    def _make_spare(self) -> SpareProtocol:
+        return SpareProtocol(self._admission, self._spare, self._served)
+
+
+def _is_refused(client: socket.socket) -> bool:
+    """Whether it was answered 503: where its request is there already, whole, and no probe."""
+    try:
+        head = client.recv(MAX_HEAD, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        client.close()
+        return True
+    is_whole_get = head.startswith(b"GET ") and head.endswith(END)
+    if head and (not is_whole_get or head.startswith(b"GET " + PROBES)):
+        return False
+    with client, suppress(OSError):
+        client.recv(MAX_HEAD)  # what is left unread would reset the connection
+        if head:
+            status, reason = OVERLOAD
+            REQUESTS_REFUSED.labels(reason).inc()
+            client.send(response(status, (), CLOSE))
+    return True
+
+
+def running_server() -> uvicorn.Server | None:
+    """The uvicorn server that runs this application; None in a command or a test."""
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return server if isinstance(server, uvicorn.Server) else None
+
+
+def bound_connections(settings: ServerSettings) -> None:
+    """Have the server around this application accept connections by an `Acceptor`, however it was
+    started. Call while the application starts: the server listens after that.
+
+    Where uvicorn speaks TLS itself, and on Windows, it accepts them by its own, without a bound.
+    """
+    if (server := running_server()) is None:
+        return
+    admission = Admission(settings.max_requests, settings.max_connections, raise_descriptor_limit())
+    config, serve = server.config, server.main_loop
+    config.http_protocol_class = cast("Any", _protocol_class(admission))
+    config.ws_protocol_class = None
+    if config.is_ssl or sys.platform == "win32":
+        return
+
+    async def accept_and_serve() -> None:
+        acceptor = Acceptor(server, admission)
+        for listener in server.servers:
+            acceptor.listen(listener.sockets)
+            listener.close()
+        server.servers = [cast("Any", acceptor)]
+        await serve()
+
+    server.main_loop = accept_and_serve  # type: ignore[method-assign]  # it listens by then
+
+
+def _protocol_class(admission: Admission) -> Any:
+    def make(*, _loop: asyncio.AbstractEventLoop | None = None, **options: Any) -> BoundedProtocol:
+        return BoundedProtocol(admission=admission, _loop=_loop, **options)
+
+    return make

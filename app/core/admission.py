@@ -1,0 +1,123 @@
+"""Bounds on what a process serves at once: requests in progress and open connections (ADR 11)."""
+
+import sys
+from collections.abc import Sized
+from typing import Protocol
+
+if sys.platform != "win32":
+    import resource
+
+PROBES = 16
+"""Probes in progress that are served beyond the bound on requests."""
+FEW = 64
+"""Requests in progress with which no process has fallen behind; they keep it busy."""
+PATIENCE = 1.0
+"""Seconds that a request may take: half of what it may wait for a connection to the database."""
+LATE = 0.005
+"""Seconds of lag that tell a busy event loop from one whose requests wait for others."""
+OWN_DESCRIPTORS = 160
+"""Descriptors that a process needs besides its clients' connections, with the default pools: 18 to
+PostgreSQL, 72 to Redis, and files."""
+MAX_DESCRIPTORS = 65_536
+"""More are not asked for, where the system would allow them."""
+MAX_SPARE = 512
+"""Connections beyond the bound on connections, on which probes alone are served."""
+
+
+class Silent(Protocol):
+    """A connection on which no request is in progress."""
+
+    def give_way(self) -> None:
+        """Close it, for another to take its place."""
+
+
+class Admission:
+    """Decides which requests and connections of clients are served.
+
+    As many requests as `requests` may be in progress. Where the process falls behind, it is fewer:
+    as many as it answers in a second, so that none waits longer than a client does. It has fallen
+    behind where many requests are in progress and the event loop is late; while they wait for a
+    database that is slow, the loop is not, and others pass by them (ADR 11).
+
+    Args:
+        requests: in progress at once. A request whose body is still arriving does not count: it
+            takes no processor, and slow clients could otherwise keep all others out.
+        connections: open at once. For one more, the one that has been silent longest gives way.
+        descriptors: that the process may have open.
+
+    Attributes:
+        max_spare: connections beyond those, on which probes alone are served.
+        receiving: requests whose body is still arriving.
+        probes: probes in progress.
+        silent: connections on which no request is in progress, the longest silent first.
+    """
+
+    def __init__(self, requests: int, connections: int, descriptors: int) -> None:
+        free = max(8, descriptors - OWN_DESCRIPTORS)
+        self.max_requests = requests
+        self.max_connections = min(connections, free // 2)
+        self.max_spare = min(MAX_SPARE, free // 4)
+        self.receiving = 0
+        self.probes = 0
+        self.silent: dict[Silent, None] = {}
+        self._limit = requests
+        self._before = 0
+        self._tasks: Sized = ()
+        self._connections: tuple[Sized, ...] = ()
+
+    def watch(self, tasks: Sized, *connections: Sized) -> None:
+        """Count what is in these sets, which their owners change: running requests, connections."""
+        self._tasks, self._connections = tasks, connections
+
+    @property
+    def in_progress(self) -> int:
+        """Requests that are all there and not answered yet."""
+        return len(self._tasks) - self.receiving
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many requests are in progress as may be."""
+        return self.in_progress >= self._limit
+
+    def admits_request(self, *, is_probe: bool) -> bool:
+        """Whether another request is served."""
+        return not self.is_full or (is_probe and self.probes < PROBES)
+
+    def admits_connection(self) -> bool:
+        """Whether another connection is served; one that is silent may give way to it."""
+        if self.is_full:
+            return False
+        if sum(map(len, self._connections)) < self.max_connections:
+            return True
+        if not self.silent:
+            return False
+        silent = next(iter(self.silent))
+        del self.silent[silent]
+        silent.give_way()
+        return True
+
+    def adapt(self, rate: float, lag: float) -> None:
+        """Adapt the bound to what is answered. Called a few times a second.
+
+        Args:
+            rate: requests that were answered a second, since the last call.
+            lag: seconds by which the event loop is late.
+        """
+        before, self._before = self._before, self.in_progress
+        few = min(FEW, self.max_requests)
+        if self._before < few:
+            self._limit = self.max_requests
+        elif before >= few and lag > LATE:
+            self._limit = min(max(int(rate * PATIENCE), few), self.max_requests)
+
+
+def raise_descriptor_limit() -> int:
+    """Have the process allowed as many open files as the system grants; how many."""
+    if sys.platform == "win32":
+        return MAX_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return min(soft, MAX_DESCRIPTORS) if soft != resource.RLIM_INFINITY else MAX_DESCRIPTORS
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
