@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, cast
 
 import uvicorn
@@ -13,27 +14,33 @@ import uvicorn
 from app.core.admission import Admission, raise_descriptor_limit
 from app.core.config import ServerSettings
 from app.core.http_protocol import CLOSE, OVERLOAD, PROBES, BoundedProtocol, response
-from app.core.spare_connections import END, MAX_HEAD, SpareProtocol
 from app.core.telemetry.metrics import REQUESTS_REFUSED
 
 MOST = 128
 """Connections that are accepted in one turn of the event loop, at most."""
-TURN = 0.001
+TURN = 0.0001
 """Seconds of a turn for each of them."""
 LONGEST_TURN = 0.5
 """Seconds. What lasts longer was no turn: nobody came."""
 LOOK_EVERY = 0.25
 """Seconds between two looks at how many requests are answered."""
+SPARE_TIMEOUT = 1.0
+"""Seconds that a connection without a place has for its request."""
+MAX_HEAD = 8192
+"""Bytes of such a request that are looked at."""
 PAUSE = 0.1
 """Seconds without accepting, where the system has no descriptor left."""
+_PROBES = b"GET " + PROBES, b"HEAD " + PROBES
+_END = b"\r\n\r\n"
 
 
 class Acceptor:
     """Takes the place of the servers that uvicorn listens by.
 
     The event loop's own accepts one connection a turn. A busy loop turns thirty times a second, so
-    that its clients have left before they are accepted. Here it is one for each millisecond that
-    the last turn took: one a turn where the loop is idle, so that several workers share them.
+    that its clients have left before they are accepted. Here it is one for each tenth of a
+    millisecond that the last turn took: one or two a turn where the loop is idle, so that several
+    workers share them.
 
     What there is no room for is answered 503 before anything is made for it: that takes a few
     system calls, a fiftieth of a request that is served.
@@ -51,7 +58,7 @@ class Acceptor:
         self._admission = admission
         self._loop = asyncio.get_running_loop()
         self._turned = 0.0
-        self._spare: dict[SpareProtocol, None] = {}
+        self._spare: dict[socket.socket, float] = {}
         self._opening: set[asyncio.Task[Any]] = set()
         self.sockets: list[socket.socket] = []
         self._state = server.server_state
@@ -77,6 +84,8 @@ class Acceptor:
     def close(self) -> None:
         """Accept no more."""
         self._looking.cancel()
+        for client in list(self._spare):
+            self._end(client)
         for listener in self.sockets:
             self._loop.remove_reader(listener)
             listener.close()
@@ -90,6 +99,8 @@ class Acceptor:
         rate = (answered - self._answered) / (now - last)
         self._admission.adapt(rate, lag=now - last - LOOK_EVERY)
         self._answered = answered
+        while self._spare and next(iter(self._spare.values())) < now - SPARE_TIMEOUT:
+            self._end(next(iter(self._spare)))
         self._looking = self._loop.call_later(LOOK_EVERY, self._look, now)
 
     def _accept(self, listener: socket.socket) -> None:
@@ -121,12 +132,64 @@ class Acceptor:
 
     def _take(self, client: socket.socket) -> None:
         if self._admission.admits_connection():
-            make: Any = self._served
-        elif _is_refused(client):
+            self._serve(client)
             return
+        self._spare[client] = self._loop.time()
+        if len(self._spare) > self._admission.max_spare:
+            self._end(next(iter(self._spare)))  # the oldest: who says nothing keeps no probe out
+        if client in self._spare:
+            self._look_at(client)
+
+    def _look_at(self, client: socket.socket) -> None:
+        """Serve or refuse a connection that has no place, by its first bytes."""
+        try:
+            head = client.recv(MAX_HEAD, socket.MSG_PEEK)
+        except BlockingIOError:
+            self._loop.add_reader(client, self._look_at, client)
+            return
+        except OSError:
+            head = b""
+        is_probe = head.startswith(_PROBES) and self._admission.admits_request(is_probe=True)
+        if head and (is_probe or self._admission.admits_connection()):
+            self._forget(client)
+            self._serve(client)
         else:
-            make = self._make_spare
-        opening = self._loop.create_task(self._loop.connect_accepted_socket(make, client))
+            self._refuse(client, head)
+
+    def _refuse(self, client: socket.socket, head: bytes) -> None:
+        with suppress(OSError):
+            client.recv(MAX_HEAD)  # what is left unread would reset the connection
+            if head:
+                status, reason = OVERLOAD
+                REQUESTS_REFUSED.labels(reason).inc()
+                client.send(response(status, (), CLOSE))
+            if head and not (head.startswith(b"GET ") and head.endswith(_END)):
+                # More is on its way: it is read and thrown away until the client has the answer.
+                client.shutdown(socket.SHUT_WR)
+                self._loop.add_reader(client, self._throw_away, client)
+                return
+        self._end(client)
+
+    def _throw_away(self, client: socket.socket) -> None:
+        try:
+            is_over = not client.recv(MAX_HEAD)
+        except BlockingIOError:
+            return
+        except OSError:
+            is_over = True
+        if is_over:
+            self._end(client)
+
+    def _forget(self, client: socket.socket) -> None:
+        del self._spare[client]
+        self._loop.remove_reader(client)
+
+    def _end(self, client: socket.socket) -> None:
+        self._forget(client)
+        client.close()
+
+    def _serve(self, client: socket.socket) -> None:
+        opening = self._loop.create_task(self._loop.connect_accepted_socket(self._protocol, client))
         self._opening.add(opening)
         opening.add_done_callback(self._opened)
 
@@ -135,7 +198,7 @@ class Acceptor:
         if not opening.cancelled():
             opening.exception()  # it has left
 
-    def _served(self) -> BoundedProtocol:
+    def _protocol(self) -> BoundedProtocol:
         config = self._server.config
         return BoundedProtocol(
             admission=self._admission,
@@ -143,30 +206,6 @@ class Acceptor:
             server_state=self._server.server_state,
             app_state=self._server.lifespan.state,
         )
-
-    def _make_spare(self) -> SpareProtocol:
-        return SpareProtocol(self._admission, self._spare, self._served)
-
-
-def _is_refused(client: socket.socket) -> bool:
-    """Whether it was answered 503: where its request is there already, whole, and no probe."""
-    try:
-        head = client.recv(MAX_HEAD, socket.MSG_PEEK)
-    except BlockingIOError:
-        return False
-    except OSError:
-        client.close()
-        return True
-    is_whole_get = head.startswith(b"GET ") and head.endswith(END)
-    if head and (not is_whole_get or head.startswith(b"GET " + PROBES)):
-        return False
-    with client, suppress(OSError):
-        client.recv(MAX_HEAD)  # what is left unread would reset the connection
-        if head:
-            status, reason = OVERLOAD
-            REQUESTS_REFUSED.labels(reason).inc()
-            client.send(response(status, (), CLOSE))
-    return True
 
 
 def running_server() -> uvicorn.Server | None:
@@ -185,7 +224,7 @@ def bound_connections(settings: ServerSettings) -> None:
         return
     admission = Admission(settings.max_requests, settings.max_connections, raise_descriptor_limit())
     config, serve = server.config, server.main_loop
-    config.http_protocol_class = cast("Any", _protocol_class(admission))
+    config.http_protocol_class = cast("Any", partial(BoundedProtocol, admission=admission))
     config.ws_protocol_class = None
     if config.is_ssl or sys.platform == "win32":
         return
@@ -199,10 +238,3 @@ def bound_connections(settings: ServerSettings) -> None:
         await serve()
 
     server.main_loop = accept_and_serve  # type: ignore[method-assign]  # it listens by then
-
-
-def _protocol_class(admission: Admission) -> Any:
-    def make(*, _loop: asyncio.AbstractEventLoop | None = None, **options: Any) -> BoundedProtocol:
-        return BoundedProtocol(admission=admission, _loop=_loop, **options)
-
-    return make

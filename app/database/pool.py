@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -21,20 +22,25 @@ PATIENCE = 0.02
 """Seconds that a caller waits for one of the connections that are kept, before it opens another:
 to open one takes about as long, and keeps processors busy here and at the server."""
 
-_Line = deque[asyncio.Future[None]]
+_Turn = asyncio.Future[ConnectionPoolEntry | None]
+_Line = deque[_Turn]
 
 
 class _Places:
-    """As many as the pool may have connections; handed on in order.
+    """As many as the pool may have connections; handed on in order, with the connection.
 
     Args:
         kept: that are taken at once.
         most: those included that take some patience.
+        put_back: takes a connection for which nobody waits.
     """
 
-    def __init__(self, kept: int, most: int) -> None:
+    def __init__(
+        self, kept: int, most: int, put_back: Callable[[ConnectionPoolEntry], None]
+    ) -> None:
         self._kept = kept
         self._most = most
+        self._put_back = put_back
         self._taken = 0
         self._lines: tuple[_Line, _Line] = deque(), deque()
 
@@ -49,35 +55,37 @@ class _Places:
             return True
         return False
 
-    async def wait(self, *, is_first: bool) -> None:
-        """Take the place that is handed over next, before those who are not `is_first`; or, after
-        some patience, one that is free."""
+    async def wait(self, *, is_first: bool) -> ConnectionPoolEntry | None:
+        """Take the place that is handed over next, before those who are not `is_first`, and the
+        connection that comes with it; or, after some patience, one that is free."""
         loop = asyncio.get_running_loop()
-        turn = loop.create_future()
+        turn: _Turn = loop.create_future()
         self._lines[not is_first].append(turn)
         patience = loop.call_later(PATIENCE, self._let_in, turn)
         try:
-            await turn
+            return await turn
         except asyncio.CancelledError:
             if not turn.cancelled():  # it was our turn, just when we went
-                self.give()
+                self.give(turn.result())
             raise
         finally:
             patience.cancel()
 
-    def _let_in(self, turn: asyncio.Future[None]) -> None:
+    def _let_in(self, turn: _Turn) -> None:
         if not turn.done() and self.take(patiently=False):
             turn.set_result(None)
 
-    def give(self) -> None:
-        """Hand a place on, or back."""
+    def give(self, record: ConnectionPoolEntry | None = None) -> None:
+        """Hand a place on, or back, and the connection that was used in it."""
         for line in self._lines:
             while line:
                 turn = line.popleft()
                 if not turn.done():
-                    turn.set_result(None)
+                    turn.set_result(record)
                     return
         self._taken -= 1
+        if record is not None:
+            self._put_back(record)
 
 
 class WatchedPool(AsyncAdaptedQueuePool):
@@ -92,7 +100,7 @@ class WatchedPool(AsyncAdaptedQueuePool):
 
     SQLAlchemy closes what is handed back beyond `pool_size`: under a load that needs one more now
     and then, it opens and closes connections all the time. Here a caller waits a moment for one
-    that is open already.
+    that is open already, and a connection that is handed back goes to the one who waits.
 
     Attributes:
         waiting: callers that wait for a connection to be handed back.
@@ -103,14 +111,16 @@ class WatchedPool(AsyncAdaptedQueuePool):
         super().__init__(*arguments, **options)
         self.waiting = 0
         self.timeouts = 0
-        self._places = _Places(self.size(), self.size() + self._max_overflow)
+        most = self.size() + self._max_overflow
+        self._places = _Places(self.size(), most, super()._do_return_conn)
 
     def _do_get(self) -> ConnectionPoolEntry:
         request = current_deadline()
-        if not self._places.take():
-            await_only(self._wait(request))
+        record = None if self._places.take() else await_only(self._wait(request))
         if request is not None:
             request.has_connected = True
+        if record is not None:
+            return record
         try:
             return super()._do_get()
         except BaseException:
@@ -118,21 +128,18 @@ class WatchedPool(AsyncAdaptedQueuePool):
             raise
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
-        try:
-            super()._do_return_conn(record)
-        finally:
-            self._places.give()
+        self._places.give(record)
 
-    async def _wait(self, request: Deadline | None) -> None:
+    async def _wait(self, request: Deadline | None) -> ConnectionPoolEntry | None:
         waited = request.waited if request else 0.0
         if waited + PATIENCE >= self._timeout and self._places.take(patiently=False):
-            return
+            return None
         is_first = request is not None and request.has_connected
         began = monotonic()
         self.waiting += 1
         try:
             async with asyncio.timeout(max(0.0, self._timeout - waited)):
-                await self._places.wait(is_first=is_first)
+                return await self._places.wait(is_first=is_first)
         except TimeoutError as error:
             self.timeouts += 1
             raise PoolTimeoutError(f"no connection came free within {self._timeout} s") from error
