@@ -14,7 +14,7 @@ from app.core.config import Settings
 from app.core.drain import Drain
 from app.core.telemetry.metrics import HEALTH
 from app.core.waiting import within
-from app.database import ping
+from app.database import has_files, ping
 from app.database.migrations import MigrationsError, schema_of
 from app.schemas import CheckSchema, HealthSchema
 
@@ -23,10 +23,15 @@ log = structlog.get_logger("app.health")
 CHECK_TIMEOUT = 0.9
 """Seconds: the contract allows each check one second, answer included."""
 NOT_MIGRATED = "migrate first"
+DELETED = "its files were deleted: stop the service, and start it again"
 
 
 class _NotMigratedError(Exception):
     """The schema is not there, or of an earlier release."""
+
+
+class _DeletedError(Exception):
+    """The data directory of the embedded server is not there any more."""
 
 
 class HealthService:
@@ -120,6 +125,8 @@ class HealthService:
 
     async def _database(self) -> None:
         await ping(self._engine)
+        if self._settings.database.kind == "embedded" and not await has_files(self._engine):
+            raise _DeletedError
         if not self._is_migrated:  # and then it stays so: asked until it is
             with suppress(MigrationsError):  # this release's own are at odds
                 self._is_migrated = (await schema_of(self._engine)).serves
@@ -160,6 +167,7 @@ def _reason(failure: BaseException) -> str:
         (TimeoutError, "timeout"),
         (ConnectionRefusedError, "connection refused"),
         (_NotMigratedError, NOT_MIGRATED),
+        (_DeletedError, DELETED),
     ):
         if any(isinstance(link, kind) for link in chain):
             return reason
