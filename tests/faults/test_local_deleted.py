@@ -30,7 +30,7 @@ def crowd(visit: Visit, token: str) -> list[httpx.Response]:
     headers = {"Authorization": f"Bearer {token}"}
 
     def ask(n: int) -> httpx.Response:
-        with httpx.Client(base_url=visit.client.base_url, timeout=30, headers=headers) as client:
+        with httpx.Client(base_url=visit.client.base_url, timeout=60, headers=headers) as client:
             if n % 2:
                 return client.get("/api/v1/users/cursor")
             return client.patch("/api/v1/users/1", json={"full_name": f"Ada {n}"})
