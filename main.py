@@ -21,6 +21,7 @@ from app.core.config import LOCAL, Settings, get_settings
 from app.core.errors import add_exception_handlers, translated_by
 from app.core.logging import configure_logging
 from app.core.middleware import is_probe, setup_middleware
+from app.core.output import end_standard_output
 from app.core.telemetry.traces import OFF, traces
 from app.database import translate
 from app.periodic import periodic_work
@@ -57,6 +58,7 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         bound_connections(settings.server)
         async with AsyncExitStack() as stack:
+            stack.callback(end_standard_output)  # soon a signal ends the process
             runtime = await stack.enter_async_context(open_runtime(settings, local))
             app.state.runtime = runtime
             if not settings.is_production:

@@ -16,6 +16,7 @@ from uvicorn.supervisors.watchfilesreload import WatchFilesReload
 from watchfiles import watch
 
 from app.core.config import ROOT
+from app.core.output import end_standard_output
 from app.core.supervisor import Supervisor
 from app.core.telemetry.processes import shared_figures
 
@@ -94,6 +95,7 @@ def ended_in_order() -> Iterator[None]:
     try:
         yield
     except _TerminatedError:
+        end_standard_output()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTERM)
 

@@ -14,6 +14,8 @@ import httpx
 from app.database.embedded.files import free_port, within
 from tests.conftest import Servers
 
+CLI = sys.executable, "-m", "app.cli"
+
 
 @dataclass
 class Instance:
@@ -47,33 +49,42 @@ class Instance:
         return self.process.wait(timeout=seconds)
 
 
-@contextmanager
-def instance(
-    servers: Servers, folder: Path, port: int | None = None, **environment: str
-) -> Iterator[Instance]:
-    """One that is ready.
-
-    Args:
-        servers: those that it uses, unless `environment` names others.
-        folder: for its log.
-        port: a free one where left out.
-        environment: settings.
-    """
-    port = port or free_port()
-    settings = {
+def environment(servers: Servers) -> dict[str, str]:
+    """That of a process on these servers."""
+    return {
+        **os.environ,
         "DATABASE_URL": servers.postgres,
         "CACHE_REDIS_URL": servers.redis,
         "LIMITER_REDIS_URL": servers.redis,
         "AUTH_SECRET_KEY": "a secret that is only used in the tests",
-        "LOG_FORMAT": "json",
-        "SERVER_PORT": str(port),
-        **environment,
     }
+
+
+@contextmanager
+def instance(
+    servers: Servers,
+    folder: Path,
+    port: int | None = None,
+    *,
+    redirection: str = "",
+    **settings: str,
+) -> Iterator[Instance]:
+    """One that is ready.
+
+    Args:
+        servers: those that it uses, unless `settings` name others.
+        folder: for its log.
+        port: a free one where left out.
+        redirection: of its output, which goes to the log otherwise, as for a shell: `>&-`.
+        settings: its environment variables.
+    """
+    port = port or free_port()
+    own = {"LOG_FORMAT": "json", "SERVER_PORT": str(port), **settings}
     log = folder / f"instance-{port}.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "serve"],
-            env={**os.environ, **settings},
+            ["/bin/sh", "-c", f'exec "$@" {redirection}', "sh", *CLI, "serve"],
+            env=environment(servers) | own,
             stdout=output,
             stderr=subprocess.STDOUT,
         )

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
+from math import ceil
 from typing import Any, TypeVar
 
 from limits import RateLimitItem, parse
@@ -107,7 +108,7 @@ class Window:
     Attributes:
         limit: hits that the window admits.
         used: hits so far, this one included.
-        reset: when it ends, Unix time.
+        reset: when it ends, by the monotonic clock.
         is_local: whether only this process's hits were counted.
     """
 
@@ -132,7 +133,7 @@ class Window:
 
     def retry_after(self) -> int:
         """Whole seconds until it ends, at least 1: RFC 9110 §10.2.3 has no fractions."""
-        return max(1, int(self.reset - time.time()) + 1)
+        return max(1, ceil(self.reset - time.monotonic()))
 
 
 @dataclass(slots=True)
@@ -142,7 +143,7 @@ class _Share:
     Attributes:
         counted: the count in Redis when it was filled last.
         left: how many of them were not made yet.
-        reset: when the window ends, Unix time.
+        reset: when the window ends, by the monotonic clock.
         filling: held while it is filled, so that a burst fills it once and not for each caller.
         failures: how often Redis did not fill it.
     """
@@ -155,7 +156,7 @@ class _Share:
 
     def take(self, limit: int) -> Window | None:
         """One hit of it; None where it is used up or its window has ended."""
-        if self.left <= 0 or self.reset <= time.time():
+        if self.left <= 0 or self.reset <= time.monotonic():
             return None
         self.left -= 1
         return Window(limit, self.counted - self.left, self.reset, is_local=False)
@@ -196,9 +197,22 @@ class HitCounter:
                 return share.take(item.amount) or await self._fill_and_take(share, item, key)
             except RedisUnavailable:
                 pass
-        used = await self._memory.incr(key, item.get_expiry())
-        reset = await self._memory.get_expiry(key)
+        used, left = await self._count_here(item, key)
+        reset = time.monotonic() + left
         return Window(item.amount, used, reset, is_local=self._breaker is not None)
+
+    async def _count_here(self, item: RateLimitItem, key: str) -> tuple[int, float]:
+        """Count one more in memory; the hits of the window, and the seconds until it ends.
+
+        The library keeps its end by the wall clock. Where that was set back, the window would last
+        longer: another one begins.
+        """
+        used = await self._memory.incr(key, item.get_expiry())
+        left = await self._memory.get_expiry(key) - time.time()
+        if left > item.get_expiry():
+            await self._memory.clear(key)
+            used, left = await self._memory.incr(key, item.get_expiry()), item.get_expiry()
+        return used, left
 
     def _share(self, key: str) -> _Share:
         if key not in self._shares:
@@ -232,9 +246,22 @@ class HitCounter:
         share.counted = await self._redis.incr(key, item.get_expiry(), amount=size)
         share.left = size
         if share.counted == size:
-            share.reset = time.time() + item.get_expiry()
-        elif share.reset <= time.time():
+            share.reset = time.monotonic() + item.get_expiry()
+        elif share.reset <= time.monotonic():
             # Another process began this window: asked for once, so that a hit is one round trip.
             # In milliseconds: `get_expiry` rounds, and may tell somebody to come back too early.
-            left = await self._breaker.redis.pttl(f"{self._prefix}:{key}")
-            share.reset = time.time() + max(0, left) / 1000
+            share.reset = time.monotonic() + await self._milliseconds_left(item, key) / 1000
+
+    async def _milliseconds_left(self, item: RateLimitItem, key: str) -> int:
+        """Until the window in Redis ends. Redis keeps that by the wall clock, too: where its own
+        was set back, the window ends as if it began now."""
+        assert self._breaker is not None  # noqa: S101  # asked by the caller; tells mypy
+        redis, name, longest = (
+            self._breaker.redis,
+            f"{self._prefix}:{key}",
+            item.get_expiry() * 1000,
+        )
+        left: int = await redis.pttl(name)
+        if left > longest:
+            await redis.pexpire(name, longest)
+        return max(0, min(left, longest))

@@ -12,6 +12,7 @@ from asgi_correlation_id import correlation_id
 from structlog.types import EventDict, Processor, WrappedLogger
 
 from app.core.config import Settings
+from app.core.output import QueuedOutput, queue_standard_output
 from app.core.telemetry.traces import trace_id
 
 
@@ -48,6 +49,14 @@ def _as_json(event: EventDict, *, default: Callable[[Any], Any]) -> str:
         return json.dumps(shown)
 
 
+class _Handler(logging.StreamHandler[Any]):
+    """Leaves it to a queue when lines are written."""
+
+    def flush(self) -> None:
+        if not isinstance(self.stream, QueuedOutput):
+            super().flush()
+
+
 _stamp: Processor = structlog.processors.TimeStamper(fmt="iso", utc=True)
 _DIRECT: list[Processor] = []
 """How an event of `log_directly` becomes a line, by the last `configure_logging`."""
@@ -81,6 +90,7 @@ def configure_logging(settings: Settings) -> None:
 
     uvicorn's access log is silenced: `AccessLog` writes the one line a request gets.
     """
+    queue_standard_output()
     level = logging.getLevelName(settings.log.level)
     ids: list[Processor] = [_add_request_id]
     if settings.telemetry.otlp_endpoint is not None:
@@ -121,7 +131,7 @@ def configure_logging(settings: Settings) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = _Handler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(), _drop_colours],

@@ -6,6 +6,7 @@ from app.database.connection import (
     get_db,
     get_engine,
     get_session_maker,
+    has_files,
     ping,
 )
 from app.database.errors import translate, violated_constraint
@@ -26,6 +27,7 @@ __all__ = [
     "get_db",
     "get_engine",
     "get_session_maker",
+    "has_files",
     "ping",
     "pool_usage",
     "server_connections",

@@ -81,6 +81,14 @@ async def ping(engine: AsyncEngine) -> None:
         await connection.execute(text("SELECT 1"))
 
 
+async def has_files(engine: AsyncEngine) -> bool:
+    """Whether the embedded server's data directory is there. Where it was deleted, connections
+    that are open work for up to a minute more, on files that are lost."""
+    async with engine.connect() as connection:
+        found = text("SELECT size IS NOT NULL FROM pg_stat_file('PG_VERSION', missing_ok => true)")
+        return bool(await connection.scalar(found))
+
+
 async def get_db(connection: HTTPConnection) -> AsyncIterator[AsyncSession]:
     """The request's session. It connects at its first query, and what no service committed is
     rolled back when it closes."""

@@ -28,6 +28,7 @@ _UNAVAILABLE = (
     "53",  # insufficient resources: disk, memory, connections
     "55P03",  # lock not available
     "57",  # shutting down, crashed or starting
+    "58",  # system error: a file of the server's is gone, or its disk fails
 )
 _LOST = ("08", READ_ONLY, "57P01", "57P02", "57P03", "57P05")
 

@@ -18,7 +18,7 @@ from app.core.drain import Drain
 from app.core.redis import CircuitBreaker, check_redis
 from app.core.telemetry.metrics import HEALTH
 from app.core.waiting import within
-from app.database import ping
+from app.database import has_files, ping
 from app.database.migrations import MigrationsError, schema_of
 from app.schemas import CheckSchema, HealthSchema
 
@@ -28,6 +28,7 @@ CHECK_TIMEOUT = 0.9
 """Seconds: the contract allows each check one second, answer included."""
 NOT_MIGRATED = "migrate first"
 _CODE = re.compile(r"[A-Z]{3,20}")
+DELETED = "its files were deleted: stop the service, and start it again"
 
 
 class _NotMigratedError(Exception):
@@ -59,6 +60,10 @@ class RedisCheck:
             raise
         if self.breaker.is_open:
             raise _LeftAloneError
+
+
+class _DeletedError(Exception):
+    """The data directory of the embedded server is not there any more."""
 
 
 class HealthService:
@@ -151,6 +156,8 @@ class HealthService:
 
     async def _database(self) -> None:
         await ping(self._engine)
+        if self._settings.database.kind == "embedded" and not await has_files(self._engine):
+            raise _DeletedError
         if not self._is_migrated:  # and then it stays so: asked until it is
             with suppress(MigrationsError):  # this release's own are at odds
                 self._is_migrated = (await schema_of(self._engine)).serves
@@ -192,6 +199,7 @@ def _reason(failure: BaseException) -> str:
         (ConnectionRefusedError, "connection refused"),
         (_NotMigratedError, NOT_MIGRATED),
         (_LeftAloneError, "left alone until it has what it missed"),
+        (_DeletedError, DELETED),
     ):
         if any(isinstance(link, kind) for link in chain):
             return reason

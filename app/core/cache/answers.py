@@ -72,17 +72,22 @@ class AnswerCache:
             compute: called by one of those who ask at once. Where it raises, so does this for
                 its caller, and the next one computes.
         """
-        async with self.lookup() as lookup:
+        async with self.lookup(expire) as lookup:
             body = await lookup.get(key)
             if body is None:
                 body = await compute()
                 await lookup.set(key, body, expire)
             return Entry(lookup.ttl or 0, body)
 
-    def lookup(self) -> "Lookup":
+    def lookup(self, longest: int) -> "Lookup":
         """One look for an answer: an `async with`. Whoever is told that there is none sets it
-        within the block; where they fail to, the next one is told so."""
-        return Lookup(self)
+        within the block; where they fail to, the next one is told so.
+
+        Args:
+            longest: seconds that an answer may be given at most. Its end is a time of the wall
+                clock, which may have been set back since, or be another machine's.
+        """
+        return Lookup(self, longest)
 
     async def invalidate(self, pattern: str) -> int:
         """Forget the answers whose keys match a glob; how many there were."""
@@ -182,8 +187,9 @@ class Lookup(Backend):
         is_hit: whether it was remembered.
     """
 
-    def __init__(self, answers: AnswerCache) -> None:
+    def __init__(self, answers: AnswerCache, longest: int) -> None:
         self._answers = answers
+        self._longest = longest
         self.leads: str | None = None
         self._began = Began(0, None)
         self.ttl: int | None = None
@@ -201,8 +207,8 @@ class Lookup(Backend):
         if entry is None:
             self.leads = key
             return 0, None
-        self.ttl, self.is_hit = entry.ttl, True
-        return entry
+        self.ttl, self.is_hit = min(entry.ttl, self._longest), True
+        return self.ttl, entry.body
 
     async def get(self, key: str) -> bytes | None:
         return (await self.get_with_ttl(key))[1]

@@ -96,7 +96,7 @@ def cache(expire: int) -> Callable[[Endpoint], Endpoint]:
             if not answers.is_enabled:
                 del kwargs[_REQUEST]
                 return await endpoint(*args, **kwargs)
-            async with answers.lookup() as lookup:
+            async with answers.lookup(expire) as lookup:
                 token = _lookup.set(lookup)
                 try:
                     result = await remembered(*args, **kwargs)

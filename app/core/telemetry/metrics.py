@@ -36,6 +36,11 @@ REQUESTS_REFUSED = Counter(
     "Requests that the server refused before the application: malformed, too large or too slow",
     ["reason"],
 )
+LOG_LINES_DROPPED = Counter(
+    "log_lines_dropped",
+    "Lines that were not written: the output was blocked, or writing to it failed",
+    ["reason"],
+)
 REQUESTS_IN_PROGRESS = Gauge(
     "http_requests_in_progress", "Requests being answered", multiprocess_mode="livesum"
 )
