@@ -1,6 +1,11 @@
 """A TCP proxy that the tests put before a server, to make the way to it bad."""
 
 import asyncio
+import socket
+import struct
+
+_RESET_AT_CLOSE = struct.pack("ii", 1, 0)
+"""`SO_LINGER` with no time to linger: a close sends RST, as a firewall or a reboot would."""
 
 
 def target(url: str) -> tuple[str, int]:
@@ -56,6 +61,9 @@ class Gate:
     def cut(self) -> None:
         """Reset every connection there is, and accept new ones."""
         for writer in self._writers:
+            if not writer.is_closing():
+                end = writer.get_extra_info("socket")
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
             writer.transport.abort()
         self._writers.clear()
 

@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 
 from app.database.embedded.files import free_port, within
 from tests.conftest import Servers
@@ -45,6 +46,16 @@ class Instance:
         """End it in order; its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=seconds)
+
+
+def workers(instance: Instance) -> list[psutil.Process]:
+    """Its worker processes that live."""
+    found = []
+    for child in psutil.Process(instance.process.pid).children():
+        with suppress(psutil.ZombieProcess, psutil.NoSuchProcess):  # killed just now
+            if "--multiprocessing-fork" in child.cmdline():
+                found.append(child)
+    return found
 
 
 @contextmanager
