@@ -19,9 +19,13 @@ def main() -> int:
     parser.add_argument("--fault", choices=FAULTS, action="append", help="only this one")
     parser.add_argument("--brief", action="store_true", help="each quick fault once, for a second")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends everything, as Ctrl+C does
+    # Ctrl+C and SIGTERM end what was started, before this process ends.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     plan = Plan(options.minutes * 60, options.seed, options.fault or tuple(FAULTS))
-    report = soak(brief(options.seed) if options.brief else plan)
+    try:
+        report = soak(brief(options.seed) if options.brief else plan)
+    except KeyboardInterrupt:
+        return 130
     sys.stdout.write(f"{report.text()}\n")
     return 1 if report.findings else 0
 

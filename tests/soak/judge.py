@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tests.soak.faults import UNHEALTHY
-from tests.soak.ledger import Answer, Fault, Ledger
+from tests.soak.ledger import Account, Answer, Fault, Ledger
 from tests.soak.service import WORKERS, Usage
 
 RECOVERY = 20.0
@@ -49,12 +49,18 @@ def judge_users(ledger: Ledger, users: Iterable[User]) -> list[str]:
             findings.append(f"{account.email}: acknowledged as deleted, and in the database")
         if account.id > 0 and row["id"] != account.id:
             findings.append(f"{account.email}: acknowledged as {account.id}, and is {row['id']}")
-        if not account.acknowledged <= int(row["full_name"]) <= account.sent:
-            findings.append(
-                f"{account.email}: counter {row['full_name']}, acknowledged "
-                f"{account.acknowledged}, sent {account.sent}"
-            )
+        findings += judge_profile(account, row)
     return findings
+
+
+def judge_profile(account: Account, profile: User | None) -> list[str]:
+    """Whether a row, or the answer to a session that was not ended, has the counter."""
+    if profile is None or "full_name" not in profile:
+        return [f"{account.email}: a session that was not ended is refused"]
+    counter, least, most = int(profile["full_name"]), account.acknowledged, account.sent
+    if least <= counter <= most:
+        return []
+    return [f"{account.email}: counter {counter}, acknowledged {least}, sent {most}"]
 
 
 def judge_bulks(ledger: Ledger, users: Iterable[User]) -> list[str]:
@@ -114,12 +120,12 @@ def _short(line: str) -> str:
         return line.strip()
     if event.get("logger") == "app.access":
         return ""
-    told = [str(event[name]) for name in ("cause", "reason") if name in event]
+    parts = [str(event[name]) for name in ("cause", "reason") if name in event]
     for raised in event.get("exception", ())[:1]:
         ours = [frame for frame in raised["frames"] if "/app/" in frame["filename"]]
-        told += [f"{raised['exc_type']}: {raised['exc_value'][:200]}"]
-        told += [f"at {frame['filename']}:{frame['lineno']}" for frame in ours[-1:]]
-    return " ".join([f"{event.get('logger')}: {event.get('event')}", *told])
+        parts += [f"{raised['exc_type']}: {raised['exc_value'][:200]}"]
+        parts += [f"at {frame['filename']}:{frame['lineno']}" for frame in ours[-1:]]
+    return " ".join([f"{event.get('logger')}: {event.get('event')}", *parts])
 
 
 def judge_ends(ledger: Ledger) -> list[str]:
