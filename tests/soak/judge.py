@@ -10,7 +10,7 @@ from tests.soak.faults import UNHEALTHY
 from tests.soak.ledger import Account, Answer, Fault, Ledger
 from tests.soak.service import WORKERS, Usage
 
-RECOVERY = 20.0
+RECOVERY = 30.0
 """Seconds from the mending of a fault until health is 200, each worker serves and no breaker is
 open. A worker takes 3.5 s to start on a quiet machine, and 10 s on a busy one."""
 LIVE = 2.0

@@ -81,7 +81,7 @@ class Fault:
     Attributes:
         name: begins with what is broken.
         health: status of /health at the end of the fault, before it was mended.
-        opened: how often a breaker of any process opened from then until the recovery.
+        opened: how often a breaker of any process opened until then, but for timeouts.
     """
 
     name: str

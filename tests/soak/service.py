@@ -86,9 +86,16 @@ class Service:
         except httpx.TransportError:
             return httpx.Response(599)
 
-    def log(self) -> list[str]:
-        """The lines that the service has logged so far."""
-        return self.instance.log.read_text(errors="replace").splitlines()
+    @property
+    def logged(self) -> int:
+        """Bytes of the log so far."""
+        return self.instance.log.stat().st_size
+
+    def log(self, since: int = 0) -> list[str]:
+        """The lines that the service has logged after so many bytes."""
+        with self.instance.log.open("rb") as file:
+            file.seek(since)
+            return file.read().decode(errors="replace").splitlines()
 
     async def is_well(self) -> bool:
         """Whether health is 200, each worker serves, and no breaker is open."""
@@ -117,8 +124,8 @@ class Service:
     def usage(self) -> Usage:
         found = workers(self.instance)
         return Usage(
-            max(worker.memory_info().rss for worker in found),
-            max(worker.num_fds() for worker in found),
+            max((worker.memory_info().rss for worker in found), default=0),
+            max((worker.num_fds() for worker in found), default=0),
         )
 
 
