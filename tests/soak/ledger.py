@@ -96,6 +96,12 @@ class Fault:
         """PostgreSQL, Redis, process or client."""
         return self.name.partition(":")[0]
 
+    @property
+    def recovery(self) -> float:
+        """Seconds until the service was well again: since the fault was mended, or, of a process,
+        since it was killed, which the service mends itself."""
+        return self.recovered - (self.began if self.part == "process" else self.mended)
+
     def concerns(self, began: float, ended: float) -> bool:
         """Whether it may have an effect on what happened between two moments."""
         return self.began <= ended and began <= self.recovered + GRACE

@@ -64,7 +64,7 @@ class Report:
         for fault in self.ledger.faults:
             by_name[fault.name].append(fault)
         for name, faults in sorted(by_name.items()):
-            times = [fault.recovered - fault.mended for fault in faults]
+            times = [fault.recovery for fault in faults]
             opened = sum(fault.opened for fault in faults)
             times_of = f"{median(times):.1f} s", f"{max(times):.1f} s"
             yield name, str(len(faults)), *times_of, str(opened)
