@@ -13,7 +13,7 @@ HOW := $(if $(UV),with uv,with pip: a minute or two)
 INSTALL := $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install \
 	--disable-pip-version-check --progress-bar off)
 
-.PHONY: help run test postman openapi screenshots bench check format lock migrate seed doctor clean
+.PHONY: help run test postman openapi screenshots bench soak check format lock migrate seed doctor clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -47,6 +47,9 @@ screenshots: .venv/installed-dev ## the pictures in docs/images, taken anew
 
 bench: .venv/installed-bench ## the table of docs/PERFORMANCE.md, measured afresh; ROW=P2 for one row, RUNS=5
 	@$(BIN)/python -m benchmarks --runs $(or $(RUNS),5) $(if $(ROW),--row $(ROW),--write)
+
+soak: .venv/installed-dev ## clients against a service whose servers and processes fail again and again; MINUTES=5, SEED=1
+	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
 
 check: .venv/installed-dev ## format, lint, types, import contracts, one newest migration, lock freshness
 	$(BIN)/ruff format --check .

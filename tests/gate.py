@@ -1,9 +1,11 @@
 """A TCP proxy that the tests put before a server, to make the way to it bad."""
 
 import asyncio
-import os
 import socket
 import struct
+
+_RESET_AT_CLOSE = struct.pack("ii", 1, 0)
+"""`SO_LINGER` with no time to linger: a close sends RST, as a firewall or a reboot would."""
 
 
 def target(url: str) -> tuple[str, int]:
@@ -59,7 +61,10 @@ class Gate:
     def cut(self) -> None:
         """Reset every connection there is, and accept new ones."""
         for writer in self._writers:
-            _reset(writer)
+            if not writer.is_closing():
+                end = writer.get_extra_info("socket")
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+            writer.transport.abort()
         self._writers.clear()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -90,12 +95,3 @@ class Gate:
             pass
         finally:
             writer.close()
-
-
-def _reset(writer: asyncio.StreamWriter) -> None:
-    """By RST, as a firewall or a host that was restarted does: no end of the stream is sent."""
-    there = writer.get_extra_info("socket")
-    if there is not None and there.fileno() >= 0:
-        with socket.socket(fileno=os.dup(there.fileno())) as same:
-            same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()

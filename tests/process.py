@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 
 from app.database.embedded.files import free_port, within
 from tests.conftest import Servers
@@ -49,6 +50,16 @@ class Instance:
         return self.process.wait(timeout=seconds)
 
 
+def workers(instance: Instance) -> list[psutil.Process]:
+    """Its worker processes that live."""
+    found = []
+    for child in psutil.Process(instance.process.pid).children():
+        with suppress(psutil.ZombieProcess, psutil.NoSuchProcess):  # killed just now
+            if "--multiprocessing-fork" in child.cmdline():
+                found.append(child)
+    return found
+
+
 def environment(servers: Servers) -> dict[str, str]:
     """That of a process on these servers."""
     return {
@@ -67,6 +78,7 @@ def instance(
     port: int | None = None,
     *,
     redirection: str = "",
+    limits: str = "",
     **settings: str,
 ) -> Iterator[Instance]:
     """One that is ready.
@@ -76,6 +88,7 @@ def instance(
         folder: for its log.
         port: a free one where left out.
         redirection: of its output, which goes to the log otherwise, as for a shell: `>&-`.
+        limits: a command of the shell that sets some before: `ulimit -n 256`.
         settings: its environment variables.
     """
     port = port or free_port()
@@ -83,7 +96,7 @@ def instance(
     log = folder / f"instance-{port}.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            ["/bin/sh", "-c", f'exec "$@" {redirection}', "sh", *CLI, "serve"],
+            ["/bin/sh", "-c", f'{limits or ":"}; exec "$@" {redirection}', "sh", *CLI, "serve"],
             env=environment(servers) | own,
             stdout=output,
             stderr=subprocess.STDOUT,

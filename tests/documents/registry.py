@@ -54,6 +54,7 @@ WOULD_RUN = {
     "make test": ".venv/bin/python -m pytest",
     "make postman": ".venv/bin/python -m pytest -q -s tests/clients/test_postman.py",
     "make bench …": ".venv/bin/python -m benchmarks --runs 5",
+    "make soak …": ".venv/bin/python -m tests.soak --minutes",
     "make screenshots": ".venv/bin/python -m tests.browser.screenshots",
     "make lock …": ".venv/bin/uv pip compile",
 }

@@ -3,12 +3,11 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, ExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -18,7 +17,7 @@ from app.database.embedded.files import within
 from app.database.migrations import current_revision, head_revision
 from tests.conftest import Servers, person
 from tests.databases import new_database
-from tests.process import Instance, instance
+from tests.process import Instance, instance, workers
 
 
 @pytest.fixture(scope="module")
@@ -29,16 +28,6 @@ def pair(
     with instance(servers, tmp_path_factory.mktemp("workers"), SERVER_WORKERS="2") as pair:
         assert within(30, lambda: len(workers(pair)) == 2)
         yield pair
-
-
-def workers(pair: Instance) -> list[psutil.Process]:
-    """Its worker processes that live."""
-    found = []
-    for child in psutil.Process(pair.process.pid).children():
-        with suppress(psutil.ZombieProcess, psutil.NoSuchProcess):  # killed just now
-            if "--multiprocessing-fork" in child.cmdline():
-                found.append(child)
-    return found
 
 
 async def answering(pair: Instance, client: httpx.AsyncClient) -> int:
