@@ -17,6 +17,7 @@ from app.api.pages.doors import error_page
 from app.api.v1 import router as v1
 from app.bootstrap import announce, prepare_database, warn_without_superuser
 from app.core.config import LOCAL, Settings, get_settings
+from app.core.drain import stop_with_parent
 from app.core.errors import add_exception_handlers, translated_by
 from app.core.http_protocol import bound_connections
 from app.core.logging import configure_logging
@@ -56,6 +57,7 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         bound_connections()
+        stop_with_parent()
         async with AsyncExitStack() as stack:
             runtime = await stack.enter_async_context(open_runtime(settings, local))
             app.state.runtime = runtime

@@ -117,7 +117,7 @@ def serve(
         "log_config": None,
         "lifespan": "on",  # a start that fails is no start
         # Counted from the end of the drain; longer than any request may take.
-        "timeout_graceful_shutdown": int(server.request_timeout) + 5,
+        "timeout_graceful_shutdown": int(server.request_timeout) + 3,
         # Longer than proxies keep a connection for its next request, mostly 60 s: else one would go
         # out on it now and then while it is closed here.
         "timeout_keep_alive": 75,
@@ -135,7 +135,8 @@ def serve(
         superuser = _run(_prepare(settings, stack))
         _say_where(settings, host, port)
         announce(superuser, console)
-        code = run(uvicorn.Config("main:app", workers=workers, **options), sockets)
+        patience = server.drain + server.request_timeout + 5
+        code = run(uvicorn.Config("main:app", workers=workers, **options), sockets, patience)
     raise typer.Exit(code)
 
 
