@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from errno import EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT
+from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -43,7 +44,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError:
-        raise AddressError(f"SERVER_HOST {host}: no address of this machine") from None
+        raise AddressError(_not_ours(host)) from None
     sockets: list[socket.socket] = []
     for family, kind, protocol, _, address in dict.fromkeys(addresses):
         try:
@@ -76,7 +77,21 @@ def _refused(host: str, port: int, error: OSError) -> str:
         return f"SERVER_PORT {port} is in use on {host}: end what listens there, or choose another"
     if isinstance(error, PermissionError):
         return f"SERVER_PORT {port} is not permitted: choose one above 1023"
-    return f"SERVER_HOST {host}: no address of this machine"
+    return _not_ours(host)
+
+
+def _not_ours(host: str) -> str:
+    return f"SERVER_HOST {host}: no address of this machine; choose one that it has"
+
+
+def url_of(host: str, sockets: list[socket.socket]) -> str:
+    """The URL to open on this machine for what listens at `host`, without a slash at its end."""
+    with suppress(ValueError):  # it is a name
+        address = ip_address(host)
+        if address.is_unspecified:  # all addresses, of which none is called so
+            host = "127.0.0.1" if address.version == 4 else "::1"
+    port = sockets[0].getsockname()[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class _TerminatedError(BaseException):
