@@ -91,7 +91,9 @@ class MetricsService:
         return await asyncio.to_thread(exposition)
 
     async def keep(self) -> None:
-        """Keep the counters as they are, for later figures to be compared with."""
+        """Keep the counters as they are, for later figures to be compared with, and the files that
+        other processes read."""
+        await asyncio.to_thread(self.gauges.save_files)
         now, current = monotonic(), await asyncio.to_thread(figures)
         self._kept.append((now, current.counters()))
 
