@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +49,11 @@ class Instance:
 
 @contextmanager
 def instance(
-    servers: Servers, folder: Path, port: int | None = None, **environment: str
+    servers: Servers,
+    folder: Path,
+    port: int | None = None,
+    prefix: Sequence[str] = (),
+    **environment: str,
 ) -> Iterator[Instance]:
     """One that is ready.
 
@@ -57,6 +61,7 @@ def instance(
         servers: those that it uses, unless `environment` names others.
         folder: for its log.
         port: a free one where left out.
+        prefix: a command that is given the one of the instance, and becomes it.
         environment: settings.
     """
     port = port or free_port()
@@ -72,7 +77,7 @@ def instance(
     log = folder / f"instance-{port}.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "serve"],
+            [*prefix, sys.executable, "-m", "app.cli", "serve"],
             env={**os.environ, **settings},
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -88,6 +88,7 @@ class MetricsService:
         await asyncio.gather(self._health.report(), self._look_at_redis())
         await self._look_at_server()
         self.gauges.update()
+        await asyncio.to_thread(self.gauges.save_files)
         return await asyncio.to_thread(exposition)
 
     async def keep(self) -> None:

@@ -12,6 +12,7 @@ import psutil
 import pytest
 from sqlalchemy import make_url
 
+from app.database.embedded.files import within
 from tests.conftest import Servers
 from tests.integration import test_cli
 from tests.integration.test_cli import CLI, START, Ended, Environment, Project, Visit, visiting
@@ -167,6 +168,23 @@ def servers_of(project: Project) -> list[str]:
     """Process ids of the embedded servers."""
     files = "postgres/postmaster.pid", "valkey/valkey.pid"
     return [(project.path / ".local" / file).read_text().split()[0] for file in files]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (*CLI, "serve", "--workers", "2"),
+        (*CLI, "serve", "--reload"),
+        ("-m", "uvicorn", "main:app", "--workers", "2"),
+    ],
+    ids=["workers", "reload", "uvicorn"],
+)
+def test_f12_workers_and_embedded_servers_end_with_a_parent_that_is_killed(project, arguments):
+    with visiting(project, *arguments) as visit:
+        visit.process.kill()
+        visit.process.wait()
+
+        assert within(START, lambda: project.processes() == [])
 
 
 EDITED = "static/page.js", "static/page.css", "templates/base.html", "api/root.py", "../main.py"
