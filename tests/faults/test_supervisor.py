@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
@@ -18,11 +17,12 @@ import pytest
 
 from app.database.embedded.files import free_port, within
 
-SOON = 2 + 1.5
+SOON = 2 + 2
 """Seconds until a dead worker is replaced: 2, and what a busy machine needs on top."""
-HEALTHCHECK = 4
-START = 30
-"""Seconds that a busy machine may need to start workers."""
+HEALTHCHECK = 8
+"""Seconds of silence until a worker is killed, in the tests of that."""
+START = 60
+"""Seconds that a busy machine may need to start workers, or to end them."""
 
 
 @dataclass
@@ -56,6 +56,10 @@ class Supervised:
     def starts(self) -> set[int]:
         """Process ids of all workers that have begun to start so far."""
         return {int(path.stem) for path in self.folder.glob("*.start")}
+
+    def starts_another(self, begun: set[int]) -> bool:
+        """Whether another worker than those of `begun` comes as far as its start, in time."""
+        return within(START, lambda: bool(self.starts() - begun))
 
     def get(self, path: str = "/", timeout: float = 10) -> str:
         answer = httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=timeout)
@@ -119,13 +123,13 @@ class Supervised:
 
 @contextmanager
 def supervised(
-    folder: Path, mode: str = "", drain: float = 0, **options: Any
+    folder: Path, mode: str = "", drain: float = 0, healthcheck: int = 60
 ) -> Iterator[Supervised]:
     (folder / "mode").write_text(mode)
     environment = {
         "SUPERVISED": str(folder),
         "DRAIN": str(drain),
-        "HEALTHCHECK": str(HEALTHCHECK),
+        "HEALTHCHECK": str(healthcheck),
     }
     port = free_port()
     with (folder / "log").open("wb") as log:
@@ -135,7 +139,6 @@ def supervised(
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            **options,
         )
     found = Supervised(folder, port, process)
     try:
@@ -165,23 +168,23 @@ def pair(tmp_path: Path) -> Iterator[Supervised]:
         yield pair
 
 
-def is_replaced(pair: Supervised, pid: int, before: set[int]) -> bool:
-    """Whether a worker that has just been killed has a successor soon."""
-    return within(SOON, lambda: pid not in pair.workers() and bool(pair.starts() - before))
+def is_replaced_soon(pair: Supervised, victim: int) -> bool:
+    """Kill a worker; whether it has a successor soon."""
+    before = pair.workers()
+    os.kill(victim, signal.SIGKILL)
+    return within(SOON, lambda: victim not in pair.workers() and bool(pair.workers() - before))
 
 
 def test_f5_a_worker_is_replaced_whatever_state_it_and_the_other_are_in(pair):
     first, second = pair.workers()
     pair.set_mode("stuck")
     seen = []
-    # The first while both serve, then the other while that one's successor hangs in its start, then
-    # that successor, and the next one, while all hang.
+    # One of two that serve, then the other while the first one's successor hangs in its start, then
+    # two in a row that hang themselves.
     for chosen in (first, second, None, None):
-        before, victim = pair.starts(), chosen or min(pair.workers())
-        began = time.monotonic()
-        os.kill(victim, signal.SIGKILL)
-        seen.append(is_replaced(pair, victim, before))
-        time.sleep(max(0, 1 - (time.monotonic() - began)))
+        begun = pair.starts()
+        seen.append(is_replaced_soon(pair, chosen or min(pair.workers())))
+        assert pair.starts_another(begun)
     pair.set_mode("")
     for stuck in pair.workers():
         os.kill(stuck, signal.SIGKILL)
@@ -191,48 +194,43 @@ def test_f5_a_worker_is_replaced_whatever_state_it_and_the_other_are_in(pair):
     assert is_served
 
 
-def test_f5_a_start_that_hangs_is_ended_by_the_health_check(pair):
-    pair.set_mode("stuck")
-    victim = min(pair.workers())
-    os.kill(victim, signal.SIGKILL)
-    assert within(SOON, lambda: len(pair.starts()) == 3)
-    pair.set_mode("")
+def test_f5_a_start_that_hangs_is_ended_by_the_health_check(tmp_path):
+    with supervised(tmp_path, "stuck", healthcheck=HEALTHCHECK) as pair:
+        assert within(START, lambda: len(pair.starts()) == 2)
+        pair.set_mode("")
 
-    assert within(HEALTHCHECK + SOON, lambda: len(pair.starts()) == 4)
-    assert pair.serve()
+        assert within(HEALTHCHECK + SOON, lambda: not pair.starts() & pair.workers())
+        assert pair.serve()
 
 
 @pytest.mark.parametrize("how", ["SIGSTOP", "/block"])
-def test_a_worker_that_hangs_is_replaced_and_the_others_meanwhile_too(pair, how):
-    hung, other = pair.workers()
-    if how == "/block":
-        with suppress(httpx.TimeoutException):
-            hung = int(pair.get("/"))
-            with httpx.Client(base_url=f"http://127.0.0.1:{pair.port}") as client:
-                hung = int(client.get("/").text)
-                client.get("/block", timeout=0.5)
-        (other,) = pair.workers() - {hung}
-    else:
-        os.kill(hung, signal.SIGSTOP)
-    before = pair.starts()
-    os.kill(other, signal.SIGKILL)
+def test_a_worker_that_hangs_is_replaced_and_the_others_meanwhile_too(tmp_path, how):
+    with supervised(tmp_path, healthcheck=HEALTHCHECK) as pair:
+        assert pair.serve()
+        with httpx.Client(base_url=f"http://127.0.0.1:{pair.port}") as client:
+            hung = int(client.get("/").text)
+            (other,) = pair.workers() - {hung}
+            if how == "SIGSTOP":
+                os.kill(hung, signal.SIGSTOP)
+            else:
+                with suppress(httpx.TimeoutException):
+                    client.get("/block", timeout=0.5)
 
-    assert is_replaced(pair, other, before)
-    assert within(HEALTHCHECK + SOON, lambda: hung not in pair.workers())
-    assert pair.serve()
+        assert is_replaced_soon(pair, other)
+        assert hung in pair.workers()
+        assert within(HEALTHCHECK + SOON, lambda: hung not in pair.workers())
+        assert pair.serve()
 
 
 @pytest.mark.parametrize("signals", [["SIGTERM"], ["SIGINT"]])
 @pytest.mark.parametrize("mode", ["stuck", "", "serving"])
 def test_a_stop_while_workers_start_is_soon(tmp_path, signals, mode):
     with supervised(tmp_path, "stuck" if mode == "stuck" else "") as pair:
-        began = time.monotonic()
-        assert within(START, lambda: len(pair.starts()) == 2)
+        assert within(START, lambda: len(pair.workers()) == 2)
         if mode == "serving":
             assert pair.serve()
             pair.set_mode("stuck")
-            os.kill(min(pair.workers()), signal.SIGKILL)
-            assert within(SOON, lambda: len(pair.starts()) == 3)
+            assert is_replaced_soon(pair, min(pair.workers()))
         began = time.monotonic()
         for name in signals:
             pair.process.send_signal(signal.Signals[name])
@@ -240,19 +238,18 @@ def test_a_stop_while_workers_start_is_soon(tmp_path, signals, mode):
         took = time.monotonic() - began
 
         assert code == 0
-        assert took < 3
+        assert took < 10
         assert "Traceback" not in pair.log()
-        assert within(1, lambda: not any(map(psutil.pid_exists, pair.starts())))
+        assert not any(map(psutil.pid_exists, pair.starts()))
 
 
 def test_ctrl_c_of_a_terminal_reaches_all_and_ends_them_quietly(tmp_path):
     with supervised(tmp_path, drain=30) as pair:
         assert pair.serve()
         pair.set_mode("stuck")
-        os.kill(min(pair.workers()), signal.SIGKILL)
-        assert within(SOON, lambda: len(pair.starts()) == 3)
+        assert is_replaced_soon(pair, min(pair.workers()))
         os.killpg(pair.process.pid, signal.SIGINT)
-        code = pair.wait(10)
+        code = pair.wait(20)
 
         assert code == 0
         assert "Traceback" not in pair.log()
@@ -268,7 +265,7 @@ def test_a_second_signal_and_ctrl_c_wait_for_no_drain(tmp_path, signals):
         for name in signals:
             pair.process.send_signal(signal.Signals[name])
             time.sleep(0.5)
-        code = pair.wait(10)
+        code = pair.wait(20)
         asking.join()
 
         assert code == 0
@@ -283,7 +280,7 @@ def test_a_worker_that_does_not_end_is_killed_in_time(tmp_path):
         pair.process.send_signal(signal.SIGTERM)
         code = pair.wait(20)
 
-        assert time.monotonic() - began < 1 + 5 + 2
+        assert time.monotonic() - began < 1 + 5 + 4
         assert code == 1
         assert not any(map(psutil.pid_exists, pair.starts()))
 
@@ -300,17 +297,21 @@ def test_c28_where_no_worker_ever_starts_the_parent_says_so_and_ends(tmp_path, m
 
 def test_a_successor_that_fails_to_start_is_tried_again_ever_more_slowly(pair):
     survivor, victim = pair.workers()
+    before = pair.starts()
     pair.set_mode("fail")
     os.kill(victim, signal.SIGKILL)
-    time.sleep(10)
-    tried = len(pair.starts()) - 2
+    are_four = within(START, lambda: len(pair.starts() - before) == 4)
     served = int(pair.get())
     pair.set_mode("")
+    is_served = pair.serve()
 
-    assert 2 <= tried <= 6
+    tried = [(pair.folder / f"{pid}.start").stat().st_mtime for pid in pair.starts() - before]
+    _, second, third, fourth = sorted(tried)[:4]
+    assert are_four
+    assert third - second > 1
+    assert fourth - third > 2
     assert served == survivor
-    assert pair.serve()
-    assert pair.process.poll() is None
+    assert is_served
 
 
 def test_f12_workers_end_with_their_parent_and_finish_what_they_began(tmp_path):
@@ -321,12 +322,12 @@ def test_f12_workers_end_with_their_parent_and_finish_what_they_began(tmp_path):
         assert within(5, lambda: any(pair.folder.glob("*.slow")))
         pair.process.kill()
         pair.process.wait()
-        is_free = within(SOON, pair.is_free)
+        is_free = within(SOON + 2, pair.is_free)
         asking.join()
 
         assert is_free
         assert [reply.isdigit() for reply in pair.replies] == [True]
-        assert within(5, lambda: not any(map(psutil.pid_exists, pair.starts())))
+        assert within(START, lambda: not any(map(psutil.pid_exists, pair.starts())))
 
 
 def test_f12_a_start_that_hangs_ends_with_its_parent(tmp_path):
@@ -361,12 +362,13 @@ def test_a_restart_whose_first_successor_fails_keeps_the_workers(pair):
     pair.process.send_signal(signal.SIGHUP)
     is_tried = within(START, lambda: len(pair.starts()) == 3)
     is_gone = within(START, lambda: pair.workers() == before)
-    time.sleep(3)
+    time.sleep(3)  # more than it would take to try again
 
     assert is_tried
     assert is_gone
     assert len(pair.starts()) == 3
-    assert pair.serving() == before
+    assert pair.serve()
+    assert pair.workers() == before
 
 
 def test_sigttin_and_sigttou_add_and_remove_a_worker(pair):
