@@ -130,6 +130,7 @@ def supervised(
         "SUPERVISED": str(folder),
         "DRAIN": str(drain),
         "HEALTHCHECK": str(healthcheck),
+        "TMPDIR": str(folder),  # a supervisor that is killed leaves a folder behind
     }
     port = free_port()
     with (folder / "log").open("wb") as log:
@@ -330,14 +331,14 @@ def test_f12_workers_end_with_their_parent_and_finish_what_they_began(tmp_path):
         assert within(START, lambda: not any(map(psutil.pid_exists, pair.starts())))
 
 
-def test_f12_a_start_that_hangs_ends_with_its_parent(tmp_path):
-    """The import has no thread yet that would notice: what ends it is the first thing after."""
+def test_f12_workers_that_start_end_with_their_parent(tmp_path):
     with supervised(tmp_path) as pair:
-        assert within(START, lambda: len(pair.workers()) == 2)  # they have not been imported yet
+        assert within(START, lambda: len(pair.workers()) == 2)
+        starting = pair.workers()
         pair.process.kill()
         pair.process.wait()
 
-        assert within(START, lambda: not any(map(psutil.pid_exists, pair.starts())))
+        assert within(START, lambda: not any(map(psutil.pid_exists, starting)))
         assert pair.is_free()
 
 

@@ -179,8 +179,10 @@ def servers_of(project: Project) -> list[str]:
     ],
     ids=["workers", "reload", "uvicorn"],
 )
-def test_f12_workers_and_embedded_servers_end_with_a_parent_that_is_killed(project, arguments):
-    with visiting(project, *arguments) as visit:
+def test_f12_workers_and_embedded_servers_end_with_a_parent_that_is_killed(
+    project, arguments, tmp_path
+):
+    with visiting(project, *arguments, TMPDIR=str(tmp_path)) as visit:
         visit.process.kill()
         visit.process.wait()
 
