@@ -206,7 +206,9 @@ class Supervisor:
                     self._code = self._code or 1
 
     def _remove_ended(self) -> None:
-        for worker in [each for each in self._workers if each.process.exitcode is not None]:
+        ended = [each for each in self._workers if each.process.exitcode is not None]
+        self._listen()  # one of them may have begun to serve just before
+        for worker in ended:
             self._workers.remove(worker)
             pid, code = worker.process.pid, worker.process.exitcode or 0
             worker.close()
@@ -253,11 +255,15 @@ class Supervisor:
 class _Server(uvicorn.Server):
     """uvicorn's, which knows when its event loop last had its turn."""
 
-    turned_at = 0.0
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.turned_at = 0.0
+        self.has_turned = threading.Event()
 
     async def on_tick(self, counter: int) -> bool:
-        """Called by uvicorn ten times a second while it serves."""
+        """Called by uvicorn ten times a second while it serves, the first time at once."""
         self.turned_at = time.monotonic()
+        self.has_turned.set()
         return await super().on_tick(counter)
 
     def is_responsive(self) -> bool:
@@ -281,4 +287,7 @@ def _beat(server: _Server, beats: Connection) -> None:
         while True:
             if server.is_responsive():
                 beats.send_bytes(b"serving" if server.started else b"starting")
-            time.sleep(BEAT)
+            if server.started:
+                time.sleep(BEAT)
+            else:  # the supervisor has to know at once: a start that fails weighs less from then on
+                server.has_turned.wait(BEAT)
