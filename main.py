@@ -18,6 +18,7 @@ from app.api.v1 import router as v1
 from app.bootstrap import announce, prepare_database, warn_without_superuser
 from app.core.acceptor import bound_connections
 from app.core.config import LOCAL, Settings, get_settings
+from app.core.drain import stop_with_parent
 from app.core.errors import add_exception_handlers, translated_by
 from app.core.logging import configure_logging
 from app.core.middleware import is_probe, setup_middleware
@@ -57,6 +58,7 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         bound_connections(settings.server)
+        stop_with_parent()
         async with AsyncExitStack() as stack:
             stack.callback(end_standard_output)  # soon a signal ends the process
             runtime = await stack.enter_async_context(open_runtime(settings, local))

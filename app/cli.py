@@ -16,6 +16,7 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 from rich.console import Console
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.bootstrap import (
@@ -39,7 +40,7 @@ from app.runtime import open_runtime, open_servers
 from app.schemas import NewPassword, UserCreate
 from app.schemas.base import Email
 from app.services import SeedService, SessionService, UserService
-from app.serving import AddressError, ended_in_order, listen, reloading, run
+from app.serving import AddressError, ended_in_order, listen, reloading, run, url_of
 from app.user_import import UserFileError, import_file
 
 T = TypeVar("T")
@@ -117,7 +118,7 @@ def serve(
         "log_config": None,
         "lifespan": "on",  # a start that fails is no start
         # Counted from the end of the drain; longer than any request may take.
-        "timeout_graceful_shutdown": int(server.request_timeout) + 5,
+        "timeout_graceful_shutdown": int(server.request_timeout) + 3,
         # Longer than proxies keep a connection for its next request, mostly 60 s: else one would go
         # out on it now and then while it is closed here.
         "timeout_keep_alive": 75,
@@ -133,9 +134,10 @@ def serve(
         _fail(str(error))
     with ended_in_order(), ExitStack() as stack:
         superuser = _run(_prepare(settings, stack))
-        _say_where(settings, host, port)
+        _say_where(settings, url_of(host, sockets))
         announce(superuser, console)
-        code = run(uvicorn.Config("main:app", workers=workers, **options), sockets)
+        patience = server.drain + server.request_timeout + 5
+        code = run(uvicorn.Config("main:app", workers=workers, **options), sockets, patience)
     raise typer.Exit(code)
 
 
@@ -154,8 +156,7 @@ async def _prepare(settings: Settings, stack: ExitStack) -> FirstSuperuser | Non
         return await prepare_database(runtime)
 
 
-def _say_where(settings: Settings, host: str, port: int) -> None:
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _say_where(settings: Settings, url: str) -> None:
     places = {
         "dashboard": f"{url}/api/v1/dashboard",
         "API docs": f"{url}/docs",
@@ -163,8 +164,9 @@ def _say_where(settings: Settings, host: str, port: int) -> None:
         "health": f"{url}/health",
     }
     lines = "\n".join(f"{name:<9}  {place}" for name, place in places.items())
-    title = f"{settings.app.app_name} {settings.app.app_version}"
-    console.print(Panel(lines, title=title, expand=False))
+    # As `Text`: the address [fd00::1] and a name in brackets would be taken for markup.
+    title = Text(f"{settings.app.app_name} {settings.app.app_version}")
+    console.print(Panel(Text(lines), title=title, expand=False))
 
 
 @cli.command("migrate", context_settings={"ignore_unknown_options": True})  # -1 is none

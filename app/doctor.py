@@ -56,7 +56,7 @@ async def findings() -> AsyncIterator[Finding]:
         async with open_runtime(settings) as runtime:
             async for finding in _servers(runtime):
                 yield finding
-    except (EmbeddedServerError, LookupError) as error:
+    except (EmbeddedServerError, LookupError, SettingsError) as error:
         yield Finding("servers", "do not start", str(error))
 
 

@@ -70,8 +70,5 @@ async def _update_gauges(metrics: MetricsService) -> None:
 
 async def _keep_figures(metrics: MetricsService) -> None:
     while True:
-        try:
-            await metrics.keep()
-        except (OSError, ValueError) as error:  # the processes' common folder is gone
-            log.warning("figures_not_kept", reason=repr(error))
+        await metrics.keep()
         await asyncio.sleep(KEEP_EVERY)

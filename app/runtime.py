@@ -133,6 +133,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
 
     Raises:
         EmbeddedServerError: see `open_servers`.
+        SettingsError: see `local_secret`.
     """
     for warning in settings.warnings():
         log.warning("setting", warning=warning)

@@ -3,22 +3,27 @@
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from errno import EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT
+from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.watchfilesreload import WatchFilesReload
 from watchfiles import watch
 
 from app.core.config import ROOT
 from app.core.output import end_standard_output
-from app.core.supervisor import Supervisor
 from app.core.telemetry.processes import shared_figures
+
+if sys.platform != "win32":  # which has neither its signals nor file descriptors to wait for
+    from app.core.supervisor import Supervisor
 
 WATCHED = ROOT / "app", ROOT / "alembic"
 """Folders whose changes are served by a reload; no data, tests or libraries."""
@@ -40,7 +45,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError:
-        raise AddressError(f"SERVER_HOST {host}: no address of this machine") from None
+        raise AddressError(_not_ours(host)) from None
     sockets: list[socket.socket] = []
     for family, kind, protocol, _, address in dict.fromkeys(addresses):
         try:
@@ -73,42 +78,80 @@ def _refused(host: str, port: int, error: OSError) -> str:
         return f"SERVER_PORT {port} is in use on {host}: end what listens there, or choose another"
     if isinstance(error, PermissionError):
         return f"SERVER_PORT {port} is not permitted: choose one above 1023"
-    return f"SERVER_HOST {host}: no address of this machine"
+    return _not_ours(host)
+
+
+def _not_ours(host: str) -> str:
+    return f"SERVER_HOST {host}: no address of this machine; choose one that it has"
+
+
+def url_of(host: str, sockets: list[socket.socket]) -> str:
+    """The URL to open on this machine for what listens at `host`, without a slash at its end."""
+    with suppress(ValueError):  # it is a name
+        address = ip_address(host)
+        if address.is_unspecified:  # all addresses, of which none is called so
+            host = "127.0.0.1" if address.version == 4 else "::1"
+    port = sockets[0].getsockname()[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class _TerminatedError(BaseException):
-    """SIGTERM came."""
+    """A signal came that ends the process.
+
+    Attributes:
+        number: which one.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
 
 @contextmanager
 def ended_in_order() -> Iterator[None]:
-    """Have SIGTERM unwind what is within, and end the process by it then.
+    """Have SIGTERM and SIGHUP unwind the block, and then end the process by the same signal.
 
-    uvicorn handles it itself while it serves, and raises it again when it has ended: what was
-    opened around it would stay open.
+    uvicorn handles SIGTERM itself while it serves, and raises it again when it has ended: what was
+    opened around it would stay open. SIGUSR1 and SIGUSR2, which would end the process, are ignored
+    from now on, by its workers too.
     """
 
-    def handle(_signal: int, _frame: FrameType | None) -> None:
-        raise _TerminatedError
+    def handle(number: int, _frame: FrameType | None) -> None:
+        raise _TerminatedError(number)
 
-    signal.signal(signal.SIGTERM, handle)
+    for name in "SIGTERM", "SIGHUP":
+        if hasattr(signal, name) and signal.getsignal(signal.Signals[name]) != signal.SIG_IGN:
+            signal.signal(signal.Signals[name], handle)
+    for name in "SIGUSR1", "SIGUSR2":
+        if hasattr(signal, name):
+            signal.signal(signal.Signals[name], signal.SIG_IGN)
     try:
         yield
-    except _TerminatedError:
+    except _TerminatedError as terminated:
         end_standard_output()
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.raise_signal(signal.SIGTERM)
+        signal.signal(terminated.number, signal.SIG_DFL)
+        signal.raise_signal(terminated.number)
 
 
-def run(config: uvicorn.Config, sockets: list[socket.socket]) -> int:
-    """Serve until a signal comes; the exit code."""
+def run(config: uvicorn.Config, sockets: list[socket.socket], patience: float) -> int:
+    """Serve until a signal comes.
+
+    Args:
+        config: uvicorn's.
+        sockets: where to listen.
+        patience: seconds that one of several workers may take to stop.
+
+    Returns:
+        The exit code.
+    """
     if config.should_reload:
         _Reloader(config, uvicorn.Server(config).run, sockets).run()
         return 0
     if config.workers > 1:
+        if sys.platform == "win32":
+            Multiprocess(config, sockets).run()
+            return 0
         with shared_figures():
-            Supervisor(config, sockets).run()
-        return 0
+            return Supervisor(config, sockets, patience).run()
     config.load_app()
     server = uvicorn.Server(config)
     with suppress(KeyboardInterrupt):

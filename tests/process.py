@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +78,7 @@ def instance(
     port: int | None = None,
     *,
     redirection: str = "",
-    limits: str = "",
+    prefix: Sequence[str] = (),
     **settings: str,
 ) -> Iterator[Instance]:
     """One that is ready.
@@ -88,7 +88,7 @@ def instance(
         folder: for its log.
         port: a free one where left out.
         redirection: of its output, which goes to the log otherwise, as for a shell: `>&-`.
-        limits: a command of the shell that sets some before: `ulimit -n 256`.
+        prefix: a command that is given the one of the instance, and becomes it.
         settings: its environment variables.
     """
     port = port or free_port()
@@ -96,7 +96,7 @@ def instance(
     log = folder / f"instance-{port}.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            ["/bin/sh", "-c", f'{limits or ":"}; exec "$@" {redirection}', "sh", *CLI, "serve"],
+            [*prefix, "/bin/sh", "-c", f'exec "$@" {redirection}', "sh", *CLI, "serve"],
             env=environment(servers) | own,
             stdout=output,
             stderr=subprocess.STDOUT,

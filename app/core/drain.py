@@ -1,8 +1,11 @@
 """Stopping without losing a request: say so first, serve on for a while, then stop."""
 
 import asyncio
+import multiprocessing
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -17,6 +20,8 @@ log = structlog.get_logger("app.drain")
 LINGER = 0.5
 """Seconds between closing the door and telling the server: it would close a connection whose
 request is still on its way."""
+ORPHAN_DRAIN = 1.0
+"""Seconds that a worker serves on whose parent has ended: soon another instance wants the port."""
 _CLOSE = (b"connection", b"close")
 
 
@@ -43,7 +48,8 @@ class Drain:
     def on_sigterm(self) -> Iterator[None]:
         """While the block runs, keep SIGTERM back from the server around it.
 
-        A second one goes through at once. Where nobody handles the signal, it is left alone.
+        A second one goes through at once. Where nobody handles the signal, it is left alone. SIGHUP
+        does the same, unless it is ignored: by default it would end the process at once.
         """
         stop = signal.getsignal(signal.SIGTERM)
         if not callable(stop) or threading.current_thread() is not threading.main_thread():
@@ -66,11 +72,37 @@ class Drain:
         def received(_signal: int, _frame: FrameType | None) -> None:
             loop.call_soon_threadsafe(begin)
 
-        signal.signal(signal.SIGTERM, received)
+        names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        before = {signal.Signals[name]: signal.getsignal(signal.Signals[name]) for name in names}
+        handled = [number for number, by in before.items() if by is not signal.SIG_IGN]
+        for number in handled:
+            signal.signal(number, received)
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, stop)
+            for number in handled:
+                signal.signal(number, before[number])
+
+
+def stop_with_parent() -> None:
+    """Stop in order, after a short drain, once the process has ended that this one is a worker of.
+
+    A supervisor or reloader that is killed can stop no worker: it would serve on unsupervised, and
+    hold the port. Of a process that no other started in order to serve, nothing is watched. Call
+    while the application starts.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        log.warning("parent_ended", pid=parent.pid)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(ORPHAN_DRAIN)
+        os.kill(os.getpid(), signal.SIGTERM)  # the second one ends the drain
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _close_connections(server: uvicorn.Server) -> None:

@@ -1,16 +1,293 @@
-"""Who looks after several workers."""
+"""Supervision of several worker processes: start, health check, replacement, restart and stop."""
 
-from uvicorn.supervisors import Multiprocess
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from types import FrameType
+
+import structlog
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+
+log = structlog.get_logger("app.supervisor")
+
+TURN = 0.2
+"""Seconds between two looks at signals and deadlines; the end of a worker is seen at once."""
+BEAT = 0.5
+"""Seconds between two beats of a worker."""
+REPEAT = 0.3
+"""Seconds between the two SIGTERM that stop a worker without its drain. Two at once are one."""
+MAX_FAILURES = 3
+"""Starts per worker that may fail in a row until the supervisor gives up, where none succeeded."""
+MAX_PAUSE = 30.0
+"""Seconds between two attempts to start a worker, at most."""
+KILLED_PAUSE = 1.0
+"""The same for workers that a signal ended while they started: that is no wrong configuration."""
+MAX_WORKERS = 256
+_STOPS = signal.SIGTERM, signal.SIGINT
+_HELD_BACK = signal.SIGINT, signal.SIGHUP
+"""Signals that a terminal sends to workers too: while they are imported, they would end by them
+with a traceback."""
+_spawn = multiprocessing.get_context("spawn")
 
 
-class Supervisor(Multiprocess):
-    """uvicorn's, which lets go of the socket when it stops its workers.
+class _Worker:
+    """A worker process, as its supervisor sees it.
 
-    Whoever came after they have closed it would otherwise wait at a door that nobody opens, until
-    the last of them has ended.
+    Attributes:
+        has_started: whether it serves, or has served.
+        is_old: whether a restart is to replace it.
+        is_killed: whether it was killed, and has not ended yet.
+        stop_by: when it is killed, by the monotonic clock; None before it was asked to stop.
     """
 
-    def terminate_all(self) -> None:
-        super().terminate_all()
-        for door in self.sockets:
-            door.close()
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        self._beats, beats = _spawn.Pipe(duplex=False)
+        self.process = _spawn.Process(target=_work, args=(config, sockets, beats))
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)  # the worker inherits it
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            beats.close()
+        self.heard_at = time.monotonic()
+        self.has_started = self.is_old = self.is_killed = False
+        self.stop_by: float | None = None
+
+    @property
+    def stays(self) -> bool:
+        """Whether it is neither killed nor asked to stop."""
+        return self.stop_by is None and not self.is_killed
+
+    def listen(self) -> None:
+        """Read its beats."""
+        with suppress(EOFError, OSError):  # it has ended
+            while self._beats.poll():
+                self.has_started = self._beats.recv_bytes() == b"serving"
+                self.heard_at = time.monotonic()
+
+    def stop(self, patience: float) -> None:
+        self.process.terminate()
+        self.stop_by = time.monotonic() + patience
+
+    def kill(self, reason: str) -> None:
+        log.error("worker_killed", pid=self.process.pid, reason=reason)
+        self.process.kill()
+        self.is_killed = True
+
+    def close(self) -> None:
+        self._beats.close()
+        self.process.close()
+
+
+class Supervisor:
+    """Keeps as many workers as the configuration says, until a signal stops all of them.
+
+    uvicorn's own supervisor asks one worker after another whether it is alive, and waits for the
+    answer: while one is silent, no other death and no signal is seen. Here the workers report, and
+    the supervisor never waits longer than `TURN`.
+
+    SIGTERM and SIGINT stop the workers, SIGHUP replaces them one after another, SIGTTIN and SIGTTOU
+    add and remove one. SIGUSR1 and SIGUSR2 are ignored, by the workers too.
+
+    Args:
+        config: uvicorn's; a worker that is silent for `timeout_worker_healthcheck` is killed.
+        sockets: where the workers listen. The supervisor closes its own copies when it stops: a
+            connection that came after the workers have closed theirs would wait for nothing.
+        patience: seconds that a worker may take to stop.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, sockets: list[socket.socket], patience: float
+    ) -> None:
+        self._config, self._sockets, self._patience = config, sockets, patience
+        self._wanted = config.workers
+        self._workers: list[_Worker] = []
+        self._received: list[int] = []
+        self._is_stopping = self._has_served = False
+        self._repeat_at: float | None = None
+        self._failures = 0
+        self._start_at = 0.0
+        self._code = 0
+
+    def run(self) -> int:
+        """Serve until a signal comes, and all workers have ended.
+
+        Returns:
+            The exit code: 0, 1 where a worker had to be killed at the end, or `STARTUP_FAILURE`
+            where none of them ever started.
+        """
+        resource_tracker.ensure_running()  # the first start would do it, and unblock signals
+        with self._signals():
+            while self._workers or not self._is_stopping:
+                self._act_on_signals()
+                self._listen()
+                self._kill_overdue()
+                self._remove_ended()
+                if not self._is_stopping:
+                    self._adjust()
+                wait([worker.process.sentinel for worker in self._workers], TURN)
+        return self._code
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        def receive(received: int, _frame: FrameType | None) -> None:
+            self._received.append(received)
+
+        handled = *_STOPS, signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU
+        before = {number: signal.getsignal(number) for number in handled}
+        for number in handled:
+            if before[number] is not signal.SIG_IGN:  # as `nohup` has SIGHUP
+                signal.signal(number, receive)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _act_on_signals(self) -> None:
+        while self._received:
+            received = signal.Signals(self._received.pop(0))
+            log.info("signal_received", signal=received.name)
+            if received in _STOPS:
+                self._stop(received)
+            elif received == signal.SIGHUP:
+                for worker in self._workers:
+                    worker.is_old = True
+            else:
+                change = 1 if received == signal.SIGTTIN else -1
+                self._wanted = min(max(self._wanted + change, 1), MAX_WORKERS)
+        if self._repeat_at is not None and time.monotonic() >= self._repeat_at:
+            self._repeat_at = None
+            self._send(signal.SIGTERM)
+
+    def _stop(self, received: signal.Signals) -> None:
+        if self._is_stopping:
+            self._send(received)
+            return
+        self._is_stopping = True
+        for listener in self._sockets:
+            listener.close()
+        for worker in self._workers:
+            if worker.stays:
+                worker.stop(self._patience)
+        if received == signal.SIGINT:
+            # Not SIGINT itself: from a terminal the workers have it already, and a second one makes
+            # uvicorn drop the requests that it is answering.
+            self._repeat_at = time.monotonic() + REPEAT
+
+    def _send(self, number: signal.Signals) -> None:
+        for worker in self._workers:
+            if worker.process.exitcode is None and worker.process.pid:
+                os.kill(worker.process.pid, number)
+
+    def _listen(self) -> None:
+        for worker in self._workers:
+            had_started = worker.has_started
+            worker.listen()
+            if worker.has_started and not had_started:
+                self._has_served, self._failures = True, 0
+
+    def _kill_overdue(self) -> None:
+        now = time.monotonic()
+        for worker in self._workers:
+            if worker.stays and now - worker.heard_at > self._config.timeout_worker_healthcheck:
+                worker.kill("it hangs")
+            elif worker.stop_by is not None and now > worker.stop_by and not worker.is_killed:
+                worker.kill("it does not stop")
+                if self._is_stopping:
+                    self._code = self._code or 1
+
+    def _remove_ended(self) -> None:
+        ended = [each for each in self._workers if each.process.exitcode is not None]
+        self._listen()  # one of them may have begun to serve just before
+        for worker in ended:
+            self._workers.remove(worker)
+            pid, code = worker.process.pid, worker.process.exitcode or 0
+            worker.close()
+            if worker.stop_by is None and not self._is_stopping:
+                log.warning("worker_died", pid=pid, exit_code=code, served=worker.has_started)
+                if not worker.has_started:
+                    self._start_has_failed(killed=code < 0)
+
+    def _start_has_failed(self, *, killed: bool) -> None:
+        for worker in self._workers:  # a restart ends here: these serve, and the next would fail
+            worker.is_old = False
+        self._failures += 1
+        if not self._has_served and (not killed or self._failures >= MAX_FAILURES * self._wanted):
+            log.error("start_failed", reason="no worker could start; their log lines say why")
+            self._stop(signal.SIGTERM)
+            self._code = STARTUP_FAILURE
+        pause = 2.0 ** min(self._failures - 2, 10) if self._failures > 1 else 0.0
+        self._start_at = time.monotonic() + min(pause, KILLED_PAUSE if killed else MAX_PAUSE)
+
+    def _adjust(self) -> None:
+        """Start what is missing and stop what is too much; in a restart, one old worker after a new
+        one serves."""
+        staying = [worker for worker in self._workers if worker.stays]
+        old = [worker for worker in staying if worker.is_old]
+        missing = self._wanted + bool(old) - len(staying)
+        if missing > 0:
+            self._start(missing)
+        elif missing < 0:
+            staying[-1].stop(self._patience)
+        elif old and all(worker.has_started for worker in staying if not worker.is_old):
+            old[0].stop(self._patience)
+
+    def _start(self, count: int) -> None:
+        for _ in range(count):
+            if self._is_stopping or time.monotonic() < self._start_at:
+                return
+            try:
+                self._workers.append(_Worker(self._config, self._sockets))
+            except OSError as error:  # no memory, process or descriptor is left
+                log.warning("worker_not_started", reason=repr(error))
+                self._start_has_failed(killed=True)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, which knows when its event loop last had its turn."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.turned_at = 0.0
+        self.has_turned = threading.Event()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called by uvicorn ten times a second while it serves, the first time at once."""
+        self.turned_at = time.monotonic()
+        self.has_turned.set()
+        return await super().on_tick(counter)
+
+    def is_responsive(self) -> bool:
+        """Whether its event loop runs, where it serves; how long it starts or stops is its own."""
+        is_serving = self.started and not self.should_exit
+        return not is_serving or time.monotonic() - self.turned_at < 2 * BEAT
+
+
+def _work(config: uvicorn.Config, sockets: list[socket.socket], beats: Connection) -> None:
+    """What a worker process runs."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's to handle
+    server = _Server(config)
+    with suppress(KeyboardInterrupt):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
+        threading.Thread(target=_beat, args=(server, beats), daemon=True).start()
+        server.run(sockets)
+
+
+def _beat(server: _Server, beats: Connection) -> None:
+    with suppress(OSError):  # the supervisor has ended: see `stop_with_parent`
+        while True:
+            if server.is_responsive():
+                beats.send_bytes(b"serving" if server.started else b"starting")
+            if server.started:
+                time.sleep(BEAT)
+            else:  # the supervisor has to know at once: a start that fails weighs less from then on
+                server.has_turned.wait(BEAT)

@@ -5,11 +5,13 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.redis import CircuitBreaker
 from app.core.security import PasswordHasher
 from app.core.telemetry import request_meter
+from app.core.telemetry.files import save_files
 from app.core.telemetry.metrics import (
     BREAKER_OPEN,
     HASHES_PENDING,
@@ -23,6 +25,8 @@ from app.core.telemetry.metrics import (
 )
 from app.core.telemetry.processes import Lease, folder
 from app.database import PoolUsage, pool_usage
+
+log = structlog.get_logger("app.metrics")
 
 LAGS = 30
 """Looks at the event loop that its lag is the longest of: 15 s, as long as between two scrapes."""
@@ -47,6 +51,8 @@ class ProcessGauges:
         self._process = str(os.getpid())
         shared = folder()
         self._lease = Lease(shared) if shared else None
+        self._in_memory = False
+        self.save_files()
 
     def update(self, lag: float | None = None) -> None:
         """Set every gauge to what is so now.
@@ -82,6 +88,19 @@ class ProcessGauges:
         # An engine that was disposed of has another pool, which counts anew.
         POOL_TIMEOUTS.inc(max(0, usage.timeouts - self._pool_timeouts))
         self._pool_timeouts = usage.timeouts
+
+    def save_files(self) -> None:
+        """Have the files that siblings read: again, where they were removed or there was no space.
+        It writes up to some megabytes: call it in a thread while requests are served."""
+        if self._lease is None:
+            return
+        trouble = save_files()
+        self._lease.renew()
+        if trouble is not None and not self._in_memory:
+            log.warning("figures_in_memory", reason=repr(trouble))
+        elif trouble is None and self._in_memory:
+            log.info("figures_in_files")
+        self._in_memory = trouble is not None
 
     def close(self) -> None:
         """This process ends: its gauges are nobody's any more."""

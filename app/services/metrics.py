@@ -85,10 +85,13 @@ class MetricsService:
         await asyncio.gather(self._health.report(), self._look_at_redis())
         await self._look_at_server()
         self.gauges.update()
+        await asyncio.to_thread(self.gauges.save_files)
         return await asyncio.to_thread(exposition)
 
     async def keep(self) -> None:
-        """Keep the counters as they are, for later figures to be compared with."""
+        """Keep the counters as they are, for later figures to be compared with, and the files that
+        other processes read."""
+        await asyncio.to_thread(self.gauges.save_files)
         now, current = monotonic(), await asyncio.to_thread(figures)
         self._kept.append((now, current.counters()))
 

@@ -92,6 +92,8 @@ ELSEWHERE = {
     ".venv/bin/python -m pytest -k …": _EXAMPLE,
     "backend serve": "integration/test_cli.py::test_serve_says_where_everything_is",
     "uvicorn main:app": "integration/test_cli.py::test_plain_uvicorn_does_the_same",
+    "uvicorn main:app --workers 2": "integration/test_cli_serve.py"
+    "::test_f12_workers_and_embedded_servers_end_with_a_parent_that_is_killed",
     ".venv/bin/backend seed --users …": "integration/test_cli.py"
     "::test_seed_creates_as_many_as_asked_for",
     "alembic upgrade head --sql": "integration/test_migration_scripts.py"

@@ -107,6 +107,10 @@ async def test_every_request_is_answered_and_it_ends_in_time(
     record("R8", f"SIGTERM under load, workers: {workers}", seen)
 
 
+def port_of(served: Instance) -> int:
+    return int(served.url.rpartition(":")[2])
+
+
 async def insist(port: int, answered: list[int], *, keeps_connection: bool) -> str:
     """Ask again and again, whatever readiness says; how it ended."""
     asking = b"GET /health/live HTTP/1.1\r\nHost: test\r\n"
@@ -135,7 +139,7 @@ async def test_who_asks_until_the_door_is_closed_loses_nothing(
 ):
     answered: list[int] = []
     with instance(servers, tmp_path, None, SERVER_WORKERS=str(workers), **OWN) as served:
-        port = int(served.url.rpartition(":")[2])
+        port = port_of(served)
         insisting = [insist(port, answered, keeps_connection=n % 2 == 0) for n in range(16)]
         clients = asyncio.gather(*insisting)
         await asyncio.sleep(0.5)
@@ -147,3 +151,25 @@ async def test_who_asks_until_the_door_is_closed_loses_nothing(
     assert set(answered) == {200}
     name = f"SIGTERM, clients who know of no readiness, workers: {workers}"
     record("R8", name, f"{len(answered)} requests, none lost")
+
+
+async def test_f12_sighup_is_a_stop_with_a_drain_and_sigusr1_and_2_are_ignored(
+    servers, app, tmp_path: Path
+):
+    answered: list[int] = []
+    with instance(servers, tmp_path, None, **OWN) as served:
+        for ignored in (signal.SIGUSR1, signal.SIGUSR2):
+            served.process.send_signal(ignored)
+        clients = asyncio.create_task(insist(port_of(served), answered, keeps_connection=False))
+        await asyncio.sleep(0.5)
+        before = len(answered)
+        served.process.send_signal(signal.SIGHUP)
+        ended = await clients
+        code = await asyncio.to_thread(served.process.wait, 30)
+
+    assert before > 0
+    assert len(answered) > before
+    assert set(answered) == {200}
+    assert ended == "refused"
+    assert code == -signal.SIGTERM
+    assert '"event": "draining"' in served.log.read_text()

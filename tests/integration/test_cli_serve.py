@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,9 +12,10 @@ import psutil
 import pytest
 from sqlalchemy import make_url
 
+from app.database.embedded.files import within
 from tests.conftest import Servers
 from tests.integration import test_cli
-from tests.integration.test_cli import CLI, START, Environment, Project, Visit, visiting
+from tests.integration.test_cli import CLI, START, Ended, Environment, Project, Visit, visiting
 
 pytestmark = pytest.mark.direct
 project = test_cli.project  # the fixture
@@ -82,7 +84,59 @@ def test_u6_a_host_that_is_not_ours_is_one_line(project, host):
     ended = project.cli("serve", "--port", "0", SERVER_HOST=host)
 
     assert ended.code == 1
-    assert ended.output.splitlines() == [f"SERVER_HOST {host}: no address of this machine"]
+    (line,) = ended.output.splitlines()
+    assert line == f"SERVER_HOST {host}: no address of this machine; choose one that it has"
+
+
+READ_ONLY = "mkdir -p .local && mount -t tmpfs -o ro tmpfs .local"
+ONLY_IPV6 = "ip link set lo up && ip address del 127.0.0.1/8 dev lo"
+IN_NAMESPACE = "import os, sys; os.execvp('unshare', ['unshare', *sys.argv[1:]])"
+
+
+def served_in_namespace(project: Project, change: str, *options: str, **settings: str) -> Ended:
+    """`backend serve` where `change`, a command of the shell, was made to the system."""
+    spaces = "--user", "--map-root-user", "--mount", "--net"
+    shell = "sh", "-c", f'{change} && exec "$0" "$@"'
+    serve = sys.executable, *CLI, "serve", "--port", "0", *options
+    return project.run("-c", IN_NAMESPACE, *spaces, *shell, *serve, **settings)
+
+
+NAMED = {"DATABASE_URL": "postgresql://somebody@127.0.0.1:1/app", "CACHE_ENABLED": "false"}
+NAMED |= {"LIMITER_ENABLED": "false"}
+
+
+@pytest.mark.with_namespaces
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("change", "settings", "says"),
+    [
+        (READ_ONLY, {}, "read-only file system: copy the project to where you may write"),
+        (READ_ONLY, NAMED, "AUTH_SECRET_KEY: set one"),
+        ("true", {}, "127.0.0.1, where the server would listen, cannot be reached"),
+        (ONLY_IPV6, {}, "SERVER_HOST 127.0.0.1: no address of this machine; choose"),
+        (ONLY_IPV6, {"SERVER_HOST": "::1"}, "bring the loopback interface up"),
+    ],
+    ids=["read-only", "read-only, named servers", "lo is down", "only ::1", "only ::1, for both"],
+)
+def test_f17_what_the_machine_does_not_have_is_a_sentence_and_an_end(
+    project, change, settings, says, workers
+):
+    began = time.monotonic()
+    ended = served_in_namespace(project, change, "--workers", workers, **settings)
+
+    assert time.monotonic() - began < SOON
+    assert ended.code == 1
+    assert says in ended.output
+    assert len(ended.output.splitlines()) <= 2
+    assert "Traceback" not in ended.output
+
+
+def test_f17_the_address_that_is_shown_can_be_opened(project, servers, redis):
+    url = {"DATABASE_URL": servers.direct}
+    with visiting(project, *CLI, "serve", "--host", "0.0.0.0", **url, **redis) as visit:
+        ended = visit.end(signal.SIGTERM)
+
+    assert f" {visit.client.base_url.join('/health')} " in ended.output
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -114,6 +168,25 @@ def servers_of(project: Project) -> list[str]:
     """Process ids of the embedded servers."""
     files = "postgres/postmaster.pid", "valkey/valkey.pid"
     return [(project.path / ".local" / file).read_text().split()[0] for file in files]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (*CLI, "serve", "--workers", "2"),
+        (*CLI, "serve", "--reload"),
+        ("-m", "uvicorn", "main:app", "--workers", "2"),
+    ],
+    ids=["workers", "reload", "uvicorn"],
+)
+def test_f12_workers_and_embedded_servers_end_with_a_parent_that_is_killed(
+    project, arguments, tmp_path
+):
+    with visiting(project, *arguments, TMPDIR=str(tmp_path)) as visit:
+        visit.process.kill()
+        visit.process.wait()
+
+        assert within(START, lambda: project.processes() == [])
 
 
 EDITED = "static/page.js", "static/page.css", "templates/base.html", "api/root.py", "../main.py"

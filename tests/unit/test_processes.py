@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.telemetry.processes import VARIABLE, Lease, bury_the_dead, folder, shared_figures
+from app.core.telemetry.processes import VARIABLE, Lease, folder, remove_ended, shared_figures
 
 OURS = os.getpid()
 
@@ -25,7 +25,7 @@ def left(figures: Path) -> set[str]:
 def test_the_living_keep_their_gauges(figures):
     lease = Lease(figures)
 
-    bury_the_dead(figures)
+    remove_ended(figures)
 
     assert len(left(figures)) == 5
     lease.release()
@@ -34,7 +34,7 @@ def test_the_living_keep_their_gauges(figures):
 def test_the_dead_leave_their_counters_alone(figures):
     Lease(figures).release()
 
-    bury_the_dead(figures)
+    remove_ended(figures)
 
     assert left(figures) == {"gauge_all", "counter", "histogram"}
     assert list(figures.glob("*.alive")) == []
@@ -42,10 +42,10 @@ def test_the_dead_leave_their_counters_alone(figures):
 
 def test_a_lease_that_was_removed_too_early_is_taken_again(figures):
     Lease(figures).release()
-    bury_the_dead(figures)
+    remove_ended(figures)
 
     lease = Lease(figures)
-    bury_the_dead(figures)
+    remove_ended(figures)
 
     assert [file.stem for file in figures.glob("*.alive")] == [str(OURS)]
     lease.release()

@@ -1,12 +1,15 @@
 """Reading the figures of all processes, as text or as numbers."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
-from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, Metric, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
-from app.core.telemetry.processes import bury_the_dead, folder
+from app.core.telemetry.files import all_files
+from app.core.telemetry.processes import folder, remove_ended
 
 Labels = tuple[tuple[str, str], ...]
 Samples = dict[str, dict[Labels, float]]
@@ -15,13 +18,24 @@ _COUNTED = ("_total", "_bucket", "_count", "_sum")
 _known: dict[Labels, Labels] = {}  # so that figures kept for a while share theirs
 
 
+class _AllProcesses(Collector):
+    """The library's collector, which needs no folder: what is in memory, it reads there."""
+
+    def __init__(self, shared: Path) -> None:
+        self._shared = shared
+
+    def collect(self) -> Iterable[Metric]:
+        merged: Iterable[Metric] = MultiProcessCollector.merge(all_files(self._shared))
+        return merged
+
+
 def _registry() -> CollectorRegistry:
     shared = folder()
     if shared is None:
         return REGISTRY
-    bury_the_dead(shared)
+    remove_ended(shared)
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, str(shared))
+    registry.register(_AllProcesses(shared))
     return registry
 
 

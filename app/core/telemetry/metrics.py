@@ -7,6 +7,9 @@ processes that are alive.
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
+from app.core.telemetry.files import reserve_files
+
+reserve_files()
 disable_created_metrics()  # a second series for each counter, which nobody asks for
 
 LATENCY_BUCKETS = (

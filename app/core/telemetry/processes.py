@@ -8,15 +8,18 @@ that died stay, since what it counted has happened; its gauges go.
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TextIO
 
+import structlog
 from prometheus_client.multiprocess import mark_process_dead
 
 if sys.platform != "win32":
     import fcntl
+
+log = structlog.get_logger("app.metrics")
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -24,19 +27,22 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 @contextmanager
 def shared_figures() -> Iterator[None]:
     """Let the processes that are started within share a fresh directory for their figures, in
-    the one that the variable names where it names one. Windows has no locks for it."""
-    if sys.platform == "win32":
-        yield
-        return
-    outer = os.environ.get(VARIABLE)
-    with TemporaryDirectory(prefix="backend-api-metrics-", dir=outer) as folder:
-        os.environ[VARIABLE] = folder
+    the one that the variable names where it names one. Where none can be made, each process has
+    its own figures alone."""
+    outer = os.environ.pop(VARIABLE, None)
+    with ExitStack() as stack:
+        try:
+            fresh = TemporaryDirectory(
+                prefix="backend-api-metrics-", dir=outer, ignore_cleanup_errors=True
+            )
+            os.environ[VARIABLE] = stack.enter_context(fresh)
+        except OSError as error:
+            log.warning("figures_not_shared", reason=repr(error))
         try:
             yield
         finally:
-            if outer is None:
-                del os.environ[VARIABLE]
-            else:
+            os.environ.pop(VARIABLE, None)
+            if outer is not None:
                 os.environ[VARIABLE] = outer
 
 
@@ -54,16 +60,23 @@ class Lease:
     """
 
     def __init__(self, folder: Path) -> None:
-        path = folder / f"{os.getpid()}.alive"
-        while True:
-            self._file: TextIO = path.open("w")
-            fcntl.flock(self._file, fcntl.LOCK_EX)
-            if _is_open(self._file, path):
-                break
-            self._file.close()  # removed by a sibling who found it before it was locked
+        self._path = folder / f"{os.getpid()}.alive"
+        self._file: TextIO | None = None
+        self.renew()
+
+    def renew(self) -> None:
+        """Take it, where it is not held or its file was removed; in vain where the folder cannot be
+        written."""
+        with suppress(OSError):
+            while self._file is None or not _is_open(self._file, self._path):
+                self.release()  # removed, by a sibling who found it before it was locked as well
+                self._file = self._path.open("w")
+                fcntl.flock(self._file, fcntl.LOCK_EX)
 
     def release(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 def _is_open(file: TextIO, path: Path) -> bool:
@@ -74,12 +87,14 @@ def _is_open(file: TextIO, path: Path) -> bool:
         return False
 
 
-def bury_the_dead(folder: Path) -> None:
-    """Remove the gauges of processes that have ended."""
-    for lease in folder.glob("*.alive"):
-        if not _is_held(lease):
-            mark_process_dead(lease.stem, str(folder))
-            lease.unlink(missing_ok=True)
+def remove_ended(folder: Path) -> None:
+    """Remove the gauges of processes that have ended, as far as the folder can be written."""
+    with suppress(OSError):
+        for lease in folder.glob("*.alive"):
+            if not _is_held(lease):
+                with suppress(FileNotFoundError):  # a sibling was quicker
+                    mark_process_dead(lease.stem, str(folder))
+                lease.unlink(missing_ok=True)
 
 
 def _is_held(lease: Path) -> bool:

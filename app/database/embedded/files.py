@@ -57,8 +57,15 @@ def locked(file: IO[str], operation: int) -> Iterator[None]:
 
 
 def free_port() -> int:
+    """A port of 127.0.0.1 where a server may listen.
+
+    Raises:
+        OSError: this machine has no such address, or does not reach it.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+        address = listener.getsockname()
+        socket.create_connection(address, timeout=5).close()  # one may listen where lo is down
+        return int(address[1])
 
 
 def within(seconds: float, condition: Callable[[], object]) -> bool:

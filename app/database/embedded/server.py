@@ -8,6 +8,7 @@ import subprocess
 import time
 from abc import ABC, abstractmethod
 from contextlib import contextmanager, suppress
+from errno import EROFS
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from app.database.embedded.files import POLL, free_port, locked, private, within, write_private
@@ -127,6 +128,11 @@ class EmbeddedServer(ABC):
         try:
             yield
         except (OSError, psutil.Error, subprocess.SubprocessError) as error:
+            if getattr(error, "errno", None) == EROFS:
+                raise self._error(
+                    f"{self.directory.parent} is on a read-only file system: copy the project to "
+                    "where you may write."
+                ) from error
             raise self._error(f"{error}. Is all of {self.directory.parent} yours?") from error
 
     def _error(self, fact: str) -> EmbeddedServerError:
@@ -180,7 +186,16 @@ class EmbeddedServer(ABC):
         (self.directory / self._pid_file).unlink(missing_ok=True)  # safe: no process of it is left
         with suppress(FileNotFoundError):
             self._beside("log").replace(self._beside("log.1"))
-        self._spawn(free_port())
+        self._spawn(self._free_port())
+
+    def _free_port(self) -> int:
+        try:
+            return free_port()
+        except OSError as error:
+            raise self._error(
+                f"127.0.0.1, where the server would listen, cannot be reached ({error.strerror}): "
+                "bring the loopback interface up, as `ip link set lo up` does."
+            ) from error
 
     def _run(
         self, command: Sequence[Path | str], prefix: Sequence[str] = (), **options: Any

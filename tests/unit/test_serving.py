@@ -1,0 +1,44 @@
+"""The addresses that `backend serve` shows."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from app import cli
+from app.core.config import load_settings
+from app.serving import url_of
+
+
+@pytest.fixture
+def listening() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("::", "[::1]"),
+        ("::1", "[::1]"),
+        ("fd00::1", "[fd00::1]"),
+        ("localhost", "localhost"),
+        ("api.example.com", "api.example.com"),
+    ],
+)
+def test_what_is_shown_is_an_address_that_a_browser_opens(listening, host, shown, capsys):
+    url = url_of(host, [listening])
+    cli._say_where(load_settings(), url)
+
+    port = listening.getsockname()[1]
+    assert f" http://{shown}:{port}/health " in capsys.readouterr().out
+
+
+def test_a_name_in_brackets_is_shown_as_it_is(capsys):
+    settings = load_settings().replaced(app={"app_name": "[b]API[/b]"})
+
+    cli._say_where(settings, "http://localhost:8000")
+
+    assert "[b]API[/b]" in capsys.readouterr().out
