@@ -15,7 +15,12 @@ from app.database.embedded import EmbeddedServerError
 from app.database.failures import connection_failure
 from app.database.migrations import MigrationsError, schema_of
 from app.runtime import Runtime, open_runtime
-from app.services.health import NOT_MIGRATED
+from app.services.health import NOT_MIGRATED, READ_ONLY
+
+_TAKES_NO_WRITES = (
+    "is it a standby, or is default_transaction_read_only on? Name the primary, or all servers "
+    "with target_session_attrs=read-write"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,8 @@ async def _servers(runtime: Runtime) -> AsyncIterator[Finding]:
         kind = check.provider or check.backend or ""
         if check.error is None or (name == "database" and is_behind):
             yield Finding(name, f"{kind}, {check.latency_ms} ms")
+        elif check.error == READ_ONLY:
+            yield Finding(name, f"{kind}, {check.error}", _TAKES_NO_WRITES)
         else:
             reason = await _reason(runtime) if name == "database" else ""
             yield Finding(name, f"{kind}, {check.error}", " ".join((advice[name], reason)).strip())

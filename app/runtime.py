@@ -21,6 +21,7 @@ from app.core.local import local_secret
 from app.core.redis import CircuitBreaker, connect_redis
 from app.core.security import PasswordHasher, TokenSigner
 from app.database import (
+    Disconnects,
     Reads,
     close_engine,
     get_engine,
@@ -137,8 +138,10 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
     async with AsyncExitStack() as stack:
         settings = stack.enter_context(open_servers(settings, local))
 
+        disconnects = Disconnects()
+
         def engine(**options: int) -> AsyncEngine:
-            engine = get_engine(settings.database, **options)
+            engine = get_engine(settings.database, disconnects=disconnects, **options)
             stack.push_async_callback(close_engine, engine)
             return engine
 

@@ -14,7 +14,7 @@ from app.core.config import Settings
 from app.core.drain import Drain
 from app.core.telemetry.metrics import HEALTH
 from app.core.waiting import within
-from app.database import ping
+from app.database import ReadOnlyServerError, ping_primary
 from app.database.migrations import MigrationsError, schema_of
 from app.schemas import CheckSchema, HealthSchema
 
@@ -23,6 +23,7 @@ log = structlog.get_logger("app.health")
 CHECK_TIMEOUT = 0.9
 """Seconds: the contract allows each check one second, answer included."""
 NOT_MIGRATED = "migrate first"
+READ_ONLY = "read-only"
 
 
 class _NotMigratedError(Exception):
@@ -75,8 +76,9 @@ class HealthService:
 
     async def is_database_away(self) -> bool:
         """Whether it does not answer on a connection of its own either. One that is only slow for
-        others does."""
-        return (await self._shared("database")).status != "healthy"
+        others does, and one that takes no writes."""
+        check = await self._shared("database")
+        return check.status != "healthy" and check.error != READ_ONLY
 
     def failing_since(self, check: str) -> datetime | None:
         """When this process found it failing first, of all the times in a row; None while it
@@ -119,7 +121,7 @@ class HealthService:
         return result.model_copy(update={"backend": backend})
 
     async def _database(self) -> None:
-        await ping(self._engine)
+        await ping_primary(self._engine)
         if not self._is_migrated:  # and then it stays so: asked until it is
             with suppress(MigrationsError):  # this release's own are at odds
                 self._is_migrated = (await schema_of(self._engine)).serves
@@ -160,6 +162,7 @@ def _reason(failure: BaseException) -> str:
         (TimeoutError, "timeout"),
         (ConnectionRefusedError, "connection refused"),
         (_NotMigratedError, NOT_MIGRATED),
+        (ReadOnlyServerError, READ_ONLY),
     ):
         if any(isinstance(link, kind) for link in chain):
             return reason
