@@ -20,6 +20,7 @@ from sqlalchemy import text
 from app.core.config import Settings
 from app.database.embedded import EmbeddedPostgres
 from app.database.embedded.files import free_port
+from app.database.hosts import HEAD_START, PREFERENCE
 from app.database.migrations import migrate
 from tests.conftest import FAST, Person, browsing, person, running
 from tests.databases import engine_of
@@ -143,14 +144,12 @@ async def change(admin: Person) -> int:
     return (await admin.patch("/users/me", json={"full_name": "Ada"})).status_code
 
 
-def several(pair: Pair) -> str:
-    """Both in one URL."""
+def several(pair: Pair, *urls: str) -> str:
+    """Both in one URL, or those of `urls`."""
     credentials, _, place = pair.first.rpartition("@")
-    (host, port), (other, other_port) = target(pair.first), target(pair.second)
+    hosts = ",".join("{}:{}".format(*target(url)) for url in urls or (pair.first, pair.second))
     name = place.partition("/")[2]
-    return (
-        f"{credentials}@{host}:{port},{other}:{other_port}/{name}?target_session_attrs=read-write"
-    )
+    return f"{credentials}@{hosts}/{name}?target_session_attrs=read-write"
 
 
 async def no_connection_is_left(pair: Pair) -> bool:
@@ -264,3 +263,28 @@ async def test_f9_a_standby_is_unhealthy_until_it_is_promoted(pair, settings):
 
     assert (before.status_code, after.status_code) == (503, 200)
     assert before.json()["checks"]["database"]["error"] == "read-only"
+
+
+async def test_f11_of_several_hosts_one_that_takes_writes_is_preferred(pair, settings):
+    """F11: without `target_session_attrs` the first that answers was used, though a standby."""
+    hosts = several(pair, pair.second, pair.first).partition("?")[0]
+    async with site_on(settings, hosts) as (_, admin):
+        assert await change(admin) == 200
+
+
+async def test_f11_where_the_primary_is_frozen_the_standby_is_read(pair, settings):
+    gate = Gate(*target(pair.first))
+    host, port = target(pair.first)
+    url = pair.first.replace(f"{host}:{port}", f"127.0.0.1:{await gate.open()}")
+    hosts = several(pair, url, pair.second).partition("?")[0]
+    async with site_on(settings, hosts) as (app, admin):
+        await app.state.runtime.engine.dispose()
+        gate.freeze()
+        began = time.monotonic()
+        read = (await admin.get("/users")).status_code
+        took = time.monotonic() - began
+        gate.thaw()
+    gate.shut()
+
+    assert read == 200
+    assert took < HEAD_START + PREFERENCE + LATE
