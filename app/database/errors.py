@@ -1,6 +1,5 @@
 """What a database error means to the caller, by its SQLSTATE and constraint."""
 
-from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -78,12 +77,6 @@ def violated_constraint(error: SQLAlchemyError) -> str | None:
     return name
 
 
-def _is_outdated(error: SQLAlchemyError) -> bool:
-    """Whether a column changed its type once more while a statement was prepared anew."""
-    orig = getattr(error, "orig", None)
-    return isinstance(orig, AsyncAdapt_asyncpg_dbapi.InvalidCachedStatementError)
-
-
 def translate(error: SQLAlchemyError) -> AppException:
     """The fact behind `error`; a caller raises it `from` the error.
 
@@ -100,7 +93,7 @@ def translate(error: SQLAlchemyError) -> AppException:
         return ConflictException()
     if state.startswith(_VALUES):
         return ValidationException()
-    if _is_outdated(error) or (not state and isinstance(error, DBAPIError)):
+    if not state and isinstance(error, DBAPIError):
         # No answer from the server at all: asyncpg's InterfaceError and its like.
         return ServiceUnavailableException()
     return DatabaseException()
