@@ -22,6 +22,7 @@ from app.database.embedded import EmbeddedPostgres
 from app.database.embedded.files import free_port
 from app.database.hosts import HEAD_START, PREFERENCE
 from app.database.migrations import migrate
+from app.doctor import _servers
 from tests.conftest import FAST, Person, browsing, person, running
 from tests.databases import engine_of
 from tests.faults.conftest import LATE
@@ -238,8 +239,9 @@ async def test_f8_one_address_that_moves(pair, settings, record):
 async def test_f9_health_says_at_once_that_the_primary_is_read_only_and_is_well_again(
     pair, settings, record
 ):
-    async with site_on(settings, pair.first) as (_, admin):
+    async with site_on(settings, pair.first) as (app, admin):
         await pair.set_read_only(pair.first, is_on=True)
+        advice = [finding.advice async for finding in _servers(app.state.runtime)]
         away = [await health(admin, path) for path in ("/health", "/health/ready")]
         writes = await change(admin)
         await pair.set_read_only(pair.first, is_on=False)
@@ -248,6 +250,7 @@ async def test_f9_health_says_at_once_that_the_primary_is_read_only_and_is_well_
 
         assert await is_served_within_time(admin, mended)
         served = time.monotonic() - mended
+    assert "default_transaction_read_only" in advice[0]
     assert away == [(503, "read-only")] * 2
     assert writes == 503
     assert back == [(200, None)] * 2
