@@ -4,6 +4,7 @@ No statement is ever sent twice, and no ping before each (ADR 10).
 """
 
 import asyncio
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -99,7 +100,7 @@ class Disconnects:
 class _Disposal:
     """After an error by which a connection is lost, the others are as old: none is used again."""
 
-    def __init__(self, found_read_only: Any) -> None:
+    def __init__(self, found_read_only: Callable[[], None]) -> None:
         self._found_read_only = found_read_only
         self._last = -DISPOSAL_INTERVAL
 

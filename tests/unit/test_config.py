@@ -650,6 +650,10 @@ def test_supabase_is_not_reached_without_tls(tell, name, mode):
             ("postgres", None, ("db.ref.supabase.co",), (5432,), "postgres"),
         ),
         (
+            {"DATABASE_HOST": "db.ref.supabase.co:6543"},
+            ("postgres", None, ("db.ref.supabase.co",), (5432,), "postgres"),
+        ),
+        (
             {
                 "DATABASE_URL": "postgresql://app:secret@db.ref.supabase.co:6543/postgres",
                 "DATABASE_MIGRATION_URL": "postgresql://owner:other@db.ref.supabase.co/postgres",

@@ -108,7 +108,9 @@ class DatabaseSettings(Section):
             )
         # On the same host, whichever of the two it is, this port keeps to one connection.
         if self.url is None:
-            return self.model_copy(update={"port": 5432, "pooler": "none"})
+            hosts, _ = parse_hosts("DATABASE_HOST", self.host or "", 5432)
+            update = {"host": ",".join(hosts), "port": 5432, "pooler": "none"}
+            return self.model_copy(update=update)
         parts = urlsplit(self.url.get_secret_value())
         netloc = re.sub(r"(:\d+)?$", ":5432", parts.netloc, count=1)
         url = SecretStr(parts._replace(netloc=netloc).geturl())
