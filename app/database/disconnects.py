@@ -32,7 +32,8 @@ class Disconnects:
     """
 
     def __init__(self) -> None:
-        self._idle: set[ConnectionPoolEntry] = set()
+        # Idle connections, and whether the server of each reported to be read-only.
+        self._idle: dict[ConnectionPoolEntry, bool] = {}
         self._next_look: asyncio.TimerHandle | None = None
 
     def watch(self, engine: AsyncEngine, *, is_direct: bool) -> None:
@@ -46,8 +47,9 @@ class Disconnects:
         def checked_in(connection: Any, entry: ConnectionPoolEntry) -> None:
             if connection is None:  # invalidated
                 return
-            self._idle.add(entry)
-            if is_direct and reports_read_only(connection.driver_connection):
+            is_read_only = is_direct and reports_read_only(connection.driver_connection)
+            self._idle[entry] = is_read_only
+            if is_read_only:
                 self._found_read_only()
 
         pool = engine.sync_engine
@@ -63,12 +65,12 @@ class Disconnects:
         It costs no round trip: the event loop has seen the end of the stream. Nothing was sent
         yet, so this is as safe for a write as for a read.
         """
-        self._idle.discard(entry)
+        self._idle.pop(entry, None)
         if connection.driver_connection.is_closed():
             raise DisconnectionError
 
     def _closed(self, _connection: object, entry: ConnectionPoolEntry) -> None:
-        self._idle.discard(entry)
+        self._idle.pop(entry, None)
 
     def _invalidated(
         self, _connection: object, _entry: ConnectionPoolEntry, error: BaseException | None
@@ -88,8 +90,7 @@ class Disconnects:
 
     def _look(self) -> None:
         self._next_look = None
-        connections = (entry.driver_connection for entry in self._idle)
-        if any(map(reports_read_only, connections)):
+        if any(self._idle.values()):
             self._found_read_only()
 
     def _close_idle(self) -> None:

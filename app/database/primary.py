@@ -23,9 +23,9 @@ def reports_read_only(connection: Any) -> bool:
     trip, and only from PostgreSQL 14 on.
 
     Args:
-        connection: asyncpg's, or None.
+        connection: asyncpg's.
     """
-    if connection is None or connection.is_closed():
+    if connection.is_closed():
         return False
     settings = connection.get_settings()
     return "on" in (

@@ -1,5 +1,6 @@
 """What each of the database's refusals means to the caller."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -208,3 +209,23 @@ async def run(url: str, *statements: str) -> None:
 async def past(own: Settings, *statements: str) -> None:
     assert own.database.url is not None
     await run(own.database.url.get_secret_value(), *statements)
+
+
+@pytest.mark.direct
+@pytest.mark.parametrize(("pooler", "is_replaced"), [("none", True), ("session", False)])
+async def test_f8_an_idle_connection_whose_server_reports_to_be_read_only_is_replaced(
+    settings, pooler, is_replaced
+):
+    """Not behind a pooler, which may repeat what a server reported long ago."""
+    database = settings.database.model_copy(update={"pooler": pooler})
+    asking = text("SELECT pg_backend_pid()")
+    async with engine_of(database, pool_size=1, max_overflow=0) as engine:
+        async with engine.connect() as connection:
+            await connection.execute(text("SET default_transaction_read_only = on"))
+            before = await connection.scalar(asking)
+            await connection.commit()
+        await asyncio.sleep(0)  # it is closed by the event loop
+        async with engine.connect() as connection:
+            after = await connection.scalar(asking)
+
+    assert (before != after) is is_replaced
