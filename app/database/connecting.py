@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import asyncpg
 
 from app.core.config import DatabaseSettings
+from app.core.exceptions import ServiceUnavailableException
 from app.database.hosts import Hosts
 
 APPLICATION_NAME = "backend-api"
@@ -28,6 +29,7 @@ def connect_arguments(settings: DatabaseSettings) -> dict[str, Any]:
     }
     arguments: dict[str, Any] = {
         "async_creator_fn": hosts.connect,
+        "connection_class": _Connection,
         "timeout": address.seconds.get("connect_timeout", settings.connect_timeout),
         "command_timeout": address.seconds.get("command_timeout"),
         "user": address.user,
@@ -90,10 +92,23 @@ def _setting(settings: Mapping[str, str], *, is_local: bool) -> str:
     return f"SELECT {', '.join(calls)}"
 
 
+class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
+    """Has one error for a connection that is lost while SQLAlchemy sets it up, which would pass the
+    driver's own on as it is."""
+
+    __slots__ = ()
+
+    async def set_type_codec(self, *arguments: Any, **options: Any) -> None:
+        try:
+            await super().set_type_codec(*arguments, **options)
+        except (asyncpg.InterfaceError, asyncpg.PostgresError, OSError) as error:
+            raise ServiceUnavailableException from error
+
+
 def _with_settings_in_each_transaction(settings: Mapping[str, str]) -> type[asyncpg.Connection]:
     local = f" {_setting(settings, is_local=True)};"
 
-    class PooledConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
+    class PooledConnection(_Connection):
         """Tells the server in the message that begins the transaction: no round trip more."""
 
         __slots__ = ()

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from typing import Any
 
 import asyncpg
 import pytest
@@ -226,3 +227,19 @@ async def test_a_connection_that_is_given_up_leaves_none_behind(told, servers, p
 
     assert await admin.fetchval(query) == 0
     await admin.close()
+
+
+async def test_a_connection_that_is_lost_while_it_is_set_up_is_a_refusal_that_callers_know(
+    told, monkeypatch
+):
+    """It was an error of the driver's own, and a 500."""
+    set_type_codec = asyncpg.Connection.set_type_codec
+
+    async def lose(connection: asyncpg.Connection, *arguments: Any, **options: Any) -> None:
+        connection.terminate()
+        await set_type_codec(connection, *arguments, **options)
+
+    monkeypatch.setattr(asyncpg.Connection, "set_type_codec", lose)
+    async with engine_of(told()) as engine:
+        with pytest.raises(ServiceUnavailableException):
+            await ping(engine)
