@@ -6,7 +6,7 @@ from sqlalchemy import Connection, text
 
 from alembic import context
 from app.core.config import get_settings
-from app.database.migrations import LOCK_TIMEOUT
+from app.database.migrations import LOCK_TIMEOUT, require_utf8
 from app.models import User
 from app.runtime import open_database
 
@@ -23,6 +23,7 @@ def settings() -> list[str]:
 
 
 def run(connection: Connection) -> None:
+    require_utf8(connection)
     for setting in settings():
         connection.execute(text(setting))
     connection.commit()

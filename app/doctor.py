@@ -13,9 +13,14 @@ from app.core.logging import configure_logging
 from app.database import ping
 from app.database.embedded import EmbeddedServerError
 from app.database.failures import connection_failure
-from app.database.migrations import MigrationsError, schema_of
+from app.database.migrations import MigrationsError, encoding_fault, schema_of
 from app.runtime import Runtime, open_runtime
-from app.services.health import NOT_MIGRATED
+from app.services.health import NOT_MIGRATED, READ_ONLY
+
+_TAKES_NO_WRITES = (
+    "is it a standby, or is default_transaction_read_only on? Name the primary, or all servers "
+    "with target_session_attrs=read-write"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +86,17 @@ async def _servers(runtime: Runtime) -> AsyncIterator[Finding]:
         kind = check.provider or check.backend or ""
         if check.error is None or (name == "database" and is_behind):
             yield Finding(name, f"{kind}, {check.latency_ms} ms")
+        elif check.error == READ_ONLY:
+            yield Finding(name, f"{kind}, {check.error}", _TAKES_NO_WRITES)
         else:
             reason = await _reason(runtime) if name == "database" else ""
             yield Finding(name, f"{kind}, {check.error}", " ".join((advice[name], reason)).strip())
     if checks["database"].error is None or is_behind:
+        async with runtime.engine.connect() as connection:
+            fault = await connection.run_sync(encoding_fault)
+        if fault is not None:
+            state, _, fault_advice = fault.partition(": ")
+            yield Finding("database", state, fault_advice)
         yield await _migrations(runtime)
 
 

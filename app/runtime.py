@@ -22,6 +22,7 @@ from app.core.local import local_secret
 from app.core.redis import CircuitBreaker, connect_redis
 from app.core.security import PasswordHasher, TokenSigner
 from app.database import (
+    Disconnects,
     Reads,
     close_engine,
     get_engine,
@@ -141,8 +142,10 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         settings = stack.enter_context(open_servers(settings, local))
         checks: dict[str, RedisCheck] = {}
 
+        disconnects = Disconnects()
+
         def engine(**options: int) -> AsyncEngine:
-            engine = get_engine(settings.database, **options)
+            engine = get_engine(settings.database, disconnects=disconnects, **options)
             stack.push_async_callback(close_engine, engine)
             return engine
 

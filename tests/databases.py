@@ -14,15 +14,16 @@ from app.database import close_engine, get_engine
 
 
 @asynccontextmanager
-async def new_database(server: str) -> AsyncIterator[str]:
+async def new_database(server: str, options: str = "") -> AsyncIterator[str]:
     """An empty one, which is gone afterwards; yields its URL.
 
     Args:
         server: URL of another database there, past any pooler.
+        options: of CREATE DATABASE.
     """
     name = f"own_{uuid4().hex}"
     admin = await asyncpg.connect(server)
-    await admin.execute(f"CREATE DATABASE {name}")
+    await admin.execute(f"CREATE DATABASE {name} {options}")
     try:
         yield make_url(server).set(database=name).render_as_string(hide_password=False)
     finally:

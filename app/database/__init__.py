@@ -9,19 +9,24 @@ from app.database.connection import (
     has_files,
     ping,
 )
+from app.database.disconnects import Disconnects
 from app.database.errors import translate, violated_constraint
 from app.database.explain import Expected, expect
 from app.database.pool import PoolUsage, pool_usage
+from app.database.primary import ReadOnlyServerError, begin_on_primary, ping_primary
 from app.database.reads import Reads
 from app.database.watch import ServerConnections, server_connections, watch_statements
 
 __all__ = [
     "Base",
+    "Disconnects",
     "Expected",
     "PoolUsage",
+    "ReadOnlyServerError",
     "Reads",
     "ServerConnections",
     "Timestamped",
+    "begin_on_primary",
     "close_engine",
     "expect",
     "get_db",
@@ -29,6 +34,7 @@ __all__ = [
     "get_session_maker",
     "has_files",
     "ping",
+    "ping_primary",
     "pool_usage",
     "server_connections",
     "translate",

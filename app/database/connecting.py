@@ -1,7 +1,7 @@
-"""Opening a connection to PostgreSQL: which server of several, TLS, and settings of the server."""
+"""Opening a connection to PostgreSQL: TLS, and settings of the server."""
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,13 +9,16 @@ import asyncpg
 
 from app.core.config import DatabaseSettings
 from app.core.exceptions import ServiceUnavailableException
+from app.database.hosts import Hosts
 
 APPLICATION_NAME = "backend-api"
 
 
 def connect_arguments(settings: DatabaseSettings) -> dict[str, Any]:
-    """What `Driver.connect` and, through it, `_connect` is told."""
+    """What `Driver.connect` and, through it, `Hosts.connect` is told."""
     address = settings.address()
+    driver = dict(address.driver)
+    hosts = Hosts(address.hosts, address.ports, driver.pop("target_session_attrs", None))
     theirs = {"application_name": APPLICATION_NAME, **address.server}
     at_start = {key: theirs.pop(key) for key in ("application_name", "options") if key in theirs}
     kept = {
@@ -25,15 +28,14 @@ def connect_arguments(settings: DatabaseSettings) -> dict[str, Any]:
         "jit": "off",
     }
     arguments: dict[str, Any] = {
-        "async_creator_fn": _connect,
-        "host": address.hosts,
-        "port": address.ports,
+        "async_creator_fn": hosts.connect,
+        "connection_class": _Connection,
         "timeout": address.seconds.get("connect_timeout", settings.connect_timeout),
         "command_timeout": address.seconds.get("command_timeout"),
         "user": address.user,
         "password": address.password and address.password.get_secret_value(),
         "database": address.database,
-        **_of_driver(address.driver),
+        **_of_driver(driver),
     }
     if settings.is_pooled:
         # Each transaction may run on another of the server's connections: nothing may be kept on
@@ -64,14 +66,8 @@ def connect_arguments(settings: DatabaseSettings) -> dict[str, Any]:
 def _of_driver(parameters: Mapping[str, str]) -> dict[str, Any]:
     """Those that asyncpg takes from a DSN alone, and the system's certificates, which it does
     not know of."""
-    parameters = dict(parameters)
-    attributes: dict[str, Any] = {
-        "target_session_attrs": parameters.pop("target_session_attrs", None)
-    }
     if parameters.get("sslrootcert") != "system":
-        return attributes | {
-            "dsn": f"postgresql://?{urlencode(parameters)}" if parameters else None
-        }
+        return {"dsn": f"postgresql://?{urlencode(parameters)}" if parameters else None}
     context = ssl.create_default_context()
     context.set_alpn_protocols(["postgresql"])
     if certificate := parameters.get("sslcert"):
@@ -79,54 +75,7 @@ def _of_driver(parameters: Mapping[str, str]) -> dict[str, Any]:
             certificate, parameters.get("sslkey"), lambda: parameters.get("sslpassword", "")
         )
     is_direct = parameters.get("sslnegotiation") == "direct" or None
-    return attributes | {"ssl": context, "direct_tls": is_direct}
-
-
-async def _connect(
-    *,
-    host: tuple[str, ...],
-    port: tuple[int, ...],
-    target_session_attrs: str | None,
-    first: str = "",
-    **options: Any,
-) -> Any:
-    """Connect to the first host that fits, each with `timeout` seconds of its own.
-
-    Raises:
-        ServiceUnavailableException: none can be reached; SQLAlchemy would pass an OSError on as
-            it is.
-        asyncpg.TargetServerAttributeNotMatched: none is what is looked for.
-    """
-    last: Exception | None = None
-    for attributes in _wishes(target_session_attrs):
-        for place in _places(host, port):
-            try:
-                connection = await asyncpg.connect(
-                    **place, target_session_attrs=attributes, **options
-                )
-            except (
-                OSError,
-                asyncpg.CannotConnectNowError,
-                asyncpg.TargetServerAttributeNotMatched,
-            ) as error:
-                last = error
-            else:
-                if first:
-                    await connection.execute(first)
-                return connection
-    if isinstance(last, OSError):
-        raise ServiceUnavailableException from last
-    raise last or ServiceUnavailableException
-
-
-def _wishes(attributes: str | None) -> tuple[str | None, ...]:
-    return ("standby", "any") if attributes == "prefer-standby" else (attributes,)
-
-
-def _places(hosts: tuple[str, ...], ports: tuple[int, ...]) -> Iterator[dict[str, Any]]:
-    """Without a host, as in a service file, one place that the driver knows."""
-    for number, host in enumerate(hosts or (None,)):
-        yield {"host": host, "port": ports[number] if ports else None}
+    return {"ssl": context, "direct_tls": is_direct}
 
 
 def _setting(settings: Mapping[str, str], *, is_local: bool) -> str:
@@ -143,10 +92,23 @@ def _setting(settings: Mapping[str, str], *, is_local: bool) -> str:
     return f"SELECT {', '.join(calls)}"
 
 
+class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
+    """Has one error for a connection that is lost while SQLAlchemy sets it up, which would pass the
+    driver's own on as it is."""
+
+    __slots__ = ()
+
+    async def set_type_codec(self, *arguments: Any, **options: Any) -> None:
+        try:
+            await super().set_type_codec(*arguments, **options)
+        except (asyncpg.InterfaceError, asyncpg.PostgresError, OSError) as error:
+            raise ServiceUnavailableException from error
+
+
 def _with_settings_in_each_transaction(settings: Mapping[str, str]) -> type[asyncpg.Connection]:
     local = f" {_setting(settings, is_local=True)};"
 
-    class PooledConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
+    class PooledConnection(_Connection):
         """Tells the server in the message that begins the transaction: no round trip more."""
 
         __slots__ = ()

@@ -17,7 +17,7 @@ from starlette.requests import HTTPConnection
 
 from app.core.config import DatabaseSettings, get_settings
 from app.database.connecting import connect_arguments
-from app.database.disconnects import watch_connections
+from app.database.disconnects import Disconnects
 from app.database.pool import WatchedPool
 from app.database.prepared import Driver
 
@@ -27,11 +27,17 @@ CLOSE_TIMEOUT = 2.0
 """Seconds that a connection may take to be closed in order."""
 
 
-def get_engine(settings: DatabaseSettings | None = None, **options: Any) -> AsyncEngine:
+def get_engine(
+    settings: DatabaseSettings | None = None,
+    *,
+    disconnects: Disconnects | None = None,
+    **options: Any,
+) -> AsyncEngine:
     """A new engine, which connects at first use; its owner disposes of it.
 
     Args:
         settings: the process's own where left out.
+        disconnects: shared with the other engines of the process on the same server.
         options: override those of `create_async_engine`, such as `pool_size`.
     """
     settings = settings or get_settings().database
@@ -53,7 +59,8 @@ def get_engine(settings: DatabaseSettings | None = None, **options: Any) -> Asyn
         hide_parameters=True,  # they are hashes and people, and errors are logged
         **{**pool, **options},
     )
-    watch_connections(engine)
+    is_direct = settings.pooler == "none" and not settings.is_pooled
+    (disconnects or Disconnects()).watch(engine, is_direct=is_direct)
     return engine
 
 

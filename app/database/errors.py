@@ -15,20 +15,44 @@ from app.core.exceptions import (
 READ_ONLY = "25006"
 STATEMENT_TIMEOUT = "57014"
 _CONFLICTS = (
+    "23001",  # restrict violation: something refers to it, from PostgreSQL 18 on
     "23503",  # foreign key violation: what it refers to was deleted meanwhile
     "23505",  # unique violation
+    "23P01",  # exclusion violation
 )
+# A value that the caller sent, where the schemas could not know that it cannot be stored.
+_VALUES = (
+    "22001",  # string too long
+    "22007",  # invalid datetime
+    "22008",  # datetime out of range
+    "2200F",  # empty string
+    "22018",  # invalid character for a cast
+    "22019",  # invalid escape character
+    "2201B",  # invalid regular expression
+    "22021",  # character not in the encoding
+    "22025",  # invalid escape sequence
+    "2203",  # JSON
+    "22P02",  # invalid text representation
+    "22P05",  # character that the database's encoding has not
+)
+# The server's state, not the request: the same may do well once it is mended.
 _UNAVAILABLE = (
     "08",  # connection exceptions
+    # asyncpg checks the range of every value that is sent: what is out of range here is a number
+    # of the database's own, such as the next id.
+    "22003",
+    "2200H",  # a sequence is used up
     READ_ONLY,  # a standby that is not promoted yet
+    "25P03",  # idle in a transaction for too long
+    "25P04",  # the same of the whole transaction
     "28",  # our role or password is not let in: they are being changed
     "3D000",  # no such database: it is being restored
-    "40001",  # serialization failure
-    "40P01",  # deadlock
+    "40",  # rolled back: serialization failure, deadlock
     "53",  # insufficient resources: disk, memory, connections
-    "55P03",  # lock not available
+    "55",  # not in the state for it: no connections allowed, in use, locked
     "57",  # shutting down, crashed or starting
-    "58",  # system error: a file of the server's is gone, or its disk fails
+    "58",  # the server's own files: missing, or not to be read
+    "F0",  # the server's configuration
 )
 _LOST = ("08", READ_ONLY, "57P01", "57P02", "57P03", "57P05")
 
@@ -56,8 +80,9 @@ def violated_constraint(error: SQLAlchemyError) -> str | None:
 def translate(error: SQLAlchemyError) -> AppException:
     """The fact behind `error`; a caller raises it `from` the error.
 
-    A lost connection, a full pool or a server that is starting is 503: the same request may
-    do well in a moment. A value the server cannot store (class 22) is the caller's, 422.
+    A lost connection, a full pool, a server that is starting or has no room left is 503: the same
+    request may do well once that is mended. A value that the server cannot store is the caller's,
+    422. Any other error is a fault of ours, 500.
     """
     state = sqlstate(error) or ""
     if state == STATEMENT_TIMEOUT:
@@ -66,7 +91,7 @@ def translate(error: SQLAlchemyError) -> AppException:
         return ServiceUnavailableException()
     if state in _CONFLICTS:
         return ConflictException()
-    if state.startswith("22"):
+    if state.startswith(_VALUES):
         return ValidationException()
     if not state and isinstance(error, DBAPIError):
         # No answer from the server at all: asyncpg's InterfaceError and its like.

@@ -105,6 +105,31 @@ async def schema_of(engine: AsyncEngine) -> Schema:
     return await asyncio.to_thread(compare_schema, at)  # reads all scripts, which takes a while
 
 
+def encoding_fault(connection: Connection) -> str | None:
+    """Why the database's encoding is refused, and what to do; None for UTF-8.
+
+    Any other can store a part of the world's names only, or, as SQL_ASCII, does not know what a
+    letter is, so that case and length would be wrong.
+    """
+    encoding = connection.scalar(text("SHOW server_encoding"))
+    if encoding == "UTF8":
+        return None
+    return (
+        f"the database's encoding is {encoding}, and must be UTF8: create another by "
+        "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and restore a dump into it"
+    )
+
+
+def require_utf8(connection: Connection) -> None:
+    """Refuse to migrate a database of another encoding.
+
+    Raises:
+        MigrationsError: it is of another.
+    """
+    if fault := encoding_fault(connection):
+        raise MigrationsError(fault)
+
+
 def _revision_of(connection: Connection) -> str | None:
     heads = MigrationContext.configure(connection).get_current_heads()
     return ", ".join(sorted(heads)) or None
@@ -146,8 +171,8 @@ async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
     Raises:
         sqlalchemy.exc.DBAPIError: a migration failed. Each is a transaction of its own; those
             before it stay.
-        MigrationsError: the schema is of another release, which alone can change it, or several
-            revisions are the newest.
+        MigrationsError: the schema is of another release, which alone can change it, several
+            revisions are the newest, or the database's encoding is not UTF-8.
         alembic.util.CommandError: there is no such revision.
     """
     async with _alone(engine) as connection:

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app.core.exceptions import RequestTimeoutException, ValidationException
 from app.core.spreadsheets import defused
+from app.database import begin_on_primary
 from app.repositories import PROFILE, UserRepository
 from app.schemas import ExportFormat, UserFilters, UserSchema
 
@@ -42,7 +43,8 @@ class ExportService:
     ) -> AsyncGenerator[bytes, None]:
         """The file in parts, the first as soon as the database has begun to answer.
 
-        All rows are of one moment. Whoever takes the parts also closes the generator, and with it
+        All rows are of one moment, and of the primary: a file without the newest rows would not
+        say that they are missing. Whoever takes the parts also closes the generator, and with it
         the connection.
 
         Args:
@@ -53,6 +55,7 @@ class ExportService:
         Raises:
             ValidationException: a byte order mark is asked for in NDJSON.
             RequestTimeoutException: it took longer than `TIME_LIMIT`.
+            ServiceUnavailableException: there is no primary.
             sqlalchemy.exc.TimeoutError: as many exports run as may, and none ended in time.
         """
         if bom and file_format != "csv":
@@ -63,6 +66,7 @@ class ExportService:
         until, count, is_complete = monotonic() + TIME_LIMIT, 0, False
         try:
             async with self._session_maker() as db:
+                await begin_on_primary(db)
                 users = UserRepository(db)
                 query = users.get_filtered_users(**filters.model_dump())
                 async with aclosing(users.batches(query, BATCH)) as batches:

@@ -18,7 +18,7 @@ from app.core.drain import Drain
 from app.core.redis import CircuitBreaker, check_redis
 from app.core.telemetry.metrics import HEALTH
 from app.core.waiting import within
-from app.database import has_files, ping
+from app.database import ReadOnlyServerError, has_files, ping_primary
 from app.database.migrations import MigrationsError, schema_of
 from app.schemas import CheckSchema, HealthSchema
 
@@ -27,8 +27,9 @@ log = structlog.get_logger("app.health")
 CHECK_TIMEOUT = 0.9
 """Seconds: the contract allows each check one second, answer included."""
 NOT_MIGRATED = "migrate first"
-_CODE = re.compile(r"[A-Z]{3,20}")
 DELETED = "its files were deleted: stop the service, and start it again"
+READ_ONLY = "read-only"
+_CODE = re.compile(r"[A-Z]{3,20}")
 
 
 class _NotMigratedError(Exception):
@@ -111,8 +112,9 @@ class HealthService:
 
     async def is_database_away(self) -> bool:
         """Whether it does not answer on a connection of its own either. One that is only slow for
-        others does."""
-        return (await self._shared("database")).status != "healthy"
+        others does, and one that takes no writes."""
+        check = await self._shared("database")
+        return check.status != "healthy" and check.error != READ_ONLY
 
     def failing_since(self, check: str) -> datetime | None:
         """When this process found it failing first, of all the times in a row; None while it
@@ -155,7 +157,7 @@ class HealthService:
         return result.model_copy(update={"backend": backend})
 
     async def _database(self) -> None:
-        await ping(self._engine)
+        await ping_primary(self._engine)
         if self._settings.database.kind == "embedded" and not await has_files(self._engine):
             raise _DeletedError
         if not self._is_migrated:  # and then it stays so: asked until it is
@@ -200,6 +202,7 @@ def _reason(failure: BaseException) -> str:
         (_NotMigratedError, NOT_MIGRATED),
         (_LeftAloneError, "left alone until it has what it missed"),
         (_DeletedError, DELETED),
+        (ReadOnlyServerError, READ_ONLY),
     ):
         if any(isinstance(link, kind) for link in chain):
             return reason

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from app.schemas import HealthSchema, Verdict
+from app.services.health import READ_ONLY
 
 _REDIS_AWAY = {
     "cache": "every answer is computed anew",
@@ -31,8 +32,11 @@ def verdict(
 
     sentences = []
     if "database" in failing:
-        away = f"The database has been unreachable {since('database')}: {_DATABASE_AWAY}"
-        sentences.append(away)
+        if readiness.checks["database"].error == READ_ONLY:
+            what = "The database has taken no changes", "what is there can be read."
+        else:
+            what = "The database has been unreachable", _DATABASE_AWAY
+        sentences.append(f"{what[0]} {since('database')}: {what[1]}")
     if redis := [name for name in _REDIS_AWAY if name in failing]:
         which = "Redis" if len(redis) == 2 else f"The Redis of the {redis[0].replace('_', ' ')}"
         means = ", and ".join(_REDIS_AWAY[name] for name in redis)

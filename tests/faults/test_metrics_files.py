@@ -124,8 +124,13 @@ def test_f3_a_full_file_system_kills_no_worker_and_figures_come_back_with_the_sp
 
 @pytest.fixture
 def pair(servers: Servers, app: object, tmp_path: Path, folder: Path) -> Iterator[Site]:
-    named = {"TMPDIR": str(folder), "TELEMETRY_SCRAPE_TOKEN": SCRAPE_TOKEN}
-    with instance(servers, tmp_path, SERVER_WORKERS="2", **named) as served:
+    with instance(
+        servers,
+        tmp_path,
+        SERVER_WORKERS="2",
+        TMPDIR=str(folder),
+        TELEMETRY_SCRAPE_TOKEN=SCRAPE_TOKEN,
+    ) as served:
         site = Site(served, folder)
         assert within(SOON, site.agrees)
         yield site

@@ -4,6 +4,8 @@ import asyncio
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from typing import Any
 
 import asyncpg
 import pytest
@@ -15,7 +17,8 @@ from app.core.config import DatabaseSettings, Settings
 from app.core.exceptions import ServiceUnavailableException
 from app.database import ping
 from app.database.failures import connection_failure
-from tests.conftest import Servers, running
+from app.database.hosts import HEAD_START
+from tests.conftest import Servers, browsing, running
 from tests.databases import engine_of
 
 pytestmark = pytest.mark.direct
@@ -30,10 +33,34 @@ def closed() -> Iterator[int]:
 
 
 @pytest.fixture
-def frozen() -> Iterator[int]:
-    """A port where nobody answers."""
+def frozen() -> Iterator[socket.socket]:
+    """A server that accepts connections and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname()[1]
+        listener.setblocking(False)
+        yield listener
+
+
+def accepted(listener: socket.socket) -> int:
+    """How many connections it has since it was asked last."""
+    count = 0
+    with suppress(BlockingIOError):
+        while True:
+            listener.accept()[0].close()
+            count += 1
+    return count
+
+
+@pytest.fixture
+def unreachable() -> Iterator[socket.socket]:
+    """A server whose queue is full: it does not answer the first packet of a connection."""
+    with socket.socket() as listener, ExitStack() as stack:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        yield listener
 
 
 @pytest.fixture
@@ -101,14 +128,50 @@ async def test_c16_the_second_host_is_reached_where_the_first_is_closed(told, cl
         await ping(engine)
 
 
-async def test_c16_a_frozen_host_does_not_use_up_the_time_of_the_next(told, frozen, port):
-    hosts = f"127.0.0.1:{frozen},127.0.0.1:{port}"
+@pytest.mark.parametrize("kind", ["frozen", "unreachable"])
+@pytest.mark.parametrize("query", ["sslmode=disable", "target_session_attrs=read-write"])
+async def test_f11_a_host_that_does_not_answer_uses_up_no_time(request, told, port, kind, query):
+    """F11: the next was tried after `connect_timeout`, 5 s by default."""
+    first = request.getfixturevalue(kind).getsockname()[1]
     began = time.monotonic()
 
-    async with engine_of(told("connect_timeout=1&sslmode=disable", hosts)) as engine:
+    async with engine_of(told(query, f"127.0.0.1:{first},127.0.0.1:{port}")) as engine:
         await ping(engine)
 
-    assert 0.9 < time.monotonic() - began < 3
+    assert time.monotonic() - began < HEAD_START + 2
+
+
+async def test_f11_a_host_that_does_not_answer_is_tried_last_from_then_on(told, frozen, port):
+    """F11: each new connection waited for it."""
+    hosts = f"127.0.0.1:{frozen.getsockname()[1]},127.0.0.1:{port}"
+    async with engine_of(told("sslmode=disable", hosts)) as engine:
+        await ping(engine)
+        assert accepted(frozen) == 1
+        connections = [await engine.connect() for _ in range(3)]
+        for connection in connections:
+            await connection.close()
+
+    assert accepted(frozen) == 0
+
+
+async def test_f11_health_finds_the_second_host(settings, told, frozen, port):
+    """F11: its 0.9 s went to the first."""
+    hosts = f"127.0.0.1:{frozen.getsockname()[1]},127.0.0.1:{port}"
+    own = settings.replaced(database={"url": told("", hosts).url})
+    async with running(own) as app, browsing(app) as client:
+        health = (await client.get("/health")).json()["checks"]["database"]
+
+    assert health["status"] == "healthy"
+
+
+async def test_f11_where_no_host_answers_it_takes_the_time_of_one(told, frozen):
+    hosts = ",".join([f"127.0.0.1:{frozen.getsockname()[1]}"] * 4)
+    began = time.monotonic()
+    async with engine_of(told("connect_timeout=1", hosts)) as engine:
+        with pytest.raises(ServiceUnavailableException):
+            await ping(engine)
+
+    assert time.monotonic() - began < 1 + 3 * HEAD_START + 1
 
 
 @pytest.mark.parametrize(
@@ -151,7 +214,7 @@ async def test_c16_a_password_comes_from_a_passfile(told, servers, port, tmp_pat
         await ping(engine)
 
 
-async def test_a_connection_that_is_given_up_leaves_none_behind(told, servers, frozen, port):
+async def test_a_connection_that_is_given_up_leaves_none_behind(told, servers, port):
     """Tried hosts are closed, whether they fit or not."""
     hosts = f"127.0.0.1:{port},127.0.0.1:{port}"
     name = "target_session_attrs=standby&application_name=seeking"
@@ -164,3 +227,19 @@ async def test_a_connection_that_is_given_up_leaves_none_behind(told, servers, f
 
     assert await admin.fetchval(query) == 0
     await admin.close()
+
+
+async def test_a_connection_that_is_lost_while_it_is_set_up_is_a_refusal_that_callers_know(
+    told, monkeypatch
+):
+    """It was an error of the driver's own, and a 500."""
+    set_type_codec = asyncpg.Connection.set_type_codec
+
+    async def lose(connection: asyncpg.Connection, *arguments: Any, **options: Any) -> None:
+        connection.terminate()
+        await set_type_codec(connection, *arguments, **options)
+
+    monkeypatch.setattr(asyncpg.Connection, "set_type_codec", lose)
+    async with engine_of(told()) as engine:
+        with pytest.raises(ServiceUnavailableException):
+            await ping(engine)

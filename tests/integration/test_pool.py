@@ -24,7 +24,7 @@ TIMEOUT = 1.0
 @pytest.fixture
 async def narrow(settings: Settings) -> AsyncIterator[AsyncEngine]:
     """An engine with a single connection."""
-    options = {"pool_size": 1, "max_overflow": 0, "pool_timeout": TIMEOUT}
+    options: dict[str, Any] = {"pool_size": 1, "max_overflow": 0, "pool_timeout": TIMEOUT}
     engine = get_engine(settings.database, **options)
     yield engine
     await engine.dispose()
@@ -33,7 +33,7 @@ async def narrow(settings: Settings) -> AsyncIterator[AsyncEngine]:
 @pytest.fixture
 async def opened(settings: Settings) -> AsyncIterator[tuple[AsyncEngine, list[object]]]:
     """An engine that keeps one connection and may have two, and those that it opened."""
-    options = {"pool_size": 1, "max_overflow": 1, "pool_timeout": 10}
+    options: dict[str, Any] = {"pool_size": 1, "max_overflow": 1, "pool_timeout": 10}
     engine = get_engine(settings.database, **options)
     connections: list[object] = []
     event.listen(engine.sync_engine, "connect", lambda made, _: connections.append(made))
@@ -158,7 +158,7 @@ async def test_who_goes_when_it_is_their_turn_hands_the_place_on(narrow):
 
 async def test_connections_that_fail_take_no_places(settings):
     nowhere = SecretStr(f"postgresql://postgres@127.0.0.1:{free_port()}/app")
-    options = {"pool_size": 1, "max_overflow": 0, "pool_timeout": TIMEOUT}
+    options: dict[str, Any] = {"pool_size": 1, "max_overflow": 0, "pool_timeout": TIMEOUT}
     engine = get_engine(settings.database.model_copy(update={"url": nowhere}), **options)
     for _ in range(3):
         with pytest.raises(ServiceUnavailableException):

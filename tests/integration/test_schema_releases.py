@@ -121,7 +121,7 @@ async def test_u8_the_schema_is_asked_for_until_it_was_right(own):
             assert (await client.get("/health/ready")).status_code == 200
 
     assert first > 1
-    assert sent[first:] == ["SELECT 1"]
+    assert len(sent[first:]) == 1
 
 
 def recorded_health(health):

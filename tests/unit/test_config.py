@@ -572,6 +572,29 @@ def test_the_parts_of_an_address_may_hold_any_character(tell, password):
     assert where(load_settings().database) == ("a@b", password, ("db",), (5432,), "a/b")
 
 
+@pytest.mark.parametrize(
+    ("value", "hosts", "ports"),
+    [
+        ("a,b", ("a", "b"), (5433, 5433)),
+        ("a, b:1", ("a", "b"), (5433, 1)),
+        ("::1,[::2]:1", ("::1", "::2"), (5433, 1)),
+        ("/run/postgresql,b", ("/run/postgresql", "b"), (5433, 5433)),
+    ],
+)
+def test_f11_several_hosts_are_separated_by_commas(tell, value, hosts, ports):
+    """F11: `a:1` was taken for the name of a host."""
+    tell(DATABASE_HOST=value, DATABASE_PORT="5433")
+
+    assert where(load_settings().database)[2:4] == (hosts, ports)
+
+
+@pytest.mark.parametrize("value", ["a,", "a:b", "a:0", ",", "a:1:[2"])
+def test_f11_what_is_no_host_is_refused_by_name(tell, value):
+    tell(DATABASE_HOST=value)
+
+    assert problem().startswith("DATABASE_HOST must be a host, or hosts separated by commas")
+
+
 def test_a_password_in_a_url_is_decoded_once(tell):
     tell(DATABASE_URL="postgresql://app:p%40ss%2540@db/app")
 
@@ -624,6 +647,10 @@ def test_supabase_is_not_reached_without_tls(tell, name, mode):
         ),
         (
             {"DATABASE_HOST": "db.ref.supabase.co", "DATABASE_PORT": "6543"},
+            ("postgres", None, ("db.ref.supabase.co",), (5432,), "postgres"),
+        ),
+        (
+            {"DATABASE_HOST": "db.ref.supabase.co:6543"},
             ("postgres", None, ("db.ref.supabase.co",), (5432,), "postgres"),
         ),
         (

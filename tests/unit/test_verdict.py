@@ -70,3 +70,9 @@ def test_another_day_is_told():
     words = verdict(found, lambda _: yesterday, NOW).sentences[0]
 
     assert "since 20 November, 09:12 UTC" in words
+
+
+def test_a_database_that_takes_no_writes_is_not_unreachable():
+    assert told("unhealthy", database="read-only") == (
+        "The database has taken no changes since 09:12 UTC (read-only): what is there can be read."
+    )

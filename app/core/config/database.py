@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
-from app.core.config.postgres import PostgresAddress, parse_postgres
+from app.core.config.postgres import PostgresAddress, parse_hosts, parse_postgres
 from app.core.config.sections import Port, Seconds, Section, SettingsError, section
 
 SUPABASE_POOLER = 6543
@@ -25,7 +25,9 @@ class DatabaseSettings(Section):
     migration_url: SecretStr | None = Field(
         None, description="for migrations: past the pooler, or as another role"
     )
-    host: str | None = Field(None, description="server, where DATABASE_URL is not set")
+    host: str | None = Field(
+        None, description="server, or several separated by commas, where DATABASE_URL is not set"
+    )
     port: Port = Field(5432, description="port of the server")
     user: str = Field("postgres", description="role to connect as")
     password: SecretStr = Field(SecretStr(""), description="password of the role")
@@ -48,6 +50,8 @@ class DatabaseSettings(Section):
             sslmode = parse_postgres(name, url).driver.get("sslmode")
             if self.provider == "supabase" and sslmode in _MAYBE_PLAIN:
                 raise ValueError(f"{name} may leave out TLS, which Supabase requires")
+        if self.host is not None:
+            parse_hosts("DATABASE_HOST", self.host, self.port)
         if self.provider == "embedded" and self.is_named:
             raise ValueError("DATABASE_PROVIDER is embedded, and another server is named as well")
         return self
@@ -104,7 +108,9 @@ class DatabaseSettings(Section):
             )
         # On the same host, whichever of the two it is, this port keeps to one connection.
         if self.url is None:
-            return self.model_copy(update={"port": 5432, "pooler": "none"})
+            hosts, _ = parse_hosts("DATABASE_HOST", self.host or "", 5432)
+            update = {"host": ",".join(hosts), "port": 5432, "pooler": "none"}
+            return self.model_copy(update=update)
         parts = urlsplit(self.url.get_secret_value())
         netloc = re.sub(r"(:\d+)?$", ":5432", parts.netloc, count=1)
         url = SecretStr(parts._replace(netloc=netloc).geturl())
@@ -119,8 +125,7 @@ class DatabaseSettings(Section):
         if self.url is not None:
             address = parse_postgres("DATABASE_URL", self.url)
         elif self.host is not None:
-            hosts = tuple(self.host.split(","))
-            ports = (self.port,) * len(hosts)
+            hosts, ports = parse_hosts("DATABASE_HOST", self.host, self.port)
             address = PostgresAddress(hosts, ports, self.user, self.password or None, self.name)
         else:
             raise LookupError("set DATABASE_URL or DATABASE_HOST")

@@ -121,6 +121,28 @@ def parse_postgres(name: str, secret: SecretStr) -> PostgresAddress:
         raise ValueError(f"{name} {error}") from None
 
 
+def parse_hosts(name: str, value: str, port: int) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Read hosts that are separated by commas; they, and a port for each.
+
+    Args:
+        name: of the setting.
+        value: of the same.
+        port: of those that have none of their own.
+
+    Raises:
+        ValueError: one is no host.
+    """
+    try:
+        found = [_host(spec.strip(), is_encoded=False) for spec in value.split(",")]
+        ports = _ports([own for _, own in found], str(port))
+    except _UrlError:
+        raise ValueError(
+            f"{name} must be a host, or hosts separated by commas, each perhaps with its port: "
+            "db-1:5432,db-2:5432"
+        ) from None
+    return tuple(host for host, _ in found), tuple(ports)
+
+
 class _UrlError(ValueError):
     pass
 
@@ -144,10 +166,10 @@ def _split(url: str) -> SplitResult:
 
 
 def _parameters(query: str) -> dict[str, str]:
-    """By name, the last of each but hosts, of which all are meant."""
+    """By name, the last of each but hosts and their ports, of which all are meant."""
     pairs = [(key, value) for key, value in parse_qsl(query) if value]
-    hosts = ",".join(value for key, value in pairs if key == "host")
-    return dict(pairs) | ({"host": hosts} if hosts else {})
+    lists = {key: [value for name, value in pairs if name == key] for key in ("host", "port")}
+    return dict(pairs) | {key: ",".join(values) for key, values in lists.items() if values}
 
 
 def _place(
