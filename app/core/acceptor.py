@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from secrets import token_hex
 from typing import Any, cast
 
 import uvicorn
@@ -30,6 +31,11 @@ MAX_HEAD = 8192
 """Bytes of such a request that are looked at."""
 PAUSE = 0.1
 """Seconds without accepting, where the system has no descriptor left."""
+_AT_ONCE: int = getattr(socket, "MSG_DONTWAIT", 0)  # Windows has none, and no acceptor
+_PEEK = _AT_ONCE | socket.MSG_PEEK
+_ID = b"0" * 32
+_REFUSAL = response(OVERLOAD[0], (), CLOSE, request_id=_ID.decode())
+_count_refused = REQUESTS_REFUSED.labels(OVERLOAD[1]).inc
 _PROBES = b"GET " + PROBES, b"HEAD " + PROBES
 _END = b"\r\n\r\n"
 
@@ -122,7 +128,6 @@ class Acceptor:
             self._loop.remove_reader(listener)
             self._loop.call_later(PAUSE, self._resume, listener)
             return False
-        client.settimeout(0)
         self._take(client)
         return True
 
@@ -143,7 +148,7 @@ class Acceptor:
     def _look_at(self, client: socket.socket) -> None:
         """Serve or refuse a connection that has no place, by its first bytes."""
         try:
-            head = client.recv(MAX_HEAD, socket.MSG_PEEK)
+            head = client.recv(MAX_HEAD, _PEEK)
         except BlockingIOError:
             self._loop.add_reader(client, self._look_at, client)
             return
@@ -158,11 +163,10 @@ class Acceptor:
 
     def _refuse(self, client: socket.socket, head: bytes) -> None:
         with suppress(OSError):
-            client.recv(MAX_HEAD)  # what is left unread would reset the connection
             if head:
-                status, reason = OVERLOAD
-                REQUESTS_REFUSED.labels(reason).inc()
-                client.send(response(status, (), CLOSE))
+                client.recv(MAX_HEAD, _AT_ONCE)  # what is left unread would reset the connection
+                _count_refused()
+                client.send(_REFUSAL.replace(_ID, token_hex(16).encode()), _AT_ONCE)
             if head and not (head.startswith(b"GET ") and head.endswith(_END)):
                 # More is on its way: it is read and thrown away until the client has the answer.
                 client.shutdown(socket.SHUT_WR)
@@ -172,7 +176,7 @@ class Acceptor:
 
     def _throw_away(self, client: socket.socket) -> None:
         try:
-            is_over = not client.recv(MAX_HEAD)
+            is_over = not client.recv(MAX_HEAD, _AT_ONCE)
         except BlockingIOError:
             return
         except OSError:
@@ -189,6 +193,7 @@ class Acceptor:
         client.close()
 
     def _serve(self, client: socket.socket) -> None:
+        client.settimeout(0)
         opening = self._loop.create_task(self._loop.connect_accepted_socket(self._protocol, client))
         self._opening.add(opening)
         opening.add_done_callback(self._opened)

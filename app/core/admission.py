@@ -25,7 +25,7 @@ MAX_SPARE = 512
 
 
 class Silent(Protocol):
-    """A connection on which no request is in progress."""
+    """A connection that waits for its client: for a request, or for the rest of one."""
 
     def give_way(self) -> None:
         """Close it, for another to take its place."""
@@ -49,7 +49,7 @@ class Admission:
         max_spare: connections beyond those, on which probes alone are served.
         receiving: requests whose body is still arriving.
         probes: probes in progress.
-        silent: connections on which no request is in progress, the longest silent first.
+        silent: connections that wait for their clients, the longest first.
     """
 
     def __init__(self, requests: int, connections: int, descriptors: int) -> None:
@@ -63,11 +63,13 @@ class Admission:
         self._limit = requests
         self._before = 0
         self._tasks: Sized = ()
-        self._connections: tuple[Sized, ...] = ()
+        self._connections: Sized = ()
+        self._opening: Sized = ()
 
-    def watch(self, tasks: Sized, *connections: Sized) -> None:
-        """Count what is in these sets, which their owners change: running requests, connections."""
-        self._tasks, self._connections = tasks, connections
+    def watch(self, tasks: Sized, connections: Sized = (), opening: Sized = ()) -> None:
+        """Count what is in these sets, which their owners change: running requests, connections,
+        and those that are being opened, each of which has a request."""
+        self._tasks, self._connections, self._opening = tasks, connections, opening
 
     @property
     def in_progress(self) -> int:
@@ -85,9 +87,10 @@ class Admission:
 
     def admits_connection(self) -> bool:
         """Whether another connection is served; one that is silent may give way to it."""
-        if self.is_full:
+        opening = len(self._opening)
+        if self.in_progress + opening >= self._limit:
             return False
-        if sum(map(len, self._connections)) < self.max_connections:
+        if len(self._connections) + opening < self.max_connections:
             return True
         if not self.silent:
             return False

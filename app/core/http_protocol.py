@@ -145,7 +145,6 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._in_body = self._is_receiving = True
         self._admission.receiving += 1
-        self._admission.silent.pop(self, None)
         super().on_headers_complete()
 
     def _is_admitted(self) -> bool:
@@ -179,6 +178,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._in_body = False
         self._received()
+        self._admission.silent.pop(self, None)
         super().on_message_complete()
         if self.cycle.response_complete:  # answered before it was all there
             self._arm(self.timeout_keep_alive, self.timeout_keep_alive_handler)
@@ -204,7 +204,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._has_probe_place = False
 
     def give_way(self) -> None:
-        """Close the connection, on which no request is in progress, for another one."""
+        """Close the connection, whose client has nothing to be answered, for another one."""
         self.transport.abort()
 
     def pause_writing(self) -> None:
@@ -271,15 +271,21 @@ class BoundedProtocol(HttpToolsProtocol):
             self._timer = None
 
 
-def response(status: HTTPStatus, headers: Sequence[tuple[bytes, bytes]], last: bytes) -> bytes:
+def response(
+    status: HTTPStatus,
+    headers: Sequence[tuple[bytes, bytes]],
+    last: bytes,
+    request_id: str | None = None,
+) -> bytes:
     """A response in the contract's shape, for what never becomes a request of the application.
 
     Args:
         status: such as 503, which tells when to come back.
         headers: the server's own.
         last: `CLOSE` where the connection ends with it, else nothing.
+        request_id: 32 hexadecimal digits; a new one where left out.
     """
-    request_id = uuid4().hex
+    request_id = request_id or uuid4().hex
     code = status.phrase.lower().replace(" ", "_")
     body = json.dumps(
         {"error": code, "message": status.phrase, "details": [], "request_id": request_id}

@@ -92,7 +92,7 @@ class ServerSettings(Section):
     workers: int = Field(1, ge=1, le=256, description="worker processes")
     request_timeout: Seconds = Field(30.0, description="seconds until a request is answered 504")
     max_requests: int = Field(
-        200, ge=1, description="requests in progress at once, per process; more are answered 503"
+        128, ge=1, description="requests in progress at once, per process; more are answered 503"
     )
     max_connections: int = Field(
         1000,

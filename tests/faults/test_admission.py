@@ -1,0 +1,364 @@
+"""F4, F13: more requests and connections than a process can serve, on real sockets."""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from sqlalchemy import text
+
+from app.core.admission import FEW, PATIENCE, PROBES, Admission
+from tests.conftest import Person, Servers, person
+from tests.faults.observing import within
+from tests.process import Instance, instance
+
+REQUESTS, CONNECTIONS = 4, 30
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@pytest.fixture(scope="module")
+def site(servers: Servers, app: object) -> Iterator[Instance]:
+    with (
+        TemporaryDirectory(prefix="backend-api-") as folder,
+        instance(
+            servers,
+            Path(folder),
+            SERVER_MAX_REQUESTS=str(REQUESTS),
+            SERVER_MAX_CONNECTIONS=str(CONNECTIONS),
+        ) as site,
+    ):
+        yield site
+
+
+@pytest.fixture
+async def admin(client: object, site: Instance, runtime: Any) -> AsyncIterator[Person]:
+    async with httpx.AsyncClient(base_url=site.url, timeout=30) as visitor:
+        admin = await person(visitor, runtime, "admin", is_superuser=True)
+        await admin.get("/users/me")  # the principal is cached
+        yield admin
+
+
+@asynccontextmanager
+async def connected(site: Instance) -> AsyncIterator[Stream]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(site.url.rpartition(":")[2]))
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+def asking(path: str, admin: Person | None = None, *headers: str, method: str = "GET") -> bytes:
+    if admin is not None:
+        headers = (*headers, f"Authorization: Bearer {admin.tokens['access_token']}")
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: test", *headers, "", ""]).encode()
+
+
+async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
+    lines = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)).decode().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    return int(lines[0].split()[1]), headers, body
+
+
+def refused(got: tuple[int, dict[str, str], bytes]) -> None:
+    status, headers, body = got
+    assert status == 503
+    assert headers["retry-after"] == "1"
+    assert headers["cache-control"] == "no-store"
+    assert json.loads(body) == {
+        "error": "service_unavailable",
+        "message": "Service Unavailable",
+        "details": [],
+        "request_id": headers["x-request-id"],
+    }
+
+
+@asynccontextmanager
+async def users_locked(servers: Servers) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(servers.direct)
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+        yield connection
+    await connection.close()
+
+
+async def waiting(connection: asyncpg.Connection) -> int:
+    """Statements that wait for a lock."""
+    count = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    return int(await connection.fetchval(count))
+
+
+@asynccontextmanager
+async def full(site: Instance, servers: Servers, admin: Person) -> AsyncIterator[None]:
+    """As many requests in progress as may be, all of which are answered in the end."""
+    async with AsyncExitStack() as stack:
+        async with users_locked(servers) as connection:
+            held = [await stack.enter_async_context(connected(site)) for _ in range(REQUESTS)]
+            for _, writer in held:
+                writer.write(asking("/api/v1/users/cursor", admin))
+
+            async def all_wait() -> bool:
+                return await waiting(connection) == REQUESTS
+
+            assert await within(10, all_wait)
+            yield
+        statuses = [(await answer(reader))[0] for reader, _ in held]
+    assert statuses == [200] * REQUESTS
+
+
+@pytest.mark.parametrize(
+    ("request_", "body"),
+    [
+        (("/api/v1/users/me",), b""),
+        (("/", None, "Connection: close"), b""),
+        (("/api/v1/users/me", None, "Content-Length: 3"), b"abc"),
+        (("/api/v1/auth/login", None, "Content-Length: 100000"), b"x" * 100_000),
+    ],
+    ids=["get", "close", "get with a body", "post"],
+)
+async def test_a_request_too_many_is_a_503_at_once(site, servers, admin, request_, body):
+    method = "POST" if "login" in request_[0] else "GET"
+    message = asking(*request_, method=method) + body
+    async with connected(site) as (reader, writer):
+        writer.write(asking("/health/live"))
+        await answer(reader)
+
+        async with full(site, servers, admin):
+            began = time.monotonic()
+            writer.write(message)
+            kept = await answer(reader)
+            async with connected(site) as (new_reader, new_writer):
+                new_writer.write(message)
+                new = await answer(new_reader)
+            took = time.monotonic() - began
+
+    refused(kept)
+    refused(new)
+    assert took < 2
+
+
+async def test_a_kept_connection_goes_on_after_its_503(site, servers, admin):
+    async with connected(site) as (reader, writer):
+        writer.write(asking("/health/live"))
+        await answer(reader)
+        async with full(site, servers, admin):
+            for _ in range(3):
+                writer.write(asking("/api/v1/users/me", admin))
+                refused(await answer(reader))
+
+        writer.write(asking("/api/v1/users/me", admin))
+        status, _, body = await answer(reader)
+
+    assert status == 200
+    assert json.loads(body)["email"] == admin.email
+
+
+async def test_probes_are_answered_whatever_else_is_in_progress(site, servers, admin):
+    async with full(site, servers, admin), httpx.AsyncClient(base_url=site.url) as visitor:
+        new = [(await httpx.AsyncClient().get(f"{site.url}/health/live")).status_code]
+        kept = [(await visitor.get(path)).status_code for path in ("/health", "/health/ready") * 3]
+        metrics = await visitor.head("/health/live")
+
+    assert set(new + kept) == {200}
+    assert metrics.status_code == 200
+
+
+async def test_what_was_refused_is_counted(site, servers, admin):
+    async def count() -> float:
+        text = (await admin.get("/metrics/prometheus")).text
+        lines = [line for line in text.splitlines() if 'reason="overload"' in line]
+        return float(lines[0].split()[-1]) if lines else 0.0
+
+    before = await count()
+    async with full(site, servers, admin):
+        for _ in range(3):
+            async with connected(site) as (reader, writer):
+                writer.write(asking("/"))
+                refused(await answer(reader))
+
+    assert await count() == before + 3
+
+
+async def test_slow_bodies_keep_nobody_out(site, admin):
+    begun = asking("/api/v1/auth/login", None, "Content-Length: 100", method="POST") + b"{"
+    async with AsyncExitStack() as stack:
+        for _ in range(2 * REQUESTS):
+            _, writer = await stack.enter_async_context(connected(site))
+            writer.write(begun)
+        await asyncio.sleep(0.3)
+
+        answers = [(await admin.get("/users/me")).status_code for _ in range(5)]
+
+    assert answers == [200] * 5
+
+
+async def test_the_longest_silent_connection_gives_way_to_a_new_one(site, admin):
+    async with AsyncExitStack() as stack:
+        streams = []
+        for n in range(3 * CONNECTIONS):
+            reader, writer = await stack.enter_async_context(connected(site))
+            if n % 3:
+                writer.write(asking("/health/live"))
+                await answer(reader)  # and is silent afterwards
+            streams.append((reader, writer))
+        ends = [asyncio.create_task(reader.read()) for reader, _ in streams]
+
+        _, still_open = await asyncio.wait(ends, timeout=1)
+        answered = (await admin.get("/users/me")).status_code
+
+        assert len(still_open) <= CONNECTIONS
+        assert not any(end.done() for end in ends[-5:])
+        for end in still_open:
+            end.cancel()
+    assert answered == 200
+
+
+async def test_work_for_a_client_who_has_left_ends(site, servers, admin):
+    since = len(site.log.read_text())
+    async with users_locked(servers) as connection:
+        for _ in range(3):
+            async with connected(site) as (_, writer):
+                writer.write(asking("/api/v1/users/cursor", admin, "X-Request-ID: leaves"))
+                assert await within(10, lambda: has_waiting(connection))
+
+        async def none_waits() -> bool:
+            return await waiting(connection) == 0
+
+        assert await within(5, none_waits)
+
+    def lines() -> list[dict[str, Any]]:
+        found = [json.loads(line) for line in site.log.read_text()[since:].splitlines()]
+        return [line for line in found if line.get("request_id") == "leaves"]
+
+    async def are_logged() -> bool:
+        return len(lines()) >= 3
+
+    assert await within(5, are_logged)
+    assert {(line["event"], line["status"], line["level"]) for line in lines()} == {
+        ("request", 499, "info")
+    }
+
+
+async def has_waiting(connection: asyncpg.Connection) -> bool:
+    return await waiting(connection) > 0
+
+
+async def test_a_change_whose_client_has_left_is_made_whole_or_not_at_all(site, admin, runtime):
+    """The user is read anew wherever the change was committed."""
+    body = b'{"full_name": "Number %03d"}'
+    for n in range(30):
+        async with connected(site) as (_, writer):
+            change = asking(
+                "/api/v1/users/me",
+                admin,
+                "Content-Type: application/json",
+                f"Content-Length: {len(body % n)}",
+                method="PATCH",
+            )
+            writer.write(change + body % n)
+            await writer.drain()
+            await asyncio.sleep(n / 3000)  # at all moments of it
+
+        shown = (await admin.get("/users/me")).json()["full_name"]
+        await asyncio.sleep(0.3)
+        async with runtime.session_maker() as db:
+            query = text("SELECT full_name FROM users WHERE id = :id")
+            stored = await db.scalar(query, {"id": admin.id})
+        assert (await admin.get("/users/me")).json()["full_name"] == stored, shown
+
+
+async def test_with_256_descriptors_and_500_clients_every_probe_is_answered(
+    servers, client, tmp_path: Path
+):
+    with instance(
+        servers, tmp_path, prefix=("prlimit", "--nofile=256:256"), LOG_LEVEL="ERROR"
+    ) as site:
+        over, statuses = asyncio.Event(), Counter[int]()
+        port = int(site.url.rpartition(":")[2])
+
+        async def visit() -> None:
+            while not over.is_set():
+                with suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
+                    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                    writer.write(asking("/api/v1/users/me"))
+                    statuses[(await answer(reader))[0]] += 1
+                    await asyncio.sleep(0.5)  # and keeps its connection
+                    writer.close()
+
+        visits = [asyncio.create_task(visit()) for _ in range(500)]
+        await asyncio.sleep(1)
+        probes = []
+        for _ in range(50):
+            async with httpx.AsyncClient(timeout=10) as prober:
+                probes.append((await prober.get(f"{site.url}/health/live")).status_code)
+        over.set()
+        for task in visits:
+            task.cancel()
+        await asyncio.gather(*visits, return_exceptions=True)
+
+        assert probes == [200] * 50
+        assert statuses[401] > 0
+        assert set(statuses) <= {401, 503}
+        assert "Traceback" not in site.log.read_text()
+
+
+def admission(in_progress: int) -> Admission:
+    found = Admission(200, 1000, 4096)
+    found.watch(range(in_progress))
+    return found
+
+
+def test_a_process_that_falls_behind_admits_what_it_answers_in_a_second():
+    behind = admission(150)
+    behind.adapt(rate=100, lag=0.05)
+    was_full = behind.is_full
+    behind.adapt(rate=100, lag=0.05)
+
+    assert not was_full  # a burst is served, and so is whoever comes once
+    assert behind.is_full
+    behind.watch(range(int(100 * PATIENCE) - 1))
+    assert not behind.is_full
+
+
+def test_a_process_that_waits_for_others_does_not():
+    waits = admission(150)
+    for _ in range(5):
+        waits.adapt(rate=1, lag=0.001)
+
+    assert not waits.is_full
+
+
+def test_a_few_requests_are_always_admitted_and_end_it():
+    behind = admission(150)
+    for _ in range(2):
+        behind.adapt(rate=0, lag=1)
+    behind.watch(range(FEW - 1))
+    admits_few = not behind.is_full
+
+    behind.adapt(rate=0, lag=1)
+    behind.watch(range(150))
+
+    assert admits_few
+    assert not behind.is_full
+
+
+def test_probes_have_places_of_their_own_and_no_more():
+    busy = admission(200)
+
+    admitted = []
+    for _ in range(PROBES + 1):
+        admitted.append(busy.admits_request(is_probe=True))
+        busy.probes += 1
+
+    assert admitted == [True] * PROBES + [False]
+    assert not busy.admits_request(is_probe=False)
