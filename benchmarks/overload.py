@@ -26,7 +26,7 @@ from benchmarks.load import get
 from benchmarks.report import machine
 
 USERS = 10_000
-PATH = "/api/v1/users?size=20"
+PATH = "/api/v1/users?size=50"
 FACTORS = 1.1, 1.5, 2.0, 5.0
 PATIENCE = 5.0
 """Seconds after which a client leaves."""
@@ -264,7 +264,7 @@ def main() -> None:
         request = get(PATH, instance.token).replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
         closed_loop(instance.port, request, 3)  # until its caches are warm
         capacity = closed_loop(instance.port, request, 10)
-        say(f"\ncapacity: {capacity:.0f} pages of 20 users a second, by one worker\n")
+        say(f"\ncapacity: {capacity:.0f} pages of 50 users a second, by one worker\n")
         say(f"| {' | '.join(_COLUMNS)} |")
         say("|---" * len(_COLUMNS) + "|")
         for factor in options.factors:
