@@ -136,7 +136,7 @@ class Acceptor:
             self._loop.add_reader(listener, self._accept, listener)
 
     def _take(self, client: socket.socket) -> None:
-        if self._admission.admits_connection():
+        if self._admission.admits_connection(self._loop.time()):
             self._serve(client)
             return
         self._spare[client] = self._loop.time()
@@ -155,7 +155,7 @@ class Acceptor:
         except OSError:
             head = b""
         is_probe = head.startswith(_PROBES) and self._admission.admits_request(is_probe=True)
-        if head and (is_probe or self._admission.admits_connection()):
+        if head and (is_probe or self._admission.admits_connection(self._loop.time())):
             self._forget(client)
             self._serve(client)
         else:

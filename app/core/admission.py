@@ -15,6 +15,8 @@ PATIENCE = 1.0
 """Seconds that a request may take: half of what it may wait for a connection to the database."""
 LATE = 0.005
 """Seconds of lag that tell a busy event loop from one whose requests wait for others."""
+SILENCE = 0.25
+"""Seconds that a connection has at least until it gives way: its request may be on its way."""
 OWN_DESCRIPTORS = 160
 """Descriptors that a process needs besides its clients' connections, with the default pools: 18 to
 PostgreSQL, 72 to Redis, and files."""
@@ -49,7 +51,8 @@ class Admission:
         max_spare: connections beyond those, on which probes alone are served.
         receiving: requests whose body is still arriving.
         probes: probes in progress.
-        silent: connections that wait for their clients, the longest first.
+        silent: connections that wait for their clients, the longest first, and since when, by the
+            event loop's clock.
     """
 
     def __init__(self, requests: int, connections: int, descriptors: int) -> None:
@@ -59,7 +62,7 @@ class Admission:
         self.max_spare = min(MAX_SPARE, free // 4)
         self.receiving = 0
         self.probes = 0
-        self.silent: dict[Silent, None] = {}
+        self.silent: dict[Silent, float] = {}
         self._limit = requests
         self._before = 0
         self._tasks: Sized = ()
@@ -85,16 +88,17 @@ class Admission:
         """Whether another request is served."""
         return not self.is_full or (is_probe and self.probes < PROBES)
 
-    def admits_connection(self) -> bool:
-        """Whether another connection is served; one that is silent may give way to it."""
+    def admits_connection(self, now: float) -> bool:
+        """Whether another connection is served at this moment of the event loop; one that is silent
+        may give way to it."""
         opening = len(self._opening)
         if self.in_progress + opening >= self._limit:
             return False
         if len(self._connections) + opening < self.max_connections:
             return True
-        if not self.silent:
+        silent, since = next(iter(self.silent.items()), (None, now))
+        if silent is None or now - since < SILENCE:
             return False
-        silent = next(iter(self.silent))
         del self.silent[silent]
         silent.give_way()
         return True

@@ -68,7 +68,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
-        self._admission.silent[self] = None
+        self._admission.silent[self] = self.loop.time()
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -188,7 +188,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._give_probe_place_back()
         super().on_response_complete()
         if self._in_progress() is None:
-            self._admission.silent[self] = None
+            self._admission.silent[self] = self.loop.time()
         if self.transport.is_closing():
             self._arm(CLOSE_TIMEOUT, self.transport.abort)
         elif self._in_body and self.cycle.response_complete:
@@ -244,7 +244,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if cycle.response_started or self.pipeline:
                 self.transport.abort()
                 return
-        self._admission.silent[self] = None
+        self._admission.silent[self] = self.loop.time()
         self.transport.write(response(status, self.server_state.default_headers, CLOSE))
         if self.transport.can_write_eof():
             self.transport.write_eof()

@@ -86,14 +86,17 @@ def refused(got: tuple[int, dict[str, str], bytes]) -> None:
 @asynccontextmanager
 async def users_locked(servers: Servers) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(servers.direct)
-    async with connection.transaction():
-        await connection.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
-        yield connection
-    await connection.close()
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+            yield connection
+    finally:
+        await connection.close()
 
 
 async def waiting(connection: asyncpg.Connection) -> int:
     """Statements that wait for a lock."""
+    await connection.execute("SELECT pg_stat_clear_snapshot()")  # it is in a transaction
     count = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     return int(await connection.fetchval(count))
 
