@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import uvicorn
 
-from app.core.admission import Admission, raise_descriptor_limit
+from app.core.admission import SILENCE, Admission, raise_descriptor_limit
 from app.core.config import ServerSettings
 from app.core.http_protocol import CLOSE, OVERLOAD, PROBES, BoundedProtocol, response
 from app.core.telemetry.metrics import REQUESTS_REFUSED
@@ -29,8 +29,8 @@ SPARE_TIMEOUT = 1.0
 """Seconds that a connection without a place has for its request."""
 MAX_HEAD = 8192
 """Bytes of such a request that are looked at."""
-PAUSE = 0.1
-"""Seconds without accepting, where the system has no descriptor left."""
+PAUSE = 0.05
+"""Seconds without accepting, where no descriptor is left, or no spare one."""
 _AT_ONCE: int = getattr(socket, "MSG_DONTWAIT", 0)  # Windows has none, and no acceptor
 _PEEK = _AT_ONCE | socket.MSG_PEEK
 _ID = b"0" * 32
@@ -118,6 +118,9 @@ class Acceptor:
                 break
 
     def _accept_one(self, listener: socket.socket) -> bool:
+        if not self._has_spare():
+            self._pause(listener)
+            return False
         try:
             client, _ = listener.accept()
         except (BlockingIOError, InterruptedError):
@@ -125,11 +128,25 @@ class Acceptor:
         except ConnectionError:
             return True  # this one has left, others may wait
         except OSError:
-            self._loop.remove_reader(listener)
-            self._loop.call_later(PAUSE, self._resume, listener)
+            self._pause(listener)
             return False
         self._take(client)
         return True
+
+    def _has_spare(self) -> bool:
+        """Whether there is room for one more without a place; the oldest ends where it has had the
+        time to send its request."""
+        if len(self._spare) < self._admission.max_spare:
+            return True
+        oldest, since = next(iter(self._spare.items()))
+        if self._loop.time() - since < SILENCE:
+            return False
+        self._end(oldest)
+        return True
+
+    def _pause(self, listener: socket.socket) -> None:
+        self._loop.remove_reader(listener)
+        self._loop.call_later(PAUSE, self._resume, listener)
 
     def _resume(self, listener: socket.socket) -> None:
         if listener in self.sockets:
@@ -140,10 +157,7 @@ class Acceptor:
             self._serve(client)
             return
         self._spare[client] = self._loop.time()
-        if len(self._spare) > self._admission.max_spare:
-            self._end(next(iter(self._spare)))  # the oldest: who says nothing keeps no probe out
-        if client in self._spare:
-            self._look_at(client)
+        self._look_at(client)
 
     def _look_at(self, client: socket.socket) -> None:
         """Serve or refuse a connection that has no place, by its first bytes."""
