@@ -237,11 +237,13 @@ def bound_connections(settings: ServerSettings) -> None:
     """Have the server around this application accept connections by an `Acceptor`, however it was
     started. Call while the application starts: the server listens after that.
 
-    Where uvicorn speaks TLS itself, and on Windows, it accepts them by its own, without a bound.
+    Where uvicorn speaks TLS itself, and on Windows, it also accepts them itself: only requests are
+    bounded.
     """
     if (server := running_server()) is None:
         return
     admission = Admission(settings.max_requests, settings.max_connections, raise_descriptor_limit())
+    admission.watch(server.server_state.tasks, server.server_state.connections)
     config, serve = server.config, server.main_loop
     config.http_protocol_class = cast("Any", partial(BoundedProtocol, admission=admission))
     config.ws_protocol_class = None
