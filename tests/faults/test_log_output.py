@@ -197,6 +197,8 @@ def test_a_blocked_log_goes_on_in_order_and_says_what_is_missing(servers, app, t
 def test_the_last_lines_of_a_worker_that_stops_are_written(servers, app, tmp_path: Path, workers):
     own = {**OWN, "SERVER_WORKERS": str(workers)}
     with instance(servers, tmp_path, None, **own) as served:
+        started = "Application startup complete"
+        assert within(60, lambda: served.log.read_text().count(started) == workers)
         use(served, workers)
         assert_ends(served)
 

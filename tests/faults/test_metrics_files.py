@@ -101,9 +101,10 @@ def site(servers: Servers, app: object, tmp_path: Path, folder: Path) -> Iterato
 
 @pytest.mark.with_namespaces
 def test_f3_a_full_file_system_kills_no_worker_and_figures_come_back_with_the_space(site):
+    warned = 2  # a line by each worker
+    assert within(SOON, lambda: site.logged("figures_in_memory") == warned)
     at_first = site.workers()
     alone = site.scrape()
-    warned = site.logged("figures_in_memory")
     site.resize("720k")  # two workers have five files of 64 KiB each
     agreed = within(SOON, site.agrees)
     statuses = site.ask_for_everything()  # more than the histograms' files can hold
@@ -112,7 +113,6 @@ def test_f3_a_full_file_system_kills_no_worker_and_figures_come_back_with_the_sp
     still = site.scrape().value("http_requests_total", route="/health/live")
 
     assert alone.value("worker_processes") == 1
-    assert warned == 2
     assert agreed
     assert warned_again
     assert 0 < counted <= still

@@ -71,6 +71,13 @@ class Pair:
     async def fail_over(self) -> float:
         """Leave the first up, read-only, and promote the second; the moment of the promotion."""
         await self.set_read_only(self.first, is_on=True)
+
+        async def has_all() -> bool:
+            both = "(SELECT count(*) FROM users), (SELECT count(*) FROM sessions)"
+            rows = f"SELECT row({both})::text"  # no values
+            return bool(await self.run(self.first, rows) == await self.run(self.second, rows))
+
+        assert await within(10, has_all)  # what is not copied yet would be lost
         assert await self.run(self.second, "SELECT pg_promote()")
         return time.monotonic()
 

@@ -105,6 +105,7 @@ async def dripping(url: str, first: bytes, drop: bytes, every: float) -> tuple[b
 
 
 def lines(site: Instance, since: int = 0) -> list[dict[str, object]]:
+    time.sleep(0.2)  # the service gathers lines for a moment, and writes them in a thread
     return [
         json.loads(line) for line in site.log.read_text()[since:].splitlines() if line[:1] == "{"
     ]
