@@ -214,7 +214,7 @@ def test_a_reload_shows_every_kind_of_file_and_keeps_the_servers(project):
     assert after == before
     assert "<!-- edited -->" in page
     assert max(times) < RELOADED
-    assert ended.output.count("First superuser") == 1
+    assert ended.output.count("First superuser") <= 1  # not after each reload
     assert "Traceback" not in ended.output
     assert project.processes() == []
 

@@ -104,6 +104,12 @@ async def dripping(url: str, first: bytes, drop: bytes, every: float) -> tuple[b
         return received, time.monotonic() - began
 
 
+def so_far(site: Instance) -> int:
+    """Characters of the log, once the lines of earlier requests are there."""
+    time.sleep(0.2)
+    return len(site.log.read_text())
+
+
 def lines(site: Instance, since: int = 0) -> list[dict[str, object]]:
     time.sleep(0.2)  # the service gathers lines for a moment, and writes them in a thread
     return [
@@ -244,7 +250,7 @@ UPGRADE = "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings
 
 async def test_an_upgrade_to_h2c_is_ignored_without_a_word(site):
     """C12: each was two warnings in the log."""
-    since = len(site.log.read_text())
+    since = so_far(site)
     async with connected(site.url) as (reader, writer):
         writer.write(head("GET /health/live", *UPGRADE, "X-Request-ID: h2c"))
         got = await answer(reader, time.monotonic())
@@ -266,7 +272,7 @@ async def test_an_upgrade_with_a_body_is_a_400(site):
 
 async def test_a_websocket_handshake_is_a_request_like_any_other_and_its_token_is_not_logged(site):
     """C12, S14: with LOG_LEVEL=DEBUG the bearer token was in the log."""
-    since = len(site.log.read_text())
+    since = so_far(site)
     async with connected(site.url) as (reader, writer):
         writer.write(
             head(
@@ -291,7 +297,7 @@ async def test_a_client_that_leaves_in_its_body_is_no_error_and_spends_no_limit(
 ):
     """C13."""
     ada = await person(client, runtime, "ada")
-    since = len(site.log.read_text())
+    since = so_far(site)
     for _ in range(6):
         async with connected(site.url) as (_, writer):
             writer.write(head(LOGIN, JSON, "Content-Length: 1000") + b'{"email": ')
@@ -321,7 +327,7 @@ async def test_a_client_that_leaves_in_its_body_is_no_error_and_spends_no_limit(
 )
 async def test_what_is_no_http_is_a_400_in_the_one_shape_counted_and_not_logged(site, sent):
     """C35, S1: it was text/plain, and a warning in the log each."""
-    since, before = len(site.log.read_text()), await refused(site, "malformed")
+    since, before = so_far(site), await refused(site, "malformed")
     async with connected(site.url) as (reader, writer):
         writer.write(sent)
         got = await answer(reader, time.monotonic())
@@ -391,7 +397,7 @@ async def test_a_body_compressed_on_its_way_is_a_415(site):
 
 async def test_more_requests_at_once_than_may_wait_end_the_connection(site):
     """S10: 13,000 in one packet held up the event loop for 0.26 s."""
-    since = len(site.log.read_text())
+    since = so_far(site)
     async with connected(site.url) as (reader, writer):
         writer.write(head("GET /nothing") * 10_000)
         with suppress(ConnectionError):
@@ -405,7 +411,7 @@ async def test_more_requests_at_once_than_may_wait_end_the_connection(site):
 
 async def test_who_resets_amid_many_answers_is_no_error(site):
     """S10: it was a traceback in the log."""
-    since = len(site.log.read_text())
+    since = so_far(site)
     port = int(site.url.rpartition(":")[2])
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
