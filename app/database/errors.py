@@ -1,5 +1,6 @@
 """What a database error means to the caller, by its SQLSTATE and constraint."""
 
+import asyncpg
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -12,6 +13,8 @@ from app.core.exceptions import (
     ValidationException,
 )
 
+DRIVER_ERRORS = asyncpg.PostgresError, asyncpg.InterfaceError
+"""What the driver raises, and SQLAlchemy lets out as it is while it fetches from a cursor."""
 READ_ONLY = "25006"
 STATEMENT_TIMEOUT = "57014"
 _CONFLICTS = (
@@ -97,3 +100,8 @@ def translate(error: SQLAlchemyError) -> AppException:
         # No answer from the server at all: asyncpg's InterfaceError and its like.
         return ServiceUnavailableException()
     return DatabaseException()
+
+
+def translate_driver(error: Exception) -> AppException:
+    """The same for one of `DRIVER_ERRORS`."""
+    return translate(DBAPIError(None, None, error))

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Row, Select, func, select, text, update
 
 from app.core.normalisation import normalise_login
+from app.database.errors import DRIVER_ERRORS, translate_driver
 from app.models import User
 from app.models.user import username_key_of
 from app.repositories import user_queries as queries
@@ -58,11 +59,17 @@ class UserRepository(BaseRepository[User]):
         Args:
             query: of users.
             size: rows fetched, and held, at once.
+
+        Raises:
+            AppException: the database failed meanwhile, as for any statement.
         """
         profiles = query.with_only_columns(*queries.PROFILE)
         rows = await self.db.stream(profiles, execution_options={"yield_per": size})
-        async for batch in rows.partitions():
-            yield batch
+        try:
+            async for batch in rows.partitions():
+                yield batch
+        except DRIVER_ERRORS as error:
+            raise translate_driver(error) from error
 
     async def by_email(self, email: str) -> User | None:
         query = select(User).where(User.email.in_(_spellings(email)))
