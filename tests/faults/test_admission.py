@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,6 +20,7 @@ from benchmarks.overload import Clients
 from tests.conftest import Person, Servers, person
 from tests.faults.observing import within
 from tests.process import Instance, instance
+from tests.wire import Answer, answer, connected, head
 
 REQUESTS, CONNECTIONS = 4, 30
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -47,40 +48,21 @@ async def admin(client: object, site: Instance, runtime: Any) -> AsyncIterator[P
         yield admin
 
 
-@asynccontextmanager
-async def connected(site: Instance) -> AsyncIterator[Stream]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(site.url.rpartition(":")[2]))
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
-
-
 def asking(path: str, admin: Person | None = None, *headers: str, method: str = "GET") -> bytes:
     if admin is not None:
         headers = (*headers, f"Authorization: Bearer {admin.tokens['access_token']}")
-    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: test", *headers, "", ""]).encode()
+    return head(f"{method} {path}", *headers)
 
 
-async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
-    lines = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)).decode().split("\r\n")
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-    body = await reader.readexactly(int(headers.get("content-length", 0)))
-    return int(lines[0].split()[1]), headers, body
-
-
-def refused(got: tuple[int, dict[str, str], bytes]) -> None:
-    status, headers, body = got
-    assert status == 503
-    assert headers["retry-after"] == "1"
-    assert headers["cache-control"] == "no-store"
-    assert json.loads(body) == {
+def refused(got: Answer) -> None:
+    assert got.status == 503
+    assert got.headers["retry-after"] == "1"
+    assert got.headers["cache-control"] == "no-store"
+    assert json.loads(got.body) == {
         "error": "service_unavailable",
         "message": "Service Unavailable",
         "details": [],
-        "request_id": headers["x-request-id"],
+        "request_id": got.headers["x-request-id"],
     }
 
 
@@ -107,7 +89,7 @@ async def full(site: Instance, servers: Servers, admin: Person) -> AsyncIterator
     """As many requests in progress as may be, all of which are answered in the end."""
     async with AsyncExitStack() as stack:
         async with users_locked(servers) as connection:
-            held = [await stack.enter_async_context(connected(site)) for _ in range(REQUESTS)]
+            held = [await stack.enter_async_context(connected(site.url)) for _ in range(REQUESTS)]
             for _, writer in held:
                 writer.write(asking("/api/v1/users/cursor", admin))
 
@@ -116,7 +98,7 @@ async def full(site: Instance, servers: Servers, admin: Person) -> AsyncIterator
 
             assert await within(10, all_wait)
             yield
-        statuses = [(await answer(reader))[0] for reader, _ in held]
+        statuses = [(await answer(reader)).status for reader, _ in held]
         await asyncio.sleep(0.2)  # a request is in progress until its task has ended
     assert statuses == [200] * REQUESTS
 
@@ -134,7 +116,7 @@ async def full(site: Instance, servers: Servers, admin: Person) -> AsyncIterator
 async def test_a_request_too_many_is_a_503_at_once(site, servers, admin, request_, body):
     method = "POST" if "login" in request_[0] else "GET"
     message = asking(*request_, method=method) + body
-    async with connected(site) as (reader, writer):
+    async with connected(site.url) as (reader, writer):
         writer.write(asking("/health/live"))
         await answer(reader)
 
@@ -142,7 +124,7 @@ async def test_a_request_too_many_is_a_503_at_once(site, servers, admin, request
             began = time.monotonic()
             writer.write(message)
             kept = await answer(reader)
-            async with connected(site) as (new_reader, new_writer):
+            async with connected(site.url) as (new_reader, new_writer):
                 new_writer.write(message)
                 new = await answer(new_reader)
             took = time.monotonic() - began
@@ -153,7 +135,7 @@ async def test_a_request_too_many_is_a_503_at_once(site, servers, admin, request
 
 
 async def test_a_kept_connection_goes_on_after_its_503(site, servers, admin):
-    async with connected(site) as (reader, writer):
+    async with connected(site.url) as (reader, writer):
         writer.write(asking("/health/live"))
         await answer(reader)
         async with full(site, servers, admin):
@@ -162,10 +144,10 @@ async def test_a_kept_connection_goes_on_after_its_503(site, servers, admin):
                 refused(await answer(reader))
 
         writer.write(asking("/api/v1/users/me", admin))
-        status, _, body = await answer(reader)
+        got = await answer(reader)
 
-    assert status == 200
-    assert json.loads(body)["email"] == admin.email
+    assert got.status == 200
+    assert json.loads(got.body)["email"] == admin.email
 
 
 async def test_probes_are_answered_whatever_else_is_in_progress(site, servers, admin):
@@ -187,7 +169,7 @@ async def test_what_was_refused_is_counted(site, servers, admin):
     before = await count()
     async with full(site, servers, admin):
         for _ in range(3):
-            async with connected(site) as (reader, writer):
+            async with connected(site.url) as (reader, writer):
                 writer.write(asking("/"))
                 refused(await answer(reader))
 
@@ -198,7 +180,7 @@ async def test_slow_bodies_keep_nobody_out(site, admin):
     begun = asking("/api/v1/auth/login", None, "Content-Length: 100", method="POST") + b"{"
     async with AsyncExitStack() as stack:
         for _ in range(2 * REQUESTS):
-            _, writer = await stack.enter_async_context(connected(site))
+            _, writer = await stack.enter_async_context(connected(site.url))
             writer.write(begun)
         await asyncio.sleep(0.3)
 
@@ -209,7 +191,7 @@ async def test_slow_bodies_keep_nobody_out(site, admin):
 
 async def test_the_longest_silent_connection_gives_way_to_a_new_one(site, admin):
     async def visit(stack: AsyncExitStack) -> Stream:
-        reader, writer = await stack.enter_async_context(connected(site))
+        reader, writer = await stack.enter_async_context(connected(site.url))
         writer.write(asking("/"))
         await answer(reader)
         return reader, writer
@@ -233,7 +215,7 @@ async def test_work_for_a_client_who_has_left_ends(site, servers, admin):
     since = len(site.log.read_text())
     async with users_locked(servers) as connection:
         for _ in range(3):
-            async with connected(site) as (_, writer):
+            async with connected(site.url) as (_, writer):
                 writer.write(asking("/api/v1/users/cursor", admin, "X-Request-ID: leaves"))
                 assert await within(10, lambda: has_waiting(connection))
 
@@ -263,7 +245,7 @@ async def test_a_change_whose_client_has_left_is_made_whole_or_not_at_all(site, 
     """The user is read anew wherever the change was committed."""
     body = b'{"full_name": "Number %03d"}'
     for n in range(30):
-        async with connected(site) as (_, writer):
+        async with connected(site.url) as (_, writer):
             change = asking(
                 "/api/v1/users/me",
                 admin,

@@ -5,12 +5,12 @@ import json
 import socket
 import struct
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 import psutil
@@ -24,20 +24,12 @@ from app.core.http_protocol import HEAD_TIMEOUT, LINGER, MAX_HEAD, MAX_PIPELINED
 from tests.conftest import PASSWORD, Servers, person
 from tests.integration.test_over_the_wire import serving
 from tests.process import Instance, instance
+from tests.wire import Answer, answer, connected, head
 
 TOKEN = "scrape-token-scrape-token-scrape-token"
 REQUEST_TIMEOUT = 10
 LOGIN = "POST /api/v1/auth/login"
 JSON = "Content-Type: application/json"
-
-
-class Answer(NamedTuple):
-    """The first response on a connection; `seconds` until the server closed the connection."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-    seconds: float
 
 
 @pytest.fixture(scope="module")
@@ -53,35 +45,6 @@ def site(servers: Servers, app: object) -> Iterator[Instance]:
         ) as site,
     ):
         yield site
-
-
-@asynccontextmanager
-async def connected(
-    url: str,
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    port = int(url.rpartition(":")[2])
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-
-
-def head(first: str, *headers: str) -> bytes:
-    return "\r\n".join([f"{first} HTTP/1.1", "Host: test", *headers, "", ""]).encode()
-
-
-async def answer(reader: asyncio.StreamReader, began: float | None = None) -> Answer:
-    """Read a response; where `began` is given, on to the end of the connection."""
-    lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-    body = await reader.readexactly(int(headers.get("content-length", 0)))
-    if began is not None:
-        with suppress(ConnectionError):
-            await reader.read()
-    return Answer(int(lines[0].split()[1]), headers, body, time.monotonic() - (began or 0))
 
 
 async def dripping(url: str, first: bytes, drop: bytes, every: float) -> tuple[bytes, float]:
