@@ -152,7 +152,8 @@ async def test_a_kept_connection_goes_on_after_its_503(site, servers, admin):
 
 async def test_probes_are_answered_whatever_else_is_in_progress(site, servers, admin):
     async with full(site, servers, admin), httpx.AsyncClient(base_url=site.url) as visitor:
-        new = [(await httpx.AsyncClient().get(f"{site.url}/health/live")).status_code]
+        async with httpx.AsyncClient() as another:
+            new = [(await another.get(f"{site.url}/health/live")).status_code]
         kept = [(await visitor.get(path)).status_code for path in ("/health", "/health/ready") * 3]
         metrics = await visitor.head("/health/live")
 
