@@ -62,19 +62,19 @@ class BoundedProtocol(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None
         self._awaits_head = self._in_head = self._in_body = self._is_refused = False
         self._has_body_part = self._is_receiving = self._is_passed_over = False
-        self._has_probe_place = False
+        self._has_probe_place = self._has_passed_over = False
         self._head_bytes = self._barren_bytes = 0
         self._fault = HTTPStatus.BAD_REQUEST, "malformed"
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
-        self._admission.silent[self] = self.loop.time()
+        self._settle()
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._is_refused = True
+        self._settle()
         self._admission.silent.pop(self, None)
-        self._received()
-        self._give_probe_place_back()
         self._disarm()
         self.resume_writing()
         # uvicorn tells the request that came last alone, and that may wait for another.
@@ -93,7 +93,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if not self._awaits_head and not self._in_body:
             self._await_head()
-        self._has_body_part = False
+        self._has_body_part = self._has_passed_over = False
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -143,9 +143,9 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._in_progress() is None and not self._is_admitted():
             self._pass_over()
             return
-        self._in_body = self._is_receiving = True
-        self._admission.receiving += 1
+        self._in_body = True
         super().on_headers_complete()
+        self._settle()
 
     def _is_admitted(self) -> bool:
         is_probe = self.url.startswith(PROBES)
@@ -158,12 +158,13 @@ class BoundedProtocol(HttpToolsProtocol):
     def _pass_over(self) -> None:
         """Answer 503, and keep the connection where nothing more of the request can follow."""
         is_whole = not any(name in _FRAMING for name, _ in self.headers)
-        if not (
-            is_whole and self.parser.get_method() == b"GET" and self.parser.should_keep_alive()
-        ):
+        is_plain = self.parser.get_method() == b"GET" and not self.parser.should_upgrade()
+        # A client that sends more than it reads would have answers pile up here.
+        is_ahead = self._has_passed_over or self.transport.get_write_buffer_size() > 0
+        if is_ahead or not (is_whole and is_plain and self.parser.should_keep_alive()):
             self._fault = OVERLOAD
             raise httptools.HttpParserError
-        self._is_passed_over = True
+        self._is_passed_over = self._has_passed_over = True
         REQUESTS_REFUSED.labels(OVERLOAD[1]).inc()
         self.transport.write(response(OVERLOAD[0], self.server_state.default_headers, b""))
         self._arm(self.timeout_keep_alive, self.timeout_keep_alive_handler)
@@ -177,31 +178,32 @@ class BoundedProtocol(HttpToolsProtocol):
             self._is_passed_over = False
             return
         self._in_body = False
-        self._received()
-        self._admission.silent.pop(self, None)
         super().on_message_complete()
+        self._settle()
         if self.cycle.response_complete:  # answered before it was all there
             self._arm(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def on_response_complete(self) -> None:
-        self._received()
-        self._give_probe_place_back()
         super().on_response_complete()
-        if self._in_progress() is None:
-            self._admission.silent[self] = self.loop.time()
+        self._settle()
         if self.transport.is_closing():
             self._arm(CLOSE_TIMEOUT, self.transport.abort)
         elif self._in_body and self.cycle.response_complete:
             self._arm(LINGER, self.transport.close)
 
-    def _received(self) -> None:
-        """Nothing more of the request is waited for."""
-        self._admission.receiving -= self._is_receiving
-        self._is_receiving = False
-
-    def _give_probe_place_back(self) -> None:
-        self._admission.probes -= self._has_probe_place
-        self._has_probe_place = False
+    def _settle(self) -> None:
+        """Tell the admission what this connection waits for by now: the server, or its client."""
+        cycle = None if self._is_refused else self._in_progress()
+        is_receiving = cycle is not None and cycle.more_body
+        self._admission.receiving += is_receiving - self._is_receiving
+        self._is_receiving = is_receiving
+        if cycle is None:
+            self._admission.probes -= self._has_probe_place
+            self._has_probe_place = False
+        if cycle is None or is_receiving:
+            self._admission.silent.setdefault(self, self.loop.time())
+        else:
+            self._admission.silent.pop(self, None)
 
     def give_way(self) -> None:
         """Close the connection, whose client has nothing to be answered, for another one."""
@@ -241,10 +243,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if (cycle := self._in_progress()) is not None:
             cycle.disconnected = True
             cycle.message_event.set()
-            if cycle.response_started or self.pipeline:
-                self.transport.abort()
-                return
-        self._admission.silent[self] = self.loop.time()
+        self._settle()
+        if cycle is not None and (cycle.response_started or self.pipeline):
+            self.transport.abort()
+            return
         self.transport.write(response(status, self.server_state.default_headers, CLOSE))
         if self.transport.can_write_eof():
             self.transport.write_eof()

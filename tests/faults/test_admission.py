@@ -90,6 +90,7 @@ async def full(site: Instance, servers: Servers, admin: Person) -> AsyncIterator
     async with AsyncExitStack() as stack:
         async with users_locked(servers) as connection:
             held = [await stack.enter_async_context(connected(site.url)) for _ in range(REQUESTS)]
+            await asyncio.sleep(0.1)  # a connection that is being opened counts as a request
             for _, writer in held:
                 writer.write(asking("/api/v1/users/cursor", admin))
 
@@ -177,17 +178,85 @@ async def test_what_was_refused_is_counted(site, servers, admin):
     assert await count() == before + 3
 
 
+JSON = "Content-Type: application/json"
+BEGUN = asking("/api/v1/auth/login", None, JSON, "Content-Length: 100", method="POST") + b"{"
+
+
 async def test_slow_bodies_keep_nobody_out(site, admin):
-    begun = asking("/api/v1/auth/login", None, "Content-Length: 100", method="POST") + b"{"
     async with AsyncExitStack() as stack:
         for _ in range(2 * REQUESTS):
             _, writer = await stack.enter_async_context(connected(site.url))
-            writer.write(begun)
+            writer.write(BEGUN)
         await asyncio.sleep(0.3)
 
         answers = [(await admin.get("/users/me")).status_code for _ in range(5)]
 
     assert answers == [200] * 5
+
+
+async def test_bodies_that_never_come_keep_nobody_out_behind_another_request_either(site, admin):
+    async with AsyncExitStack() as stack:
+        for _ in range(REQUESTS):
+            _, writer = await stack.enter_async_context(connected(site.url))
+            writer.write(asking("/health/live") + BEGUN)
+            await asyncio.sleep(0.1)
+
+        answers = [(await admin.get("/users/me")).status_code for _ in range(5)]
+
+    assert answers == [200] * 5
+
+
+async def test_connections_whose_bodies_came_after_their_answers_give_way_too(site):
+    early = asking("/health/live", None, "Content-Length: 1")
+    async with AsyncExitStack() as stack:
+        for _ in range(CONNECTIONS):
+            reader, writer = await stack.enter_async_context(connected(site.url))
+            writer.write(early)
+            await answer(reader)
+            writer.write(b"x")
+        await asyncio.sleep(SILENCE + 0.1)
+
+        async with connected(site.url) as (reader, writer):
+            writer.write(asking("/api/v1/users/me"))
+            assert (await answer(reader)).status == 401
+
+
+async def test_broken_bodies_do_not_loosen_the_bound(site, servers, admin):
+    broken = asking("/health/live", None, "Transfer-Encoding: chunked", method="POST") + b"ZZ\r\n"
+    async with AsyncExitStack() as stack:
+        for _ in range(2 * REQUESTS):
+            reader, writer = await stack.enter_async_context(connected(site.url))
+            writer.write(broken)
+            await answer(reader)  # and stays open
+        async with full(site, servers, admin), connected(site.url) as (reader, writer):
+            writer.write(asking("/api/v1/users/me"))
+            refused(await answer(reader))
+
+
+async def test_of_many_requests_on_a_connection_that_reads_nothing_one_is_answered(
+    site, servers, admin
+):
+    async with connected(site.url) as (reader, writer):
+        writer.write(asking("/health/live"))
+        await answer(reader)
+        async with full(site, servers, admin):
+            writer.write(asking("/api/v1/users/me") * 2000)
+            received = await asyncio.wait_for(reader.read(), 10)
+
+    assert 1 <= received.count(b"HTTP/1.1 503 ") <= 2
+    assert len(received) < 2000
+
+
+async def test_an_upgrade_too_many_is_a_503_and_no_error(site, servers, admin):
+    upgrade = "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk"
+    since = len(site.log.read_text())
+    async with connected(site.url) as (reader, writer):  # accepted while there is room
+        await asyncio.sleep(0.1)
+        async with full(site, servers, admin):
+            writer.write(asking("/", None, *upgrade))
+            refused(await answer(reader))
+
+    assert "Fatal error" not in site.log.read_text()[since:]
 
 
 async def test_the_longest_silent_connection_gives_way_to_a_new_one(site, admin):

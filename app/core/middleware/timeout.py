@@ -85,6 +85,7 @@ class _Watch(Deadline):
         if self.expired or self.committing or self.has_committed or self._finished:
             return
         self.expired = True
+        self._timer.cancel()
         if self._work is not None:
             self._work.cancel()
 
