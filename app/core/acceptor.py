@@ -22,7 +22,7 @@ MOST = 128
 TURN = 0.0001
 """Seconds of a turn for each of them."""
 LONGEST_TURN = 0.5
-"""Seconds. What lasts longer was no turn: nobody came."""
+"""Seconds. What lasts longer was no turn: no client came."""
 LOOK_EVERY = 0.25
 """Seconds between two looks at how many requests are answered."""
 SPARE_TIMEOUT = 1.0

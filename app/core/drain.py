@@ -115,7 +115,7 @@ def _close_connections(server: uvicorn.Server) -> None:
 
 
 def _close_door(server: uvicorn.Server) -> None:
-    """Accept nobody more, but whoever stands at the door."""
+    """Stop listening. The connections that wait by then are accepted first."""
     for listener in server.servers:
         if isinstance(listener, Acceptor):
             listener.accept_all()

@@ -32,7 +32,7 @@ class _Places:
     Args:
         kept: that are taken at once.
         most: those included that take some patience.
-        put_back: takes a connection for which nobody waits.
+        put_back: takes a connection for which no caller waits.
     """
 
     def __init__(
