@@ -1,6 +1,7 @@
 """Accepts clients' connections, as many as the process can serve, and refuses the rest."""
 
 import asyncio
+import re
 import signal
 import socket
 import sys
@@ -14,7 +15,7 @@ import uvicorn
 
 from app.core.admission import SILENCE, Admission, raise_descriptor_limit
 from app.core.config import ServerSettings
-from app.core.http_protocol import CLOSE, OVERLOAD, PROBES, BoundedProtocol, response
+from app.core.http_protocol import CLOSE, OVERLOAD, PROBES, BoundedProtocol, response, without_body
 from app.core.telemetry.metrics import REQUESTS_REFUSED
 
 MOST = 128
@@ -35,9 +36,12 @@ _AT_ONCE: int = getattr(socket, "MSG_DONTWAIT", 0)  # Windows has none, and no a
 _PEEK = _AT_ONCE | socket.MSG_PEEK
 _ID = b"0" * 32
 _REFUSAL = response(OVERLOAD[0], (), CLOSE, request_id=_ID.decode())
+_REFUSED_HEAD = without_body(_REFUSAL)
 _count_refused = REQUESTS_REFUSED.labels(OVERLOAD[1]).inc
 _PROBES = b"GET " + PROBES, b"HEAD " + PROBES
+_BODILESS = b"GET ", b"HEAD "
 _END = b"\r\n\r\n"
+_FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding):", re.IGNORECASE)
 
 
 class Acceptor:
@@ -65,7 +69,8 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._turned = 0.0
         self._spare: dict[socket.socket, float] = {}
-        self._opening: set[asyncio.Task[Any]] = set()
+        self._opening: set[socket.socket] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self.sockets: list[socket.socket] = []
         self._state = server.server_state
         self._answered = 0
@@ -88,17 +93,19 @@ class Acceptor:
                 pass
 
     def close(self) -> None:
-        """Accept no more."""
-        self._looking.cancel()
-        for client in list(self._spare):
-            self._end(client)
+        """Accept no more. Connections without a place still have the time for their request."""
         for listener in self.sockets:
             self._loop.remove_reader(listener)
             listener.close()
         self.sockets.clear()
 
     async def wait_closed(self) -> None:
-        """Nothing is left to wait for."""
+        """Wait for the connections without a place; the others are the server's."""
+        if self._spare:
+            await asyncio.sleep(SPARE_TIMEOUT)
+        self._looking.cancel()
+        for client in list(self._spare):
+            self._end(client)
 
     def _look(self, last: float) -> None:
         now, answered = self._loop.time(), self._state.total_requests
@@ -168,20 +175,23 @@ class Acceptor:
             return
         except OSError:
             head = b""
-        is_probe = head.startswith(_PROBES) and self._admission.admits_request(is_probe=True)
-        if head and (is_probe or self._admission.admits_connection(self._loop.time())):
-            self._forget(client)
-            self._serve(client)
-        else:
-            self._refuse(client, head)
+        if head and not self._server.should_exit:
+            is_probe = head.startswith(_PROBES)
+            if self._admission.admits_connection(self._loop.time(), is_probe=is_probe):
+                self._forget(client)
+                self._serve(client)
+                return
+        self._refuse(client, head)
 
     def _refuse(self, client: socket.socket, head: bytes) -> None:
         with suppress(OSError):
             if head:
                 client.recv(MAX_HEAD, _AT_ONCE)  # what is left unread would reset the connection
                 _count_refused()
-                client.send(_REFUSAL.replace(_ID, token_hex(16).encode()), _AT_ONCE)
-            if head and not (head.startswith(b"GET ") and head.endswith(_END)):
+                refusal = _REFUSED_HEAD if head.startswith(b"HEAD ") else _REFUSAL
+                client.send(refusal.replace(_ID, token_hex(16).encode()), _AT_ONCE)
+            is_whole = head.startswith(_BODILESS) and head.endswith(_END)
+            if head and (not is_whole or _FRAMING.search(head)):
                 # More is on its way: it is read and thrown away until the client has the answer.
                 client.shutdown(socket.SHUT_WR)
                 self._loop.add_reader(client, self._throw_away, client)
@@ -208,16 +218,15 @@ class Acceptor:
 
     def _serve(self, client: socket.socket) -> None:
         client.settimeout(0)
-        opening = self._loop.create_task(self._loop.connect_accepted_socket(self._protocol, client))
-        self._opening.add(opening)
-        opening.add_done_callback(self._opened)
+        self._opening.add(client)
+        protocol = partial(self._protocol, client)
+        task = self._loop.create_task(self._loop.connect_accepted_socket(protocol, client))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._opened, client))
 
-    def _opened(self, opening: asyncio.Task[Any]) -> None:
-        self._opening.discard(opening)
-        if not opening.cancelled():
-            opening.exception()  # it has left
-
-    def _protocol(self) -> BoundedProtocol:
+    def _protocol(self, client: socket.socket) -> BoundedProtocol:
+        # It becomes one of the server's connections in the same turn of the loop.
+        self._loop.call_soon(self._opening.discard, client)
         config = self._server.config
         return BoundedProtocol(
             admission=self._admission,
@@ -225,6 +234,12 @@ class Acceptor:
             server_state=self._server.server_state,
             app_state=self._server.lifespan.state,
         )
+
+    def _opened(self, client: socket.socket, task: asyncio.Task[Any]) -> None:
+        self._opening.discard(client)
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # it has left
 
 
 def running_server() -> uvicorn.Server | None:

@@ -29,8 +29,15 @@ MAX_SPARE = 512
 class Silent(Protocol):
     """A connection that waits for its client: for a request, or for the rest of one."""
 
-    def give_way(self) -> None:
-        """Close it, for another to take its place."""
+    def give_way(self, silent: float) -> bool:
+        """Close it, for another to take its place.
+
+        Args:
+            silent: seconds for which nothing came.
+
+        Returns:
+            Whether it was closed: not while its client reads an answer.
+        """
 
 
 class Admission:
@@ -42,15 +49,15 @@ class Admission:
     database that is slow, the loop is not, and others pass by them (ADR 11).
 
     Args:
-        requests: in progress at once. A request whose body is still arriving does not count: it
-            takes no processor, and slow clients could otherwise keep all others out.
+        requests: in progress at once. A request that waits for its body does not count: it takes
+            no processor, and slow clients could otherwise keep all others out.
         connections: open at once. For one more, the one that has been silent longest gives way.
         descriptors: that the process may have open.
 
     Attributes:
         max_spare: connections beyond those, on which probes alone are served.
-        receiving: requests whose body is still arriving.
-        probes: probes in progress.
+        receiving: requests that wait for more of their body.
+        probes: probes in progress beyond the bound on requests.
         silent: connections that wait for their clients, the longest first, and since when, by the
             event loop's clock.
     """
@@ -76,7 +83,7 @@ class Admission:
 
     @property
     def in_progress(self) -> int:
-        """Requests that are all there and not answered yet."""
+        """Requests that are neither answered nor waiting for their body."""
         return len(self._tasks) - self.receiving
 
     @property
@@ -84,24 +91,40 @@ class Admission:
         """Whether as many requests are in progress as may be."""
         return self.in_progress >= self._limit
 
-    def admits_request(self, *, is_probe: bool) -> bool:
-        """Whether another request is served."""
-        return not self.is_full or (is_probe and self.probes < PROBES)
+    @property
+    def is_over(self) -> bool:
+        """Whether more are: bodies that were waited for can all be there at once."""
+        return self.in_progress > self._limit
 
-    def admits_connection(self, now: float) -> bool:
+    @property
+    def admits_probe(self) -> bool:
+        """Whether a probe is served where no other request is."""
+        return self.probes < PROBES
+
+    def admits_connection(self, now: float, *, is_probe: bool = False) -> bool:
         """Whether another connection is served at this moment of the event loop; one that is silent
-        may give way to it."""
+        may give way to it.
+
+        Args:
+            now: by the event loop's clock.
+            is_probe: whether its request is known to be one.
+        """
         opening = len(self._opening)
-        if self.in_progress + opening >= self._limit:
+        is_full = self.in_progress + opening >= self._limit
+        if is_full and not (is_probe and self.admits_probe):
             return False
-        if len(self._connections) + opening < self.max_connections:
-            return True
+        most = self.max_connections + (self.max_spare if is_probe else 0)
+        return len(self._connections) + opening < most or self._has_given_way(now)
+
+    def _has_given_way(self, now: float) -> bool:
         silent, since = next(iter(self.silent.items()), (None, now))
         if silent is None or now - since < SILENCE:
             return False
         del self.silent[silent]
-        silent.give_way()
-        return True
+        if silent.give_way(now - since):
+            return True
+        self.silent[silent] = since  # the next one is asked next
+        return False
 
     def adapt(self, rate: float, lag: float) -> None:
         """Adapt the bound to what is answered. Called a few times a second.

@@ -6,6 +6,7 @@ An application never sees a request whose head does not end, so that no middlewa
 import json
 from asyncio import TimerHandle, Transport
 from collections.abc import Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -32,6 +33,11 @@ CLOSE_TIMEOUT = 30.0
 """Seconds that a client may take to read the last answer of a connection."""
 WRITE_TIMEOUT = 60.0
 """Seconds for which a client may read nothing while an answer waits to be written."""
+READ_TIME = 5.0
+"""Seconds that a client may read an answer, before its connection gives way to another one."""
+ABANDON_AFTER = 0.5
+"""Seconds for which a request goes on whose client has left. To end a statement costs a connection
+to the database, which is more than most statements do."""
 MAX_PIPELINED = 16
 """Requests that may wait on a connection for the one before them to be answered."""
 
@@ -41,6 +47,7 @@ PROBES = b"/health"
 CLOSE = b"connection: close\r\n"
 OVERLOAD = HTTPStatus.SERVICE_UNAVAILABLE, "overload"
 
+_BODILESS = frozenset({"GET", "HEAD"})
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _TOO_LARGE = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large"
 
@@ -61,7 +68,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._write_timer: TimerHandle | None = None
         self._running: RequestResponseCycle | None = None
         self._awaits_head = self._in_head = self._in_body = self._is_refused = False
-        self._has_body_part = self._is_receiving = self._is_passed_over = False
+        self._has_body_part = self._awaits_body = self._is_receiving = self._is_passed_over = False
         self._has_probe_place = self._has_passed_over = False
         self._head_bytes = self._barren_bytes = 0
         self._fault = HTTPStatus.BAD_REQUEST, "malformed"
@@ -83,7 +90,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self._running.disconnected = True
             self._running.message_event.set()
             if (request := self._running.scope["state"].get("deadline")) is not None:
-                request.abandon()
+                if self._awaits_body:
+                    request.abandon()
+                else:
+                    self.loop.call_later(ABANDON_AFTER, request.abandon)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -140,6 +150,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._disarm()
         self._awaits_head, self._in_head = False, False
         self._head_bytes = 0
+        if self._has_probe_place:  # which is the probe's alone
+            self._fault = OVERLOAD
+            raise httptools.HttpParserError
         if self._in_progress() is None and not self._is_admitted():
             self._pass_over()
             return
@@ -148,11 +161,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._settle()
 
     def _is_admitted(self) -> bool:
-        is_probe = self.url.startswith(PROBES)
-        if not self._admission.admits_request(is_probe=is_probe):
+        if not self._admission.is_full:
+            return True
+        if not (self._admission.admits_probe and self.url.startswith(PROBES)):
             return False
-        self._has_probe_place = is_probe
-        self._admission.probes += is_probe
+        self._has_probe_place = True
+        self._admission.probes += 1
         return True
 
     def _pass_over(self) -> None:
@@ -177,9 +191,12 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_passed_over:
             self._is_passed_over = False
             return
-        self._in_body = False
+        self._in_body, was_receiving = False, self._is_receiving
         super().on_message_complete()
         self._settle()
+        if was_receiving and self._admission.is_over:
+            self._fault = OVERLOAD
+            raise httptools.HttpParserError
         if self.cycle.response_complete:  # answered before it was all there
             self._arm(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
@@ -193,8 +210,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _settle(self) -> None:
         """Tell the admission what this connection waits for by now: the server, or its client."""
+        if self.parser is None:  # it is lost, and the application sees it only now
+            return
         cycle = None if self._is_refused else self._in_progress()
-        is_receiving = cycle is not None and cycle.more_body
+        is_receiving = cycle is not None and cycle.more_body and self._awaits_body
         self._admission.receiving += is_receiving - self._is_receiving
         self._is_receiving = is_receiving
         if cycle is None:
@@ -205,9 +224,12 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self._admission.silent.pop(self, None)
 
-    def give_way(self) -> None:
+    def give_way(self, silent: float) -> bool:
         """Close the connection, whose client has nothing to be answered, for another one."""
+        if silent < READ_TIME and self.transport.get_write_buffer_size() > 0:
+            return False
         self.transport.abort()
+        return True
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -247,7 +269,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if cycle is not None and (cycle.response_started or self.pipeline):
             self.transport.abort()
             return
-        self.transport.write(response(status, self.server_state.default_headers, CLOSE))
+        message = response(status, self.server_state.default_headers, CLOSE)
+        if not self._in_head and self.parser.get_method() == b"HEAD":
+            message = without_body(message)
+        self.transport.write(message)
         if self.transport.can_write_eof():
             self.transport.write_eof()
             self._arm(LINGER, self.transport.abort)
@@ -256,7 +281,19 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
+        if cycle.scope["method"] not in _BODILESS:
+            cycle.receive = partial(self._receive, cycle)  # type: ignore[method-assign]
         super()._start_asgi_task(cycle, app)
+
+    async def _receive(self, cycle: RequestResponseCycle) -> Any:
+        """The cycle's own, which tells that the application waits for the body meanwhile."""
+        self._awaits_body = not cycle.response_started
+        self._settle()
+        try:
+            return await RequestResponseCycle.receive(cycle)
+        finally:
+            self._awaits_body = False
+            self._settle()
 
     def _in_progress(self) -> RequestResponseCycle | None:
         """The request that is being received or answered."""
@@ -271,6 +308,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def without_body(message: bytes) -> bytes:
+    """What a HEAD request gets of a response."""
+    return message[: message.index(b"\r\n\r\n") + 4]
 
 
 def response(

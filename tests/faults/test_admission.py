@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import signal
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -221,6 +223,102 @@ async def test_connections_whose_bodies_came_after_their_answers_give_way_too(si
             assert (await answer(reader)).status == 401
 
 
+async def test_requests_that_do_not_wait_for_their_bodies_count(site, servers, admin):
+    withheld = asking("/api/v1/users/cursor", admin, "Content-Length: 1")
+    async with AsyncExitStack() as stack:
+        readers = []
+        async with users_locked(servers) as connection:
+            for _ in range(REQUESTS):
+                reader, writer = await stack.enter_async_context(connected(site.url))
+                await asyncio.sleep(0.05)
+                writer.write(withheld)
+                readers.append(reader)
+
+            async def all_wait() -> bool:
+                return await waiting(connection) == REQUESTS
+
+            assert await within(10, all_wait)
+            async with connected(site.url) as (reader, writer):
+                writer.write(asking("/api/v1/users/me"))
+                refused(await answer(reader))
+        assert [(await answer(reader)).status for reader in readers] == [200] * REQUESTS
+
+
+async def test_bodies_that_are_there_all_at_once_are_within_the_bound(site, servers, admin):
+    body = json.dumps({"email": "nobody@example.com", "password": "no password"}).encode()
+    begin = asking("/api/v1/auth/login", None, JSON, f"Content-Length: {len(body)}", method="POST")
+    async with AsyncExitStack() as stack:
+        streams = [await stack.enter_async_context(connected(site.url)) for _ in range(10)]
+        for _, writer in streams:
+            writer.write(begin + body[:1])
+        await asyncio.sleep(0.3)
+        async with full(site, servers, admin):
+            for _, writer in streams:
+                writer.write(body[1:])
+            for reader, _ in streams:
+                refused(await answer(reader))
+
+
+async def test_a_request_behind_a_probe_has_no_place(site, servers, admin):
+    async with connected(site.url) as (reader, writer):
+        await asyncio.sleep(0.1)
+        async with full(site, servers, admin):
+            writer.write(asking("/health/live") + asking("/api/v1/users/me", admin))
+            received = await asyncio.wait_for(reader.read(), 10)
+
+    assert received.startswith(b"HTTP/1.1 503 ")
+    assert received.count(b"HTTP/1.1") == 1
+
+
+async def test_a_head_request_too_many_gets_no_body(site, servers, admin):
+    message = asking("/api/v1/users/me", method="HEAD")
+    received = []
+    async with connected(site.url) as (reader, writer):
+        await asyncio.sleep(0.1)
+        async with full(site, servers, admin), connected(site.url) as (new_reader, new_writer):
+            writer.write(message)
+            new_writer.write(message)
+            received = [await reader.read(), await new_reader.read()]
+
+    for one in received:
+        assert one.startswith(b"HTTP/1.1 503 ")
+        assert one.endswith(b"\r\n\r\n")
+        assert one.count(b"\r\n\r\n") == 1
+
+
+async def test_a_get_whose_body_comes_late_can_read_its_503(site, servers, admin):
+    async with full(site, servers, admin), connected(site.url) as (reader, writer):
+        writer.write(asking("/api/v1/users/me", None, "Content-Length: 3"))
+        await asyncio.sleep(0.2)
+        writer.write(b"abc")
+        await writer.drain()
+        await asyncio.sleep(0.2)
+        refused(await answer(reader))
+
+
+async def test_an_answer_that_a_slow_client_reads_is_not_cut_for_another_one(site, admin):
+    async with AsyncExitStack() as stack:
+        slow = socket.socket()
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.settimeout(10)
+        stack.callback(slow.close)
+        slow.connect(("127.0.0.1", int(site.url.rpartition(":")[2])))
+        last = asking("/openapi.json", None, "Connection: close")
+        slow.send(asking("/openapi.json") * 9 + last)
+        await asyncio.sleep(SILENCE + 0.5)
+        for _ in range(CONNECTIONS):
+            reader, writer = await stack.enter_async_context(connected(site.url))
+            writer.write(asking("/"))
+            await answer(reader)
+
+        received = 0
+        while part := await asyncio.to_thread(slow.recv, 1 << 20):
+            received += len(part)
+        whole = len((await admin.client.get(f"{site.url}/openapi.json")).content)
+
+    assert received > 10 * whole
+
+
 async def test_broken_bodies_do_not_loosen_the_bound(site, servers, admin):
     broken = asking("/health/live", None, "Transfer-Encoding: chunked", method="POST") + b"ZZ\r\n"
     async with AsyncExitStack() as stack:
@@ -296,7 +394,11 @@ async def test_work_for_a_client_who_has_left_ends(site, servers, admin):
 
     def lines() -> list[dict[str, Any]]:
         found = [json.loads(line) for line in site.log.read_text()[since:].splitlines()]
-        return [line for line in found if line.get("request_id") == "leaves"]
+        return [
+            line
+            for line in found
+            if line.get("request_id") == "leaves" and line["event"] == "request"
+        ]
 
     async def are_logged() -> bool:
         return len(lines()) >= 3
@@ -305,6 +407,26 @@ async def test_work_for_a_client_who_has_left_ends(site, servers, admin):
     assert {(line["event"], line["status"], line["level"]) for line in lines()} == {
         ("request", 499, "info")
     }
+
+
+async def test_a_client_who_leaves_costs_no_connection_to_the_database(site, servers, admin):
+    connection = await asyncpg.connect(servers.direct)
+
+    async def sessions() -> int:
+        await asyncio.sleep(1.5)  # statistics are written once a second
+        query = "SELECT sessions FROM pg_stat_database WHERE datname = current_database()"
+        return int(await connection.fetchval(query))
+
+    before = await sessions()
+    for n in range(40):
+        async with connected(site.url) as (_, writer):
+            writer.write(asking("/api/v1/users?search=ab", admin))
+            await writer.drain()
+            await asyncio.sleep(n / 4000)
+    opened = await sessions() - before
+    await connection.close()
+
+    assert opened <= 2
 
 
 async def has_waiting(connection: asyncpg.Connection) -> bool:
@@ -365,6 +487,27 @@ async def test_with_256_descriptors_and_500_clients_every_probe_is_answered(
         assert "Traceback" not in site.log.read_text()
 
 
+async def test_a_connection_without_a_place_is_refused_and_not_reset_while_the_process_stops(
+    servers, client, runtime, tmp_path: Path
+):
+    with instance(servers, tmp_path, SERVER_MAX_REQUESTS="1", SERVER_DRAIN="1") as site:
+        async with httpx.AsyncClient(base_url=site.url, timeout=30) as visitor:
+            admin = await person(visitor, runtime, "boss", is_superuser=True)
+        async with connected(site.url) as (reader, writer):
+            async with users_locked(servers) as connection:
+                writer.write(asking("/api/v1/users/cursor", admin))
+                assert await within(10, lambda: has_waiting(connection))
+                async with connected(site.url) as (new_reader, new_writer):
+                    site.process.terminate()
+                    await asyncio.sleep(0.7)  # the door is closed
+                    new_writer.write(asking("/"))
+                    refused(await answer(new_reader))
+            assert (await answer(reader)).status == 200
+        await asyncio.to_thread(site.process.wait, 20)
+
+    assert site.process.returncode in {0, -signal.SIGTERM}
+
+
 def admission(in_progress: int) -> Admission:
     found = Admission(200, 1000, 4096)
     found.watch(range(in_progress))
@@ -410,8 +553,19 @@ def test_probes_have_places_of_their_own_and_no_more():
 
     admitted = []
     for _ in range(PROBES + 1):
-        admitted.append(busy.admits_request(is_probe=True))
+        admitted.append(busy.admits_connection(0, is_probe=True))
         busy.probes += 1
 
     assert admitted == [True] * PROBES + [False]
-    assert not busy.admits_request(is_probe=False)
+    assert not busy.admits_connection(0)
+
+
+def test_connections_of_probes_have_a_bound_too():
+    crowded = admission(0)
+
+    crowded.watch((), range(crowded.max_connections))
+    admits = crowded.admits_connection(0), crowded.admits_connection(0, is_probe=True)
+    crowded.watch((), range(crowded.max_connections + crowded.max_spare))
+
+    assert admits == (False, True)
+    assert not crowded.admits_connection(0, is_probe=True)

@@ -118,8 +118,8 @@ async def insist(port: int, answered: list[int], *, keeps_connection: bool) -> s
     while True:
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        except ConnectionRefusedError:
-            return "refused"
+        except (ConnectionRefusedError, ConnectionResetError):
+            return "refused"  # reset: it was on its way in, and nothing had been sent
         is_open = True
         while is_open:
             writer.write(asking)
