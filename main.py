@@ -11,14 +11,13 @@ from fastapi.routing import iter_route_contexts
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.admin import assets
+from app.admin.login_page import error_page
+from app.admin.routes import overview, users
 from app.api import health, root
-from app.api.pages import static
-from app.api.pages.doors import error_page
 from app.api.v1 import router as v1
 from app.bootstrap import announce, prepare_database, warn_without_superuser
-from app.core.acceptor import bound_connections
 from app.core.config import LOCAL, Settings, get_settings
-from app.core.drain import stop_with_parent
 from app.core.errors import add_exception_handlers, translated_by
 from app.core.logging import configure_logging
 from app.core.middleware import is_probe, setup_middleware
@@ -27,6 +26,8 @@ from app.core.telemetry.traces import OFF, traces
 from app.database import translate
 from app.periodic import periodic_work
 from app.runtime import open_runtime
+from app.server.acceptor import bound_connections
+from app.server.drain import stop_with_parent
 
 DESCRIPTION = """Users with roles, sessions that can be revoked, and figures for superusers.
 
@@ -101,7 +102,9 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
         app.include_router(router, prefix=v1.PREFIX)
     app.include_router(health.router)
     app.include_router(root.router)
-    app.include_router(static.router)
+    for admin in (overview.router, users.router):
+        app.include_router(admin, prefix=v1.PREFIX)
+    app.include_router(assets.router)
     return app
 
 

@@ -12,13 +12,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.config import Settings, SettingsError
 from app.core.exceptions import AppException, ValidationException
-from app.core.waiting import within
+from app.core.timeouts import within
 from app.database import close_engine, get_engine, ping
 from app.database.failures import connection_failure
 from app.database.migrations import migrate, schema_of
 from app.runtime import Runtime
-from app.schemas import UserCreate
-from app.services import UserService
+from app.schemas.user import UserCreate
+from app.services.user.service import UserService
 
 LOOK_TIMEOUT = 2.0
 """Seconds that a start is held up where the database does not answer."""

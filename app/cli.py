@@ -32,15 +32,17 @@ from app.core.config import Settings, SettingsError, get_settings
 from app.core.exceptions import AppException, NotFoundException
 from app.core.logging import configure_logging
 from app.core.normalisation import is_encodable, normalise_login
-from app.database.embedded import EmbeddedServerError
 from app.database.failures import connection_failure
 from app.database.migrations import MigrationsError, current_revision, schema_of
 from app.doctor import diagnose
+from app.embedded.server import EmbeddedServerError
 from app.runtime import open_runtime, open_servers
-from app.schemas import NewPassword, UserCreate
-from app.schemas.base import Email
-from app.services import SeedService, SessionService, UserService
-from app.serving import AddressError, ended_in_order, listen, reloading, run, url_of
+from app.schemas.base import Email, NewPassword
+from app.schemas.user import UserCreate
+from app.server.options import AddressError, ended_in_order, listen, reloading, run, url_of
+from app.services.seed import SeedService
+from app.services.session import SessionService
+from app.services.user.service import UserService
 from app.user_import import UserFileError, import_file
 
 T = TypeVar("T")

@@ -11,11 +11,11 @@ from app.core.config import Settings, SettingsError, get_settings
 from app.core.exceptions import AppException
 from app.core.logging import configure_logging
 from app.database import ping
-from app.database.embedded import EmbeddedServerError
 from app.database.failures import connection_failure
 from app.database.migrations import MigrationsError, encoding_fault, schema_of
+from app.embedded.server import EmbeddedServerError
 from app.runtime import Runtime, open_runtime
-from app.services.health import NOT_MIGRATED, READ_ONLY
+from app.services.monitoring.health import NOT_MIGRATED, READ_ONLY
 
 _TAKES_NO_WRITES = (
     "is it a standby, or is default_transaction_read_only on? Name the primary, or all servers "

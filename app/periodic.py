@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.exceptions import AppException
 from app.runtime import Runtime
-from app.services import IdempotencyService, MetricsService, SessionService
-from app.services.metrics import KEEP_EVERY
+from app.services.idempotency import IdempotencyService
+from app.services.monitoring.metrics import KEEP_EVERY, MetricsService
+from app.services.session import SessionService
 
 log = structlog.get_logger("app.periodic")
 

@@ -10,15 +10,14 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
+from app.admin.overview import OverviewService
 from app.core.cache import AnswerCache, MemoryStore, RedisStore, Store
 from app.core.config import LOCAL, RedisSettings, Settings
 from app.core.config.sections import CacheSettings, LimiterSettings
 from app.core.cursor import CursorSigner
-from app.core.drain import Drain
 from app.core.fingerprint import BodyFingerprints
 from app.core.forms import FormSigner
 from app.core.limiter import HitCounter
-from app.core.local import local_secret
 from app.core.redis import CircuitBreaker, connect_redis
 from app.core.security import PasswordHasher, TokenSigner
 from app.database import (
@@ -29,20 +28,19 @@ from app.database import (
     get_session_maker,
     watch_statements,
 )
-from app.database.embedded import EmbeddedPostgres, EmbeddedValkey
-from app.services import (
-    Authenticator,
-    DashboardService,
-    ExportService,
-    HealthService,
-    MetricsService,
-    OverviewService,
-    PrincipalCache,
-    RedisCheck,
-    UserListService,
-    Visitors,
-    Watched,
-)
+from app.embedded.dev_secret import local_secret
+from app.embedded.postgres import EmbeddedPostgres
+from app.embedded.valkey import EmbeddedValkey
+from app.server.drain import Drain
+from app.services.auth.page_sessions import Visitors
+from app.services.dashboard import DashboardService
+from app.services.monitoring.gauges import Watched
+from app.services.monitoring.health import HealthService, RedisCheck
+from app.services.monitoring.metrics import MetricsService
+from app.services.principals import PrincipalCache
+from app.services.session import Authenticator
+from app.services.user.export import ExportService
+from app.services.user.listing import UserListService
 
 log = structlog.get_logger("app.runtime")
 

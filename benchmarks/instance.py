@@ -21,11 +21,12 @@ from sqlalchemy import text
 from app.core.config import Settings, load_settings
 from app.core.security import PasswordHasher
 from app.database import close_engine, get_engine, get_session_maker
-from app.database.embedded import EmbeddedPostgres, EmbeddedValkey
 from app.database.migrations import migrate
-from app.schemas import UserCreate
-from app.services import SeedService
-from app.services.user_creation import UserCreation
+from app.embedded.postgres import EmbeddedPostgres
+from app.embedded.valkey import EmbeddedValkey
+from app.schemas.user import UserCreate
+from app.services.seed import SeedService
+from app.services.user.creation import UserCreation
 
 EMAIL = "admin@example.com"
 PASSWORD = "correct horse battery staple"  # noqa: S105  # of accounts that live a minute

@@ -22,8 +22,8 @@ from rich.table import Table
 
 from app.core.config import load_settings
 from app.runtime import Runtime
-from app.schemas import UserCreate
-from app.services import UserService
+from app.schemas.user import UserCreate
+from app.services.user.service import UserService
 from main import create_app
 
 PASSWORD = "correct horse battery staple"  # noqa: S105  # of accounts that live a minute

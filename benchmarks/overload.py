@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx
 
-from app.core.admission import raise_descriptor_limit
+from app.server.admission import raise_descriptor_limit
 from benchmarks.instance import Instance, application, servers
 from benchmarks.load import get
 from benchmarks.report import machine

@@ -30,12 +30,13 @@ from app.core.config import load_settings  # noqa: E402
 from app.core.logging import configure_logging  # noqa: E402
 from app.core.security import hashing  # noqa: E402
 from app.database import get_engine  # noqa: E402
-from app.database.embedded import EmbeddedPostgres, EmbeddedValkey  # noqa: E402
-from app.database.embedded.account import accounts  # noqa: E402
 from app.database.migrations import migrate  # noqa: E402
+from app.embedded.account import accounts  # noqa: E402
+from app.embedded.postgres import EmbeddedPostgres  # noqa: E402
+from app.embedded.valkey import EmbeddedValkey  # noqa: E402
 from app.runtime import Runtime  # noqa: E402
-from app.schemas import UserCreate  # noqa: E402
-from app.services import UserService  # noqa: E402
+from app.schemas.user import UserCreate  # noqa: E402
+from app.services.user.service import UserService  # noqa: E402
 from main import create_app  # noqa: E402
 from tests.pgbouncer import pgbouncer  # noqa: E402
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from app.database.embedded.files import free_port, within
+from app.embedded.files import free_port, within
 from tests.debian import program
 
 POOL_SIZE = 4

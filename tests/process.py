@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from app.database.embedded.files import free_port, within
+from app.embedded.files import free_port, within
 from tests.conftest import Servers
 
 CLI = sys.executable, "-m", "app.cli"

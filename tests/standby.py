@@ -4,9 +4,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from app.database.embedded import EmbeddedPostgres
-from app.database.embedded.files import ENVIRONMENT, free_port
-from app.database.embedded.postgres import _POSTGRES_BIN
+from app.embedded.files import ENVIRONMENT, free_port
+from app.embedded.postgres import _POSTGRES_BIN, EmbeddedPostgres
 from tests.gate import target
 
 

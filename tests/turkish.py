@@ -13,8 +13,9 @@ from unittest.mock import patch
 import asyncpg
 from sqlalchemy import make_url
 
-from app.database.embedded import EmbeddedPostgres, postgres
-from app.database.embedded.files import ENVIRONMENT
+from app.embedded import postgres
+from app.embedded.files import ENVIRONMENT
+from app.embedded.postgres import EmbeddedPostgres
 from tests.debian import unpacked
 
 _SOURCES = Path("/usr/share/i18n")

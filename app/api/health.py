@@ -7,7 +7,7 @@ from fastapi import Response
 from app.api.responses import MISSPELT
 from app.api.routing import Router
 from app.api.types import Health
-from app.schemas import HealthSchema, LiveSchema
+from app.schemas.health import HealthSchema, LiveSchema
 
 router = Router(prefix="/health", tags=["health"])
 _unhealthy: dict[int | str, dict[str, Any]] = MISSPELT | {

@@ -19,7 +19,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from app.core.cookies import parse_cookies
-from app.core.deadline import current_deadline
 from app.core.errors import violations
 from app.core.exceptions import (
     BadRequestException,
@@ -28,6 +27,7 @@ from app.core.exceptions import (
     UnsupportedMediaTypeException,
     ValidationException,
 )
+from app.core.middleware.deadline import current_deadline
 from app.core.normalisation import is_encodable
 
 BODY_SHARE = 0.8

@@ -6,8 +6,9 @@ from typing import Any
 
 from fastapi import Response
 
-from app.schemas import BulkReport, ErrorSchema
-from app.services import Answer
+from app.schemas.bulk import BulkReport
+from app.schemas.error import ErrorSchema
+from app.services.idempotency import Answer
 
 _ALWAYS = (422, 429, 500, 503, 504)
 _WITH_BODY = (400, 408, 413, 415)

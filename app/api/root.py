@@ -2,7 +2,7 @@
 
 from fastapi.responses import RedirectResponse
 
-from app.api.pages.rendering import BASE
+from app.admin.rendering import BASE
 from app.api.routing import Router
 
 router = Router(include_in_schema=False)

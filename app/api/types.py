@@ -5,9 +5,9 @@ from uuid import UUID
 
 from fastapi import Depends, Path, Query
 
-from app.api.bulk import get_attempt, get_bulk_rows
-from app.api.callers import get_caller, get_current_superuser, get_current_user, get_scraper
-from app.api.deps import (
+from app.admin.overview import OverviewService
+from app.api.deps.auth import get_caller, get_current_superuser, get_current_user, get_scraper
+from app.api.deps.services import (
     Deadline,
     Session,
     get_auth_service,
@@ -25,23 +25,24 @@ from app.api.deps import (
     limited_unless_superuser,
     limited_user,
 )
+from app.api.deps.users_bulk import get_attempt, get_bulk_rows
 from app.core.cache import Unkeyed
 from app.core.device import Device
 from app.core.pagination import CursorParams, PageParams
-from app.schemas import MAX_BIGINT, BulkRow, ExportFormat, Principal, UserFilters
-from app.services import (
-    Attempt,
-    AuthService,
-    BulkService,
-    DashboardService,
-    ExportService,
-    HealthService,
-    MetricsService,
-    OverviewService,
-    SessionService,
-    UserListService,
-    UserService,
-)
+from app.schemas.base import MAX_BIGINT
+from app.schemas.bulk import BulkRow
+from app.schemas.session import Principal
+from app.schemas.user_list import ExportFormat, UserFilters
+from app.services.auth.service import AuthService
+from app.services.dashboard import DashboardService
+from app.services.idempotency import Attempt
+from app.services.monitoring.health import HealthService
+from app.services.monitoring.metrics import MetricsService
+from app.services.session import SessionService
+from app.services.user.bulk import BulkService
+from app.services.user.export import ExportService
+from app.services.user.listing import UserListService
+from app.services.user.service import UserService
 
 DBSession = Session
 Caller = Annotated[Principal | None, Depends(get_caller)]

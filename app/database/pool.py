@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 from sqlalchemy.util import await_only
 
-from app.core.deadline import Deadline, current_deadline
+from app.core.middleware.deadline import Deadline, current_deadline
 
 # SQLAlchemy names it after the class; below its own name it would tell of each disposal.
 logging.getLogger(f"{__name__}.WatchedPool").setLevel(logging.WARNING)

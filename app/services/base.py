@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.deadline import commit_window
+from app.core.middleware.deadline import commit_window
 
 BATCH = 5_000
 """Rows that one statement of a purge deletes at most: about 0.1 s."""

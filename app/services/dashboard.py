@@ -5,8 +5,9 @@ from contextlib import AbstractAsyncContextManager
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.repositories import UserStatisticsRepository
-from app.schemas import DashboardStats, SignUps
+from app.core.cache import invalidate_cache
+from app.repositories.user.statistics import UserStatisticsRepository
+from app.schemas.dashboard import DashboardStats, SignUps
 
 STATS_TTL = 60
 """Seconds that the statistics are remembered."""
@@ -43,3 +44,9 @@ class DashboardService:
         async with self._session() as db:
             days = await UserStatisticsRepository(db).count_created_by_day(CHART_DAYS)
         return SignUps.model_validate({"days": days})
+
+
+async def renew_figures() -> None:
+    """Forget what the dashboard remembers of users."""
+    await invalidate_cache("get_dashboard_stats*")
+    await invalidate_cache("sign_ups*")

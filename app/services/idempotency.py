@@ -8,7 +8,7 @@ from hmac import compare_digest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.exceptions import ConflictException
-from app.repositories import KeptAnswerRepository
+from app.repositories.idempotency import KeptAnswerRepository
 from app.services.base import BaseService
 
 KEPT_FOR = timedelta(hours=24)

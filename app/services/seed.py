@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.security import PasswordHasher
-from app.repositories import UserRepository
+from app.repositories.user.repository import UserRepository
 from app.services.base import BaseService
 
 BATCH = 5_000

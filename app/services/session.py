@@ -10,10 +10,12 @@ from app.core.config import AuthSettings
 from app.core.exceptions import NotFoundException, UnauthorizedException
 from app.core.pagination import PageParams
 from app.core.security import AccessToken, TokenKind, TokenSigner
-from app.repositories import SessionRepository, UserRepository
-from app.schemas import Principal, SessionPage, SessionSchema, UserSchema
+from app.repositories.session import SessionRepository
+from app.repositories.user.repository import UserRepository
+from app.schemas.session import Principal, SessionPage, SessionSchema
+from app.schemas.user import UserSchema
 from app.services.base import BaseService
-from app.services.principal_cache import PrincipalCache
+from app.services.principals import PrincipalCache
 
 SEEN_EVERY = timedelta(minutes=1)
 """How exact a session's `last_seen_at` is: a write for each request would cost too much."""

@@ -1,6 +1,6 @@
 """Bringing users along from a file: `backend import-users`."""
 
-from app.services.user_files import UserFile, UserFileError
+from app.services.user.files import UserFile, UserFileError
 from app.user_import.command import import_file
 from app.user_import.work import Outcome, import_users
 

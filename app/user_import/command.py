@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.bootstrap import bring_schema
 from app.core.config import Settings
 from app.runtime import open_runtime
-from app.services.user_files import UserFile
+from app.services.user.files import UserFile
 from app.user_import.work import Outcome, import_users
 
 

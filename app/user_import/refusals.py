@@ -8,7 +8,7 @@ from typing import TextIO
 
 from app.core.exceptions import Detail
 from app.core.spreadsheets import defused, undefused
-from app.services.user_files import NOTES, SECRETS, Row, UserFileError, is_csv
+from app.services.user.files import NOTES, SECRETS, Row, UserFileError, is_csv
 
 
 class Refusals:

@@ -11,8 +11,8 @@ from pathlib import Path
 from app.bootstrap import user_service
 from app.core.exceptions import Detail
 from app.runtime import Runtime
-from app.schemas import RefusedRow, UserImport, read_imported
-from app.services.user_files import Row, UserFile
+from app.schemas.bulk import RefusedRow, UserImport, read_imported
+from app.services.user.files import Row, UserFile
 from app.user_import.refusals import Refusals
 
 BATCH = 1_000

@@ -24,8 +24,8 @@ from pydantic import SecretStr
 
 from app.core.config import load_settings
 from app.runtime import Runtime, open_servers
-from app.schemas import BulkUserCreate
-from app.services import UserService
+from app.schemas.bulk import BulkUserCreate
+from app.services.user.service import UserService
 from app.user_import import UserFile, import_users
 from benchmarks.report import Figure
 from main import create_app

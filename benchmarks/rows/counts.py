@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import close_engine, get_engine, get_session_maker
 from app.models import User
-from app.services import DashboardService
+from app.services.dashboard import DashboardService
 from benchmarks.instance import fill, servers, settings_for
 from benchmarks.report import Figure
 

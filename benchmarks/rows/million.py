@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from app.core.cursor import CursorSigner, Position
 from app.database import close_engine, get_engine
-from app.schemas import UserFilters
+from app.schemas.user_list import UserFilters
 from benchmarks import load
 from benchmarks.instance import Instance, application, servers, settings_for
 from benchmarks.report import Figure

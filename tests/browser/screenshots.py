@@ -18,12 +18,14 @@ from playwright.async_api import Browser, Page, async_playwright
 from pydantic import SecretStr
 
 from app.core.config import load_settings
-from app.database.embedded import EmbeddedPostgres, EmbeddedValkey
 from app.database.migrations import migrate
+from app.embedded.postgres import EmbeddedPostgres
+from app.embedded.valkey import EmbeddedValkey
 from app.runtime import Runtime
-from app.schemas import UserCreate
-from app.services import SeedService, UserService
+from app.schemas.user import UserCreate
 from app.services.dashboard import STATS_TTL
+from app.services.seed import SeedService
+from app.services.user.service import UserService
 from main import create_app
 from tests.browser.chromium import chromium
 from tests.browser.serving import serving

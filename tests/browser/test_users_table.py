@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from app.services import user_totals
+from app.services.user import totals
 from tests.browser.conftest import DASHBOARD, PHONE, log_in, overflow, violations
 from tests.browser.people import LONG, sixty
 
@@ -99,8 +99,8 @@ async def test_pages_keep_the_filter_and_the_order_and_miss_nobody(table):
 
 
 async def test_a_total_that_is_old_or_estimated_is_said_to_be_so(table, monkeypatch):
-    monkeypatch.setattr(user_totals, "COUNTED", 20)
-    monkeypatch.setattr(user_totals, "COLLECTED", 20)
+    monkeypatch.setattr(totals, "COUNTED", 20)
+    monkeypatch.setattr(totals, "COLLECTED", 20)
     count = table.locator("#count")
 
     await table.goto(USERS)

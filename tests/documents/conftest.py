@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.database.embedded.postgres import _POSTGRES_BIN
+from app.embedded.postgres import _POSTGRES_BIN
 from tests.conftest import Servers
 from tests.databases import new_database
 

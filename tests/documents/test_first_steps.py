@@ -8,7 +8,7 @@ import subprocess
 import httpx
 import pytest
 
-from app.database.embedded.files import free_port, within
+from app.embedded.files import free_port, within
 from tests.databases import new_database
 from tests.documents.conftest import copied
 from tests.documents.pages import PAGES, README, blocks_of

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError
 from sqlalchemy import make_url
 
-from app.database.embedded import EmbeddedValkey
+from app.embedded.valkey import EmbeddedValkey
 from tests.documents.pages import OPERATIONS, ROOT, blocks_of
 
 pytestmark = [pytest.mark.direct, pytest.mark.timeout(300)]

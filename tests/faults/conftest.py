@@ -20,8 +20,8 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from app.core.config import Settings
-from app.database.embedded import EmbeddedPostgres
-from app.database.embedded.files import free_port
+from app.embedded.files import free_port
+from app.embedded.postgres import EmbeddedPostgres
 from app.runtime import Runtime
 from tests.conftest import FAST, Person, Servers, browsing, person, running
 from tests.faults.observing import within

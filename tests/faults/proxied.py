@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import httpx
 
-from app.database.embedded.files import free_port, within
+from app.embedded.files import free_port, within
 from tests.conftest import Person, Servers
 from tests.process import Instance, instance
 

@@ -1,4 +1,4 @@
-"""`app.serving.run` with two workers, of an application without database whose starts can fail.
+"""`app.server.options.run` with two workers that can fail to start.
 
 The file `mode` in the folder of the environment variable `SUPERVISED` decides how each worker
 starts: not at all ("stuck": its import does not return; "fail": its start-up raises; "killed": it
@@ -21,8 +21,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from app.core.drain import Drain, stop_with_parent
-from app.serving import ended_in_order, listen, run
+from app.server.drain import Drain, stop_with_parent
+from app.server.options import ended_in_order, listen, run
 
 FOLDER = Path(os.environ["SUPERVISED"])
 DRAIN = float(os.environ["DRAIN"])

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from app.core.admission import FEW, PATIENCE, PROBES, SILENCE, Admission
+from app.server.admission import FEW, PATIENCE, PROBES, SILENCE, Admission
 from benchmarks.overload import Clients
 from tests.conftest import Person, Servers, person
 from tests.faults.observing import within

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.database.embedded.files import free_port, within
+from app.embedded.files import free_port, within
 from tests.conftest import Servers
 from tests.databases import new_database
 from tests.dockerfile import Dockerfile

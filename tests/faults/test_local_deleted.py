@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.database.embedded.files import within
-from app.services.health import DELETED
+from app.embedded.files import within
+from app.services.monitoring.health import DELETED
 from tests.conftest import PASSWORD
 from tests.integration import test_cli
 from tests.integration.test_cli import ADMIN, CLI, Visit, visiting

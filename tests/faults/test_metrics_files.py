@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from app.database.embedded.files import within
+from app.embedded.files import within
 from tests.conftest import Servers
 from tests.process import Instance, instance
 from tests.workers import SCRAPE_TOKEN, Scrape

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from app.core import redis as core_redis
 from app.core.config import Settings
 from app.core.redis import CircuitBreaker, connect_redis
-from app.database.embedded import EmbeddedValkey
+from app.embedded.valkey import EmbeddedValkey
 from app.runtime import Runtime
 from app.services import tombstones
 from app.services.tombstones import TOMBSTONE, Tombstones

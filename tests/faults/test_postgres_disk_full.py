@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from app.core.config import Settings
-from app.database.embedded import EmbeddedPostgres
+from app.embedded.postgres import EmbeddedPostgres
 from tests.conftest import FAST, PASSWORD, browsing, person, running
 
 pytestmark = [pytest.mark.as_root, pytest.mark.with_namespaces]  # a file system is mounted

@@ -18,11 +18,11 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from app.core.config import Settings
-from app.database.embedded import EmbeddedPostgres
-from app.database.embedded.files import free_port
 from app.database.hosts import HEAD_START, PREFERENCE
 from app.database.migrations import migrate
 from app.doctor import _servers
+from app.embedded.files import free_port
+from app.embedded.postgres import EmbeddedPostgres
 from tests.conftest import FAST, Person, browsing, person, running
 from tests.databases import engine_of
 from tests.faults.conftest import LATE

@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 
 from app.core.config import Settings
 from app.core.redis import PROBE_INTERVAL, CircuitBreaker
-from app.database.embedded import EmbeddedValkey
+from app.embedded.valkey import EmbeddedValkey
 from app.runtime import Runtime
 from app.services.tombstones import TOMBSTONE
 from tests.conftest import PASSWORD, Person, browsing, person, running

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 
 from app.core.config import Settings
-from app.database.embedded.postgres import _POSTGRES_BIN
+from app.embedded.postgres import _POSTGRES_BIN
 from tests.conftest import PASSWORD, browsing, person, running
 from tests.databases import new_database
 

@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from app.database.embedded.files import free_port, within
+from app.embedded.files import free_port, within
 
 SOON = 2 + 2
 """Seconds until a dead worker is replaced: 2, and what a busy machine needs on top."""

@@ -15,9 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.config import Settings
 from app.core.exceptions import ConflictException
 from app.core.security import hashing
-from app.repositories import NewUserRepository
-from app.schemas import BulkUserCreate
-from app.services import SeedService, UserService
+from app.repositories.user.creation import NewUserRepository
+from app.schemas.bulk import BulkUserCreate
+from app.services.seed import SeedService
+from app.services.user.service import UserService
 from tests.conftest import PASSWORD, browsing, running
 
 BULK = "/users/bulk"

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from sqlalchemy import make_url
 
-from app.database.embedded.files import within
+from app.embedded.files import within
 from tests.conftest import Servers
 from tests.integration import test_cli
 from tests.integration.test_cli import CLI, START, Ended, Environment, Project, Visit, visiting

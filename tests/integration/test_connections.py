@@ -18,9 +18,9 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from app.core import http_protocol
-from app.core.admission import Admission
-from app.core.http_protocol import HEAD_TIMEOUT, LINGER, MAX_HEAD, MAX_PIPELINED, BoundedProtocol
+from app.server import http_protocol
+from app.server.admission import Admission
+from app.server.http_protocol import HEAD_TIMEOUT, LINGER, MAX_HEAD, MAX_PIPELINED, BoundedProtocol
 from tests.conftest import PASSWORD, Servers, person
 from tests.integration.test_over_the_wire import serving
 from tests.process import Instance, instance

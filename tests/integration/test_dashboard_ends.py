@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from app.runtime import Runtime
-from app.services import PrincipalCache
+from app.services.principals import PrincipalCache
 from tests.conftest import PASSWORD, Person, browsing, person, running
 
 PAGE = "/api/v1/dashboard"

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import update
 
-from app.api.pages.static import VERSION
+from app.admin.assets import VERSION
 from app.models import Session
 from tests.conftest import PASSWORD, Person, browsing
 

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import StreamingResponse
 from sqlalchemy import text
 
-from app.api.deps import Deadline, Session
+from app.api.deps.services import Deadline, Session
 from app.core.config import Settings
 from app.models import User
-from app.services import BaseService
+from app.services.base import BaseService
 from main import create_app
 from tests.conftest import browsing
 

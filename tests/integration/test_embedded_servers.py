@@ -21,11 +21,13 @@ import psutil
 import pytest
 import redis
 
-from app.database.embedded import EmbeddedPostgres, EmbeddedServerError, EmbeddedValkey
-from app.database.embedded import postgres as postgres_module
-from app.database.embedded import server as server_module
-from app.database.embedded.account import accounts
-from app.database.embedded.files import within
+from app.embedded import postgres as postgres_module
+from app.embedded import server as server_module
+from app.embedded.account import accounts
+from app.embedded.files import within
+from app.embedded.postgres import EmbeddedPostgres
+from app.embedded.server import EmbeddedServerError
+from app.embedded.valkey import EmbeddedValkey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,7 +52,7 @@ HOLDER = f"""
 import encodings.idna, os, sys
 from pathlib import Path
 from app.database import embedded
-from app.database.embedded import postgres
+from app.embedded import postgres
 
 name, directory, account = sys.argv[1:]
 if account == "nobody":
@@ -69,7 +71,7 @@ ELSEWHERE = f"""
 {ALONE}
 from pathlib import Path
 sys.modules["fcntl"] = sys.modules["psutil"] = None
-from app.database.embedded import EmbeddedPostgres, EmbeddedServerError, EmbeddedValkey
+from app.embedded import EmbeddedPostgres, EmbeddedServerError, EmbeddedValkey
 
 for kind in EmbeddedPostgres, EmbeddedValkey:
     assert not kind.is_available()

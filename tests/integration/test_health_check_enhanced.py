@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from app.core.config import Settings
-from app.database.embedded import EmbeddedValkey
+from app.embedded.valkey import EmbeddedValkey
 from tests.conftest import Servers, browsing, running
 from tests.gate import Gate, target
 

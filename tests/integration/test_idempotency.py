@@ -9,8 +9,7 @@ from sqlalchemy import text, update
 from app.core.exceptions import ConflictException
 from app.core.fingerprint import BodyFingerprints
 from app.models import KeptAnswer
-from app.services import Answer, Attempt, IdempotencyService
-from app.services.idempotency import KEPT_FOR
+from app.services.idempotency import KEPT_FOR, Answer, Attempt, IdempotencyService
 from tests.conftest import PASSWORD, Person, person
 
 BULK = "/api/v1/users/bulk"

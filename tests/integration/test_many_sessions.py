@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from app.runtime import Runtime
-from app.services import IdempotencyService, base
+from app.services import base
+from app.services.idempotency import IdempotencyService
 from tests.conftest import Person
 from tests.faults.observing import loop_lag
 from tests.integration.test_sessions import pass_time, purged, refreshed, row, session_id

@@ -12,8 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.config import Settings
-from app.database.embedded import postgres
 from app.database.migrations import current_revision, head_revision, migrate
+from app.embedded import postgres
 from tests.conftest import Servers
 from tests.databases import engine_of, new_database
 from tests.integration.test_migrations import HOME_OF_TRIGRAMS, check, schema

@@ -20,8 +20,8 @@ from app.core.config import Settings
 from app.core.security import PasswordHasher, hashing
 from app.database.migrations import migrate
 from app.runtime import Runtime
-from app.schemas import UserCreate
-from app.services import UserService
+from app.schemas.user import UserCreate
+from app.services.user.service import UserService
 from app.user_import import UserFile, import_users
 from main import create_app
 from tests.conftest import PASSWORD, Person, browsing, person, running
@@ -494,7 +494,7 @@ async def test_s4_no_door_of_the_service_takes_a_lone_surrogate(
     """S4: where a form decodes to one, the service refuses it all the same."""
     from app.core.device import Device
     from app.core.exceptions import ValidationException
-    from app.services import AuthService
+    from app.services.auth.service import AuthService
 
     statements.clear()
     for login, password in ((email, "\ud800"), (f"\ud800{email}", "x"), (f"\0{email}", "x")):

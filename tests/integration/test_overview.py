@@ -7,8 +7,7 @@ import pytest
 from sqlalchemy import text, update
 
 from app.models import User
-from app.services import DashboardService
-from app.services.dashboard import CHART_DAYS
+from app.services.dashboard import CHART_DAYS, DashboardService
 
 
 @pytest.fixture

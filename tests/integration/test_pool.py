@@ -12,11 +12,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.config import Settings
-from app.core.deadline import Deadline, running_under
 from app.core.exceptions import ServiceUnavailableException
+from app.core.middleware.deadline import Deadline, running_under
 from app.database import get_engine, pool
-from app.database.embedded.files import free_port
 from app.database.pool import pool_usage
+from app.embedded.files import free_port
 
 TIMEOUT = 1.0
 

@@ -11,9 +11,9 @@ from sqlalchemy import text
 
 from app.core.exceptions import UnauthorizedException
 from app.core.security import AccessToken
-from app.schemas import Principal, UserSchema
-from app.services import PrincipalCache
-from app.services.principal_cache import TOMBSTONE_TTL, TTL
+from app.schemas.session import Principal
+from app.schemas.user import UserSchema
+from app.services.principals import TOMBSTONE_TTL, TTL, PrincipalCache
 from app.services.tombstones import TOMBSTONE
 from tests.conftest import browsing, person, running
 

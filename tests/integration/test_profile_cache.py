@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.services import PrincipalCache
+from app.services.principals import PrincipalCache
 from tests.conftest import browsing, person, running
 from tests.integration.test_principal_cache import ADA, PREFIX
 

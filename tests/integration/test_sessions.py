@@ -17,7 +17,7 @@ from app import periodic
 from app.core.security import PasswordHasher, RefreshTokenSigner
 from app.repositories.session import _PURGE_LOCK
 from app.runtime import Runtime
-from app.services import SessionService
+from app.services.session import SessionService
 from tests.conftest import PASSWORD, Person, browsing, person, running
 from tests.integration.test_over_the_wire import serving
 

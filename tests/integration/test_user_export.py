@@ -18,8 +18,8 @@ from sqlalchemy.exc import DBAPIError
 
 from app.core.exceptions import RequestTimeoutException, ServiceUnavailableException
 from app.runtime import Runtime
-from app.schemas import UserFilters
-from app.services import export
+from app.schemas.user_list import UserFilters
+from app.services.user import export
 from tests.conftest import Person, Servers
 from tests.integration.test_dashboard_page import PAGE, browser, log_in
 from tests.integration.test_over_the_wire import serving

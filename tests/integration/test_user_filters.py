@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert, text
 
 from app.models import User
-from app.services import user_totals
+from app.services.user import totals
 from tests.conftest import Person
 from tests.people import ORDERS, STATES, Row, expected, people, sent
 
@@ -54,7 +54,7 @@ async def by_cursor(root: Person, size: int, **filters: Any) -> list[int]:
 def way(request, monkeypatch):
     """How a search is done: as where few are expected, and as where many are."""
     if request.param == "met on the way":
-        monkeypatch.setattr(user_totals, "EXPECTED", -1)
+        monkeypatch.setattr(totals, "EXPECTED", -1)
 
 
 @pytest.mark.parametrize("search", ["", *SEARCHES])

@@ -11,10 +11,10 @@ from sqlalchemy import Select, event, text
 from app.core.cache import MemoryStore
 from app.core.pagination import PageParams
 from app.models import User
-from app.repositories import UserRepository
-from app.schemas import UserFilters
-from app.services import user_totals
-from app.services.user_totals import UserTotals
+from app.repositories.user.repository import UserRepository
+from app.schemas.user_list import UserFilters
+from app.services.user import totals as user_totals
+from app.services.user.totals import UserTotals
 from tests.people import STATES, expected
 
 PAGE = {"items", "total", "page", "size", "pages"}

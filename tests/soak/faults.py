@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from app.database.embedded.files import free_port
+from app.embedded.files import free_port
 from tests.faults.observing import within
 from tests.gate import Gate
 from tests.process import workers

@@ -15,8 +15,8 @@ import httpx
 import psutil
 from redis.asyncio import Redis
 
-from app.database.embedded import EmbeddedValkey
-from app.database.embedded.files import free_port
+from app.embedded.files import free_port
+from app.embedded.valkey import EmbeddedValkey
 from tests.conftest import PASSWORD, Servers
 from tests.faults.conftest import Postgres
 from tests.faults.observing import within

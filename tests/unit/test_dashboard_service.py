@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import insert, text
 
 from app.models import User
-from app.services import DashboardService
+from app.services.dashboard import DashboardService
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ from threading import Barrier
 
 import pytest
 
-from app.core.local import local_secret
+from app.embedded.dev_secret import local_secret
 
 AT_ONCE = 8
 ASK = """
 import sys
 from pathlib import Path
-from app.core.local import local_secret
+from app.embedded.dev_secret import local_secret
 
 sys.stdin.read()  # until all are ready
 print(local_secret(Path(sys.argv[1])), end="")

@@ -7,9 +7,9 @@ from pathlib import Path
 import flit_core.buildapi
 import pytest
 
-from app.api.pages import static
-from app.api.pages.charts import HEIGHT, columns, round_up
-from app.api.pages.rendering import NOTHING, duration, number, percent, size, span
+from app.admin import assets
+from app.admin.charts import HEIGHT, columns, round_up
+from app.admin.rendering import NOTHING, duration, number, percent, size, span
 from app.core.forms import FormSigner
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,5 +113,5 @@ def test_the_wheel_brings_templates_and_static_files(tmp_path, monkeypatch):
     wheel = flit_core.buildapi.build_wheel(str(tmp_path))
 
     names = set(zipfile.ZipFile(tmp_path / wheel).namelist())
-    assert {f"app/static/{name}" for name in static._files} <= names
+    assert {f"app/admin/static/{name}" for name in assets._files} <= names
     assert {str(path.relative_to(ROOT)) for path in TEMPLATES} <= names

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.models import User
-from app.schemas import UserCreate
+from app.schemas.user import UserCreate
 from app.services.seed import COLUMNS, YEARS, people
 
 COUNT = 20_000

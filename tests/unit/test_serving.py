@@ -7,7 +7,7 @@ import pytest
 
 from app import cli
 from app.core.config import load_settings
-from app.serving import url_of
+from app.server.options import url_of
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 from prometheus_client import REGISTRY
 from starlette.types import Message, Receive, Scope, Send
 
-from app.core.deadline import commit_window, current_deadline
 from app.core.exceptions import RequestTimeoutException
 from app.core.middleware import StreamStalled, TimeoutMiddleware
+from app.core.middleware.deadline import commit_window, current_deadline
 
 TIMEOUT = 0.1
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.schemas import HealthSchema
-from app.services.verdict import verdict
+from app.admin.verdict import verdict
+from app.schemas.health import HealthSchema
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 BEGAN = datetime(2026, 11, 21, 9, 12, tzinfo=UTC)

@@ -5,9 +5,9 @@ import asyncio
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.deadline import COMMIT_GRACE, Deadline, running_under
 from app.core.errors import send_error
 from app.core.exceptions import RequestTimeoutException
+from app.core.middleware.deadline import COMMIT_GRACE, Deadline, running_under
 from app.core.telemetry import route_template
 from app.core.telemetry.metrics import REQUEST_TIMEOUTS
 

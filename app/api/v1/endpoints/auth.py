@@ -19,13 +19,8 @@ from app.api.types import (
     Sessions,
 )
 from app.core.limiter import by_address, limiter, rate
-from app.schemas import (
-    LoginRequest,
-    PasswordChange,
-    RefreshRequest,
-    SessionPage,
-    TokenSchema,
-)
+from app.schemas.auth import LoginRequest, PasswordChange, RefreshRequest, TokenSchema
+from app.schemas.session import SessionPage
 
 router = Router(prefix="/auth", tags=["auth"])
 

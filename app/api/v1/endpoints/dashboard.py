@@ -4,7 +4,7 @@ from app.api.responses import NOT_MODIFIED, errors
 from app.api.routing import Router
 from app.api.types import Dashboard
 from app.core.cache import cache
-from app.schemas import DashboardStats
+from app.schemas.dashboard import DashboardStats
 
 router = Router(prefix="/dashboard", tags=["dashboard"])
 

@@ -7,7 +7,7 @@ from fastapi import Response
 from app.api.responses import errors
 from app.api.routing import Router
 from app.api.types import CurrentSuperuser, Metrics, Scraper
-from app.schemas import CacheMetricsSchema, DatabaseMetricsSchema, RequestMetricsSchema
+from app.schemas.metrics import CacheMetricsSchema, DatabaseMetricsSchema, RequestMetricsSchema
 
 router = Router(prefix="/metrics", tags=["metrics"])
 

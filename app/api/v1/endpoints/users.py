@@ -30,14 +30,9 @@ from app.api.types import (
     Users,
 )
 from app.core.limiter import by_address, limiter, rate
-from app.schemas import (
-    SessionPage,
-    SignUpOrCreate,
-    UserCursorPage,
-    UserPage,
-    UserSchema,
-    UserUpdate,
-)
+from app.schemas.session import SessionPage
+from app.schemas.user import SignUpOrCreate, UserSchema, UserUpdate
+from app.schemas.user_list import UserCursorPage, UserPage
 
 router = Router(prefix="/users", tags=["users"])
 

@@ -1,0 +1,1 @@
+"""The admin pages: routes, templates and everything else they are made of."""

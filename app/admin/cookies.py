@@ -1,0 +1,49 @@
+"""The page's three cookies: who it is, which form a stranger was given, and what to tell next."""
+
+from typing import Literal
+
+from fastapi import Request, Response
+
+from app.admin.rendering import BASE
+from app.api.runtime import runtime_of
+from app.core.config import AppSettings
+from app.core.cookies import parse_cookies
+
+CookieName = Literal["session", "form", "notice"]
+
+
+def name_of(cookie: CookieName, app: AppSettings) -> str:
+    """With `__Secure-` outside development: a browser takes it over https alone then. `__Host-`
+    would need it sent to every path."""
+    return f"__Secure-backend_{cookie}" if is_secure(app) else f"backend_{cookie}"
+
+
+def is_secure(app: AppSettings) -> bool:
+    return app.environment != "development"
+
+
+def read(request: Request, cookie: CookieName) -> str | None:
+    name = name_of(cookie, runtime_of(request).settings.app)
+    return parse_cookies(request.headers.getlist("cookie")).get(name)
+
+
+def write(
+    response: Response, request: Request, cookie: CookieName, value: str, max_age: int | None = None
+) -> None:
+    """Args: max_age: seconds; None is until the browser is closed."""
+    app = runtime_of(request).settings.app
+    response.set_cookie(
+        name_of(cookie, app),
+        value,
+        max_age=max_age,
+        path=BASE,
+        secure=is_secure(app),
+        httponly=True,
+        samesite="strict",
+    )
+
+
+def forget(response: Response, request: Request, cookie: CookieName) -> None:
+    """Have the browser delete it, where it has one."""
+    if read(request, cookie) is not None:
+        write(response, request, cookie, "", max_age=0)

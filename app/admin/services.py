@@ -1,0 +1,22 @@
+"""The services that only the admin page has."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from app.admin.users import UserDesk
+from app.api.runtime import runtime_of
+from app.api.types import Sessions, Users
+from app.services.user.upload import UserUpload
+
+
+async def get_user_desk(users: Users, sessions: Sessions) -> UserDesk:
+    return UserDesk(users, sessions)
+
+
+async def get_user_upload(request: Request, users: Users) -> UserUpload:
+    return UserUpload(users, runtime_of(request).settings.users.bulk_max)
+
+
+Desk = Annotated[UserDesk, Depends(get_user_desk)]
+Uploads = Annotated[UserUpload, Depends(get_user_upload)]

@@ -1,0 +1,1 @@
+"""Dependencies of endpoints: who calls, and services."""

@@ -1,0 +1,111 @@
+"""Who calls. Each way to ask is a dependency, and the security scheme of the API as well."""
+
+from collections.abc import Awaitable, Callable
+from hmac import compare_digest
+from typing import Generic, TypeVar
+
+from fastapi import Request, Response
+from fastapi.security import OAuth2PasswordBearer
+from fastapi.security.base import SecurityBase
+
+from app.api import limits
+from app.api.runtime import runtime_of
+from app.core.exceptions import ForbiddenException, UnauthorizedException
+from app.schemas.session import Principal
+
+T = TypeVar("T")
+
+_bearer = OAuth2PasswordBearer(
+    tokenUrl="/api/v1/auth/token",
+    refreshUrl="/api/v1/auth/refresh",
+    scheme_name="bearer",
+    auto_error=False,
+)
+
+
+class Bearer(SecurityBase, Generic[T]):
+    """Makes a dependency of a function that looks at the bearer token.
+
+    With the scheme as a dependency of its own, below this one, each request would take 20 µs more.
+    """
+
+    def __init__(self, find: Callable[[Request, Response], Awaitable[T]]) -> None:
+        self.model, self.scheme_name = _bearer.model, _bearer.scheme_name
+        self._find = find
+
+    async def __call__(self, request: Request, response: Response) -> T:
+        return await self._find(request, response)
+
+
+@Bearer
+async def get_caller(request: Request, _: Response) -> Principal | None:
+    """Who calls; None for nobody.
+
+    Raises:
+        UnauthorizedException: a token was sent and does not hold.
+    """
+    token = await _bearer(request)
+    if token is None:
+        return None
+    principal = await runtime_of(request).authenticator.principal(token)
+    request.state.principal = principal.user_id
+    request.state.is_superuser = principal.is_superuser
+    return principal
+
+
+@Bearer
+async def get_current_user(request: Request, response: Response) -> Principal:
+    """Who calls, within their limit of reads or writes. Asked again by the same request, it
+    neither looks nor counts again.
+
+    Raises:
+        UnauthorizedException: nobody is logged in.
+        RateLimitExceeded: they called too often.
+    """
+    known: Principal | None = getattr(request.state, "current_user", None)
+    if known is not None:
+        return known
+    caller = await get_caller(request, response)
+    if caller is None:
+        raise UnauthorizedException
+    await count(request, response, caller)
+    request.state.current_user = caller
+    return caller
+
+
+@Bearer
+async def get_current_superuser(request: Request, response: Response) -> Principal:
+    """Raises: ForbiddenException: the caller is a plain user."""
+    caller = await get_current_user(request, response)
+    if not caller.is_superuser:
+        raise ForbiddenException
+    return caller
+
+
+@Bearer
+async def get_scraper(request: Request, response: Response) -> None:
+    """Prometheus, by its token, or a superuser.
+
+    Raises:
+        UnauthorizedException: neither.
+        ForbiddenException: a plain user.
+    """
+    scrape_token = runtime_of(request).settings.telemetry.scrape_token
+    token = await _bearer(request)
+    if (
+        token
+        and scrape_token
+        and compare_digest(token.encode(), scrape_token.get_secret_value().encode())
+    ):
+        return
+    await get_current_superuser(request, response)
+
+
+async def count(request: Request, response: Response, caller: Principal) -> None:
+    """Count a call against its caller's limit.
+
+    Raises:
+        RateLimitExceeded: they called too often.
+    """
+    parts = runtime_of(request)
+    await limits.check_principal(request, response, parts.hits, parts.settings.limiter, caller)

@@ -1,0 +1,50 @@
+"""What a request for many users is made of."""
+
+from typing import Annotated
+
+from fastapi import Body, Depends, Header, Request
+
+from app.api.deps.auth import get_current_superuser, get_current_user
+from app.api.runtime import runtime_of
+from app.core.config import MAX_ROWS
+from app.core.exceptions import ValidationException
+from app.schemas.bulk import BULK_EXAMPLE, BulkRow
+from app.schemas.session import Principal
+from app.services.idempotency import Attempt
+
+
+async def get_bulk_rows(
+    request: Request,
+    rows: Annotated[list[BulkRow], Body(max_length=MAX_ROWS, examples=[BULK_EXAMPLE])],
+    _: Annotated[Principal, Depends(get_current_superuser)],
+) -> list[BulkRow]:
+    """The rows of a list, some of which may have been refused already.
+
+    Raises:
+        ValidationException: there are none, or more than `USERS_BULK_MAX`.
+    """
+    limit = runtime_of(request).settings.users.bulk_max
+    if not 1 <= len(rows) <= limit:
+        message = f"should have at least 1 and at most {limit} users (USERS_BULK_MAX)"
+        raise ValidationException(details=[{"field": "body", "message": message}])
+    return rows
+
+
+async def get_attempt(
+    request: Request,
+    caller: Annotated[Principal, Depends(get_current_user)],
+    key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            description="your own name for this request, new for each: to repeat it is safe then",
+            pattern=r"^[\x21-\x7e]{1,128}$",
+            examples=["6f1c2a52-5e0f-4e06-9d3c-0f6a4a4d1c55"],
+        ),
+    ] = None,
+) -> Attempt | None:
+    """For a route whose requests may be repeated, each for a day; None where no key was sent."""
+    if key is None:
+        return None
+    fingerprints = runtime_of(request).fingerprints.of(await request.body())
+    return Attempt(caller.user_id, request.scope["endpoint"].__name__, key, fingerprints)

@@ -1,0 +1,5 @@
+"""Queries of users."""
+
+from app.repositories.user.repository import UserRepository
+
+__all__ = ["UserRepository"]

@@ -1,0 +1,1 @@
+"""How uvicorn is run: options, bounds on connections and requests, drain, supervisor."""

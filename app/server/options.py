@@ -1,0 +1,194 @@
+"""How `backend serve` runs uvicorn: the port is taken first, and files are watched for a reload."""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from errno import EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT
+from ipaddress import ip_address
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.watchfilesreload import WatchFilesReload
+from watchfiles import watch
+
+from app.core.config import ROOT
+from app.core.output import end_standard_output
+from app.core.telemetry.processes import shared_figures
+
+if sys.platform != "win32":  # which has neither its signals nor file descriptors to wait for
+    from app.server.supervisor import Supervisor
+
+WATCHED = ROOT / "app", ROOT / "alembic"
+"""Folders whose changes are served by a reload; no data, tests or libraries."""
+ALSO_WATCHED = ROOT / "main.py", ROOT / ".env"
+SHOWN = ["*.html", "*.css", "*.js", "*.svg", "*.txt"]
+"""Files of those that are no Python and are read once a process."""
+
+
+class AddressError(Exception):
+    """Nothing can listen there; the message names the setting."""
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Take the port, on each address of the host; connections are refused until it is served.
+
+    Raises:
+        AddressError: it is taken, or none of ours.
+    """
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        raise AddressError(_not_ours(host)) from None
+    sockets: list[socket.socket] = []
+    for family, kind, protocol, _, address in dict.fromkeys(addresses):
+        try:
+            sockets.append(_bound(family, kind, protocol, address))
+        except OSError as error:
+            if error.errno == EAFNOSUPPORT or (error.errno == EADDRNOTAVAIL and sockets):
+                continue  # a name may have an address of IPv6 where there is none
+            for taken in sockets:
+                taken.close()
+            raise AddressError(_refused(host, port, error)) from None
+    return sockets
+
+
+def _bound(family: int, kind: int, protocol: int, address: Any) -> socket.socket:
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    bound.set_inheritable(True)
+    return bound
+
+
+def _refused(host: str, port: int, error: OSError) -> str:
+    if error.errno == EADDRINUSE:
+        return f"SERVER_PORT {port} is in use on {host}: end what listens there, or choose another"
+    if isinstance(error, PermissionError):
+        return f"SERVER_PORT {port} is not permitted: choose one above 1023"
+    return _not_ours(host)
+
+
+def _not_ours(host: str) -> str:
+    return f"SERVER_HOST {host}: no address of this machine; choose one that it has"
+
+
+def url_of(host: str, sockets: list[socket.socket]) -> str:
+    """The URL to open on this machine for what listens at `host`, without a slash at its end."""
+    with suppress(ValueError):  # it is a name
+        address = ip_address(host)
+        if address.is_unspecified:  # all addresses, of which none is called so
+            host = "127.0.0.1" if address.version == 4 else "::1"
+    port = sockets[0].getsockname()[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _TerminatedError(BaseException):
+    """A signal came that ends the process.
+
+    Attributes:
+        number: which one.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP unwind the block, and then end the process by the same signal.
+
+    uvicorn handles SIGTERM itself while it serves, and raises it again when it has ended: what was
+    opened around it would stay open. SIGUSR1 and SIGUSR2, which would end the process, are ignored
+    from now on, by its workers too.
+    """
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        raise _TerminatedError(number)
+
+    for name in "SIGTERM", "SIGHUP":
+        if hasattr(signal, name) and signal.getsignal(signal.Signals[name]) != signal.SIG_IGN:
+            signal.signal(signal.Signals[name], handle)
+    for name in "SIGUSR1", "SIGUSR2":
+        if hasattr(signal, name):
+            signal.signal(signal.Signals[name], signal.SIG_IGN)
+    try:
+        yield
+    except _TerminatedError as terminated:
+        end_standard_output()
+        signal.signal(terminated.number, signal.SIG_DFL)
+        signal.raise_signal(terminated.number)
+
+
+def run(config: uvicorn.Config, sockets: list[socket.socket], patience: float) -> int:
+    """Serve until a signal comes.
+
+    Args:
+        config: uvicorn's.
+        sockets: where to listen.
+        patience: seconds that one of several workers may take to stop.
+
+    Returns:
+        The exit code.
+    """
+    if config.should_reload:
+        _Reloader(config, uvicorn.Server(config).run, sockets).run()
+        return 0
+    if config.workers > 1:
+        if sys.platform == "win32":
+            Multiprocess(config, sockets).run()
+            return 0
+        with shared_figures():
+            return Supervisor(config, sockets, patience).run()
+    config.load_app()
+    server = uvicorn.Server(config)
+    with suppress(KeyboardInterrupt):
+        server.run(sockets)
+    return 0 if server.started else STARTUP_FAILURE
+
+
+class _Reloader(WatchFilesReload):
+    """uvicorn's, which looks at the application's own files and nothing else."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        target: Callable[[list[socket.socket] | None], None],
+        sockets: list[socket.socket],
+    ) -> None:
+        super().__init__(config, target, sockets)
+        self.watcher = watch(
+            *WATCHED,
+            watch_filter=None,
+            stop_event=self.should_exit,
+            yield_on_timeout=True,
+            rust_timeout=500,  # milliseconds between two looks at ALSO_WATCHED
+        )
+        self._seen = _times()
+
+    def should_restart(self) -> list[Path] | None:
+        changed = super().should_restart() or []
+        seen, self._seen = self._seen, _times()
+        return changed + [path for path in ALSO_WATCHED if seen[path] != self._seen[path]]
+
+
+def _times() -> dict[Path, float]:
+    return {path: path.stat().st_mtime if path.exists() else 0.0 for path in ALSO_WATCHED}
+
+
+def reloading() -> dict[str, Any]:
+    """Options of `uvicorn.Config` for a reload."""
+    os.environ["SERVER_DRAIN"] = "0"  # whoever edits code waits for no proxy
+    return {"reload": True, "reload_includes": SHOWN}

@@ -1,0 +1,225 @@
+"""Whether what we depend on answers, found out side by side and soon."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import perf_counter
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.core.config import Settings
+from app.core.redis import CircuitBreaker, check_redis
+from app.core.telemetry.metrics import HEALTH
+from app.core.timeouts import within
+from app.database import ReadOnlyServerError, has_files, ping_primary
+from app.database.migrations import MigrationsError, schema_of
+from app.schemas.health import CheckSchema, HealthSchema
+from app.server.drain import Drain
+
+log = structlog.get_logger("app.health")
+
+CHECK_TIMEOUT = 0.9
+"""Seconds: the contract allows each check one second, answer included."""
+NOT_MIGRATED = "migrate first"
+DELETED = "its files were deleted: stop the service, and start it again"
+READ_ONLY = "read-only"
+_CODE = re.compile(r"[A-Z]{3,20}")
+
+
+class _NotMigratedError(Exception):
+    """The schema is not there, or of an earlier release."""
+
+
+class _LeftAloneError(Exception):
+    """Redis works, and this process does without it: it lacks a write that has to come first."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedisCheck:
+    """A Redis to check.
+
+    Attributes:
+        client: with connections of its own.
+        breaker: of the process's other connections to the same Redis.
+    """
+
+    client: Redis
+    breaker: CircuitBreaker
+
+    async def run(self) -> None:
+        """Raises: Exception: it does not do what the service needs, or is left alone."""
+        try:
+            await check_redis(self.client, self.breaker.prefix)
+        except ResponseError as error:
+            self.breaker.open(str(error))  # a process that only reads would not notice
+            raise
+        if self.breaker.is_open:
+            raise _LeftAloneError
+
+
+class _DeletedError(Exception):
+    """The data directory of the embedded server is not there any more."""
+
+
+class HealthService:
+    """Checks on connections of their own.
+
+    Probes that come while a check runs share its result: however many there are, each
+    dependency is asked once at a time.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: AsyncEngine,
+        redis: Mapping[str, RedisCheck],
+        drain: Drain,
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._redis = redis
+        self._drain = drain
+        self._is_migrated = False
+        self._running: dict[str, asyncio.Task[CheckSchema]] = {}
+        self._failing_since: dict[str, datetime] = {}
+
+    async def report(self) -> HealthSchema:
+        """Everything; healthy only where every check is."""
+        checks = await self._checks()
+        is_healthy = all(check.status == "healthy" for check in checks.values())
+        HEALTH.labels("api").set(is_healthy)
+        return self._summary("healthy" if is_healthy else "unhealthy", checks)
+
+    async def readiness(self) -> HealthSchema:
+        """Unhealthy only without the database; degraded where something else is away."""
+        checks = await self._checks()
+        failed = {name for name, check in checks.items() if check.status != "healthy"}
+        if "database" in failed:
+            return self._summary("unhealthy", checks)
+        return self._summary("degraded" if failed else "healthy", checks)
+
+    async def openness(self) -> HealthSchema:
+        """Readiness for whoever sends requests here: stopping, once no more should come."""
+        readiness = await self.readiness()
+        is_stopping = self._drain.has_begun
+        return readiness.model_copy(update={"status": "stopping"}) if is_stopping else readiness
+
+    async def is_database_away(self) -> bool:
+        """Whether it does not answer on a connection of its own either. One that is only slow for
+        others does, and one that takes no writes."""
+        check = await self._shared("database")
+        return check.status != "healthy" and check.error != READ_ONLY
+
+    def failing_since(self, check: str) -> datetime | None:
+        """When this process found it failing first, of all the times in a row; None while it
+        is well."""
+        return self._failing_since.get(check)
+
+    def _summary(self, status: str, checks: dict[str, CheckSchema]) -> HealthSchema:
+        app = self._settings.app
+        return HealthSchema.model_validate(
+            {
+                "status": status,
+                "app_name": app.app_name,
+                "version": app.app_version,
+                "checks": checks,
+            }
+        )
+
+    async def _checks(self) -> dict[str, CheckSchema]:
+        enabled = {"database": True}
+        enabled["cache"] = self._settings.cache.enabled
+        enabled["rate_limiter"] = self._settings.limiter.enabled
+        names = [name for name, is_enabled in enabled.items() if is_enabled]
+        return dict(zip(names, await asyncio.gather(*map(self._shared, names)), strict=True))
+
+    async def _shared(self, name: str) -> CheckSchema:
+        task = self._running.get(name)
+        if task is None:
+            check = self._database if name == "database" else self._redis_check(name)
+            task = self._running[name] = asyncio.create_task(_timed(name, check))
+            task.add_done_callback(lambda _: self._running.pop(name))
+        # Shielded: a probe that hangs up must not end the check for the others.
+        result = await asyncio.shield(task)
+        if result.status == "healthy":
+            self._failing_since.pop(name, None)
+        else:
+            self._failing_since.setdefault(name, datetime.now(UTC))
+        if name == "database":
+            return result.model_copy(update={"provider": self._settings.database.kind})
+        backend = "redis" if name in self._redis else "memory"
+        return result.model_copy(update={"backend": backend})
+
+    async def _database(self) -> None:
+        await ping_primary(self._engine)
+        if self._settings.database.kind == "embedded" and not await has_files(self._engine):
+            raise _DeletedError
+        if not self._is_migrated:  # and then it stays so: asked until it is
+            with suppress(MigrationsError):  # this release's own are at odds
+                self._is_migrated = (await schema_of(self._engine)).serves
+            if not self._is_migrated:
+                raise _NotMigratedError
+
+    def _redis_check(self, name: str) -> Callable[[], Awaitable[None]]:
+        async def check() -> None:
+            if name in self._redis:
+                await self._redis[name].run()
+
+        return check
+
+
+async def _timed(name: str, check: Callable[[], Awaitable[None]]) -> CheckSchema:
+    began = perf_counter()
+    error = None
+    try:
+        await within(CHECK_TIMEOUT, check)
+    except Exception as failure:
+        # The text of an exception names hosts and users: it goes to the log alone.
+        error = _reason(failure)
+        log.warning("check_failed", check=name, reason=error, exc_info=failure)
+    latency = round((perf_counter() - began) * 1000, 2)
+    HEALTH.labels(name).set(error is None)
+    status = "healthy" if error is None else "unhealthy"
+    return CheckSchema.model_validate({"status": status, "latency_ms": latency, "error": error})
+
+
+def _reason(failure: BaseException) -> str:
+    """A few words that tell an operator where to look, and a stranger nothing."""
+    chain: list[BaseException] = []
+    link: BaseException | None = failure
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    for kind, reason in (
+        (TimeoutError, "timeout"),
+        (ConnectionRefusedError, "connection refused"),
+        (_NotMigratedError, NOT_MIGRATED),
+        (_LeftAloneError, "left alone until it has what it missed"),
+        (_DeletedError, DELETED),
+        (ReadOnlyServerError, READ_ONLY),
+    ):
+        if any(isinstance(link, kind) for link in chain):
+            return reason
+    if refusal := _refusal(failure):
+        return refusal
+    if any(
+        "Authentication" in type(link).__name__ or "Password" in type(link).__name__
+        for link in chain
+    ):
+        return "authentication failed"
+    return "unavailable"
+
+
+def _refusal(failure: BaseException) -> str | None:
+    """The word by which Redis refused a command, such as READONLY or OOM; None where it did not."""
+    if not isinstance(failure, ResponseError):
+        return None
+    # redis-py tells the codes that it knows from the message, and leaves others in it.
+    code = failure.status_code or str(failure).partition(" ")[0]
+    return code if _CODE.fullmatch(code) else None

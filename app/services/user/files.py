@@ -1,0 +1,228 @@
+"""Reading users from CSV or NDJSON, a row at a time."""
+
+import csv
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO, TextIO
+
+from app.core.spreadsheets import undefused
+from app.core.text_files import NAMES, EncodingError, text_format
+from app.schemas.bulk import UserImport
+
+NOTES = ("line", "errors")
+"""What the file of refused rows has besides the rows: it can be mended and read in its turn."""
+COLUMNS = ("id", *UserImport.model_fields)
+"""What a file may have. The `id` is passed over: the database gives its own."""
+SECRETS = frozenset({"password", "hashed_password"})
+"""Columns whose cells are as they are."""
+HEADER_MAX = 4_096
+"""Characters of the line that names a CSV's columns."""
+LINE_MAX = 65_536
+"""Characters of a line of NDJSON: to parse a megabyte takes 50 ms, in which nothing else runs."""
+_DELIMITERS = ",;\t"
+_NOT_UTF8 = "is not UTF-8: save it as CSV UTF-8, or convert it with iconv"
+# As spreadsheets write them, by the language that they speak.
+_BOOLEANS = dict.fromkeys(
+    ("true", "yes", "wahr", "ja", "vrai", "oui", "verdadero", "sí", "si", "vero", "sì", "1"), True
+) | dict.fromkeys(("false", "no", "falsch", "nein", "faux", "non", "falso", "0"), False)
+_SWITCHES = frozenset({"is_active", "is_superuser"})
+
+
+class UserFileError(ValueError):
+    """The file cannot be read; the message says where and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the file.
+
+    Attributes:
+        line: where it begins, from 1.
+        source: what is there, by column, without notes.
+        values: what it means: without what is empty, without `id`.
+        fault: why it cannot be read at all.
+    """
+
+    line: int
+    source: dict[str, Any]
+    values: dict[str, Any]
+    fault: str | None = None
+
+
+def is_csv(file: PurePath) -> bool:
+    """CSV, or else NDJSON.
+
+    Raises:
+        UserFileError: its name ends in neither.
+    """
+    suffix = file.suffix.lower()
+    if suffix not in {".csv", ".ndjson", ".jsonl"}:
+        raise UserFileError(f"{file}: should end in .csv or .ndjson")
+    return suffix == ".csv"
+
+
+class UserFile:
+    """A file of users that has been looked through once: nothing is imported of one that turns out
+    to be something else in its middle.
+
+    Args:
+        name: its name, whose ending tells the format.
+        open_content: opens it at its beginning.
+
+    Attributes:
+        name: as given.
+        lines: how many it has.
+
+    Raises:
+        UserFileError: it is neither CSV nor NDJSON, or in no encoding that is read.
+    """
+
+    def __init__(self, name: PurePath, open_content: Callable[[], BinaryIO]) -> None:
+        self.name, self._open = name, open_content
+        self._is_csv = is_csv(name)
+        try:
+            with open_content() as content:
+                found = text_format(content, or_windows=self._is_csv)
+        except EncodingError as error:
+            raise UserFileError(f"{name}, line {error.line}: {_NOT_UTF8}") from None
+        self.lines, self._encoding = found.lines, found.encoding
+
+    @classmethod
+    def on_disk(cls, file: Path) -> "UserFile":
+        return cls(file, lambda: file.open("rb"))
+
+    @classmethod
+    def in_memory(cls, name: PurePath, content: bytes) -> "UserFile":
+        return cls(name, lambda: io.BytesIO(content))
+
+    @property
+    def note(self) -> str | None:
+        """What whoever sent it should know: the letters may have been misread."""
+        if self._encoding not in NAMES:
+            return None
+        return (
+            f"{self.name.name} is not UTF-8 and was read as {NAMES[self._encoding]}: "
+            "look at the letters with accents"
+        )
+
+    def rows(self) -> Iterator[Row]:
+        """Every row; blank ones are passed over.
+
+        Raises:
+            UserFileError: a CSV's first line names no or other columns, or a line is malformed.
+        """
+        with (
+            self._open() as content,
+            io.TextIOWrapper(content, encoding=self._encoding, newline="") as lines,
+        ):
+            yield from _csv_rows(self.name, lines) if self._is_csv else _json_rows(lines)
+
+
+def _csv_rows(file: PurePath, lines: TextIO) -> Iterator[Row]:
+    header = lines.readline(HEADER_MAX + 1)
+    if len(header) > HEADER_MAX:
+        raise UserFileError(f"{file}: the first line is too long to name columns")
+    delimiter = _delimiter(header)
+    names = _names(header, delimiter)
+    _check_header(file, names)
+    reader = csv.reader(chain([header], lines), delimiter=delimiter, strict=True)
+    begins = 1
+    try:
+        next(reader)
+        begins = reader.line_num + 1
+        for cells in reader:
+            if any(cells):
+                yield _csv_row(begins, names, cells)
+            begins = reader.line_num + 1
+    except csv.Error as error:
+        raise UserFileError(f"{file}, line {begins}: {error}") from None
+
+
+def _delimiter(header: str) -> str:
+    """The one by which most columns of ours are named; the data has no say in it."""
+    return max(_DELIMITERS, key=lambda one: len({*_names(header, one)} & {*COLUMNS, *NOTES}))
+
+
+def _names(header: str, delimiter: str) -> list[str]:
+    """In any case, with spaces around; those without a name at the end are a spreadsheet's."""
+    try:
+        cells = next(csv.reader([header], delimiter=delimiter, strict=True), [])
+    except csv.Error:
+        return []
+    names = [re.sub(r"[\s-]+", "_", cell.strip().lower()) for cell in cells]
+    while names and not names[-1]:
+        names.pop()
+    return names
+
+
+def _check_header(file: PurePath, names: Sequence[str]) -> None:
+    if "email" not in names:
+        raise UserFileError(
+            f"{file}: the first line should name the columns, email among them, "
+            "with commas, semicolons or tabs between"
+        )
+    if unknown := sorted({*names} - {*COLUMNS, *NOTES}):
+        raise UserFileError(
+            f"{file}: no such column: {_some(unknown)}; there are {', '.join(COLUMNS)}"
+        )
+    if twice := [name for name, times in Counter(names).items() if times > 1]:
+        raise UserFileError(f"{file}: named more than once: {_some(twice)}")
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first five, none longer than 32 characters."""
+    shown = ", ".join(name[:32] or "(without a name)" for name in names[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
+
+
+def _csv_row(line: int, names: Sequence[str], cells: list[str]) -> Row:
+    given = dict(zip(names, cells, strict=False))
+    source = _without_notes(dict.fromkeys(names, "") | given)
+    if len(cells) < len(names) or any(cells[len(names) :]):
+        return Row(line, source, {}, "has more or fewer cells than the first line")
+    return Row(line, source, _meant({name: _value(name, cell) for name, cell in source.items()}))
+
+
+def _value(name: str, cell: str) -> Any:
+    if name in SECRETS:
+        return cell
+    text = undefused(cell).strip()
+    return _BOOLEANS.get(text.lower(), text) if name in _SWITCHES else text
+
+
+def _json_rows(lines: TextIO) -> Iterator[Row]:
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield _json_row(number, line)
+
+
+def _json_row(number: int, line: str) -> Row:
+    try:
+        found = json.loads(line) if len(line) <= LINE_MAX else None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        fault = "is no JSON object" if len(line) <= LINE_MAX else "is too long for a user"
+        return Row(number, {"text": line.rstrip("\r\n")}, {}, fault)
+    source = _without_notes(found)
+    if len(source) > len(COLUMNS) + 1:  # one unknown field is told by its name, as in a list
+        return Row(number, source, {}, f"has other fields than {', '.join(COLUMNS)}")
+    return Row(number, source, _meant(source))
+
+
+def _without_notes(source: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in source.items() if name not in NOTES}
+
+
+def _meant(source: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in source.items()
+        if name != "id" and value is not None and value != ""
+    }

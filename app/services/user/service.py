@@ -1,0 +1,243 @@
+"""The rules about users."""
+
+import structlog
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.config import AuthSettings
+from app.core.exceptions import (
+    ConflictException,
+    ForbiddenException,
+    NotFoundException,
+    UnauthorizedException,
+    ValidationException,
+)
+from app.core.normalisation import normalise_login
+from app.core.security import PasswordHasher
+from app.core.security.passwords import weakness
+from app.models import User
+from app.repositories.session import SessionRepository
+from app.repositories.user.repository import UserRepository
+from app.schemas.session import Principal
+from app.schemas.user import UserCreate, UserSchema, UserUpdate
+from app.services.principals import PrincipalCache
+from app.services.user.creation import UserCreation
+
+log = structlog.get_logger("app.security")
+
+_PRIVILEGES = frozenset({"is_active", "is_superuser"})
+
+
+class UserService(UserCreation):
+    """Creating, reading and changing users.
+
+    Args:
+        db: the request's session.
+        passwords: hashes them.
+        principals: forgets those who changed.
+        settings: whether anybody may sign up, how short a password may be, and at which domains
+            an email.
+        app_name: the service's, which is no password.
+    """
+
+    def __init__(
+        self,
+        db: AsyncSession,
+        passwords: PasswordHasher,
+        principals: PrincipalCache,
+        settings: AuthSettings,
+        app_name: str = "",
+    ) -> None:
+        super().__init__(db, passwords, settings, app_name)
+        self.users = UserRepository(db)
+        self.sessions = SessionRepository(db)
+        self.principals = principals
+
+    async def sign_up(self, user_in: UserCreate, caller: Principal | None) -> User:
+        """Create a user for whoever asks, if they may.
+
+        Raises:
+            UnauthorizedException: registration is disabled, and nobody is logged in.
+            ForbiddenException: registration is disabled, and the caller is no superuser.
+            ValidationException: the password is too weak, the email is at a special-use domain, or
+                a plain caller sets privileges.
+            ConflictException: the email or the username is taken.
+        """
+        is_superuser = caller is not None and caller.is_superuser
+        if not is_superuser:
+            self._check_registration(caller)
+            _refuse_privileges(user_in.model_fields_set)
+        self._check_domain(user_in.email)
+        return await self.create_user(user_in)
+
+    async def create_first_superuser(self, user_in: UserCreate) -> bool:
+        """Create a superuser unless one is active; whether it was created.
+
+        Processes that start at once all try, and one succeeds. A user who has the email already
+        is not promoted: anybody could have signed up with it. The log names the command that does.
+
+        Raises:
+            ValidationException: the password is too weak.
+        """
+        if await self.users.has_superuser():
+            return False
+        try:
+            await self.create_user(user_in)
+        except ConflictException:
+            await self.warn_without_superuser(user_in.email)
+            return False
+        return True
+
+    async def warn_without_superuser(self, email: str) -> None:
+        """Log how to get a superuser, where none is active and a user has the email already."""
+        if await self.users.has_superuser() or await self.users.by_email(email) is None:
+            return
+        log.warning(
+            "first_superuser_missing",
+            reason="a user who is no active superuser has the email",
+            promote=f"backend create-superuser {normalise_login(email)}",
+        )
+
+    async def has_email(self, email: str) -> bool:
+        """Whether a user has this email."""
+        is_taken = await self.users.by_email(email) is not None
+        await self.release_connection()
+        return is_taken
+
+    async def promote(self, email: str) -> User:
+        """Make a superuser of the user with this email, and activate them.
+
+        Raises:
+            NotFoundException: no user has the email.
+        """
+        async with self.transaction():
+            user = await self._by_email(email)
+            user.is_superuser = user.is_active = True
+        await self.principals.forget_user(user.id)
+        return user
+
+    async def set_password(self, email: str, password: SecretStr) -> User:
+        """Set the password of the user with this email, and end all their sessions.
+
+        Raises:
+            NotFoundException: no user has the email.
+            ValidationException: the password is too weak.
+        """
+        found = await self._by_email(email)
+        user_id, known = found.id, (found.email, found.username, self.app_name)
+        await self.release_connection()
+        new = password.get_secret_value()
+        if reason := weakness(new, self.settings.password_min_length, *known):
+            raise ValidationException(details=[{"field": "password", "message": reason}])
+        hashed = await self.passwords.hash(new)
+        async with self.transaction():
+            user = await self.users.get_or_raise(user_id, lock=True)
+            user.hashed_password = hashed
+            await self.users.flush()
+            ended = await self.sessions.end_all(user.id)
+        await self.principals.forget_user(user.id)
+        log.info("password_set", user=user.id, sessions_ended=ended)
+        return user
+
+    async def _by_email(self, email: str) -> User:
+        user = await self.users.by_email(email)
+        if user is None:
+            raise NotFoundException(f"No user has the email {normalise_login(email)}")
+        return user
+
+    async def get(self, user_id: int, caller: Principal) -> UserSchema:
+        """The profile, for its owner or a superuser; while it is remembered, without a query.
+
+        Raises:
+            ForbiddenException: the caller is neither.
+            NotFoundException: there is no such user.
+        """
+        _allow_self_or_superuser(user_id, caller)
+        if user_id == caller.user_id:
+            return caller.user
+        if remembered := await self.principals.profile(user_id):
+            return remembered
+        profile = UserSchema.model_validate(await self.users.get_or_raise(user_id))
+        await self.principals.fill_profile(profile)
+        return profile
+
+    async def update(self, user_id: int, user_in: UserUpdate, caller: Principal) -> User:
+        """Change what was sent.
+
+        A user who is deactivated is logged out everywhere, for good.
+
+        Raises:
+            ForbiddenException: the caller is neither the user nor a superuser.
+            ValidationException: a plain caller sets privileges, or the new email is at a
+                special-use domain.
+            NotFoundException: there is no such user.
+            ConflictException: the email or the username is taken, or no active superuser
+                would be left.
+        """
+        _allow_self_or_superuser(user_id, caller)
+        if not caller.is_superuser:
+            _refuse_privileges(user_in.model_fields_set)
+        async with self.transaction():
+            changes = user_in.model_dump(exclude_unset=True)
+            if not (changes.get("is_active", True) and changes.get("is_superuser", True)):
+                await self._keep_one_superuser_beside(user_id)
+            user = await self.users.get_or_raise(user_id, lock=True)
+            if changes.get("email", user.email) != user.email:
+                self._check_domain(changes["email"])
+            for field, value in changes.items():
+                setattr(user, field, value)
+            await self.users.flush()
+            if not user.is_active:
+                await self.sessions.end_all(user.id)
+        await self.principals.forget_user(user_id)
+        return user
+
+    async def delete(self, user_id: int) -> None:
+        """Delete a user and, with them, their sessions.
+
+        Raises:
+            NotFoundException: there is no such user.
+            ConflictException: no active superuser would be left.
+        """
+        async with self.transaction():
+            await self._keep_one_superuser_beside(user_id)
+            user = await self.users.get_or_raise(user_id, lock=True)
+            await self.users.delete(user)
+        await self.principals.forget_user(user_id)
+
+    async def tell_planner(self) -> None:
+        """Have the database plan with how many users there are by now: for when very many came."""
+        async with self.transaction():
+            await self.users.analyze()
+
+    async def _keep_one_superuser_beside(self, user_id: int) -> None:
+        """Asked before the user is locked: two superusers who demote each other would otherwise
+        hold what the other waits for.
+
+        Raises:
+            ConflictException: this is the last superuser who can log in.
+        """
+        if await self.users.lock_superusers() == [user_id]:
+            raise ConflictException("The last active superuser has to stay one")
+
+    def _check_domain(self, email: str) -> None:
+        if faults := self._domain_faults(email):
+            raise ValidationException(details=faults)
+
+    def _check_registration(self, caller: Principal | None) -> None:
+        if self.settings.registration_enabled:
+            return
+        if caller is None:
+            raise UnauthorizedException("Registration is disabled")
+        raise ForbiddenException("Registration is disabled")
+
+
+def _allow_self_or_superuser(user_id: int, caller: Principal) -> None:
+    if not caller.is_superuser and caller.user_id != user_id:
+        raise ForbiddenException
+
+
+def _refuse_privileges(fields: set[str]) -> None:
+    if sent := sorted(fields & _PRIVILEGES):
+        message = "only a superuser may set this"
+        raise ValidationException(details=[{"field": field, "message": message} for field in sent])

@@ -1,0 +1,147 @@
+"""Many users from a file that somebody sends: looked at first, then created, all or none."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import PurePath
+
+from app.core.exceptions import ConflictException, Detail, ValidationException
+from app.schemas.bulk import RefusedRow, UserImport, read_imported
+from app.services.dashboard import renew_figures
+from app.services.user.creation import UserCreation
+from app.services.user.files import Row, UserFile, UserFileError
+
+_TOLD = ("email", "username", "full_name", "is_active", "is_superuser")
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewRow:
+    """A row of the file, without its secret.
+
+    Attributes:
+        line: where it begins.
+        told: what is there, by column.
+        secret: which it brings: `password`, `hash` or, where it is to be mended, `none`.
+        faults: all that stands against it.
+    """
+
+    line: int
+    told: Mapping[str, str]
+    secret: str
+    faults: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would become of a file, or what became of it.
+
+    Attributes:
+        note: what to look at: see `UserFile.note`.
+        created: None where nothing was written.
+    """
+
+    rows: Sequence[PreviewRow]
+    note: str | None = None
+    created: int | None = None
+
+    @property
+    def faulty(self) -> list[PreviewRow]:
+        return [row for row in self.rows if row.faults]
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What was read of a file: its rows, and the user in each."""
+
+    rows: Sequence[Row]
+    users: Sequence[UserImport | RefusedRow]
+    note: str | None
+
+
+class UserUpload:
+    """Reads files as `backend import-users` does, and creates users as `POST /users/bulk` does.
+
+    Args:
+        users: creates them.
+        bulk_max: rows that a file may have.
+    """
+
+    def __init__(self, users: UserCreation, bulk_max: int) -> None:
+        self.users = users
+        self.bulk_max = bulk_max
+
+    async def take(self, name: str, content: bytes, *, write: bool) -> Preview:
+        """Look at every row, and where nothing stands against any, create them if told to.
+
+        Args:
+            name: of the file; its ending tells the format.
+            content: of it.
+            write: look only, where it is False.
+
+        Raises:
+            ValidationException: the file as a whole cannot be read, or is empty or too long.
+        """
+        # In a thread: a megabyte of rows would stop the event loop for half a second.
+        sent = await asyncio.to_thread(self._read, name, content)
+        preview = await self._examine(sent)
+        if preview.faulty or not write:
+            return preview
+        try:
+            users = await self.users.create_users_bulk(sent.users)
+        except (ConflictException, ValidationException):  # somebody was faster
+            return await self._examine(sent)
+        await renew_figures()
+        return replace(preview, created=len(users))
+
+    def _read(self, name: str, content: bytes) -> _Content:
+        try:
+            file = UserFile.in_memory(PurePath(name), content)
+            rows = list(islice(file.rows(), self.bulk_max + 1))
+        except UserFileError as error:
+            raise _refused(str(error)) from None
+        if not 1 <= len(rows) <= self.bulk_max:
+            found = f"more than {self.bulk_max:,}" if rows else "0"
+            raise _refused(
+                f"There are {found} users in it: it should be at least 1 and at most "
+                f"{self.bulk_max:,} (USERS_BULK_MAX). `backend import-users` takes any number"
+            )
+        return _Content(rows, [_user_in(row) for row in rows], file.note)
+
+    async def _examine(self, sent: _Content) -> Preview:
+        findings = await self.users.examine(sent.users, [row.line for row in sent.rows])
+        faults: dict[int, list[str]] = defaultdict(list)
+        for detail in findings.details:
+            faults[detail["index"]].append(_sentence(detail))
+        return Preview([_shown(row, faults[row.line]) for row in sent.rows], sent.note)
+
+
+def _refused(reason: str) -> ValidationException:
+    return ValidationException(details=[{"field": "file", "message": reason}])
+
+
+def _user_in(row: Row) -> UserImport | RefusedRow:
+    if row.fault:
+        return RefusedRow([{"field": "row", "message": row.fault}])
+    return read_imported(row.values)
+
+
+def _sentence(detail: Detail) -> str:
+    return f"{detail['field']}: {detail['message']}"
+
+
+def _shown(row: Row, faults: Sequence[str]) -> PreviewRow:
+    secrets = {"password": "password", "hashed_password": "hash"}
+    brought = [name for column, name in secrets.items() if column in row.values]
+    told = {column: _text(row.values.get(column)) for column in _TOLD}
+    return PreviewRow(row.line, told, " and ".join(brought) or "none", faults)
+
+
+def _text(value: object) -> str:
+    """Anything may be in a file, also what is no character, or a list of a megabyte."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict | list):
+        return "…"
+    return "" if value is None else str(value)[:254].encode(errors="replace").decode()
