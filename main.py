@@ -13,8 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.admin import assets
 from app.admin.login_page import error_page
-from app.admin.routes import overview, users
-from app.api import health, root
+from app.admin.routes import overview, root, users
+from app.api import health
 from app.api.v1 import router as v1
 from app.bootstrap import announce, prepare_database, warn_without_superuser
 from app.core.config import LOCAL, Settings, get_settings

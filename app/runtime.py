@@ -10,7 +10,6 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from app.admin.overview import OverviewService
 from app.core.cache import AnswerCache, MemoryStore, RedisStore, Store
 from app.core.config import LOCAL, RedisSettings, Settings
 from app.core.config.sections import CacheSettings, LimiterSettings
@@ -74,7 +73,6 @@ class Runtime:
     forms: FormSigner
     visitors: Visitors
     dashboard: DashboardService
-    overview: OverviewService
 
 
 @contextmanager
@@ -222,7 +220,6 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             forms=FormSigner(secret_key, settings.auth.accepted_keys()),
             visitors=Visitors(authenticator, principals, health),
             dashboard=dashboard,
-            overview=OverviewService(dashboard, answers, health, metrics, settings.database),
         )
 
 

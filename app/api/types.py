@@ -5,7 +5,6 @@ from uuid import UUID
 
 from fastapi import Depends, Path, Query
 
-from app.admin.overview import OverviewService
 from app.api.deps.auth import get_caller, get_current_superuser, get_current_user, get_scraper
 from app.api.deps.services import (
     Deadline,
@@ -17,7 +16,6 @@ from app.api.deps.services import (
     get_export_service,
     get_health_service,
     get_metrics_service,
-    get_overview_service,
     get_session_service,
     get_user_list_service,
     get_user_service,
@@ -75,7 +73,6 @@ Dashboard = Annotated[
 ]
 Health = Annotated[HealthService, Depends(get_health_service)]
 Metrics = Annotated[MetricsService, Depends(get_metrics_service)]
-Overviews = Annotated[OverviewService, Depends(get_overview_service)]
 Sessions = Annotated[SessionService, Depends(get_session_service)]
 Exports = Annotated[ExportService, Depends(get_export_service)]
 UserLists = Annotated[UserListService, Depends(get_user_list_service)]

@@ -189,7 +189,19 @@ def test_f12_workers_and_embedded_servers_end_with_a_parent_that_is_killed(
         assert within(START, lambda: project.processes() == [])
 
 
-EDITED = "static/page.js", "static/page.css", "templates/base.html", "api/root.py", "../main.py"
+EDITED = (
+    "admin/static/page.js",
+    "admin/static/page.css",
+    "admin/templates/base.html",
+    "api/health.py",
+    "../main.py",
+)
+    "static/page.js",
+    "static/page.css",
+    "templates/base.html",
+    "admin/routes/root.py",
+    "../main.py",
+)
 RELOADED = 10
 """Seconds until a change is served, on a busy machine; 1.5 to 2.2 on a quiet one."""
 

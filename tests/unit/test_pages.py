@@ -13,7 +13,7 @@ from app.admin.rendering import NOTHING, duration, number, percent, size, span
 from app.core.forms import FormSigner
 
 ROOT = Path(__file__).resolve().parents[2]
-TEMPLATES = sorted((ROOT / "app" / "templates").rglob("*.html"))
+TEMPLATES = sorted((ROOT / "app" / "admin" / "templates").rglob("*.html"))
 KEY = "k" * 32
 
 

@@ -182,7 +182,7 @@ async def test_a_commit_after_the_504_is_refused():
 
 
 async def test_a_commit_under_way_at_the_deadline_is_told_as_what_it_was(monkeypatch):
-    for module in ("deadline", "middleware.timeout"):
+    for module in ("middleware.deadline", "middleware.timeout"):
         monkeypatch.setattr(f"app.core.{module}.COMMIT_GRACE", 5.0)
 
     async def commits_across_the_deadline(scope: Scope, receive: Receive, send: Send) -> None:

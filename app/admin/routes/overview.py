@@ -4,9 +4,10 @@ from fastapi import Request, Response
 
 from app.admin.deps import FromOurLoginPage, Login, OverviewPage, PageDep
 from app.admin.login_page import enter
+from app.admin.services import Overviews
 from app.api.limits import by_username
 from app.api.routing import Router
-from app.api.types import Auth, ClientDevice, Limited, Overviews, Sessions
+from app.api.types import Auth, ClientDevice, Limited, Sessions
 from app.core.limiter import by_address, limiter, rate
 
 router = Router(prefix="/dashboard", include_in_schema=False)

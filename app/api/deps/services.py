@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.admin.overview import OverviewService
 from app.api import limits
 from app.api.deps.auth import Bearer, count, get_caller, get_current_superuser, get_current_user
 from app.api.runtime import runtime_of
@@ -90,11 +89,6 @@ async def get_health_service(request: Request) -> HealthService:
 async def get_metrics_service(request: Request) -> MetricsService:
     """One for the whole process. It takes no connection, and so answers while there is none."""
     return runtime_of(request).metrics
-
-
-async def get_overview_service(request: Request) -> OverviewService:
-    """One for the whole process: it remembers the last figures."""
-    return runtime_of(request).overview
 
 
 async def limited(request: Request, response: Response) -> None:
