@@ -193,12 +193,6 @@ EDITED = (
     "admin/static/page.js",
     "admin/static/page.css",
     "admin/templates/base.html",
-    "api/health.py",
-    "../main.py",
-)
-    "static/page.js",
-    "static/page.css",
-    "templates/base.html",
     "admin/routes/root.py",
     "../main.py",
 )
