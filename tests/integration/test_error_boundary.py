@@ -7,6 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.admin import errors
 from app.core.config import Settings
 from main import create_app
 from tests.conftest import browsing
@@ -94,13 +95,11 @@ async def test_a_host_that_is_none_where_https_is_forced(app, settings: Settings
         assert response.json()["request_id"] == response.headers["X-Request-ID"]
 
 
-async def test_a_page_that_cannot_be_rendered_is_an_answer_in_json(
-    app: FastAPI, browser, logged, monkeypatch
-):
+async def test_a_page_that_cannot_be_rendered_is_an_answer_in_json(browser, logged, monkeypatch):
     def broken(*_: object) -> None:
         raise ValueError("the renderer's own fault")
 
-    monkeypatch.setitem(app.state._state, "error_page", broken)
+    monkeypatch.setattr(errors, "error_page", broken)
 
     response = await browser.get(f"{PAGE}/users")
 
