@@ -84,6 +84,7 @@ async def test_who_was_let_in_before_their_session_ended_sees_nothing(hasty, eve
 
     assert {answer.status_code for answer in answers} <= {503, 504}
     for answer in answers:
+        assert answer.headers["Content-Type"].startswith("text/html")
         assert "root@example.com" not in answer.text
     assert not hasty.page_sessions._seen
     for answer in await seen(eve.client):
