@@ -200,7 +200,7 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         await connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
     assert runtime.cache is not None
     await runtime.cache.redis.flushall()
-    runtime.user_lists.totals._known.clear()
+    runtime.user_lists.totals._counts.clear()
     async with browsing(app) as client:
         yield client
 

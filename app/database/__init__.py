@@ -11,7 +11,7 @@ from app.database.connection import (
 )
 from app.database.disconnects import Disconnects
 from app.database.errors import translate, violated_constraint
-from app.database.explain import Expected, expect
+from app.database.explain import PlanEstimate, estimate
 from app.database.pool import PoolUsage, pool_usage
 from app.database.primary import ReadOnlyServerError, begin_on_primary, ping_primary
 from app.database.reads import Reads
@@ -20,7 +20,7 @@ from app.database.watch import ServerConnections, server_connections, watch_stat
 __all__ = [
     "Base",
     "Disconnects",
-    "Expected",
+    "PlanEstimate",
     "PoolUsage",
     "ReadOnlyServerError",
     "Reads",
@@ -28,7 +28,7 @@ __all__ = [
     "Timestamped",
     "begin_on_primary",
     "close_engine",
-    "expect",
+    "estimate",
     "get_db",
     "get_engine",
     "get_session_maker",

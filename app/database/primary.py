@@ -3,7 +3,7 @@
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.exceptions import ServiceUnavailableException
 
@@ -48,19 +48,19 @@ async def ping_primary(engine: AsyncEngine) -> None:
     raise ServiceUnavailableException from ReadOnlyServerError()
 
 
-async def begin_on_primary(db: AsyncSession) -> None:
+async def begin_on_primary(connection: AsyncConnection) -> None:
     """Begin a transaction on a server that takes writes.
 
     Args:
-        db: without a transaction.
+        connection: without a transaction.
 
     Raises:
         ServiceUnavailableException: there is none; the cause is a `ReadOnlyServerError`.
     """
     for _ in range(ATTEMPTS):
-        if await _takes_writes(await db.connection()):
+        if await _takes_writes(connection):
             return
-        await db.rollback()
+        await connection.rollback()
     raise ServiceUnavailableException from ReadOnlyServerError()
 
 

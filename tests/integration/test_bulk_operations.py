@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.config import Settings
 from app.core.exceptions import ConflictException
 from app.core.security import hashing
-from app.repositories.user.creation import NewUserRepository
+from app.repositories.user.repository import UserRepository
 from app.schemas.bulk import BulkUserCreate
 from app.services.seed import SeedService
 from app.services.user.service import UserService
@@ -405,7 +405,7 @@ async def test_each_look_into_a_large_table_is_by_index(app, root, runtime):
             asked.append(statement)
 
         event.listen(engine, "before_cursor_execute", note)
-        await NewUserRepository(db).taken(["a@example.com"], ["a"])
+        await UserRepository(db).taken(["a@example.com"], ["a"])
         event.remove(engine, "before_cursor_execute", note)
         (look,) = asked
         await db.execute(text(f"PREPARE look AS {look}"))

@@ -10,7 +10,7 @@ from app.core.normalisation import has_special_use_domain, username_key
 from app.core.security import PasswordHasher
 from app.core.security.passwords import weakness
 from app.models import User
-from app.repositories.user.creation import NewUserRepository
+from app.repositories.user.repository import UserRepository
 from app.schemas.bulk import BulkUserCreate, RefusedRow
 from app.schemas.user import UserCreate
 from app.services.base import BaseService
@@ -38,7 +38,7 @@ class UserCreation(BaseService):
         app_name: str = "",
     ) -> None:
         super().__init__(db)
-        self.new_users = NewUserRepository(db)
+        self.users = UserRepository(db)
         self.passwords = passwords
         self.settings = settings
         self.app_name = app_name
@@ -84,7 +84,7 @@ class UserCreation(BaseService):
             async with self.transaction():
                 # One list after the other: two that share names in another order would each
                 # wait for what the other has.
-                await self.new_users.lock_bulk()
+                await self.users.lock_bulk()
                 users = await self._insert(drafts)
                 if also is not None:
                     await also(users)
@@ -115,7 +115,7 @@ class UserCreation(BaseService):
         await self._hash_passwords(drafts)
         try:
             async with self.transaction():
-                await self.new_users.lock_bulk()
+                await self.users.lock_bulk()
                 await self._insert(drafts)
         except ConflictException:
             if attempts == 1:
@@ -145,7 +145,7 @@ class UserCreation(BaseService):
                 if not any_domain:
                     faults += self._domain_faults(draft.user_in.email)
             invalid += [{"index": index, **fault} for fault in faults]
-        taken = await self.new_users.taken(
+        taken = await self.users.taken(
             {draft.user_in.email for draft in drafts},
             {username_key(draft.username) for draft in drafts},
         )
@@ -184,10 +184,10 @@ class UserCreation(BaseService):
             ConflictException: what was sent is taken.
         """
         try:
-            return await self.new_users.add_all([draft.values() for draft in drafts])
+            return await self.users.add_all([draft.values() for draft in drafts])
         except ConflictException as conflict:
             derived = {draft.username for draft in drafts if draft.is_derived}
             if not derived or all(reason["field"] != "username" for reason in conflict.details):
                 raise
-            settle_usernames(drafts, await self.new_users.taken((), derived))
-            return await self.new_users.add_all([draft.values() for draft in drafts])
+            settle_usernames(drafts, await self.users.taken((), derived))
+            return await self.users.add_all([draft.values() for draft in drafts])

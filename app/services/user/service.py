@@ -17,7 +17,6 @@ from app.core.security import PasswordHasher
 from app.core.security.passwords import weakness
 from app.models import User
 from app.repositories.session import SessionRepository
-from app.repositories.user.repository import UserRepository
 from app.schemas.session import Principal
 from app.schemas.user import UserCreate, UserSchema, UserUpdate
 from app.services.principals import PrincipalCache
@@ -49,7 +48,6 @@ class UserService(UserCreation):
         app_name: str = "",
     ) -> None:
         super().__init__(db, passwords, settings, app_name)
-        self.users = UserRepository(db)
         self.sessions = SessionRepository(db)
         self.principals = principals
 
