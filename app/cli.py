@@ -340,11 +340,11 @@ def import_users_command(
     settings = _settings()
     configure_logging(settings)
     errors = errors or file.with_suffix(f".errors{file.suffix}")
-    outcome = _run(import_file(settings, file, errors, console, without_password=without_password))
-    console.print(f"{outcome.imported} imported, {outcome.refused} refused", highlight=False)
-    if outcome.note:
-        console.print(outcome.note, style="yellow", highlight=False, markup=False, soft_wrap=True)
-    if outcome.refused:
+    result = _run(import_file(settings, file, errors, console, without_password=without_password))
+    console.print(f"{result.imported} imported, {result.refused} refused", highlight=False)
+    if result.note:
+        console.print(result.note, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    if result.refused:
         _fail(f"what was refused, and why: {errors}")
 
 

@@ -10,7 +10,6 @@ from app.api.deps.services import (
     Deadline,
     Session,
     get_auth_service,
-    get_bulk_service,
     get_dashboard_service,
     get_device,
     get_export_service,
@@ -23,21 +22,17 @@ from app.api.deps.services import (
     limited_unless_superuser,
     limited_user,
 )
-from app.api.deps.users_bulk import get_attempt, get_bulk_rows
 from app.core.cache import Unkeyed
 from app.core.device import Device
 from app.core.pagination import CursorParams, PageParams
 from app.schemas.base import MAX_BIGINT
-from app.schemas.bulk import BulkRow
 from app.schemas.session import Principal
 from app.schemas.user_list import ExportFormat, UserFilters
 from app.services.auth.service import AuthService
 from app.services.dashboard import DashboardService
-from app.services.idempotency import Attempt
 from app.services.monitoring.health import HealthService
 from app.services.monitoring.metrics import MetricsService
 from app.services.session import SessionService
-from app.services.user.bulk import BulkService
 from app.services.user.export import ExportService
 from app.services.user.listing import UserListService
 from app.services.user.service import UserService
@@ -56,9 +51,6 @@ ByteOrderMark = Annotated[
 ]
 UserId = Annotated[int, Path(ge=1, le=MAX_BIGINT, description="the user's id", examples=[1])]
 SessionId = Annotated[UUID, Path(description="the session's id")]
-BulkRows = Annotated[list[BulkRow], Depends(get_bulk_rows)]
-IdempotentAttempt = Annotated[Attempt | None, Depends(get_attempt)]
-DryRun = Annotated[bool, Query(description="check only: create nothing, and hash nothing")]
 
 LongDeadline = Depends(Deadline(120))
 Scraper = Depends(get_scraper)
@@ -67,7 +59,6 @@ LimitedUser = Depends(limited_user)
 LimitedUnlessSuperuser = Depends(limited_unless_superuser)
 
 Auth = Annotated[AuthService, Depends(get_auth_service)]
-Bulk = Annotated[BulkService, Depends(get_bulk_service)]
 Dashboard = Annotated[
     DashboardService, Depends(get_dashboard_service), Unkeyed("no parameter of a request in it")
 ]

@@ -1,4 +1,4 @@
-"""Answers that are given again where a request is repeated."""
+"""Stored answers of idempotent requests."""
 
 from datetime import datetime
 
@@ -9,10 +9,10 @@ from app.database import Base
 
 
 class KeptAnswer(Base):
-    """What one user's request was answered under its `Idempotency-Key`.
+    """The answer to a user's request under its `Idempotency-Key`.
 
-    `user_id` refers to users without a constraint: it goes with its day, and not to look at the
-    users table saves each migration and each deletion from waiting for the other.
+    `user_id` refers to users without a constraint: a row lives for a day only, and without one
+    neither a migration nor a deletion of users waits for the other.
     """
 
     __tablename__ = "kept_answers"
@@ -21,7 +21,8 @@ class KeptAnswer(Base):
     operation: Mapped[str] = mapped_column(String(64), primary_key=True)
     key: Mapped[str] = mapped_column(String(128), primary_key=True)
     fingerprint: Mapped[bytes] = mapped_column(LargeBinary(32))
-    status: Mapped[int] = mapped_column(SmallInteger)
+    # Only creations are stored. For processes of an earlier release, which answer with it.
+    status: Mapped[int] = mapped_column(SmallInteger, default=201)
     body: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 

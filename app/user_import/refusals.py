@@ -8,7 +8,7 @@ from typing import TextIO
 
 from app.core.exceptions import Detail
 from app.core.spreadsheets import defused, undefused
-from app.services.user.files import NOTES, SECRETS, Row, UserFileError, is_csv
+from app.services.user.files import NOTES, SECRETS, FileRow, UserFileError, is_csv
 
 
 class Refusals:
@@ -34,7 +34,7 @@ class Refusals:
         self._is_csv = is_csv(file)
         self._output: TextIO | None = None
 
-    def add(self, row: Row, reasons: Sequence[Detail]) -> None:
+    def add(self, row: FileRow, reasons: Sequence[Detail]) -> None:
         self.count += 1
         output = self._output or self._begin(row)
         texts = [row.fault] if row.fault else [f"{r['field']}: {r['message']}" for r in reasons]
@@ -45,7 +45,7 @@ class Refusals:
             notes = {"line": row.line, "errors": texts}
             output.write(json.dumps({**row.source, **notes}) + "\n")
 
-    def _begin(self, row: Row) -> TextIO:
+    def _begin(self, row: FileRow) -> TextIO:
         self.file.unlink(missing_ok=True)
         self.file.touch(mode=0o600, exist_ok=False)
         self._output = output = self.file.open("w", encoding="utf-8", newline="")

@@ -12,7 +12,7 @@ from app.bootstrap import user_service
 from app.core.exceptions import Detail
 from app.runtime import Runtime
 from app.schemas.bulk import RefusedRow, UserImport, read_imported
-from app.services.user.files import Row, UserFile
+from app.services.user.files import FileRow, UserFile
 from app.user_import.refusals import Refusals
 
 BATCH = 1_000
@@ -22,7 +22,7 @@ PASSWORDS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ImportResult:
     """How many rows went which way, and what to look at: see `UserFile.note`."""
 
     imported: int
@@ -37,7 +37,7 @@ async def import_users(
     progress: Callable[[int], None],
     *,
     without_password: bool = False,
-) -> Outcome:
+) -> ImportResult:
     """Create the users of a file; rows that cannot be created go into another one.
 
     Each batch is committed by itself. Whoever is there already is refused, so that it may be run
@@ -69,11 +69,11 @@ async def import_users(
         if imported:
             async with user_service(runtime) as users:
                 await users.tell_planner()
-        return Outcome(imported, refusals.count, file.note)
+        return ImportResult(imported, refusals.count, file.note)
 
 
-def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    batch: list[Row] = []
+def _batches(rows: Iterable[FileRow]) -> Iterator[list[FileRow]]:
+    batch: list[FileRow] = []
     passwords = 0
     for row in rows:
         batch.append(row)
@@ -85,13 +85,15 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield batch
 
 
-async def _create(runtime: Runtime, batch: list[Row], defaults: dict[str, str]) -> Sequence[Detail]:
+async def _create(
+    runtime: Runtime, batch: list[FileRow], defaults: dict[str, str]
+) -> Sequence[Detail]:
     rows = [_user_in(row, defaults) for row in batch]
     async with user_service(runtime) as users:
         return await users.create_acceptable_users(rows, [row.line for row in batch])
 
 
-def _user_in(row: Row, defaults: dict[str, str]) -> UserImport | RefusedRow:
+def _user_in(row: FileRow, defaults: dict[str, str]) -> UserImport | RefusedRow:
     if row.fault:
         return RefusedRow([{"field": "row", "message": row.fault}])
     has_secret = row.values.keys() & {"password", "hashed_password"}

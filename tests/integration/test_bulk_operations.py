@@ -17,6 +17,7 @@ from app.core.exceptions import ConflictException
 from app.core.security import hashing
 from app.repositories.user.repository import UserRepository
 from app.schemas.bulk import BulkUserCreate
+from app.services.idempotency import IdempotencyService, IdempotentRequest
 from app.services.seed import SeedService
 from app.services.user.service import UserService
 from tests.conftest import PASSWORD, browsing, running
@@ -341,15 +342,17 @@ async def test_a_derived_username_that_is_taken_in_between_gets_an_ending(client
     assert [user.username[:8] for user in created] == ["person0", "person1-", "person2"]
 
 
-async def test_what_is_also_done_and_fails_undoes_the_users(client, runtime):
-    async def fail(_) -> None:
+async def test_an_answer_that_cannot_be_stored_undoes_the_users(client, runtime, monkeypatch):
+    async def fail(*_) -> None:
         raise RuntimeError
 
+    monkeypatch.setattr(IdempotencyService, "store", fail)
+    request = IdempotentRequest(1, "create_users_bulk", "key-1", [b"f" * 32])
     async with runtime.session_maker() as db:
         users = UserService(db, runtime.passwords, runtime.principals, runtime.settings.auth)
         with pytest.raises(RuntimeError):
             await users.create_users_bulk(
-                [BulkUserCreate.model_validate(row) for row in people(3)], fail
+                [BulkUserCreate.model_validate(row) for row in people(3)], request
             )
 
     assert await count_users(runtime) == 0

@@ -14,11 +14,9 @@ from app.database import get_db
 from app.schemas.session import Principal
 from app.services.auth.service import AuthService
 from app.services.dashboard import DashboardService
-from app.services.idempotency import IdempotencyService
 from app.services.monitoring.health import HealthService
 from app.services.monitoring.metrics import MetricsService
 from app.services.session import SessionService
-from app.services.user.bulk import BulkService
 from app.services.user.export import ExportService
 from app.services.user.listing import UserListService
 from app.services.user.service import UserService
@@ -39,12 +37,6 @@ async def get_user_service(request: Request, db: Session) -> UserService:
 async def get_user_list_service(request: Request) -> UserListService:
     """One for the whole process: each of its queries has a connection of its own."""
     return runtime_of(request).user_lists
-
-
-async def get_bulk_service(
-    db: Session, users: Annotated[UserService, Depends(get_user_service)]
-) -> BulkService:
-    return BulkService(users, IdempotencyService(db))
 
 
 async def get_export_service(request: Request) -> ExportService:

@@ -39,7 +39,7 @@ class UserFileError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FileRow:
     """One row of the file.
 
     Attributes:
@@ -111,7 +111,7 @@ class UserFile:
             "look at the letters with accents"
         )
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[FileRow]:
         """Every row; blank ones are passed over.
 
         Raises:
@@ -124,7 +124,7 @@ class UserFile:
             yield from _csv_rows(self.name, lines) if self._is_csv else _json_rows(lines)
 
 
-def _csv_rows(file: PurePath, lines: TextIO) -> Iterator[Row]:
+def _csv_rows(file: PurePath, lines: TextIO) -> Iterator[FileRow]:
     header = lines.readline(HEADER_MAX + 1)
     if len(header) > HEADER_MAX:
         raise UserFileError(f"{file}: the first line is too long to name columns")
@@ -181,12 +181,14 @@ def _some(names: Sequence[str]) -> str:
     return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
 
 
-def _csv_row(line: int, names: Sequence[str], cells: list[str]) -> Row:
+def _csv_row(line: int, names: Sequence[str], cells: list[str]) -> FileRow:
     given = dict(zip(names, cells, strict=False))
     source = _without_notes(dict.fromkeys(names, "") | given)
     if len(cells) < len(names) or any(cells[len(names) :]):
-        return Row(line, source, {}, "has more or fewer cells than the first line")
-    return Row(line, source, _meant({name: _value(name, cell) for name, cell in source.items()}))
+        return FileRow(line, source, {}, "has more or fewer cells than the first line")
+    return FileRow(
+        line, source, _meant({name: _value(name, cell) for name, cell in source.items()})
+    )
 
 
 def _value(name: str, cell: str) -> Any:
@@ -196,24 +198,24 @@ def _value(name: str, cell: str) -> Any:
     return _BOOLEANS.get(text.lower(), text) if name in _SWITCHES else text
 
 
-def _json_rows(lines: TextIO) -> Iterator[Row]:
+def _json_rows(lines: TextIO) -> Iterator[FileRow]:
     for number, line in enumerate(lines, 1):
         if line.strip():
             yield _json_row(number, line)
 
 
-def _json_row(number: int, line: str) -> Row:
+def _json_row(number: int, line: str) -> FileRow:
     try:
         found = json.loads(line) if len(line) <= LINE_MAX else None
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         fault = "is no JSON object" if len(line) <= LINE_MAX else "is too long for a user"
-        return Row(number, {"text": line.rstrip("\r\n")}, {}, fault)
+        return FileRow(number, {"text": line.rstrip("\r\n")}, {}, fault)
     source = _without_notes(found)
     if len(source) > len(COLUMNS) + 1:  # one unknown field is told by its name, as in a list
-        return Row(number, source, {}, f"has other fields than {', '.join(COLUMNS)}")
-    return Row(number, source, _meant(source))
+        return FileRow(number, source, {}, f"has other fields than {', '.join(COLUMNS)}")
+    return FileRow(number, source, _meant(source))
 
 
 def _without_notes(source: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from app.core.exceptions import ConflictException, Detail, ValidationException
 from app.schemas.bulk import RefusedRow, UserImport, read_imported
 from app.services.dashboard import renew_figures
 from app.services.user.creation import UserCreation
-from app.services.user.files import Row, UserFile, UserFileError
+from app.services.user.files import FileRow, UserFile, UserFileError
 
 _TOLD = ("email", "username", "full_name", "is_active", "is_superuser")
 
@@ -55,7 +55,7 @@ class Preview:
 class _Content:
     """What was read of a file: its rows, and the user in each."""
 
-    rows: Sequence[Row]
+    rows: Sequence[FileRow]
     users: Sequence[UserImport | RefusedRow]
     note: str | None
 
@@ -85,13 +85,13 @@ class UserUpload:
         """
         # In a thread: a megabyte of rows would stop the event loop for half a second.
         sent = await asyncio.to_thread(self._read, name, content)
-        preview = await self._examine(sent)
+        preview = await self._preview(sent)
         if preview.faulty or not write:
             return preview
         try:
             users = await self.users.create_users_bulk(sent.users)
         except (ConflictException, ValidationException):  # somebody was faster
-            return await self._examine(sent)
+            return await self._preview(sent)
         await renew_figures()
         return replace(preview, created=len(users))
 
@@ -109,10 +109,10 @@ class UserUpload:
             )
         return _Content(rows, [_user_in(row) for row in rows], file.note)
 
-    async def _examine(self, sent: _Content) -> Preview:
-        findings = await self.users.examine(sent.users, [row.line for row in sent.rows])
+    async def _preview(self, sent: _Content) -> Preview:
+        checked = await self.users.check(sent.users, [row.line for row in sent.rows])
         faults: dict[int, list[str]] = defaultdict(list)
-        for detail in findings.details:
+        for detail in checked.details:
             faults[detail["index"]].append(_sentence(detail))
         return Preview([_shown(row, faults[row.line]) for row in sent.rows], sent.note)
 
@@ -121,7 +121,7 @@ def _refused(reason: str) -> ValidationException:
     return ValidationException(details=[{"field": "file", "message": reason}])
 
 
-def _user_in(row: Row) -> UserImport | RefusedRow:
+def _user_in(row: FileRow) -> UserImport | RefusedRow:
     if row.fault:
         return RefusedRow([{"field": "row", "message": row.fault}])
     return read_imported(row.values)
@@ -131,7 +131,7 @@ def _sentence(detail: Detail) -> str:
     return f"{detail['field']}: {detail['message']}"
 
 
-def _shown(row: Row, faults: Sequence[str]) -> PreviewRow:
+def _shown(row: FileRow, faults: Sequence[str]) -> PreviewRow:
     secrets = {"password": "password", "hashed_password": "hash"}
     brought = [name for column, name in secrets.items() if column in row.values]
     told = {column: _text(row.values.get(column)) for column in _TOLD}

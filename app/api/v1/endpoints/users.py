@@ -2,24 +2,21 @@
 
 from fastapi import Response
 
+from app.api.deps.users_bulk import BulkRows, DryRun, IdempotencyKey
 from app.api.export import EXPORT, ExportResponse
 from app.api.limits import by_address_of_new_email, by_principal_of_new_email
 from app.api.paths import USER_ID
-from app.api.responses import BULK_ANSWERS, complete, errors
+from app.api.responses import BULK_ANSWERS, bulk_response, errors
 from app.api.routing import Router
 from app.api.types import (
-    Bulk,
-    BulkRows,
     ByteOrderMark,
     Caller,
     CurrentSuperuser,
     CurrentUser,
     CursorPaginationParams,
-    DryRun,
     Exports,
     FileFormat,
     Filters,
-    IdempotentAttempt,
     LimitedUnlessSuperuser,
     LimitedUser,
     LongDeadline,
@@ -87,8 +84,8 @@ async def create_user(user_in: SignUpOrCreate, users: Users, caller: Caller) -> 
 )
 async def create_users_bulk(
     rows: BulkRows,
-    bulk: Bulk,
-    attempt: IdempotentAttempt,
+    users: Users,
+    request: IdempotencyKey,
     response: Response,
     *,
     dry_run: DryRun = False,
@@ -99,7 +96,8 @@ async def create_users_bulk(
     any is invalid, else 409. With an `Idempotency-Key` a repeated request gets the first answer
     again for 24 hours, and never creates anybody twice.
     """
-    return complete(await bulk.answer(rows, attempt, dry_run=dry_run), response.headers)
+    result = await users.submit_bulk(rows, request, dry_run=dry_run)
+    return bulk_response(result, response.headers)
 
 
 @router.get("", operation_id="list_users", responses=errors(401, 403))
