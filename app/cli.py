@@ -26,7 +26,6 @@ from app.bootstrap import (
     create_first_superuser,
     database_problem,
     prepare_database,
-    user_service,
 )
 from app.core.config import Settings, SettingsError, get_settings
 from app.core.exceptions import AppException, NotFoundException
@@ -41,7 +40,6 @@ from app.schemas.base import Email, NewPassword
 from app.schemas.user import UserCreate
 from app.server.options import AddressError, ended_in_order, listen, reloading, run, url_of
 from app.services.seed import SeedService
-from app.services.session import SessionService
 from app.services.user.service import UserService
 from app.user_import import UserFileError, import_file
 
@@ -284,8 +282,8 @@ def _ask_password() -> str:
 
 @asynccontextmanager
 async def _user_service(settings: Settings) -> AsyncIterator[UserService]:
-    """On a schema that is up to date, which outside production is seen to here."""
-    async with open_runtime(settings) as runtime, user_service(runtime) as users:
+    """A user service on a schema that is up to date; outside production it migrates first."""
+    async with open_runtime(settings) as runtime, runtime.open_user_service() as users:
         if not settings.is_production:
             await bring_schema(runtime)
         yield users
@@ -356,7 +354,7 @@ def purge_sessions() -> None:
 
     async def work() -> None:
         async with open_runtime(settings) as runtime, runtime.session_maker() as db:
-            count = await SessionService(db, runtime.principals).purge()
+            count = await runtime.session_service(db).purge()
             console.print(f"{count} deleted")
 
     _run(work())

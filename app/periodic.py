@@ -43,7 +43,7 @@ async def _purge(runtime: Runtime) -> None:
     while True:
         await asyncio.sleep(PURGE_EVERY * random.uniform(0.9, 1.1))  # noqa: S311  # no secret
         # Each for itself: what one has not come to by the end must not keep the other waiting.
-        await _purged(runtime, "sessions", lambda db: SessionService(db, runtime.principals))
+        await _purged(runtime, "sessions", runtime.session_service)
         await _purged(runtime, "answers", IdempotencyService)
 
 

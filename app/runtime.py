@@ -1,4 +1,4 @@
-"""What a process needs around the application, opened and closed as one."""
+"""The resources and services of a process, opened and closed as one."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
@@ -32,21 +32,24 @@ from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
 from app.server.drain import Drain
 from app.services.auth.page_sessions import PageSessions
+from app.services.auth.service import AuthService
 from app.services.dashboard import DashboardService
 from app.services.monitoring.gauges import Watched
 from app.services.monitoring.health import HealthService, RedisCheck
 from app.services.monitoring.metrics import MetricsService
 from app.services.principals import PrincipalCache
-from app.services.session import Authenticator
+from app.services.session import Authenticator, SessionService
 from app.services.user.export import ExportService
 from app.services.user.listing import UserListService
+from app.services.user.service import UserService
 
 log = structlog.get_logger("app.runtime")
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """Everything that lives as long as the process.
+    """Everything that lives as long as the process, and the factory of services that need a
+    database session.
 
     Attributes:
         settings: with the addresses of embedded servers filled in.
@@ -73,6 +76,27 @@ class Runtime:
     forms: FormSigner
     page_sessions: PageSessions
     dashboard: DashboardService
+
+    def user_service(self, db: AsyncSession) -> UserService:
+        settings = self.settings
+        return UserService(
+            db, self.passwords, self.principals, settings.auth, settings.app.app_name
+        )
+
+    def auth_service(self, db: AsyncSession) -> AuthService:
+        settings = self.settings
+        return AuthService(
+            db, self.passwords, self.tokens, self.principals, settings.auth, settings.app.app_name
+        )
+
+    def session_service(self, db: AsyncSession) -> SessionService:
+        return SessionService(db, self.principals)
+
+    @asynccontextmanager
+    async def open_user_service(self) -> AsyncIterator[UserService]:
+        """A user service with a session of its own, for commands."""
+        async with self.session_maker() as db:
+            yield self.user_service(db)
 
 
 @contextmanager

@@ -36,7 +36,6 @@ from app.embedded.postgres import EmbeddedPostgres  # noqa: E402
 from app.embedded.valkey import EmbeddedValkey  # noqa: E402
 from app.runtime import Runtime  # noqa: E402
 from app.schemas.user import UserCreate  # noqa: E402
-from app.services.user.service import UserService  # noqa: E402
 from main import create_app  # noqa: E402
 from tests.pgbouncer import pgbouncer  # noqa: E402
 
@@ -245,7 +244,7 @@ async def person(client: httpx.AsyncClient, runtime: Runtime, name: str, **field
     email = f"{name}@example.com"
     user_in = UserCreate(email=email, password=SecretStr(PASSWORD), username=name, **fields)
     async with runtime.session_maker() as db:
-        users = UserService(db, runtime.passwords, runtime.principals, runtime.settings.auth)
+        users = runtime.user_service(db)
         user = await users.create_user(user_in)
     somebody = Person(client, user.id, email)
     await somebody.login()

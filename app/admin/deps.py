@@ -11,8 +11,8 @@ from app.admin.overview import OverviewService
 from app.admin.page import Page
 from app.admin.users import AdminUserService
 from app.api import limits
+from app.api.deps.services import Sessions, Users
 from app.api.runtime import runtime_of
-from app.api.types import Sessions, Users
 from app.core.exceptions import UnauthorizedException
 from app.schemas.session import Principal
 from app.services.user.upload import UserUpload

@@ -4,9 +4,9 @@ from typing import Any
 
 from fastapi import Response
 
+from app.api.deps.services import Health
 from app.api.responses import MISSPELT
 from app.api.routing import Router
-from app.api.types import Health
 from app.schemas.health import HealthSchema, LiveSchema
 
 router = Router(prefix="/health", tags=["health"])

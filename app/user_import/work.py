@@ -8,7 +8,6 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-from app.bootstrap import user_service
 from app.core.exceptions import Detail
 from app.runtime import Runtime
 from app.schemas.bulk import RefusedRow, UserImport, read_imported
@@ -67,7 +66,7 @@ async def import_users(
                 imported -= 1
             progress(batch[-1].line)
         if imported:
-            async with user_service(runtime) as users:
+            async with runtime.open_user_service() as users:
                 await users.tell_planner()
         return ImportResult(imported, refusals.count, file.note)
 
@@ -89,7 +88,7 @@ async def _create(
     runtime: Runtime, batch: list[FileRow], defaults: dict[str, str]
 ) -> Sequence[Detail]:
     rows = [_user_in(row, defaults) for row in batch]
-    async with user_service(runtime) as users:
+    async with runtime.open_user_service() as users:
         return await users.create_acceptable_users(rows, [row.line for row in batch])
 
 

@@ -25,7 +25,6 @@ from pydantic import SecretStr
 from app.core.config import load_settings
 from app.runtime import Runtime, open_servers
 from app.schemas.bulk import BulkUserCreate
-from app.services.user.service import UserService
 from app.user_import import UserFile, import_users
 from benchmarks.report import Figure
 from main import create_app
@@ -176,7 +175,7 @@ async def insert(runtime: Runtime) -> float:
     hashed = await runtime.passwords.hash(PASSWORD)
     read = [BulkUserCreate.model_validate(row) for row in rows(LARGE, hashed_password=hashed)]
     async with runtime.session_maker() as db:
-        users = UserService(db, runtime.passwords, runtime.principals, runtime.settings.auth)
+        users = runtime.user_service(db)
         return await timed(users.create_users_bulk(read))
 
 

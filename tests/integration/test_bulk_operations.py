@@ -349,7 +349,7 @@ async def test_an_answer_that_cannot_be_stored_undoes_the_users(client, runtime,
     monkeypatch.setattr(IdempotencyService, "store", fail)
     request = IdempotentRequest(1, "create_users_bulk", "key-1", [b"f" * 32])
     async with runtime.session_maker() as db:
-        users = UserService(db, runtime.passwords, runtime.principals, runtime.settings.auth)
+        users = runtime.user_service(db)
         with pytest.raises(RuntimeError):
             await users.create_users_bulk(
                 [BulkUserCreate.model_validate(row) for row in people(3)], request

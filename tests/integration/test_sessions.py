@@ -17,7 +17,6 @@ from app import periodic
 from app.core.security import PasswordHasher, RefreshTokenSigner
 from app.repositories.session import _PURGE_LOCK
 from app.runtime import Runtime
-from app.services.session import SessionService
 from tests.conftest import PASSWORD, Person, browsing, person, running
 from tests.integration.test_over_the_wire import serving
 
@@ -567,7 +566,7 @@ async def test_a_refresh_does_not_touch_what_has_ended(client, runtime, ada):
 
 async def purged(runtime: Runtime) -> int:
     async with runtime.session_maker() as db:
-        return await SessionService(db, runtime.principals).purge()
+        return await runtime.session_service(db).purge()
 
 
 async def ids(runtime: Runtime) -> set[str]:

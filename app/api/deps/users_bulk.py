@@ -2,21 +2,20 @@
 
 from typing import Annotated
 
-from fastapi import Body, Depends, Header, Query, Request
+from fastapi import Body, Depends, Header, Request
 
-from app.api.deps.auth import get_current_superuser, get_current_user
+from app.api.deps.auth import CurrentSuperuser, CurrentUser
 from app.api.runtime import runtime_of
 from app.core.config import MAX_ROWS
 from app.core.exceptions import ValidationException
 from app.schemas.bulk import BULK_EXAMPLE, BulkRow
-from app.schemas.session import Principal
 from app.services.idempotency import IdempotentRequest
 
 
 async def get_bulk_rows(
     request: Request,
     rows: Annotated[list[BulkRow], Body(max_length=MAX_ROWS, examples=[BULK_EXAMPLE])],
-    _: Annotated[Principal, Depends(get_current_superuser)],
+    _: CurrentSuperuser,
 ) -> list[BulkRow]:
     """The rows of a list, valid or not.
 
@@ -32,7 +31,7 @@ async def get_bulk_rows(
 
 async def get_idempotent_request(
     request: Request,
-    caller: Annotated[Principal, Depends(get_current_user)],
+    caller: CurrentUser,
     key: Annotated[
         str | None,
         Header(
@@ -53,4 +52,3 @@ async def get_idempotent_request(
 
 BulkRows = Annotated[list[BulkRow], Depends(get_bulk_rows)]
 IdempotencyKey = Annotated[IdempotentRequest | None, Depends(get_idempotent_request)]
-DryRun = Annotated[bool, Query(description="check only: create nothing, and hash nothing")]

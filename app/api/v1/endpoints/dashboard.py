@@ -1,8 +1,8 @@
 """The dashboard's figures."""
 
+from app.api.deps.services import Dashboard
 from app.api.responses import NOT_MODIFIED, errors
 from app.api.routing import Router
-from app.api.types import Dashboard
 from app.core.cache import cache
 from app.schemas.dashboard import DashboardStats
 

@@ -2,7 +2,11 @@
 
 from fastapi import Response
 
-from app.api.deps.users_bulk import BulkRows, DryRun, IdempotencyKey
+from app.api.deps.auth import Caller, CurrentSuperuser, CurrentUser
+from app.api.deps.rate_limits import LimitedUnlessSuperuser, LimitedUser
+from app.api.deps.requests import LongDeadline
+from app.api.deps.services import Exports, Sessions, UserLists, Users
+from app.api.deps.users_bulk import BulkRows, IdempotencyKey
 from app.api.export import EXPORT, ExportResponse
 from app.api.limits import by_address_of_new_email, by_principal_of_new_email
 from app.api.paths import USER_ID
@@ -10,21 +14,12 @@ from app.api.responses import BULK_ANSWERS, bulk_response, errors
 from app.api.routing import Router
 from app.api.types import (
     ByteOrderMark,
-    Caller,
-    CurrentSuperuser,
-    CurrentUser,
     CursorPaginationParams,
-    Exports,
+    DryRun,
     FileFormat,
     Filters,
-    LimitedUnlessSuperuser,
-    LimitedUser,
-    LongDeadline,
     PaginationParams,
-    Sessions,
     UserId,
-    UserLists,
-    Users,
 )
 from app.core.limiter import by_address, limiter, rate
 from app.schemas.session import SessionPage
