@@ -177,7 +177,6 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             cache,
             settings.cache.prefix,
             settings.server.request_timeout,
-            settings.cache.default_ttl,
         )
         stack.push_async_callback(principals.close)
         limiter = breaker("limiter", settings.limiter, "rate_limiter")
@@ -196,6 +195,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         metrics = MetricsService(settings, watched, cache, health, spare_engine)
         stack.callback(metrics.gauges.close)
         answers = AnswerCache(_store(settings, cache), settings.cache.prefix)
+        stack.enter_context(answers.as_current())
         reads = Reads(main_engine, settings.database)
         cursors = CursorSigner(secret_key, settings.auth.accepted_keys())
         dashboard = DashboardService(session_maker)

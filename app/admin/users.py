@@ -7,7 +7,7 @@ from app.core.exceptions import ConflictException, NotFoundException
 from app.models import User
 from app.schemas.session import Principal
 from app.schemas.user import UserCreate, UserSchema, UserUpdate
-from app.services.dashboard import renew_figures
+from app.services.dashboard import invalidate_statistics
 from app.services.session import SessionService
 from app.services.user.service import UserService
 
@@ -37,13 +37,13 @@ class UserDesk:
     async def create(self, user_in: UserCreate, caller: Principal) -> User:
         """Create a user; see `UserService.sign_up`, also for what it raises."""
         user = await self.users.sign_up(user_in, caller)
-        await renew_figures()
+        await invalidate_statistics()
         return user
 
     async def update(self, user_id: int, user_in: UserUpdate, caller: Principal) -> User:
         """Change what was sent; see `UserService.update`, also for what it raises."""
         user = await self.users.update(user_id, user_in, caller)
-        await renew_figures()
+        await invalidate_statistics()
         return user
 
     async def people(self, ids: Sequence[int], caller: Principal) -> list[UserSchema]:
@@ -60,7 +60,7 @@ class UserDesk:
             An outcome for each, in this order: that one is refused spares no other.
         """
         outcomes = [await self._change_one(change, user_id, caller) for user_id in ids]
-        await renew_figures()
+        await invalidate_statistics()
         return outcomes
 
     async def _change_one(self, change: Change, user_id: int, caller: Principal) -> Outcome:

@@ -24,7 +24,6 @@ from app.api.deps.services import (
     limited_user,
 )
 from app.api.deps.users_bulk import get_attempt, get_bulk_rows
-from app.core.cache import Unkeyed
 from app.core.device import Device
 from app.core.pagination import CursorParams, PageParams
 from app.schemas.base import MAX_BIGINT
@@ -68,9 +67,7 @@ LimitedUnlessSuperuser = Depends(limited_unless_superuser)
 
 Auth = Annotated[AuthService, Depends(get_auth_service)]
 Bulk = Annotated[BulkService, Depends(get_bulk_service)]
-Dashboard = Annotated[
-    DashboardService, Depends(get_dashboard_service), Unkeyed("no parameter of a request in it")
-]
+Dashboard = Annotated[DashboardService, Depends(get_dashboard_service)]
 Health = Annotated[HealthService, Depends(get_health_service)]
 Metrics = Annotated[MetricsService, Depends(get_metrics_service)]
 Sessions = Annotated[SessionService, Depends(get_session_service)]

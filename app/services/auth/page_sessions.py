@@ -1,8 +1,6 @@
 """Who is behind the admin page's cookie."""
 
 from cachetools import TTLCache
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.core.exceptions import (
     AppException,
@@ -10,6 +8,7 @@ from app.core.exceptions import (
     UnauthorizedException,
 )
 from app.core.timeouts import within
+from app.database import translated_errors
 from app.schemas.session import Principal
 from app.services.monitoring.health import HealthService
 from app.services.principals import Concerns, PrincipalCache
@@ -49,7 +48,8 @@ class Visitors:
         """
         ends = self._ends
         try:
-            principal = await self._authenticator.principal(token, "page")
+            with translated_errors():
+                principal = await self._authenticator.principal(token, "page")
         except UnauthorizedException:
             self._seen.pop(token, None)
             raise
@@ -67,7 +67,7 @@ class Visitors:
         """
         try:
             return await within(PATIENCE, lambda: self.principal(token))
-        except (AppException, DBAPIError, PoolTimeoutError, OSError) as error:
+        except (AppException, OSError) as error:
             is_outage = token in self._seen and await self._health.is_database_away()
             seen = self._seen.get(token)  # after the check: it may have ended meanwhile
             if is_outage and seen is not None:

@@ -103,8 +103,10 @@ class UserTotals:
             return str(await self.users.count(query)).encode()
 
         key = f"count_users:{json.dumps(dict(state), default=str)}"
-        ttl, body = await self.answers.remember(key, REMEMBERED, count)
-        return _Known(int(body), time.monotonic() + ttl - 1)  # the end of it is rounded up
+        entry = await self.answers.get_or_compute(key, REMEMBERED, count)
+        return _Known(
+            int(entry.body), time.monotonic() + entry.ttl - 1
+        )  # the end of it is rounded up
 
 
 def _state(filters: UserFilters) -> _State:
