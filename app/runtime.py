@@ -33,7 +33,7 @@ from app.embedded.valkey import EmbeddedValkey
 from app.server.drain import Drain
 from app.services.auth.page_sessions import Visitors
 from app.services.dashboard import DashboardService
-from app.services.monitoring.gauges import Watched
+from app.services.monitoring.gauges import GaugeSources
 from app.services.monitoring.health import HealthService, RedisCheck
 from app.services.monitoring.metrics import MetricsService
 from app.services.principals import PrincipalCache
@@ -191,8 +191,8 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             drain,
         )
         breakers = [breaker for breaker in (cache, limiter) if breaker is not None]
-        watched = Watched(main_engine, breakers, passwords)
-        metrics = MetricsService(settings, watched, cache, health, spare_engine)
+        sources = GaugeSources(main_engine, breakers, passwords)
+        metrics = MetricsService(settings, sources, cache, health, spare_engine)
         stack.callback(metrics.gauges.close)
         answers = AnswerCache(_store(settings, cache), settings.cache.prefix)
         stack.enter_context(answers.as_current())
