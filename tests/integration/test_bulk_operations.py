@@ -12,12 +12,12 @@ from argon2 import Type
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.cli.seed import SeedService
 from app.core.config import Settings
 from app.core.exceptions import ConflictException
 from app.core.security import hashing
 from app.repositories.user.creation import NewUserRepository
 from app.schemas.bulk import BulkUserCreate
-from app.services.seed import SeedService
 from app.services.user.service import UserService
 from tests.conftest import PASSWORD, browsing, running
 
