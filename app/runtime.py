@@ -34,7 +34,7 @@ from app.server.drain import Drain
 from app.services.auth.page_sessions import PageSessions
 from app.services.auth.service import AuthService
 from app.services.dashboard import DashboardService
-from app.services.monitoring.gauges import Watched
+from app.services.monitoring.gauges import GaugeSources
 from app.services.monitoring.health import HealthService, RedisCheck
 from app.services.monitoring.metrics import MetricsService
 from app.services.principals import PrincipalCache
@@ -201,7 +201,6 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             cache,
             settings.cache.prefix,
             settings.server.request_timeout,
-            settings.cache.default_ttl,
         )
         stack.push_async_callback(principals.close)
         limiter = breaker("limiter", settings.limiter, "rate_limiter")
@@ -216,10 +215,11 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             drain,
         )
         breakers = [breaker for breaker in (cache, limiter) if breaker is not None]
-        watched = Watched(main_engine, breakers, passwords)
-        metrics = MetricsService(settings, watched, cache, health, spare_engine)
+        sources = GaugeSources(main_engine, breakers, passwords)
+        metrics = MetricsService(settings, sources, cache, health, spare_engine)
         stack.callback(metrics.gauges.close)
         answers = AnswerCache(_store(settings, cache), settings.cache.prefix)
+        stack.enter_context(answers.as_current())
         reads = Reads(main_engine, settings.database)
         cursors = CursorSigner(secret_key, settings.auth.accepted_keys())
         dashboard = DashboardService(session_maker)

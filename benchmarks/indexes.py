@@ -26,6 +26,7 @@ from rich.table import Table
 from sqlalchemy import Executable, insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
+from app.cli.seed import COLUMNS, SeedService, people
 from app.core.config import load_settings
 from app.core.security import PasswordHasher
 from app.database import close_engine, get_engine, get_session_maker
@@ -34,7 +35,6 @@ from app.embedded.postgres import EmbeddedPostgres
 from app.models import User
 from app.repositories.user import listing
 from app.repositories.user.repository import UserRepository
-from app.services.seed import COLUMNS, SeedService, people
 
 INSERTED = 2_000
 """Users in one measured insert, 500 a statement."""

@@ -18,6 +18,7 @@ import psutil
 from pydantic import SecretStr
 from sqlalchemy import text
 
+from app.cli.seed import SeedService
 from app.core.config import Settings, load_settings
 from app.core.security import PasswordHasher
 from app.database import close_engine, get_engine, get_session_maker
@@ -25,7 +26,6 @@ from app.database.migrations import migrate
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
 from app.schemas.user import UserCreate
-from app.services.seed import SeedService
 from app.services.user.creation import UserCreation
 
 EMAIL = "admin@example.com"

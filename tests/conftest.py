@@ -55,7 +55,7 @@ def at_ease() -> Iterator[None]:
         # Such a moment is no outage of Redis.
         patch.setattr(redis, "TIMEOUT", 5.0)
         # Gauges are the process's, and whichever application looks last sets them.
-        patch.setattr(periodic, "LOOK_EVERY", 3600.0)
+        patch.setattr(periodic, "GAUGES_INTERVAL", 3600.0)
         cheap = {"argon2__memory_cost": 64, "argon2__time_cost": 1}
         patch.setattr(hashing, "_CONTEXT", HASHES.copy(**cheap))
         yield

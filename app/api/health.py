@@ -38,4 +38,4 @@ async def live() -> LiveSchema:
 @router.get("/ready", operation_id="ready", response_model_exclude_none=True, responses=_unhealthy)
 async def ready(service: Health, response: Response) -> HealthSchema:
     """Whether requests can be served, if need be without Redis."""
-    return _answer(await service.openness(), response)
+    return _answer(await service.readiness_for_traffic(), response)

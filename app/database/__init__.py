@@ -10,7 +10,7 @@ from app.database.connection import (
     ping,
 )
 from app.database.disconnects import Disconnects
-from app.database.errors import translate, violated_constraint
+from app.database.errors import translate, translated_errors, violated_constraint
 from app.database.explain import PlanEstimate, estimate
 from app.database.pool import PoolUsage, pool_usage
 from app.database.primary import ReadOnlyServerError, begin_on_primary, ping_primary
@@ -38,6 +38,7 @@ __all__ = [
     "pool_usage",
     "server_connections",
     "translate",
+    "translated_errors",
     "violated_constraint",
     "watch_statements",
 ]

@@ -1,5 +1,8 @@
 """What a database error means to the caller, by its SQLSTATE and constraint."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import asyncpg
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -100,6 +103,19 @@ def translate(error: SQLAlchemyError) -> AppException:
         # No answer from the server at all: asyncpg's InterfaceError and its like.
         return ServiceUnavailableException()
     return DatabaseException()
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Raise the application's exceptions for database errors inside the block.
+
+    Raises:
+        AppException: see `translate`.
+    """
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise translate(error) from error
 
 
 def translate_driver(error: Exception) -> AppException:

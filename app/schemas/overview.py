@@ -1,4 +1,4 @@
-"""What the dashboard's first view shows."""
+"""Content of the dashboard's first page."""
 
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -15,25 +15,25 @@ from app.schemas.metrics import (
 Figures = TypeVar("Figures")
 
 
-class Verdict(ResponseSchema):
-    """How things are, in words.
+class StatusSummary(ResponseSchema):
+    """State of the service in sentences.
 
     Attributes:
-        state: as /health/ready has it.
-        sentences: the first says it; others, one for each part that is away, say what it means.
+        state: as in /health/ready.
+        sentences: one for each dependency that is down, or one that says that none is.
     """
 
     state: str
     sentences: list[str]
 
 
-class Known(ResponseSchema, Generic[Figures]):
-    """Figures, and whether they are those of now.
+class LastKnown(ResponseSchema, Generic[Figures]):
+    """Current figures, or the last known ones where they cannot be read.
 
     Attributes:
-        figures: None where this process never had any.
-        is_stale: whether they could not be had now, and are the last that were.
-        since: when they were had last, where they are stale.
+        figures: None where this process has never read any.
+        is_stale: whether these are the last known ones.
+        since: when stale figures were read.
     """
 
     figures: Figures | None
@@ -42,13 +42,13 @@ class Known(ResponseSchema, Generic[Figures]):
 
 
 class Overview(ResponseSchema):
-    """All of it, at one moment."""
+    """All figures of the page, at one moment."""
 
     at: datetime
-    verdict: Verdict
+    status: StatusSummary
     checks: dict[str, CheckSchema]
-    stats: Known[DashboardStats]
-    sign_ups: Known[SignUps]
+    stats: LastKnown[DashboardStats]
+    sign_ups: LastKnown[SignUps]
     pool: DatabaseMetricsSchema
     pool_limit: int
     requests: RequestMetricsSchema

@@ -20,6 +20,8 @@ from app.services.tombstones import TOMBSTONE, Tombstones
 TTL = 60
 """Seconds an entry lives. Where a revocation could not reach Redis, it is how long a process that
 can may still let somebody in."""
+PROFILE_TTL = 300
+"""Seconds that a profile is cached for superusers who read it."""
 TOMBSTONE_TTL = 60
 """Seconds at least in which nothing is filled in after a change: whoever read the database before
 it has given up by then, since the default deadline of a request is half of that."""
@@ -44,7 +46,6 @@ class PrincipalCache:
         breaker: to the cache's Redis; None where there is none, and nothing is remembered.
         prefix: first part of every key.
         deadline: seconds that a request may take.
-        profile_ttl: seconds that a profile is kept.
 
     Attributes:
         on_forgetting: called with each end or change that this process knows of, as a test of
@@ -56,16 +57,14 @@ class PrincipalCache:
         breaker: CircuitBreaker | None,
         prefix: str,
         deadline: float = TOMBSTONE_TTL / 2,
-        profile_ttl: int = 300,
     ) -> None:
         self._breaker = breaker
         self._prefix = prefix
-        self._profile_ttl = profile_ttl
         self._tombstone_ttl = max(TOMBSTONE_TTL, ceil(2 * deadline))
         self.on_forgetting: list[Callable[[Concerns], None]] = []
         self._tombstones: Tombstones | None = None
         if breaker is not None:
-            lifetime = self._tombstone_ttl + max(TTL, profile_ttl)
+            lifetime = self._tombstone_ttl + max(TTL, PROFILE_TTL)
             self._tombstones = Tombstones(breaker, lifetime)
 
     def _session(self, session_id: UUID) -> str:
@@ -137,7 +136,7 @@ class PrincipalCache:
         if self._breaker is None:
             return
         redis, key, body = self._breaker.redis, self._profile(user.id), user.model_dump_json()
-        await self._try(lambda: redis.set(key, body, ex=self._profile_ttl, nx=True))
+        await self._try(lambda: redis.set(key, body, ex=PROFILE_TTL, nx=True))
 
     async def end_sessions(self, session_ids: Sequence[UUID]) -> None:
         """Let nobody in by a few sessions any more. Called after the commit that ended them."""

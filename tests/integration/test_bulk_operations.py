@@ -12,13 +12,13 @@ from argon2 import Type
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.cli.seed import SeedService
 from app.core.config import Settings
 from app.core.exceptions import ConflictException
 from app.core.security import hashing
 from app.repositories.user.repository import UserRepository
 from app.schemas.bulk import BulkUserCreate
 from app.services.idempotency import IdempotencyService, IdempotentRequest
-from app.services.seed import SeedService
 from app.services.user.service import UserService
 from tests.conftest import PASSWORD, browsing, running
 

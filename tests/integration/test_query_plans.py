@@ -11,6 +11,7 @@ from sqlalchemy import Select, make_url, text
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
+from app.cli.seed import SeedService
 from app.core.config import Settings
 from app.core.cursor import Position
 from app.core.security import PasswordHasher
@@ -20,7 +21,6 @@ from app.repositories.user import listing
 from app.repositories.user.listing import Slice, UserListRepository
 from app.repositories.user.repository import UserRepository
 from app.schemas.user_list import UserFilters
-from app.services.seed import SeedService
 from app.services.user import totals
 from tests.conftest import Servers
 

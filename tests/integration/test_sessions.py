@@ -632,7 +632,7 @@ async def test_while_one_process_purges_another_does_not(client, runtime, ada):
 
 async def test_the_service_purges_by_itself(client, runtime, ada, monkeypatch):
     await pass_time(runtime, timedelta(days=38).total_seconds())
-    monkeypatch.setattr(periodic, "PURGE_EVERY", 0.01)
+    monkeypatch.setattr(periodic, "PURGE_INTERVAL", 0.01)
 
     async with asyncio.timeout(20), periodic.periodic_work(runtime):
         while await ids(runtime):  # noqa: ASYNC110  # the database tells nobody

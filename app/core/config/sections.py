@@ -154,9 +154,6 @@ class CacheSettings(RedisSettings):
     prefix: Annotated[str, AfterValidator(_is_literal)] = Field(
         "myapi:cache", min_length=1, description="first part of every key"
     )
-    default_ttl: int = Field(
-        300, ge=1, description="seconds a profile is kept for superusers who read it"
-    )
 
 
 class LimiterSettings(RedisSettings):

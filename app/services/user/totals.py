@@ -102,8 +102,9 @@ class UserTotals:
             return str(await self.users.count(everyone)).encode()
 
         key = f"count_users:{json.dumps(dict(state), default=str)}"
-        ttl, body = await self.answers.remember(key, REMEMBERED, count)
-        return _CachedCount(int(body), time.monotonic() + ttl - 1)  # the ttl is rounded up
+        entry = await self.answers.get_or_compute(key, REMEMBERED, count)
+        until = time.monotonic() + entry.ttl - 1  # the ttl is rounded up
+        return _CachedCount(int(entry.body), until)
 
 
 def _state(filters: UserFilters) -> _State:

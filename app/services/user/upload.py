@@ -9,7 +9,7 @@ from pathlib import PurePath
 
 from app.core.exceptions import ConflictException, Detail, ValidationException
 from app.schemas.bulk import RefusedRow, UserImport, read_imported
-from app.services.dashboard import renew_figures
+from app.services.dashboard import invalidate_statistics
 from app.services.user.creation import UserCreation
 from app.services.user.files import FileRow, UserFile, UserFileError
 
@@ -92,7 +92,7 @@ class UserUpload:
             users = await self.users.create_users_bulk(sent.users)
         except (ConflictException, ValidationException):  # somebody was faster
             return await self._preview(sent)
-        await renew_figures()
+        await invalidate_statistics()
         return replace(preview, created=len(users))
 
     def _read(self, name: str, content: bytes) -> _Content:
