@@ -14,7 +14,7 @@ from app.core.config import Settings, SettingsError
 from app.core.exceptions import AppException, ValidationException
 from app.core.timeouts import within
 from app.database import close_engine, get_engine, ping
-from app.database.failures import connection_failure
+from app.database.errors import connection_failure
 from app.database.migrations import migrate, schema_of
 from app.runtime import Runtime
 from app.schemas.user import UserCreate

@@ -32,7 +32,7 @@ from app.core.config import Settings, SettingsError, get_settings
 from app.core.exceptions import AppException, NotFoundException
 from app.core.logging import configure_logging
 from app.core.normalisation import is_encodable, normalise_login
-from app.database.failures import connection_failure
+from app.database.errors import connection_failure
 from app.database.migrations import MigrationsError, current_revision, schema_of
 from app.doctor import diagnose
 from app.embedded.server import EmbeddedServerError

@@ -20,8 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.config import DatabaseSettings, Settings, SettingsError
 from app.database import get_session_maker, ping
-from app.database.errors import sqlstate
-from app.database.failures import connection_failure
+from app.database.errors import connection_failure, sqlstate
 from app.database.migrations import current_revision, head_revision
 from app.services.seed import SeedService
 from tests.conftest import PASSWORD, Servers, browsing, person, running
