@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.config import Settings, SettingsError
 from app.core.exceptions import AppException, ValidationException
-from app.core.timeouts import within
+from app.core.timeouts import with_timeout
 from app.database import close_engine, get_engine, ping
 from app.database.errors import connection_failure
 from app.database.migrations import migrate, schema_of
@@ -53,7 +53,7 @@ async def database_problem(settings: Settings) -> str | None:
     `LOOK_TIMEOUT` at most."""
     engine = get_engine(settings.database, pool_size=1, max_overflow=0)
     try:
-        await within(LOOK_TIMEOUT, lambda: ping(engine))
+        await with_timeout(LOOK_TIMEOUT, lambda: ping(engine))
     except (AppException, SQLAlchemyError, OSError) as error:
         return connection_failure(error) or str(error)
     finally:
@@ -117,7 +117,7 @@ async def warn_without_superuser(runtime: Runtime) -> None:
             await users.warn_without_superuser(email)
 
     with suppress(AppException, SQLAlchemyError, OSError):  # the service starts without it, too
-        await within(LOOK_TIMEOUT, look)
+        await with_timeout(LOOK_TIMEOUT, look)
 
 
 def _wrong(faults: Iterable[tuple[str, str]]) -> SettingsError:

@@ -14,7 +14,7 @@ from app.admin.verdict import verdict
 from app.core.cache import AnswerCache
 from app.core.config import DatabaseSettings
 from app.core.exceptions import AppException, ServiceUnavailableException
-from app.core.timeouts import within
+from app.core.timeouts import with_timeout
 from app.schemas.base import ResponseSchema
 from app.schemas.dashboard import DashboardStats, SignUps
 from app.schemas.health import HealthSchema
@@ -95,7 +95,9 @@ class OverviewService:
             return to_json(await ask())
 
         try:
-            entry = await within(PATIENCE, lambda: self._answers.remember(key, STATS_TTL, compute))
+            entry = await with_timeout(
+                PATIENCE, lambda: self._answers.remember(key, STATS_TTL, compute)
+            )
         except (AppException, DBAPIError, PoolTimeoutError, OSError) as error:  # OSError: timeouts
             log.warning("figures_unknown", figures=key, reason=repr(error))
             return self._last(schema)

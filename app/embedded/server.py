@@ -33,9 +33,9 @@ class EmbeddedServerError(RuntimeError):
 class EmbeddedServer(ABC):
     """A server, its data directory, and the leases of the processes that use it.
 
-    Leases are `flock`s, which the kernel releases when a process is killed. The server keeps running
-    if its last holder is killed; the next `start` joins it, and the `stop` after that ends it. A
-    fork shares its parent's lease: take one in each process, after the fork.
+    Leases are `flock`s, which the kernel releases when a process is killed. The server keeps
+    running if its last holder is killed; the next `start` joins it, and the `stop` after that ends
+    it. A fork shares its parent's lease: take one in each process, after the fork.
     """
 
     _setting: ClassVar[str]  # the setting that names an external server

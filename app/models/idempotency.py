@@ -1,4 +1,4 @@
-"""Answers that are given again where a request is repeated."""
+"""Stored answers of requests with an `Idempotency-Key`."""
 
 from datetime import datetime
 
@@ -9,10 +9,10 @@ from app.database import Base
 
 
 class KeptAnswer(Base):
-    """What one user's request was answered under its `Idempotency-Key`.
+    """The answer to one user's request with an `Idempotency-Key`.
 
-    `user_id` refers to users without a constraint: it goes with its day, and not to look at the
-    users table saves each migration and each deletion from waiting for the other.
+    `user_id` has no foreign key: rows are deleted after a day, and without the constraint neither
+    migrations nor deletions of users lock both tables.
     """
 
     __tablename__ = "kept_answers"

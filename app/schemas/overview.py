@@ -1,4 +1,4 @@
-"""What the dashboard's first view shows."""
+"""Data of the dashboard's overview page."""
 
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -16,11 +16,11 @@ Figures = TypeVar("Figures")
 
 
 class Verdict(ResponseSchema):
-    """How things are, in words.
+    """The state of the service in words.
 
     Attributes:
-        state: as /health/ready has it.
-        sentences: the first says it; others, one for each part that is away, say what it means.
+        state: as in /health/ready.
+        sentences: a summary, then one for each failed dependency with its consequences.
     """
 
     state: str
@@ -28,12 +28,12 @@ class Verdict(ResponseSchema):
 
 
 class Known(ResponseSchema, Generic[Figures]):
-    """Figures, and whether they are those of now.
+    """Figures, current or stale.
 
     Attributes:
-        figures: None where this process never had any.
-        is_stale: whether they could not be had now, and are the last that were.
-        since: when they were had last, where they are stale.
+        figures: None if this process never loaded any.
+        is_stale: whether loading failed and these are the last ones.
+        since: time of the last successful load, if stale.
     """
 
     figures: Figures | None
@@ -42,7 +42,7 @@ class Known(ResponseSchema, Generic[Figures]):
 
 
 class Overview(ResponseSchema):
-    """All of it, at one moment."""
+    """All data of the page, at one moment."""
 
     at: datetime
     verdict: Verdict

@@ -9,7 +9,7 @@ from app.core.exceptions import (
     ServiceUnavailableException,
     UnauthorizedException,
 )
-from app.core.timeouts import within
+from app.core.timeouts import with_timeout
 from app.schemas.session import Principal
 from app.services.monitoring.health import HealthService
 from app.services.principals import Concerns, PrincipalCache
@@ -66,7 +66,7 @@ class Visitors:
                 them in a while ago.
         """
         try:
-            return await within(PATIENCE, lambda: self.principal(token))
+            return await with_timeout(PATIENCE, lambda: self.principal(token))
         except (AppException, DBAPIError, PoolTimeoutError, OSError) as error:
             is_outage = token in self._seen and await self._health.is_database_away()
             seen = self._seen.get(token)  # after the check: it may have ended meanwhile
