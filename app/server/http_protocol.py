@@ -7,7 +7,6 @@ The application never sees a request with an endless head, so that no middleware
 import json
 from asyncio import TimerHandle, Transport
 from collections.abc import Callable, Sequence
-from functools import partial
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -281,11 +280,13 @@ class BoundedProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
         if cycle.scope["method"] not in _BODILESS:
-            cycle.receive = partial(self._receive, cycle)  # type: ignore[method-assign]
+            cycle.receive = self._receive  # type: ignore[method-assign]
         super()._start_asgi_task(cycle, app)
 
-    async def _receive(self, cycle: RequestResponseCycle) -> Any:
+    async def _receive(self) -> Any:
         """uvicorn's `receive`, which marks the request as waiting for its body."""
+        cycle = self._running
+        assert cycle is not None  # noqa: S101  # its application calls this
         self._awaits_body = not cycle.response_started
         self._settle()
         try:

@@ -124,10 +124,10 @@ class PrincipalCache:
         if self._breaker is None or self._is_unwritten(key):
             return None
         try:
-            [kept] = await self._breaker.get(key)
+            [value] = await self._breaker.get(key)
         except RedisUnavailable:
             return None
-        profile = _profile(kept)
+        profile = _profile(value)
         (_profile_miss if profile is None else _profile_hit)()
         return profile
 
@@ -179,12 +179,12 @@ def _owner(user_id: int) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _profile(kept: bytes | None) -> UserSchema | None:
+def _profile(value: bytes | None) -> UserSchema | None:
     """The user in an entry. Parsed entries are cached."""
-    if kept is None or kept == TOMBSTONE:
+    if value is None or value == TOMBSTONE:
         return None
     try:
-        return UserSchema.model_validate_json(kept)
+        return UserSchema.model_validate_json(value)
     except ValidationError:  # written by another version of this code
         return None
 

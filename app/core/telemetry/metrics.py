@@ -69,7 +69,7 @@ HASHING_THREADS = Gauge(
 PROCESSES = Gauge("worker_processes", "Processes that serve", multiprocess_mode="livesum")
 
 _POOL = {
-    "size": "Connections that are kept open at most",
+    "size": "Largest number of idle connections",
     "checked_in": "Connections open and idle",
     "checked_out": "Connections in use",
     "overflow": "Connections beyond the pool's size",
@@ -96,7 +96,7 @@ SLOW_QUERIES = Counter(
 )
 SERVER_CONNECTIONS = Gauge(
     "database_server_connections",
-    "Connections of everybody to the database server",
+    "Connections of all clients to the database server",
     multiprocess_mode="livemostrecent",
 )
 SERVER_MAX_CONNECTIONS = Gauge(
