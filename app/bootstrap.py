@@ -12,9 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.config import Settings, SettingsError
 from app.core.exceptions import AppException, ValidationException
-from app.core.timeouts import within
+from app.core.timeouts import with_timeout
 from app.database import close_engine, get_engine, ping
-from app.database.failures import connection_failure
+from app.database.errors import connection_failure
 from app.database.migrations import migrate, schema_of
 from app.runtime import Runtime
 from app.schemas.user import UserCreate
@@ -52,7 +52,7 @@ async def database_problem(settings: Settings) -> str | None:
     `LOOK_TIMEOUT` at most."""
     engine = get_engine(settings.database, pool_size=1, max_overflow=0)
     try:
-        await within(LOOK_TIMEOUT, lambda: ping(engine))
+        await with_timeout(LOOK_TIMEOUT, lambda: ping(engine))
     except (AppException, SQLAlchemyError, OSError) as error:
         return connection_failure(error) or str(error)
     finally:
@@ -116,7 +116,7 @@ async def warn_without_superuser(runtime: Runtime) -> None:
             await users.warn_without_superuser(email)
 
     with suppress(AppException, SQLAlchemyError, OSError):  # the service starts without it, too
-        await within(LOOK_TIMEOUT, look)
+        await with_timeout(LOOK_TIMEOUT, look)
 
 
 def _wrong(faults: Iterable[tuple[str, str]]) -> SettingsError:

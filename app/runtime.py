@@ -27,7 +27,7 @@ from app.database import (
     get_session_maker,
     watch_statements,
 )
-from app.embedded.dev_secret import local_secret
+from app.embedded.dev_secret import dev_secret
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
 from app.server.drain import Drain
@@ -154,7 +154,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
 
     Raises:
         EmbeddedServerError: see `open_servers`.
-        SettingsError: see `local_secret`.
+        SettingsError: see `dev_secret`.
     """
     for warning in settings.warnings():
         log.warning("setting", warning=warning)
@@ -194,7 +194,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         cache = breaker("cache", settings.cache, "cache")
         passwords = PasswordHasher()
         stack.callback(passwords.close)
-        configured = settings.auth.secret_key or SecretStr(local_secret(local / "secret_key"))
+        configured = settings.auth.secret_key or SecretStr(dev_secret(local / "secret_key"))
         secret_key = configured.get_secret_value()
         tokens = TokenSigner(secret_key, settings.auth)
         principals = PrincipalCache(

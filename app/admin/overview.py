@@ -11,7 +11,7 @@ from app.core.cache import CacheMode
 from app.core.cache.decorator import Lookup
 from app.core.config import DatabaseSettings
 from app.core.exceptions import AppException
-from app.core.timeouts import within
+from app.core.timeouts import with_timeout
 from app.schemas.base import ResponseSchema
 from app.schemas.dashboard import DashboardStats, SignUps
 from app.schemas.health import HealthSchema
@@ -85,7 +85,7 @@ class OverviewService:
     ) -> LastKnown[Figures]:
         """The current figures, or the last ones this process had, marked as stale."""
         try:
-            entry = await within(QUERY_TIMEOUT, lambda: look_up(mode=mode))
+            entry = await with_timeout(QUERY_TIMEOUT, lambda: look_up(mode=mode))
         except (AppException, OSError) as error:  # OSError: timeouts, lost connections
             log.warning("figures_unknown", figures=schema.__name__, reason=repr(error))
             stored = self._stored.get(schema)

@@ -1,4 +1,4 @@
-"""What probes ask for."""
+"""Health endpoints for probes."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ _unhealthy: dict[int | str, dict[str, Any]] = MISSPELT | {
 
 
 def _answer(report: HealthSchema, response: Response) -> HealthSchema:
-    """503 where it is unhealthy or stopping, so that `curl -f` and load balancers notice."""
+    """Set status 503 if unhealthy or stopping, for `curl -f` and load balancers."""
     response.status_code = 503 if report.status in {"unhealthy", "stopping"} else 200
     if response.status_code == 503:
         response.headers["Retry-After"] = "1"
@@ -25,17 +25,17 @@ def _answer(report: HealthSchema, response: Response) -> HealthSchema:
 
 @router.get("", operation_id="health", response_model_exclude_none=True, responses=_unhealthy)
 async def health(service: Health, response: Response) -> HealthSchema:
-    """Whether the service and everything it uses is well."""
+    """State of the service and all of its dependencies."""
     return _answer(await service.report(), response)
 
 
 @router.get("/live", operation_id="live", responses=MISSPELT)
 async def live() -> LiveSchema:
-    """Whether the process answers; touches nothing else."""
+    """Liveness: whether the process answers, without checking dependencies."""
     return LiveSchema()
 
 
 @router.get("/ready", operation_id="ready", response_model_exclude_none=True, responses=_unhealthy)
 async def ready(service: Health, response: Response) -> HealthSchema:
-    """Whether requests can be served, if need be without Redis."""
+    """Readiness: whether requests can be served, with or without Redis."""
     return _answer(await service.readiness_for_traffic(), response)

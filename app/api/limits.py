@@ -1,4 +1,4 @@
-"""Which limit applies to whom, and the answer in the headers."""
+"""Rate limit checks for endpoints and principals, and the RateLimit headers."""
 
 from hashlib import sha256
 from inspect import isawaitable
@@ -20,17 +20,17 @@ _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 async def by_email(request: Request) -> str:
-    """The account that somebody tries to log in to by JSON."""
+    """Key: the account of a login by JSON."""
     return _account(await _in_body(request, "email"), request)
 
 
 async def by_username(request: Request) -> str:
-    """The account that somebody tries to log in to by form."""
+    """Key: the account of a login by form."""
     return _account((await request.form()).get("username"), request)
 
 
 def _account(login: object, request: Request) -> str:
-    """Hashed: a key is no place for an email. A login that names none counts against its sender."""
+    """Key of an account, hashed to keep emails out of Redis; the address if there is no login."""
     if not isinstance(login, str):
         return by_address(request)
     account = normalise_login(login).encode(errors="replace")
@@ -38,18 +38,19 @@ def _account(login: object, request: Request) -> str:
 
 
 def by_principal(request: Request) -> str:
-    """Whoever is logged in; the dependency that found out stands before this one."""
+    """Key: the authenticated user. Requires an earlier authentication dependency."""
     return f"user:{request.state.principal}"
 
 
 async def by_address_of_new_email(request: Request) -> str | None:
-    """The sender of a change of their own email, as of a sign-up: both tell whether an email is
-    taken. None, and so no limit, for any other change and for superusers, who see all emails."""
+    """Key: the address of a user who changes their own email, shared with sign-ups: both reveal
+    whether an email is taken. None, so no limit, for other changes and for superusers, who see all
+    emails."""
     return by_address(request) if await _is_new_email(request) else None
 
 
 async def by_principal_of_new_email(request: Request) -> str | None:
-    """The user behind it, wherever they send it from."""
+    """Key: the user who changes their own email, from any address."""
     return by_principal(request) if await _is_new_email(request) else None
 
 
@@ -59,7 +60,7 @@ async def _is_new_email(request: Request) -> bool:
 
 
 async def by_refreshed_session(request: Request) -> str:
-    """The session of a refresh token; what is no token of ours counts against its sender."""
+    """Key: the session of a refresh token; the address if the token is not authentic."""
     token = str(await _in_body(request, "refresh_token"))
     try:
         return f"session:{runtime_of(request).tokens.refresh.read(token).session_id.hex}"
@@ -68,7 +69,7 @@ async def by_refreshed_session(request: Request) -> str:
 
 
 async def _in_body(request: Request, field: str) -> Any:
-    """What a JSON body holds there. Nothing was validated yet, and there may be no body at all."""
+    """A field of the JSON body, which may be missing and is not validated yet."""
     body = await request.json() if await request.body() else None
     return body.get(field) if isinstance(body, dict) else None
 
@@ -76,11 +77,11 @@ async def _in_body(request: Request, field: str) -> Any:
 async def check_endpoint(
     request: Request, response: Response, counter: HitCounter, settings: LimiterSettings
 ) -> None:
-    """Count a hit on each limit that decorates the endpoint, but for those that have no key for the
-    request, and tell of the tightest.
+    """Count a hit on each limit of the endpoint whose key is not None, and set the headers of the
+    tightest one.
 
     Raises:
-        RateLimitExceeded: one is used up; those after it are not counted.
+        RateLimitExceeded: a limit is exceeded; those after it are not counted.
     """
     if not settings.enabled:
         return
@@ -105,17 +106,17 @@ async def check_principal(
     settings: LimiterSettings,
     principal: Principal,
 ) -> None:
-    """Count a read or a write of whoever is logged in.
+    """Count a read or a write of the authenticated caller.
 
     Raises:
-        RateLimitExceeded: they are used up.
+        RateLimitExceeded: the limit is exceeded.
     """
     if not settings.enabled:
         return
     kind = "read" if request.method in _READS else "write"
     item = parsed(getattr(settings, kind))
     window = await _hit(counter, item, kind, f"user:{principal.user_id}")
-    # As bytes, past the search for headers to replace: nobody has told of a limit before.
+    # As raw bytes, without searching for headers to replace: there are none yet.
     response.raw_headers += [(k.lower().encode(), v.encode()) for k, v in window.headers().items()]
 
 

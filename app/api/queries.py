@@ -1,4 +1,4 @@
-"""Refuses query parameters that a route does not declare, or that come twice where one is meant."""
+"""Validation of query parameter names: unknown and repeated parameters are errors."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,22 +16,22 @@ from app.core.errors import violations
 from app.core.exceptions import Detail, ValidationException
 
 MAX_PARAMETERS = 200
-"""Of one request: the admin page sends the ids of 100 users at most."""
+"""Maximum number per request; the admin pages send at most 100 ids of users."""
 NAMED = 99
-"""Faults told one by one; how many more there are, the last detail tells."""
+"""Maximum number of errors that are listed; the last detail has the number of further ones."""
 _LONGEST = 32
-"""Characters of a name for which a similar one is looked for."""
+"""Maximum length of a name for which a similar one is suggested."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueryParameters:
-    """The query parameters of a route, by name: whether each may be repeated."""
+    """The query parameters of a route: name → whether it may be repeated."""
 
     repeatable: Mapping[str, bool]
 
     @classmethod
     def of(cls, dependant: Dependant) -> "QueryParameters":
-        """Those that an endpoint and its dependencies declare, the fields of models among them."""
+        """The parameters of an endpoint and its dependencies, including fields of models."""
         flat = get_flat_params(Dependant(query_params=list(_declared(dependant))))
         return cls(
             {
@@ -41,10 +41,10 @@ class QueryParameters:
         )
 
     def faults(self, request: Request) -> list[Detail]:
-        """What is wrong with the names of `request`, and with how often each comes.
+        """Errors for unknown and repeated parameters of a request.
 
         Raises:
-            ValidationException: there are more than `MAX_PARAMETERS`; they are not looked at.
+            ValidationException: there are more than `MAX_PARAMETERS`.
         """
         if request.scope["query_string"].count(b"&") >= MAX_PARAMETERS:
             raise ValidationException(
@@ -71,7 +71,7 @@ class QueryParameters:
 
 
 def _detail(name: str, message: str) -> Detail:
-    """A name that looks like none is left out."""
+    """An error; the field is left out if `name` does not look like a parameter's name."""
     return violations([{"loc": ("query", name), "msg": message}])[0]
 
 
@@ -82,7 +82,7 @@ def _declared(dependant: Dependant) -> Iterator[Any]:
 
 
 def _is_list(annotation: Any) -> bool:
-    """Whether FastAPI takes all values of such a parameter, and not the last one."""
+    """Whether FastAPI reads all values of such a parameter instead of the last one."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin in {Union, UnionType}:
         return any(map(_is_list, parts))

@@ -1,7 +1,7 @@
-"""Reads bodies, forms and cookies of requests at a bounded cost (ADR 17).
+"""Reading of bodies, forms and cookies at a bounded cost (ADR 17).
 
-What an anonymous client sends is parsed before anybody knows who it is. So each parser is told its
-bounds here, before it sees a byte: none takes the event loop longer than 50 ms, whatever the body.
+The input of clients is parsed before they are authenticated. So each parser has limits: none blocks
+the event loop for more than 50 ms, whatever the body.
 """
 
 import asyncio
@@ -31,17 +31,19 @@ from app.core.middleware.deadline import current_deadline
 from app.core.normalisation import is_encodable
 
 BODY_SHARE = 0.8
-"""Part of the request's deadline in which its body has to arrive: 24 of 30 s."""
+"""Fraction of the request's deadline within which its body has to arrive: 24 of 30 s."""
 MAX_CONTENT_TYPE = 256
-"""Characters of a `Content-Type` header."""
+"""Maximum length of a `Content-Type` header."""
 MAX_FORM_BYTES = 65_536
-"""Bytes of a form without files, and of a field of any form. Our largest form has 5,000."""
+"""Maximum size in bytes of a form without files, and of a field of any form. Our largest form has
+5,000."""
 MAX_FORM_FIELDS = 128
-"""Fields of a form: the users page sends one for each of 100 selected users."""
+"""Maximum number of fields of a form: the users page sends one for each of 100 selected users."""
 MAX_CONTAINERS = 20_000
-"""Objects and lists in a JSON body, and items of a list: twice as many as users in the longest."""
+"""Maximum number of objects and lists in a JSON body, and of items of a list: twice the users of
+the longest bulk request."""
 MAX_MEMBERS = 100
-"""Members of a JSON object. No schema has as many."""
+"""Maximum number of members of a JSON object; more than in any schema."""
 
 _JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"
@@ -50,7 +52,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class BoundedRequest(Request):
-    """A request whose parts are read once, within the bounds above."""
+    """A request whose parts are read once, within these limits."""
 
     @property
     def cookies(self) -> dict[str, str]:
@@ -69,16 +71,16 @@ class BoundedRequest(Request):
         """Receive the body and parse it.
 
         Args:
-            accepted: content types that are read.
-            is_wanted: whether the route has parameters in the body; else another type is ignored.
+            accepted: content types of the route.
+            is_wanted: whether the route has body parameters; if not, other types are ignored.
 
         Raises:
-            UnsupportedMediaTypeException: the type is none of these, or its charset is not UTF-8.
-                Nothing was read yet.
-            BadRequestException: the body is malformed, or the client left.
-            BodyTimeoutException: it did not arrive in time.
+            UnsupportedMediaTypeException: the type is not accepted, or its charset is not UTF-8;
+                nothing was read.
+            BadRequestException: the body is malformed, or the client disconnected.
+            BodyTimeoutException: the body did not arrive in time.
             PayloadTooLargeException: it is larger than allowed.
-            ValidationException: its JSON is well-formed and too wide, or holds lone surrogates.
+            ValidationException: the JSON has too many parts, or contains lone surrogates.
         """
         media_type = _media_type(self)
         if media_type not in accepted:
@@ -108,7 +110,7 @@ class BoundedRequest(Request):
             raise BadRequestException(message) from error
 
     async def _parts(self) -> FormData:
-        """The parts of a multipart form. python-multipart bounds boundaries and headers itself."""
+        """The parts of a multipart form. python-multipart limits boundaries and headers itself."""
         parser = MultiPartParser(
             self.headers,
             self.stream(),
@@ -123,7 +125,7 @@ class BoundedRequest(Request):
 
 
 class BoundedRoute(APIRoute):
-    """A route that reads the body before FastAPI does: a JSON body, or a form."""
+    """A route that reads its body, JSON or form, before FastAPI does."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -143,8 +145,8 @@ class BoundedRoute(APIRoute):
 
 
 def _accepted(route: APIRoute) -> tuple[str, ...]:
-    """What the route's parameters can be read from. A route without any may have dependencies that
-    look into a form."""
+    """Content types that the route accepts. Without body parameters it may still have dependencies
+    that read a form."""
     if route.body_field is None:
         return _JSON, _FORM, _MULTIPART
     is_form = getattr(route.body_field.field_info, "media_type", _JSON) != _JSON
@@ -152,7 +154,7 @@ def _accepted(route: APIRoute) -> tuple[str, ...]:
 
 
 def _options(request: Request) -> tuple[bytes, dict[bytes, bytes]]:
-    """The `Content-Type` header in its parts; none of one that is too long."""
+    """The parsed `Content-Type` header; empty if it is too long."""
     header = request.headers.get("content-type", "")
     return parse_options_header(header if len(header) <= MAX_CONTENT_TYPE else "")
 
@@ -177,7 +179,7 @@ def _check_charset(request: Request) -> None:
 
 
 def _parsed(content: bytes) -> Any:
-    """What a JSON body holds.
+    """The parsed JSON body.
 
     Raises:
         BadRequestException: it is malformed, or nested more than 200 levels deep.
@@ -202,9 +204,9 @@ def _parsed(content: bytes) -> Any:
 
 
 def _fields_with_surrogates(content: bytes) -> list[str]:
-    """The fields of a body that the parser refused for lone surrogates alone, which RFC 8259 admits
-    and no database stores; empty where it is malformed."""
-    if len(content) > MAX_FORM_BYTES:  # to look for them would take as long as to parse it again
+    """The fields with lone surrogates, which RFC 8259 allows and no database stores; empty if the
+    body is malformed otherwise."""
+    if len(content) > MAX_FORM_BYTES:  # searching would take as long as parsing again
         return [""]
     try:
         value = json.loads(content)

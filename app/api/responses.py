@@ -15,9 +15,8 @@ _WITH_BODY = (400, 408, 413, 415)
 
 
 def errors(*statuses: int, body: bool = False) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that may refuse with `statuses`. Those that any route may give
-    are added, 422 for an unknown query parameter among them, and with `body` those of a route that
-    reads a body."""
+    """The `responses` of a route with these error statuses. Those of every route are added, such as
+    422 for an unknown query parameter, and with `body` those of routes that read a body."""
     return {
         status: {"model": ErrorSchema, "description": HTTPStatus(status).phrase}
         for status in sorted({*statuses, *_ALWAYS, *(_WITH_BODY if body else ())})
@@ -28,17 +27,17 @@ MISSPELT: dict[int | str, dict[str, Any]] = {
     422: {"model": ErrorSchema, "description": "A query parameter is unknown"}
 }
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
-    304: {"description": "It is still what `If-None-Match` names"}
+    304: {"description": "Not modified: the ETag matches `If-None-Match`"}
 }
 _REPLAYED = "Idempotency-Replayed"
 
 BULK_ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"model": BulkReport, "description": "With `dry_run`: what would become of the list"},
+    200: {"model": BulkReport, "description": "With `dry_run`: the result of the check"},
     201: {
-        "description": "The users, in the order of the list",
+        "description": "The created users, in the order of the request",
         "headers": {
             _REPLAYED: {
-                "description": "`true` where the answer is that of an earlier request",
+                "description": "`true` if this repeats the answer to an earlier request",
                 "schema": {"type": "string"},
             }
         },

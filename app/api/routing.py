@@ -1,4 +1,4 @@
-"""How a path finds its route, and what a route looks at before its endpoint does."""
+"""Router and route classes with strict query parameters and bounded bodies."""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -19,10 +19,10 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class StrictRoute(APIRoute):
-    """A route that refuses query parameters it does not declare (422).
+    """A route that refuses undeclared query parameters (422).
 
-    Whoever may not call it at all hears that instead, and limits count such a request too: its
-    dependencies are resolved as ever, and only the endpoint is not called.
+    Authentication errors take precedence, and rate limits count such a request too: dependencies
+    are resolved as usual, and only the endpoint is not called.
     """
 
     def get_route_handler(self) -> Handler:
@@ -53,18 +53,18 @@ class StrictRoute(APIRoute):
 
 
 async def _nothing(**_: Any) -> None:
-    """In place of an endpoint that is not called."""
+    """Replaces an endpoint that is not called."""
 
 
 class Route(BoundedRoute, StrictRoute):
-    """A route that reads its body within bounds, and then looks at the query."""
+    """A route with a bounded body and strict query parameters."""
 
 
 class Router(APIRouter):
-    """FastAPI's router, with such routes, passed over where a path has not its prefix.
+    """A router of such routes, which is skipped for paths without its prefix.
 
-    By itself FastAPI tries the routes of all routers in turn, at 10 µs each. Within a router it
-    does so still: what is asked most comes first.
+    FastAPI tries the routes of all routers in turn, at 10 µs each. Within a router it still does:
+    put the most frequent routes first.
     """
 
     def __init__(self, **options: Any) -> None:

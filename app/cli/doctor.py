@@ -13,7 +13,7 @@ from app.core.config import Settings, SettingsError, get_settings
 from app.core.exceptions import AppException
 from app.core.logging import configure_logging
 from app.database import ping
-from app.database.failures import connection_failure
+from app.database.errors import connection_failure
 from app.database.migrations import MigrationsError, encoding_fault, schema_of
 from app.embedded.server import EmbeddedServerError
 from app.runtime import Runtime, open_runtime

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.core.config import Settings, SettingsError, get_settings
 from app.core.exceptions import AppException
 from app.core.logging import configure_logging
-from app.database.failures import connection_failure
+from app.database.errors import connection_failure
 from app.database.migrations import MigrationsError
 from app.embedded.server import EmbeddedServerError
 from app.user_import import UserFileError

@@ -1,17 +1,17 @@
-"""Reads the `Cookie` header."""
+"""Parser of the `Cookie` header."""
 
 from collections.abc import Iterable
 
 MAX_COOKIES = 100
-"""Cookies that are looked at. Browsers keep about as many for one site."""
+"""Maximum number of cookies that are parsed. Browsers store about as many per site."""
 
 
 def parse_cookies(headers: Iterable[str]) -> dict[str, str]:
-    """Values by name, from the `Cookie` headers of a request; the last of a name counts.
+    """Cookie values by name, from a request's `Cookie` headers; the last of a name counts.
 
     Starlette's own parser also decodes quoted values, by a function of `http.cookies` whose time
     grows with the square of a value's length before Python 3.11.10 and 3.12.6: 77 s for 160 KB.
-    We set no quoted cookie, and so decode none.
+    We set no quoted cookies, and decode none.
     """
     cookies = {}
     for header in headers:

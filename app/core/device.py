@@ -1,11 +1,11 @@
-"""Where a request comes from."""
+"""The client device of a request."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """As far as it told: `address` is an IP address."""
+    """User agent and IP address of a client."""
 
     user_agent: str | None
     address: str | None

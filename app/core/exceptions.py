@@ -1,4 +1,4 @@
-"""What can go wrong, as facts: each has an HTTP status and a public code."""
+"""Exceptions of the application, each with an HTTP status and a public error code."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -6,15 +6,15 @@ from http import HTTPStatus
 from typing import Any
 
 Detail = Mapping[str, Any]
-"""One reason: `field` and `message`, and where it helps more, such as `index`."""
+"""One reason: `field`, `message`, and further keys such as `index`."""
 
 
 class AppException(Exception):
-    """A refusal or failure that the caller is told of.
+    """Base of all errors that become an error response.
 
     Args:
-        message: a sentence for people; the class's own where it is left out.
-        details: reasons, in the order they were found. Never what was submitted.
+        message: human-readable sentence; default: the message of the class.
+        details: reasons, without submitted values.
         headers: added to the response.
 
     Attributes:
@@ -41,14 +41,14 @@ class AppException(Exception):
 
 
 class BadRequestException(AppException):
-    """The request cannot be read at all."""
+    """The request is malformed."""
 
     status, error = 400, "bad_request"
     message = "The request could not be read"
 
 
 class UnauthorizedException(AppException):
-    """Nobody is behind the request: no credentials, or none that hold."""
+    """Credentials are missing or invalid."""
 
     status, error = 401, "unauthorized"
     message = "Not authenticated"
@@ -56,21 +56,21 @@ class UnauthorizedException(AppException):
 
 
 class ForbiddenException(AppException):
-    """The caller is known, and may not."""
+    """The authenticated caller lacks permission."""
 
     status, error = 403, "forbidden"
     message = "Not allowed"
 
 
 class NotFoundException(AppException):
-    """What was named is not there."""
+    """The resource does not exist."""
 
     status, error = 404, "not_found"
     message = "Not found"
 
 
 class ConflictException(AppException):
-    """What the caller asked for contradicts what is already there."""
+    """The request conflicts with existing data."""
 
     status, error = 409, "conflict"
     message = "Already taken"
@@ -85,41 +85,41 @@ class BodyTimeoutException(AppException):
 
 
 class PayloadTooLargeException(AppException):
-    """The body is larger than `SERVER_MAX_BODY_BYTES`, or than a form may be."""
+    """The body exceeds `SERVER_MAX_BODY_BYTES`, or the limit of a form."""
 
     status, error = 413, "payload_too_large"
     message = "The request body is too large"
 
 
 class UnsupportedMediaTypeException(AppException):
-    """The body's content type, charset or encoding is none that the route reads."""
+    """The body's content type, charset or encoding is not supported."""
 
     status, error = 415, "unsupported_media_type"
     message = "The request body has a content type that is not accepted here"
 
 
 class ValidationException(AppException):
-    """The request was read, and breaks a rule; `details` names the fields."""
+    """The request's values break a rule; `details` names the fields."""
 
     status, error = 422, "validation_error"
     message = "Some values are not valid"
 
 
 class TooManyRequestsException(AppException):
-    """A rate limit is used up."""
+    """A rate limit is exceeded."""
 
     status, error = 429, "rate_limit_exceeded"
     message = "Too many requests"
 
 
 class DatabaseException(AppException):
-    """The database refused something for a reason that is ours to mend."""
+    """A database error caused by a fault of the application."""
 
     status, error = 500, "database_error"
 
 
 class ServiceUnavailableException(AppException):
-    """A part we need is away or full; the same request may do well in a moment."""
+    """A dependency is down or at capacity; the same request may succeed later."""
 
     status, error = 503, "service_unavailable"
     message = "Temporarily unavailable"
@@ -127,24 +127,24 @@ class ServiceUnavailableException(AppException):
 
 
 class RequestTimeoutException(AppException):
-    """The request's deadline passed before its answer began."""
+    """The request's deadline passed before the response began."""
 
     status, error = 504, "request_timeout"
 
     def __init__(self, timeout: float) -> None:
-        """Args: timeout: the deadline that passed, in seconds."""
+        """Args: timeout: the deadline, in seconds."""
         super().__init__(f"Request exceeded {timeout}s timeout")
 
 
 class StatementTimeoutException(AppException):
-    """The database gave a statement up: trying again soon would do no better."""
+    """The database cancelled a statement at its timeout; a retry is unlikely to succeed."""
 
     status, error = 504, "request_timeout"
     message = "The database took too long"
 
 
 class FrameworkException(AppException):
-    """A refusal by the framework, of which only the status is known.
+    """An error of the framework, of which only the status is known.
 
     Args:
         status: of the response.

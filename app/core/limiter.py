@@ -1,7 +1,7 @@
-"""Rate limits: slowapi's decorators and exception, counted by `limits.aio` (decision 8).
+"""Rate limiting: slowapi's decorators and exception, with counting by `limits.aio` (decision 8).
 
-slowapi's own check is synchronous: it would freeze the event loop while Redis hangs. Here its
-decorator only registers a limit with an endpoint; dependencies in `app.api.limits` do the check.
+slowapi's own check is synchronous: it would block the event loop while Redis hangs. Here its
+decorator only registers a limit with an endpoint; dependencies in `app.api.limits` check it.
 """
 
 import asyncio
@@ -26,11 +26,11 @@ from app.core.redis import CircuitBreaker, RedisUnavailable
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 MAX_KNOWN_WINDOWS = 10_000
-"""Windows whose end a process remembers: about 2 MB."""
+"""Maximum number of windows whose end a process caches: about 2 MB."""
 
 
 def by_address(request: Request) -> str:
-    """The client's network: its IPv4 address, or the /64 that an IPv6 customer is given whole."""
+    """The client's network: its IPv4 address, or the /64 that providers assign to a customer."""
     host = request.client.host if request.client else "unknown"
     try:
         address = ip_address(host)
@@ -45,7 +45,7 @@ _settings: ContextVar[LimiterSettings] = ContextVar("limiter_settings")
 
 
 def rate(name: str) -> Callable[[], str]:
-    """The rate that the running application's `LIMITER_<NAME>` gives."""
+    """A provider of the rate in the application's setting `LIMITER_<NAME>`."""
 
     def provide() -> str:
         value: str = getattr(_settings.get(), name)
@@ -55,11 +55,11 @@ def rate(name: str) -> Callable[[], str]:
 
 
 def _only(register: Callable[..., Any]) -> Callable[[Endpoint], Endpoint]:
-    """A decorator that registers and does not wrap."""
+    """Turn slowapi's decorator into one that registers the endpoint without wrapping it."""
 
     def decorate(endpoint: Endpoint) -> Endpoint:
         def named(request: Request) -> None:
-            """slowapi keeps limits by the function's name, and wants this parameter."""
+            """Stand-in for the endpoint: slowapi needs its name, and this parameter."""
 
         named.__module__, named.__name__ = endpoint.__module__, endpoint.__name__
         register(named)
@@ -69,18 +69,18 @@ def _only(register: Callable[..., Any]) -> Callable[[Endpoint], Endpoint]:
 
 
 class LimitRegistry(Limiter):
-    """slowapi's limiter with its decorators kept and its counting left out."""
+    """slowapi's limiter, of which only the decorators are used."""
 
     def limit(self, *args: Any, **kwargs: Any) -> Callable[[Endpoint], Endpoint]:
-        """Register a limit with the endpoint, which stays as it is."""
+        """Register a limit with the endpoint, without wrapping it."""
         return _only(super().limit(*args, **kwargs))
 
     def shared_limit(self, *args: Any, **kwargs: Any) -> Callable[[Endpoint], Endpoint]:
-        """The same, with one count for all endpoints of a scope."""
+        """Register a limit that is counted together for all endpoints of a scope."""
         return _only(super().shared_limit(*args, **kwargs))
 
     def limits_of(self, request: Request, settings: LimiterSettings) -> list[Limit]:
-        """Those registered with the endpoint that `request` is routed to."""
+        """The limits of the endpoint that `request` is routed to."""
         endpoint = request.scope["endpoint"]
         groups: Sequence[LimitGroup] = self._dynamic_route_limits.get(
             f"{endpoint.__module__}.{endpoint.__name__}", ()
@@ -97,18 +97,18 @@ limiter = LimitRegistry(key_func=by_address)
 
 @lru_cache(maxsize=128)
 def parsed(value: str) -> RateLimitItem:
-    """`5/minute` as limits understands it."""
+    """A rate such as `5/minute`, parsed."""
     return parse(value)
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Where a caller stands in one limit.
+    """State of one limit for one key.
 
     Attributes:
-        limit: hits that the window admits.
+        limit: number of hits that the window allows.
         used: hits so far, this one included.
-        reset: when it ends, by the monotonic clock.
+        reset: end of the window, by the monotonic clock.
         is_local: whether only this process's hits were counted.
     """
 
@@ -122,7 +122,7 @@ class Window:
         return self.used > self.limit
 
     def headers(self) -> dict[str, str]:
-        """After the IETF's draft of RateLimit header fields, with a note where it is local."""
+        """RateLimit headers by the IETF's draft, with a comment if the count is local."""
         local = {"X-RateLimit-Storage": "memory"} if self.is_local else {}
         return {
             "RateLimit-Limit": str(self.limit),
@@ -132,20 +132,20 @@ class Window:
         }
 
     def retry_after(self) -> int:
-        """Whole seconds until it ends, at least 1: RFC 9110 §10.2.3 has no fractions."""
+        """Whole seconds until the window ends, at least 1 (RFC 9110 §10.2.3)."""
         return max(1, ceil(self.reset - time.monotonic()))
 
 
 @dataclass(slots=True)
 class _Share:
-    """Hits of one window that were counted in Redis ahead of being made here.
+    """Hits of one window that this process reserved in Redis in advance.
 
     Attributes:
-        counted: the count in Redis when it was filled last.
-        left: how many of them were not made yet.
-        reset: when the window ends, by the monotonic clock.
-        filling: held while it is filled, so that a burst fills it once and not for each caller.
-        failures: how often Redis did not fill it.
+        counted: count in Redis at the last reservation.
+        left: reserved hits that are not used yet.
+        reset: end of the window, by the monotonic clock.
+        filling: locked during a reservation, so that a burst makes one and not one per caller.
+        failures: number of failed reservations.
     """
 
     counted: int = 0
@@ -155,7 +155,7 @@ class _Share:
     filling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def take(self, limit: int) -> Window | None:
-        """One hit of it; None where it is used up or its window has ended."""
+        """Use one reserved hit; None if none is left or the window has ended."""
         if self.left <= 0 or self.reset <= time.monotonic():
             return None
         self.left -= 1
@@ -163,15 +163,15 @@ class _Share:
 
 
 class HitCounter:
-    """Counts hits in Redis for all processes, and in memory while Redis is away.
+    """Counts hits in Redis for all processes, and in memory while Redis is unavailable.
 
-    Of a large limit a process counts a share of half a percent ahead, so that most hits ask
-    nobody; a limit under 400 is counted hit by hit. A caller of several processes may therefore be
-    refused that little early, and never late.
+    Of a large limit a process reserves half a percent in advance, so that most hits need no round
+    trip; a limit under 400 is counted hit by hit. A caller of several processes may therefore be
+    refused slightly early, but never late.
 
     Args:
-        breaker: to the limiter's Redis; None where there is none.
-        prefix: first part of every key there.
+        breaker: to the limiter's Redis; None without Redis.
+        prefix: of every key.
     """
 
     def __init__(self, breaker: CircuitBreaker | None, prefix: str) -> None:
@@ -189,7 +189,7 @@ class HitCounter:
             )
 
     async def hit(self, item: RateLimitItem, *identifiers: str) -> Window:
-        """Count one more."""
+        """Count one hit."""
         key = item.key_for(*identifiers)
         if self._breaker is not None:
             share = self._share(key)
@@ -202,10 +202,13 @@ class HitCounter:
         return Window(item.amount, used, reset, is_local=self._breaker is not None)
 
     async def _count_here(self, item: RateLimitItem, key: str) -> tuple[int, float]:
-        """Count one more in memory; the hits of the window, and the seconds until it ends.
+        """Count one hit in memory.
 
-        The library keeps its end by the wall clock. Where that was set back, the window would last
-        longer: another one begins.
+        The library stores the window's end by the wall clock. If that was set back, the window
+        would last longer: another one begins.
+
+        Returns:
+            The hits of the window, and the seconds until it ends.
         """
         used = await self._memory.incr(key, item.get_expiry())
         left = await self._memory.get_expiry(key) - time.time()
@@ -222,13 +225,13 @@ class HitCounter:
         return self._shares[key]
 
     async def _fill_and_take(self, share: _Share, item: RateLimitItem, key: str) -> Window:
-        """Raises: RedisUnavailable: it was not filled, for this caller or for one before."""
-        assert self._breaker is not None  # noqa: S101  # asked by the caller; tells mypy
+        """Raises: RedisUnavailable: the reservation failed, for this caller or one before."""
+        assert self._breaker is not None  # noqa: S101  # checked by the caller; for mypy
         failures = share.failures
         async with share.filling:
-            if window := share.take(item.amount):  # somebody else filled it meanwhile
+            if window := share.take(item.amount):  # another caller reserved meanwhile
                 return window
-            if share.failures > failures:  # they had no answer: nobody waits for one in turn
+            if share.failures > failures:  # another caller's attempt failed: do not try again
                 raise RedisUnavailable
             try:
                 await self._breaker.call(lambda: self._fill(share, item, key))
@@ -240,22 +243,22 @@ class HitCounter:
             )
 
     async def _fill(self, share: _Share, item: RateLimitItem, key: str) -> None:
-        assert self._redis is not None  # noqa: S101  # its breaker is there; tells mypy
-        assert self._breaker is not None  # noqa: S101  # the same
+        assert self._redis is not None  # noqa: S101  # set together with the breaker; for mypy
+        assert self._breaker is not None  # noqa: S101  # checked by the caller; for mypy
         size = max(1, item.amount // 200)
         share.counted = await self._redis.incr(key, item.get_expiry(), amount=size)
         share.left = size
         if share.counted == size:
             share.reset = time.monotonic() + item.get_expiry()
         elif share.reset <= time.monotonic():
-            # Another process began this window: asked for once, so that a hit is one round trip.
-            # In milliseconds: `get_expiry` rounds, and may tell somebody to come back too early.
+            # Another process began this window: its end is read once, so that a hit is one round
+            # trip. In milliseconds, since a rounded `get_expiry` may make Retry-After too short.
             share.reset = time.monotonic() + await self._milliseconds_left(item, key) / 1000
 
     async def _milliseconds_left(self, item: RateLimitItem, key: str) -> int:
-        """Until the window in Redis ends. Redis keeps that by the wall clock, too: where its own
-        was set back, the window ends as if it began now."""
-        assert self._breaker is not None  # noqa: S101  # asked by the caller; tells mypy
+        """Milliseconds until the window in Redis ends. Redis stores the end by its wall clock; if
+        that was set back, the window counts as new."""
+        assert self._breaker is not None  # noqa: S101  # checked by the caller; for mypy
         redis, name, longest = (
             self._breaker.redis,
             f"{self._prefix}:{key}",

@@ -1,7 +1,7 @@
-"""The one spelling of emails, usernames, names, searches and passwords.
+"""Normalisation of emails, usernames, names, searches and passwords.
 
-Sign-up, log-in, search, import, admin pages, commands and rate limits all use these functions, so
-that what was typed in one place is found by the same characters typed in another.
+Sign-up, login, search, import, admin pages, commands and rate limits all use these functions, so
+that text entered in one place matches the same text entered in another.
 """
 
 import unicodedata
@@ -10,16 +10,16 @@ from string import ascii_lowercase, ascii_uppercase
 import email_validator
 
 MAX_LENGTH = 1024
-"""Characters of what is normalised. Unicode normalisation of an endless run of combining marks
-takes time quadratic in its length: a second for 40,000. No stored field is as long."""
+"""Maximum length, in characters, of text that is normalised. Unicode normalisation of combining
+marks takes quadratic time: a second for 40,000. No stored field is as long."""
 _SPACES = " \u00a0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 _ASCII_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Co", "Zl", "Zp"})
 """Controls, lone surrogates, private use, line and paragraph separators. Unassigned characters are
-admitted: a name may hold an emoji that is newer than this Python."""
+allowed: a name may contain an emoji that is newer than this Python."""
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
-# The library knows these and lets its users change them: here they are a rule that can be lifted.
+# Removed from the library's own list, since here a setting can allow them.
 _SPECIAL_USE_DOMAINS = (
     *(f".{name}" for name in email_validator.SPECIAL_USE_DOMAIN_NAMES),
     ".internal",  # reserved for private use by ICANN's board, 2024
@@ -28,12 +28,12 @@ email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
 
 
 def _nfc(text: str) -> str:
-    """What is too long stays as it is, and is refused by its length."""
+    """NFC form; longer text is returned unchanged, to be refused for its length."""
     return unicodedata.normalize("NFC", text) if len(text) <= MAX_LENGTH else text
 
 
 def is_encodable(text: str) -> bool:
-    """Whether `text` holds no lone surrogate, which is no character and has no UTF-8."""
+    """Whether `text` can be encoded as UTF-8: lone surrogates cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -47,9 +47,9 @@ def is_storable(text: str) -> bool:
 
 
 def normalise_email(text: str) -> str:
-    """NFC, lower case, without surrounding space; the domain in Unicode, not in punycode.
+    """Normalise an email: NFC, lower case, no surrounding space, domain in Unicode, not punycode.
 
-    Special-use domains such as `corp.local` are admitted here: see `has_special_use_domain`.
+    Special-use domains such as `corp.local` are allowed here: see `has_special_use_domain`.
 
     Raises:
         ValueError: not an email address.
@@ -66,7 +66,7 @@ def normalise_email(text: str) -> str:
 
 
 def has_special_use_domain(email: str) -> bool:
-    """Whether no public mail server can serve the domain: `localhost`, `corp.local`, `home.arpa`.
+    """Whether the domain is not public: `localhost`, `corp.local`, `home.arpa`.
 
     Args:
         email: as `normalise_email` returns it.
@@ -76,23 +76,23 @@ def has_special_use_domain(email: str) -> bool:
 
 
 def normalise_username(text: str) -> str:
-    """NFC, without surrounding space. Its case stays, for display."""
+    """Normalise a username: NFC, no surrounding space. The case stays, for display."""
     return _nfc(text).strip(_SPACES)
 
 
 def username_key(text: str) -> str:
-    """What usernames are compared by: the database's `lower(username COLLATE "C")`.
+    """The form in which usernames are compared, like the database's `lower(username COLLATE "C")`.
 
-    ASCII letters alone change, on both sides: other rules for case depend on the language.
+    Only ASCII letters change: other rules for case depend on the language.
     """
     return normalise_username(text).translate(_ASCII_LOWER)
 
 
 def normalise_login(text: str) -> str:
-    """What an account is looked up by: the email where there is an @, else the username's key.
+    """The form in which an account is looked up: an email if there is an @, else a username key.
 
-    Never fails: what cannot be an email is looked up as it is, at the same cost. What is longer
-    than any email or username is nobody's, and stays as it is.
+    Never fails: an invalid email, and longer text than any account has, is returned unchanged and
+    looked up at the same cost.
     """
     if len(text) > MAX_LENGTH:
         return text
@@ -105,10 +105,10 @@ def normalise_login(text: str) -> str:
 
 
 def normalise_name(text: str) -> str:
-    """NFC, without surrounding whitespace.
+    """Normalise a name: NFC, no surrounding whitespace.
 
     Raises:
-        ValueError: it holds a control or a character of that kind; the message is a sentence.
+        ValueError: it contains a refused character; the message is a sentence.
     """
     return _admitted(_nfc(text).strip())
 
@@ -129,12 +129,12 @@ def _is_admitted(character: str) -> bool:
 
 
 def is_blank(name: str) -> bool:
-    """Whether nothing of `name` is visible: spaces, joiners and other format characters alone."""
+    """Whether `name` is invisible: only spaces, joiners and other format characters."""
     return all(unicodedata.category(character) in {"Zs", "Cf"} for character in name)
 
 
 def normalise_search(text: str) -> str:
-    """NFC, without surrounding space; where it is a whole email, as an email.
+    """Normalise a search: NFC, no surrounding space; a complete email like an email.
 
     Raises:
         ValueError: as for a name.
@@ -149,5 +149,5 @@ def normalise_search(text: str) -> str:
 
 
 def normalise_password(text: str) -> str:
-    """NFC: keyboards and systems differ in how they compose a letter. Nothing else is changed."""
+    """Normalise a password: NFC only, since keyboards and systems compose letters differently."""
     return _nfc(text)

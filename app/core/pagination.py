@@ -1,4 +1,4 @@
-"""Pages, by number and by cursor."""
+"""Pagination parameters, by page number and by cursor."""
 
 from typing import Generic, TypeVar
 
@@ -18,19 +18,19 @@ class Page(fastapi_pagination.Page[Item], Generic[Item]):
 
 
 class PageParams(Params):
-    """Bounded, so that no offset is beyond what the database can count to."""
+    """Page number and size, bounded so that the offset fits the database's integer type."""
 
-    page: int = Query(1, ge=1, le=1_000_000, description="number of the page, from 1")
-    size: int = Query(50, ge=1, le=100, description="items on a page")
+    page: int = Query(1, ge=1, le=1_000_000, description="page number, from 1")
+    size: int = Query(50, ge=1, le=100, description="items per page")
 
 
 Page.set_params(PageParams)
 
 
 class CursorParams(BaseModel):
-    """Where to go on, and how far."""
+    """Cursor and size of a page."""
 
     cursor: str | None = Query(
-        None, max_length=1024, description="`next_cursor` of the page before; left out, the first"
+        None, max_length=1024, description="`next_cursor` of the previous page; default: first page"
     )
-    size: int = Query(50, ge=1, le=100, description="items on a page")
+    size: int = Query(50, ge=1, le=100, description="items per page")

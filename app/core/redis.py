@@ -1,4 +1,4 @@
-"""Redis, which speeds things up and must never hold them up."""
+"""Redis client and circuit breaker: Redis speeds requests up and must never block them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,29 +21,29 @@ log = structlog.get_logger("app.redis")
 T = TypeVar("T")
 
 TIMEOUT = 0.1
-"""Seconds to connect, and for each answer; decision 7 allows 0.2."""
+"""Timeout of connecting and of each reply, in seconds; decision 7 allows 0.2."""
 FAILURES_TO_OPEN = 3
-"""In a row: one slow answer is no outage."""
+"""Failures in a row that open the breaker: one slow reply is no outage."""
 MAX_IN_FLIGHT = 16
-"""Commands of a process on their way at once; more wait here, which is no failure of Redis.
-One event loop keeps no more than a few busy; a burst that opens 50 at once has them time out."""
+"""Maximum number of concurrent commands of a process; further ones wait here, which is no failure
+of Redis. One event loop uses only a few; opening 50 connections at once makes them time out."""
 PROBE_INTERVAL = 0.5
-"""Seconds between looks whether Redis is back."""
+"""Seconds between two probes of a Redis that failed."""
 PROBE_TTL = 60
-"""Seconds that the key of a look lives."""
+"""Expiry of a probe's key, in seconds."""
 
 
 class RedisUnavailable(Exception):
-    """Redis did not do what was asked, or is known not to: do without."""
+    """Redis failed, or the breaker is open: continue without Redis."""
 
 
 def connect_redis(url: str, *, max_connections: int = 2 * MAX_IN_FLIGHT) -> Redis:
-    """A client that connects at first use, answers bytes, and tries again once, and at once,
-    where a pooled connection turns out to be dead. A timeout is not tried again.
+    """A client that connects at first use and returns bytes.
 
-    RuntimeError is what uvloop raises for a write to a connection that was reset.
+    It retries once, immediately, if a pooled connection is dead, but not after a timeout. uvloop
+    raises RuntimeError for a write to a connection that was reset.
     """
-    dead: Any = (RedisConnectionError, RuntimeError)  # typed as errors of Redis alone
+    dead: Any = (RedisConnectionError, RuntimeError)  # the parameter's type lacks RuntimeError
     return Redis.from_url(
         url,
         socket_timeout=TIMEOUT,
@@ -55,16 +55,16 @@ def connect_redis(url: str, *, max_connections: int = 2 * MAX_IN_FLIGHT) -> Redi
 
 
 async def check_redis(redis: Redis, prefix: str) -> None:
-    """Do what the service needs of Redis: a write, and a read of two keys, in one round trip.
+    """Check that Redis is usable: a write, and a read of two keys, in one round trip.
 
-    A replica, a Redis without memory and a node of a cluster answer PING and many reads.
+    PING and many reads succeed on a replica, a Redis out of memory and a cluster node as well.
 
     Args:
-        redis: to check.
-        prefix: first part of the service's keys there.
+        redis: the client.
+        prefix: of the service's keys.
 
     Raises:
-        Exception: it does not do it; whatever the library or the event loop raises.
+        Exception: any error of the library or the event loop.
     """
     key = f"{prefix}:probe"
     pipeline = redis.pipeline(transaction=False)
@@ -74,20 +74,21 @@ async def check_redis(redis: Redis, prefix: str) -> None:
 
 
 class CircuitBreaker:
-    """Asks Redis while it does what is asked, and leaves it alone while it does not.
+    """Circuit breaker around Redis.
 
-    It opens after three failures in a row, and then every call fails at once. Where Redis refuses
-    a command, such as a write to a replica, `check_redis` decides. A task of its own looks whether
-    Redis is back by the same check, so that no request has to find out by waiting.
+    It opens after three failures in a row, and then every call fails at once. If Redis refuses a
+    command, such as a write to a replica, `check_redis` decides. A background task probes Redis by
+    the same check, so that no request has to find out by waiting.
 
     Args:
-        name: of its figures.
-        redis: to ask.
-        prefix: first part of the service's keys there.
+        name: label of its metrics.
+        redis: the client.
+        prefix: of the service's keys.
 
     Attributes:
-        before_closing: called when Redis is back, before anybody reads from it again, until none
-            finds anything more to write that Redis missed. Where one raises, it stays open.
+        before_closing: called when Redis is available again, before the first read, until none
+            returns True, that is, writes anything that Redis missed. If one raises, the breaker
+            stays open.
     """
 
     def __init__(self, name: str, redis: Redis, prefix: str) -> None:
@@ -107,15 +108,14 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether Redis is being left alone."""
+        """Whether calls fail without asking Redis."""
         return self._probing is not None
 
     async def call(self, work: Callable[[], Awaitable[T]]) -> T:
-        """What `work` gives.
+        """Await `work()` and return its result.
 
         Raises:
-            RedisUnavailable: it failed, whatever the library or the event loop raised, or was not
-                tried.
+            RedisUnavailable: it failed with any error, or the breaker is open.
         """
         async with self._places:
             if self._probing is not None:
@@ -132,18 +132,18 @@ class CircuitBreaker:
             return result
 
     async def get(self, *keys: str) -> list[bytes | None]:
-        """The values of keys, all of one moment; None for a key that is not there.
+        """The values of keys at one moment; None for a missing key.
 
-        What is asked within one turn of the event loop goes in one command: under load a command
-        takes longer to send and to receive than a request takes in all the rest.
+        All calls in one turn of the event loop share one command: under load, sending and receiving
+        a command takes longer than all the rest of a request.
 
         Raises:
-            RedisUnavailable: it failed, or was not tried.
+            RedisUnavailable: it failed, or the breaker is open.
         """
         began = perf_counter()
         answer: asyncio.Future[list[bytes | None]] = asyncio.get_running_loop().create_future()
         if not self._asked:
-            # Of nobody's request: it must not be counted as the time of whoever came first.
+            # In an empty context: the time must not be counted for the first of the requests.
             task = asyncio.create_task(self._read(), context=Context())
             self._reading.add(task)
             task.add_done_callback(self._reading.discard)
@@ -151,68 +151,68 @@ class CircuitBreaker:
         try:
             return await answer
         finally:
-            _waited(self.name, perf_counter() - began)
+            _record_wait(self.name, perf_counter() - began)
 
     async def _read(self) -> None:
         asked, self._asked = self._asked, []
         wanted = [key for keys, _ in asked for key in keys]
         try:
             values: Any = iter(await self.call(lambda: self.redis.mget(wanted)))
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is for those who asked
+        except Exception as error:  # noqa: BLE001  # passed on to the callers
             for _, answer in asked:
                 if not answer.done():
                     answer.set_exception(error)
             return
         for keys, answer in asked:
             found = [next(values) for _ in keys]
-            if not answer.done():  # whoever asked may have been cancelled meanwhile
+            if not answer.done():  # the caller may have been cancelled meanwhile
                 answer.set_result(found)
 
     def _took(self, seconds: float) -> None:
         self._observe(seconds)
-        _waited(self.name, seconds)
+        _record_wait(self.name, seconds)
 
     def _failed(self, error: Exception) -> None:
         self._count_error()
         self._failures += 1
-        if not isinstance(error, (RedisError, OSError, RuntimeError)):  # of a kind not met before
+        if not isinstance(error, (RedisError, OSError, RuntimeError)):  # unexpected
             log.warning("redis_call_failed", breaker=self.name, exc_info=error)
         if self._failures >= FAILURES_TO_OPEN:
-            self.open(_said(error))
+            self.open(_reason(error))
         elif isinstance(error, ResponseError) and self._checking is None:
-            # Reads may go on meanwhile, so that there are never three failures in a row.
+            # Reads may still succeed, so that there are never three failures in a row.
             self._checking = asyncio.create_task(self._check(), context=Context())
 
     async def _check(self) -> None:
-        """Open where Redis refuses more than the one command."""
+        """Open the breaker unless Redis passes `check_redis`."""
         try:
             await check_redis(self.redis, self.prefix)
-        except Exception as error:  # noqa: BLE001  # whatever it is
-            self.open(_said(error))
+        except Exception as error:  # noqa: BLE001
+            self.open(_reason(error))
         finally:
             self._checking = None
 
     def open(self, reason: str) -> None:
-        """Leave Redis alone from now on, however few calls have failed: it lacks a write without
-        which what it holds must not be read."""
+        """Open the breaker at once, since Redis lacks a write without which its contents must not
+        be read."""
         if self._probing is None:
             log.warning("redis_left_alone", breaker=self.name, reason=reason)
             self._start_probe()
 
     def _start_probe(self) -> None:
-        # Of nobody's request: its log lines must not bear the id of the one that failed.
+        # In an empty context: its log lines must not carry the id of the failed request.
         self._probing = asyncio.create_task(self._probe(), context=Context())
         self._probing.add_done_callback(self._probed)
 
     async def _probe(self) -> None:
-        """Close once Redis is back, and has what it missed."""
+        """Close the breaker once Redis is available and has the writes that it missed."""
         while True:
             await asyncio.sleep(PROBE_INTERVAL)
             try:
                 await check_redis(self.redis, self.prefix)
                 while any([await write_missed() for write_missed in self.before_closing]):
-                    pass  # while one wrote, another may have missed something more
-            except Exception:  # noqa: BLE001, S112  # whatever it is, Redis is not back
+                    pass  # during one write, another may have failed
+            except Exception:  # noqa: BLE001, S112  # Redis is still unavailable
                 continue
             # In the same turn of the event loop: no write can be missed in between.
             log.info("redis_is_back", breaker=self.name)
@@ -221,22 +221,22 @@ class CircuitBreaker:
             return
 
     def _probed(self, probe: asyncio.Task[None]) -> None:
-        """Look again where the task died: without one the breaker would stay open."""
+        """Restart the probe if its task failed: otherwise the breaker would stay open."""
         if probe is self._probing and not self._is_closed:
             self._start_probe()
 
     def close(self) -> None:
-        """Stop looking."""
+        """Stop the probe."""
         self._is_closed = True
         for task in (self._probing, self._checking):
             if task is not None:
                 task.cancel()
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _waited(name: str, seconds: float) -> None:
+def _record_wait(name: str, seconds: float) -> None:
     if (timing := current_timing()) is not None:
         timing.waited(name, seconds)

@@ -1,4 +1,4 @@
-"""How a text file is encoded: UTF-8, or as spreadsheets save it."""
+"""Detection of a text file's encoding: UTF-8, UTF-16 or Windows-1252."""
 
 import codecs
 import io
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 WINDOWS = "cp1252"
-"""What Excel saves as "CSV" in the west."""
+"""Excel's encoding of "CSV" on Western systems."""
 NAMES = {WINDOWS: "Windows-1252", "utf-16": "UTF-16"}
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class EncodingError(ValueError):
-    """The text is in none of the encodings that are read.
+    """The text has no supported encoding.
 
     Attributes:
-        line: the first that cannot be decoded, from 1.
+        line: number of the first line that cannot be decoded, from 1.
     """
 
     def __init__(self, line: int) -> None:
@@ -26,22 +26,22 @@ class EncodingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TextFormat:
-    """What was found of a text: how many lines, and the encoding as Python calls it."""
+    """Number of lines, and Python's name of the encoding."""
 
     lines: int
     encoding: str
 
 
 def text_format(content: BinaryIO, *, or_windows: bool) -> TextFormat:
-    """Look through a text once, line by line.
+    """Detect the format of a text by reading it once, line by line.
 
     Args:
-        content: from its beginning.
-        or_windows: whether it may be Windows-1252. It is taken for that where it is not UTF-8, no
-            line with an accent is UTF-8 either (then it is damaged), and it holds no NUL.
+        content: positioned at its beginning.
+        or_windows: whether Windows-1252 is allowed. It is detected if the text is not UTF-8, no
+            line with an accent is UTF-8 (else the file is damaged), and there is no NUL.
 
     Raises:
-        EncodingError: it is something else.
+        EncodingError: no supported encoding was detected.
     """
     begin = content.read(2)
     content.seek(0)
@@ -77,7 +77,7 @@ def _utf8_or_windows(lines: Iterable[bytes], *, or_windows: bool) -> TextFormat:
             is_windows = is_windows and _is(line, WINDOWS)
         if first_fault and not is_windows:
             raise EncodingError(first_fault)
-    if first_fault and not is_windows:  # a NUL came later
+    if first_fault and not is_windows:  # a NUL followed later
         raise EncodingError(first_fault)
     return TextFormat(count, WINDOWS if first_fault else "utf-8-sig")
 

@@ -1,4 +1,4 @@
-"""Waiting for so long and no longer."""
+"""A timeout that does not wait for the cancelled work."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,12 +10,14 @@ T = TypeVar("T")
 _abandoned: set[asyncio.Future[Any]] = set()
 
 
-async def within(seconds: float, work: Callable[[], Awaitable[T]]) -> T:
-    """What `work` gives. Like `asyncio.timeout`, but it does not wait for the clean-up of what it
-    cancels: that of a connection to a server that swallows everything takes seconds.
+async def with_timeout(seconds: float, work: Callable[[], Awaitable[T]]) -> T:
+    """Await `work()` and return its result.
+
+    Unlike `asyncio.timeout`, this does not wait for the clean-up of cancelled work: closing a
+    connection to a silent server takes seconds.
 
     Raises:
-        TimeoutError: it has not ended in time, and is cancelled.
+        TimeoutError: the work did not end in time, and is cancelled.
     """
     task = asyncio.ensure_future(work())
     _abandoned.add(task)
@@ -34,4 +36,4 @@ async def within(seconds: float, work: Callable[[], Awaitable[T]]) -> T:
 def _forget(task: asyncio.Future[Any]) -> None:
     _abandoned.discard(task)
     if not task.cancelled():
-        task.exception()  # looked at, so that nobody is told of what nobody waits for
+        task.exception()  # marks it as retrieved, which prevents a warning

@@ -1,4 +1,4 @@
-"""The database: engine, sessions, migrations, and what its errors mean."""
+"""Database access: engine, sessions, connection pool, error translation and migrations."""
 
 from app.database.base import Base, Timestamped
 from app.database.connection import (
@@ -9,13 +9,12 @@ from app.database.connection import (
     has_files,
     ping,
 )
-from app.database.disconnects import Disconnects
 from app.database.errors import translate, translated_errors, violated_constraint
 from app.database.explain import PlanEstimate, estimate
-from app.database.pool import PoolUsage, pool_usage
-from app.database.primary import ReadOnlyServerError, begin_on_primary, ping_primary
+from app.database.failover import Disconnects, ReadOnlyServerError, begin_on_primary, ping_primary
+from app.database.pool import PoolUsage, ServerConnections, pool_usage, server_connections
 from app.database.reads import Reads
-from app.database.watch import ServerConnections, server_connections, watch_statements
+from app.database.statements import watch_statements
 
 __all__ = [
     "Base",

@@ -1,4 +1,4 @@
-"""What every model shares: naming of constraints, and when a row was made and changed."""
+"""Base classes of the models: constraint naming and timestamps."""
 
 from datetime import datetime
 
@@ -15,17 +15,17 @@ NAMING = {
 
 
 class Base(DeclarativeBase):
-    """Constraints get names from their columns: errors are told apart by them."""
+    """Declarative base. Constraints are named after their columns, for error translation."""
 
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map = {datetime: DateTime(timezone=True)}  # noqa: RUF012  # SQLAlchemy reads it as it is
-    # Values that the database computes come back with the INSERT or UPDATE itself: nothing is
-    # left to be loaded later, which an async session cannot do by itself.
+    # Values that the database computes are returned by the INSERT or UPDATE: an async session
+    # cannot load them lazily.
     __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012  # the same
 
 
 class Timestamped:
-    """Both in UTC, by the database's clock."""
+    """Columns for the time of creation and of the last change, in UTC, by the database's clock."""
 
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())

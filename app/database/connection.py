@@ -1,4 +1,4 @@
-"""The engine, its sessions, and the one that a request uses."""
+"""The engine, the session factory and the session of a request."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,10 +16,9 @@ from sqlalchemy.ext.asyncio import (
 from starlette.requests import HTTPConnection
 
 from app.core.config import DatabaseSettings, get_settings
-from app.database.connecting import connect_arguments
-from app.database.disconnects import Disconnects
+from app.database.driver import Driver, connect_arguments
+from app.database.failover import Disconnects
 from app.database.pool import WatchedPool
-from app.database.prepared import Driver
 
 log = structlog.get_logger("app.database")
 
@@ -33,10 +32,10 @@ def get_engine(
     disconnects: Disconnects | None = None,
     **options: Any,
 ) -> AsyncEngine:
-    """A new engine, which connects at first use; its owner disposes of it.
+    """A new engine, which connects at first use; the caller disposes of it.
 
     Args:
-        settings: the process's own where left out.
+        settings: default: those of the process.
         disconnects: shared with the other engines of the process on the same server.
         options: override those of `create_async_engine`, such as `pool_size`.
     """
@@ -49,14 +48,14 @@ def get_engine(
         "pool_recycle": 1800,
     }
     engine = create_async_engine(
-        # For traces; the driver is told by the arguments, several hosts and parameters too.
+        # Only for traces: the driver gets hosts and parameters from `connect_args`.
         URL.create(
             "postgresql+asyncpg", host=(address.hosts or (None,))[0], database=address.database
         ),
         module=Driver(asyncpg),  # type: ignore[no-untyped-call]
         connect_args=connect_arguments(settings),
         poolclass=WatchedPool,
-        hide_parameters=True,  # they are hashes and people, and errors are logged
+        hide_parameters=True,  # hashes and personal data, and errors are logged
         **{**pool, **options},
     )
     is_direct = settings.pooler == "none" and not settings.is_pooled
@@ -65,12 +64,12 @@ def get_engine(
 
 
 def get_session_maker(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
-    """Sessions on `engine`; objects stay readable after a commit."""
+    """A session factory for `engine`; objects stay readable after a commit."""
     return async_sessionmaker(engine, expire_on_commit=False)
 
 
 async def close_engine(engine: AsyncEngine) -> None:
-    """Close its connections; a server that does not answer is not waited for."""
+    """Close the connections of `engine`, within `CLOSE_TIMEOUT`."""
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT):
             await engine.dispose()
@@ -79,25 +78,25 @@ async def close_engine(engine: AsyncEngine) -> None:
 
 
 async def ping(engine: AsyncEngine) -> None:
-    """Ask the server for an answer.
+    """Run a trivial query.
 
     Raises:
-        Exception: whatever keeps it from answering.
+        Exception: any error of the connection or the query.
     """
     async with engine.connect() as connection:
         await connection.execute(text("SELECT 1"))
 
 
 async def has_files(engine: AsyncEngine) -> bool:
-    """Whether the embedded server's data directory is there. Where it was deleted, connections
-    that are open work for up to a minute more, on files that are lost."""
+    """Whether the embedded server's data directory exists. After it was deleted, open connections
+    work for up to a minute, on lost files."""
     async with engine.connect() as connection:
         found = text("SELECT size IS NOT NULL FROM pg_stat_file('PG_VERSION', missing_ok => true)")
         return bool(await connection.scalar(found))
 
 
 async def get_db(connection: HTTPConnection) -> AsyncIterator[AsyncSession]:
-    """The request's session. It connects at its first query, and what no service committed is
-    rolled back when it closes."""
+    """The session of a request. It connects at its first query; uncommitted changes are rolled back
+    when it closes."""
     async with connection.app.state.runtime.session_maker() as session:
         yield session

@@ -1,4 +1,5 @@
-"""Extensions of PostgreSQL: not everybody may create them, and some keep them apart."""
+"""Migration operations for PostgreSQL extensions, which some roles may not create, and which some
+providers install in a separate schema."""
 
 import structlog
 from sqlalchemy import Connection, text
@@ -16,7 +17,7 @@ _SCHEMA = text(
     " JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = :name"
 )
 _SHELF = text("SELECT 'SCHEMA ' || nspname FROM pg_namespace WHERE nspname = 'extensions'")
-# For a script of `alembic upgrade --sql`, which has no server to ask while it is written.
+# For `alembic upgrade --sql`: the script is written without a server.
 _CREATE_LATER = """DO $$
 DECLARE shelf text;
 BEGIN
@@ -45,14 +46,14 @@ _IS_OURS = text(
 
 
 def create_extension(name: str) -> bool:
-    """In a migration: have an extension, whose names are found in the rest of it.
+    """Migration operation: create an extension if it is missing, and add its schema to the search
+    path of the migration.
 
-    One that is there is used wherever it is. A new one goes into the schema `extensions`, where
-    there is one: Supabase keeps them there.
+    A new one is created in the schema `extensions` if that exists: Supabase keeps them there.
 
     Returns:
-        Whether it is there; else the log says why, and the migration does without. In a script
-        of SQL it has to be there: the script ends where it cannot be created.
+        Whether the extension exists. If not, the reason is logged and the migration goes on
+        without it; a SQL script fails instead.
     """
     if op.get_context().as_sql:
         op.execute(_CREATE_LATER.format(name=name, mark=_MARK))
@@ -82,7 +83,7 @@ def _create(connection: Connection, name: str) -> None:
 
 
 def drop_extension(name: str) -> None:
-    """In a migration: drop an extension, if a migration created it."""
+    """Migration operation: drop an extension, if a migration created it."""
     if op.get_context().as_sql:
         op.execute(_DROP_LATER.format(name=name, mark=_MARK))
     elif op.get_bind().scalar(_IS_OURS, {"name": name, "mark": _MARK}):

@@ -1,8 +1,8 @@
-"""Connecting to one of several hosts, of which some may not answer.
+"""Connecting to one of several hosts, some of which may be silent.
 
-libpq tries one host after the other. One that accepts a connection and then says nothing, or whose
-packets get lost, would use up the time of a request, and of each health check. So the next host is
-tried beside it after a head start, and the first that fits is used.
+libpq tries one host after the other. A host that accepts a connection and then says nothing, or
+whose packets get lost, would use up the time of a request, and of each health check. So the next
+host is tried in parallel after a head start, and the first that matches is used.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ import asyncpg
 from app.core.exceptions import ServiceUnavailableException
 
 HEAD_START = 0.2
-"""Seconds that a host has before the next is tried beside it. A health check has 0.9 s in all."""
+"""Seconds before the next host is tried in parallel. A health check has 0.9 s in all."""
 PREFERENCE = 0.3
-"""Seconds that the others have to turn out better, once a host has answered that will do."""
+"""Seconds to wait for a preferred host once an acceptable one has answered."""
 SILENCE = 30.0
 """Seconds for which a host that did not answer is tried after the others."""
-# By these the next host is tried, as by libpq. Any other refusal would be the same there.
+# After these errors the next host is tried, as by libpq. Any other error would be the same there.
 _NEXT = (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched)
 
 _Place = tuple[str | None, int | None]
@@ -31,10 +31,10 @@ class Hosts:
     """The hosts of one address.
 
     Args:
-        hosts: in order; none where the driver finds it out, as from a service file.
-        ports: one for each host, or none, for the driver's default.
-        attributes: `target_session_attrs`. Where it is not given and there are several hosts, one
-            that takes writes is preferred.
+        hosts: in order of preference; empty if the driver finds them, as from a service file.
+        ports: one for each host, or empty for the driver's default.
+        attributes: `target_session_attrs`. Default with several hosts: one that accepts writes is
+            preferred.
     """
 
     def __init__(self, hosts: Sequence[str], ports: Sequence[int], attributes: str | None) -> None:
@@ -49,16 +49,16 @@ class Hosts:
         self._silent_until: dict[_Place, float] = {}
 
     async def connect(self, *, first: str = "", **options: Any) -> Any:
-        """Connect to the first that fits, each with `timeout` seconds of its own.
+        """Connect to the first host that matches; the `timeout` in `options` is per host.
 
         Args:
             first: a statement to run on the new connection.
             options: of `asyncpg.connect`.
 
         Raises:
-            ServiceUnavailableException: none can be reached; SQLAlchemy would pass an OSError on
-                as it is.
-            asyncpg.TargetServerAttributeNotMatched: none is what is looked for.
+            ServiceUnavailableException: no host can be reached. SQLAlchemy does not translate an
+                OSError.
+            asyncpg.TargetServerAttributeNotMatched: no host has the attributes.
         """
         now = monotonic()
         places = sorted(self._places, key=lambda place: self._silent_until.get(place, 0) > now)
@@ -83,12 +83,11 @@ class _Search:
     """One connection attempt to each host, until one succeeds.
 
     Args:
-        options: of each attempt.
-        patience: seconds that are waited for the others once a host is found unfit; None where
-            it would be of no use.
+        options: of `asyncpg.connect`.
+        patience: seconds to wait for other hosts after one did not match; None: until they answer.
 
     Attributes:
-        unfit: hosts that answered, and are not what is looked for.
+        unfit: hosts that answered, but do not match.
         silent: hosts that did not answer, or not before the one that is used.
     """
 
@@ -100,10 +99,10 @@ class _Search:
         self.silent: list[_Place] = []
 
     async def run(self, places: Sequence[_Place]) -> Any:
-        """The connection; None where there is none.
+        """The connection, or None.
 
         Raises:
-            Exception: a server refused it for a reason that has nothing to do with which it is.
+            Exception: a server refused for a reason that would be the same on each host.
         """
         waiting = deque(places)
         running: dict[asyncio.Task[Any], _Place] = {}
@@ -129,7 +128,7 @@ class _Search:
                 task.cancel()
 
     def failure(self) -> Exception:
-        """What to raise where there is no connection."""
+        """The exception to raise if there is no connection."""
         unfit = [error for error in self._failures if not isinstance(error, OSError)]
         last = (unfit or self._failures)[-1]
         if not isinstance(last, OSError):
@@ -162,6 +161,6 @@ class _Search:
 
 
 def _discard(task: asyncio.Task[Any]) -> None:
-    """Close a connection that came too late."""
+    """Close a connection that was opened too late."""
     if not task.cancelled() and task.exception() is None:
         task.result().terminate()

@@ -1,4 +1,4 @@
-"""Bringing the schema up to date: once at a time, holding no one up."""
+"""Schema migrations: one process at a time, without blocking queries; and operations on indexes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -19,9 +19,9 @@ from app.core.config import ROOT
 log = structlog.get_logger("app.migrations")
 
 LOCK_TIMEOUT = "5s"
-"""A lock that cannot be had soon would hold up every query that queues behind it."""
+"""Longest wait of a migration for a lock: every query queues behind a waiting one."""
 LOCK_KEY = 4_862_019_173
-"""Of the advisory lock that migrating processes take; any number that nobody else uses."""
+"""Key of the advisory lock that serialises migrations; an arbitrary number."""
 _TRY_LOCK = text(f"SELECT pg_try_advisory_lock({LOCK_KEY})")
 
 
@@ -32,14 +32,14 @@ def _config(connection: Connection | None = None) -> Config:
 
 
 class MigrationsError(RuntimeError):
-    """The schema cannot be changed as asked; the message says why, and what to do."""
+    """The migration is not possible; the message says why, and what to do."""
 
 
 def head_revision() -> str | None:
-    """The newest revision that this code has.
+    """The newest revision in the code.
 
     Raises:
-        MigrationsError: several are the newest.
+        MigrationsError: there are several heads.
     """
     heads = sorted(ScriptDirectory.from_config(_config()).get_heads())
     if len(heads) > 1:
@@ -53,12 +53,12 @@ def head_revision() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """What the database is at, compared with what this code has.
+    """The revision of the database compared with that of the code.
 
     Attributes:
-        at: its revision; None where it was never migrated.
-        newest: this code's.
-        state: `newer` is that of a later release, `unknown` of another history.
+        at: of the database; None if it was never migrated.
+        newest: of the code.
+        state: `newer`: migrated by a later release; `unknown`: by another history.
     """
 
     at: str | None
@@ -67,7 +67,7 @@ class Schema:
 
     @property
     def serves(self) -> bool:
-        """Whether this release can work with it: migrations add before they take away."""
+        """Whether this release works with the schema: migrations add before they remove."""
         return self.state in {"current", "newer"}
 
     def __str__(self) -> str:
@@ -79,7 +79,7 @@ class Schema:
 
 
 def compare_schema(at: str | None) -> Schema:
-    """Compare the database's revision, `at`, with this code's.
+    """Compare the database's revision, `at`, with the newest of the code.
 
     Raises:
         MigrationsError: see `head_revision`.
@@ -96,7 +96,7 @@ def compare_schema(at: str | None) -> Schema:
 
 
 async def schema_of(engine: AsyncEngine) -> Schema:
-    """What the database is at.
+    """The state of the database's schema.
 
     Raises:
         MigrationsError: see `head_revision`.
@@ -106,10 +106,10 @@ async def schema_of(engine: AsyncEngine) -> Schema:
 
 
 def encoding_fault(connection: Connection) -> str | None:
-    """Why the database's encoding is refused, and what to do; None for UTF-8.
+    """Message that refuses the database's encoding and says what to do; None for UTF-8.
 
-    Any other can store a part of the world's names only, or, as SQL_ASCII, does not know what a
-    letter is, so that case and length would be wrong.
+    Other encodings store only part of the world's names; with SQL_ASCII, case and length of text
+    would be wrong.
     """
     encoding = connection.scalar(text("SHOW server_encoding"))
     if encoding == "UTF8":
@@ -121,10 +121,10 @@ def encoding_fault(connection: Connection) -> str | None:
 
 
 def require_utf8(connection: Connection) -> None:
-    """Refuse to migrate a database of another encoding.
+    """Check the database's encoding.
 
     Raises:
-        MigrationsError: it is of another.
+        MigrationsError: it is not UTF-8.
     """
     if fault := encoding_fault(connection):
         raise MigrationsError(fault)
@@ -136,23 +136,23 @@ def _revision_of(connection: Connection) -> str | None:
 
 
 async def current_revision(engine: AsyncEngine) -> str | None:
-    """The revision the database is at; None where it was never migrated."""
+    """The revision of the database; None if it was never migrated."""
     async with engine.connect() as connection:
         return await connection.run_sync(_revision_of)
 
 
 @asynccontextmanager
-async def _alone(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+async def _migration_lock(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """A connection that holds the migration lock, so that instances starting at once migrate one
     after another.
 
-    It is closed afterwards, not handed back: the lock ends with it, and no request inherits what
-    a migration has set.
+    It is closed afterwards, not returned to the pool: the lock ends with it, and no request
+    inherits the settings of a migration.
     """
     async with engine.connect() as connection:
         try:
-            # Asked for again and again instead of waited for: a statement that waits keeps a
-            # snapshot, for which CREATE INDEX CONCURRENTLY elsewhere would wait in turn.
+            # Polling, since a statement that waits holds a snapshot, and CREATE INDEX CONCURRENTLY
+            # in the other process would wait for that.
             while not await connection.scalar(_TRY_LOCK):
                 await connection.rollback()
                 await asyncio.sleep(0.2)
@@ -165,17 +165,17 @@ async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
     """Upgrade, or downgrade, to `revision`.
 
     Args:
-        engine: connected as a role that may change the schema.
+        engine: connects as a role that may change the schema.
         revision: `head`, `base`, a revision's name, or relative such as `-1`.
 
     Raises:
         sqlalchemy.exc.DBAPIError: a migration failed. Each is a transaction of its own; those
             before it stay.
-        MigrationsError: the schema is of another release, which alone can change it, several
-            revisions are the newest, or the database's encoding is not UTF-8.
+        MigrationsError: the schema belongs to another release, there are several heads, or the
+            database's encoding is not UTF-8.
         alembic.util.CommandError: there is no such revision.
     """
-    async with _alone(engine) as connection:
+    async with _migration_lock(engine) as connection:
         before = await connection.run_sync(_revision_of)
         await connection.rollback()
         schema = compare_schema(before)
@@ -199,8 +199,8 @@ def _earlier_than(revision: str | None) -> set[str]:
 
 @contextmanager
 def _concurrently() -> Iterator[None]:
-    """Outside a transaction, and patient: to wait for transactions that began earlier holds
-    nobody up, and may take long."""
+    """Run statements outside a transaction and without a lock timeout: CREATE INDEX CONCURRENTLY
+    waits for earlier transactions, which may take long and blocks no query."""
     with op.get_context().autocommit_block():
         op.execute("SET lock_timeout = 0")
         yield
@@ -208,28 +208,28 @@ def _concurrently() -> Iterator[None]:
 
 
 def create_index(name: str, definition: str, *, unique: bool = False) -> None:
-    """In a migration: build an index while the table is read and written as usual.
+    """Migration operation: build an index without blocking reads and writes of the table.
 
     Args:
         name: of the index.
-        definition: what follows the name, such as `ON users (created_at)`.
-        unique: whether it enforces uniqueness, from its first moment on.
+        definition: the SQL after the name, such as `ON users (created_at)`.
+        unique: whether it enforces uniqueness.
     """
     kind = "UNIQUE INDEX" if unique else "INDEX"
     with _concurrently():
-        # An attempt that was interrupted leaves an index that is invalid and still maintained.
+        # An interrupted attempt leaves an index that is invalid and still maintained.
         op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
         op.execute(f"CREATE {kind} CONCURRENTLY {name} {definition}")
 
 
 def replace_index(name: str, definition: str, *, unique: bool = False) -> None:
-    """In a migration: build an index anew, as `definition` has it, while the old one serves."""
+    """Migration operation: build an index again by `definition`, while the old one is used."""
     create_index(f"{name}_new", definition, unique=unique)
     drop_index(name)
     op.execute(f"ALTER INDEX {name}_new RENAME TO {name}")
 
 
 def drop_index(name: str) -> None:
-    """In a migration: drop an index while the table is read and written as usual."""
+    """Migration operation: drop an index without blocking reads and writes of the table."""
     with _concurrently():
         op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")

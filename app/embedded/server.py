@@ -1,4 +1,4 @@
-"""The life of an embedded server: leases, start, join, stop."""
+"""Base class of the embedded servers: start, leases for shared use, stop."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ with suppress(ImportError):  # where CAN_RUN is false
 
     import psutil
 
-START_TIMEOUT = 60.0  # seconds: recovery after a crash can take a good part of it
-START_ATTEMPTS = 4  # another program may take the free port before the server has it
+START_TIMEOUT = 60.0  # seconds, including recovery after a crash
+START_ATTEMPTS = 4  # another program may take the free port before the server does
 
 
 class EmbeddedServerError(RuntimeError):
-    """An embedded server cannot be had; the message says why, and what to do."""
+    """An embedded server cannot be started or used; the message says why, and what to do."""
 
 
 class EmbeddedServer(ABC):
-    """A server, its data directory, and the leases of those who use it.
+    """A server, its data directory, and the leases of the processes that use it.
 
-    Leases are `flock`s, which the kernel gives back when a process is killed. A killed last holder
-    therefore leaves the server running; the next `start` joins it, and the `stop` after that ends
+    Leases are `flock`s, which the kernel releases when a process is killed. The server keeps
+    running if its last holder is killed; the next `start` joins it, and the `stop` after that ends
     it. A fork shares its parent's lease: take one in each process, after the fork.
     """
 
-    _setting: ClassVar[str]  # names a server of the user's own instead
+    _setting: ClassVar[str]  # the setting that names an external server
     _pid_file: ClassVar[str]
-    _signals: ClassVar[tuple[tuple[str, float], ...]]  # ever firmer, each with seconds to obey
+    _signals: ClassVar[tuple[tuple[str, float], ...]]  # sent in order, each with its timeout
 
     def __init__(self, directory: Path, options: Mapping[str, str] = {}) -> None:
-        """`options` are the server's own settings, which it keeps whoever joins it later."""
-        self.directory = directory.resolve()  # as the kernel tells a process's cwd
+        """`options` are settings of the server; they apply only if this process starts it."""
+        self.directory = directory.resolve()  # comparable with a process's cwd
         self.options = options
         self._lease: IO[str] | None = None
         self._joined: psutil.Process | None = None
 
     def start(self) -> str:
-        """Take a lease, then join the server or start it. Called again, make sure that it is up.
+        """Take a lease, then join or start the server. Call again to ensure that it is running.
 
         Returns:
             The URL, password included.
@@ -70,13 +70,13 @@ class EmbeddedServer(ABC):
                     fcntl.flock(self._lease, fcntl.LOCK_SH)
                 port = self._ensure_running()
                 self._joined = self._process()
-            except BaseException:  # Ctrl-C too: a server that nobody holds must not stay
+            except BaseException:  # also Ctrl-C: a server without a lease must not stay
                 self._leave()
                 raise
         return self._url(port)
 
     def stop(self) -> None:
-        """Give the lease back; the last holder stops the server. Without a lease, do nothing.
+        """Release the lease; the last holder stops the server. Without a lease, do nothing.
 
         Raises:
             EmbeddedServerError: the server does not end.
@@ -94,22 +94,22 @@ class EmbeddedServer(ABC):
     @staticmethod
     @abstractmethod
     def is_available() -> bool:
-        """Whether this platform and this installation have the server."""
+        """Whether the server is installed and runs on this platform."""
 
     @abstractmethod
     def _url(self, port: int) -> str: ...
 
     @abstractmethod
     def _spawn(self, port: int) -> None:
-        """Have `_run` start the server, detached from this process and its terminal."""
+        """Start the server by `_run`, detached from this process and its terminal."""
 
     @abstractmethod
     def _port(self) -> int | None:
-        """Where the running server listens; None while it does not."""
+        """The port of the running server; None while it does not listen."""
 
     @abstractmethod
     def _accepts(self, port: int) -> bool | None:
-        """Whether what listens there knows our password; None while it answers nothing."""
+        """Whether the server at `port` accepts our password; None while it does not answer."""
 
     def _beside(self, suffix: str) -> Path:
         return self.directory.with_name(f"{self.directory.name}.{suffix}")
@@ -131,16 +131,16 @@ class EmbeddedServer(ABC):
             if getattr(error, "errno", None) == EROFS:
                 raise self._error(
                     f"{self.directory.parent} is on a read-only file system: copy the project to "
-                    "where you may write."
+                    "a folder that you may write to."
                 ) from error
-            raise self._error(f"{error}. Is all of {self.directory.parent} yours?") from error
+            raise self._error(f"{error}. Do you own all of {self.directory.parent}?") from error
 
     def _error(self, fact: str) -> EmbeddedServerError:
         advice = f"Or set {self._setting} to a server of your own."
         return EmbeddedServerError(f"{type(self).__name__}: {fact} {advice}")
 
     def _failure(self, fact: str) -> EmbeddedServerError:
-        """`_error` for a server that has run nobody's statements yet, so that its log is public."""
+        """`_error` with the end of the log, for a server that has run no statements yet."""
         log = self._beside("log").read_text(errors="replace").splitlines()
         return self._error("\n    ".join([f"{fact}, and its log ends", *log[-15:]]) + "\n")
 
@@ -156,7 +156,7 @@ class EmbeddedServer(ABC):
             server = psutil.Process(int((self.directory / self._pid_file).read_text().split()[0]))
             try:
                 is_ours = server.cwd() == str(self.directory)
-            except psutil.AccessDenied:  # it is `nobody`, and we are root without CAP_SYS_PTRACE
+            except psutil.AccessDenied:  # it runs as `nobody`, and root lacks CAP_SYS_PTRACE
                 is_ours = self._is_locked()
             return server if is_ours else None
         return None
@@ -170,7 +170,7 @@ class EmbeddedServer(ABC):
                 return True
 
     def _is_alive(self) -> bool:
-        """Whether any process of a server is left: a killed one's children write on for a while."""
+        """Whether any process of a server is left: the children of a killed one live on a while."""
         return self._is_locked() or self._process() is not None  # the latter: started by hand
 
     def _ensure_running(self) -> int:
@@ -200,13 +200,13 @@ class EmbeddedServer(ABC):
     def _run(
         self, command: Sequence[Path | str], prefix: Sequence[str] = (), **options: Any
     ) -> None:
-        """Run `command`; the server it leaves behind keeps the log open and `alive` locked.
+        """Run `command`; the server that it starts keeps the log open and `alive` locked.
 
         Raises:
             EmbeddedServerError: it failed.
         """
         with self._open("log") as log, self._open("alive") as alive:
-            fcntl.flock(alive, fcntl.LOCK_EX)  # until the last process that inherits it is gone
+            fcntl.flock(alive, fcntl.LOCK_EX)  # until the last process that inherits it ends
             completed = subprocess.run(
                 [*prefix, *command],
                 check=False,
@@ -221,10 +221,10 @@ class EmbeddedServer(ABC):
             raise self._failure(f"{command[0]} failed")
 
     def _port_once_ready(self) -> int | None:
-        """The port, once our password is accepted there; None if no server is alive.
+        """The port, once the server accepts our password; None if no server is running.
 
         Raises:
-            EmbeddedServerError: a server is alive, but of no use.
+            EmbeddedServerError: a server is running, but not usable.
         """
         deadline = time.monotonic() + START_TIMEOUT
         fact = (
@@ -238,10 +238,10 @@ class EmbeddedServer(ABC):
                 return port
             if is_accepted is False:
                 fact = (
-                    f"the server does not know the password in {self._beside('password')}: "
+                    f"the server refuses the password in {self._beside('password')}: "
                     f"restore that file, or remove {self.directory} and all that is in it."
                 )
-                deadline = min(deadline, time.monotonic() + 1)  # ours may be dying for the port
+                deadline = min(deadline, time.monotonic() + 1)  # our server may just be ending
             if time.monotonic() > deadline:
                 raise self._error(fact)
             time.sleep(POLL)
@@ -253,15 +253,15 @@ class EmbeddedServer(ABC):
         lease, self._lease = self._lease, None
         with (
             lease,
-            suppress(BlockingIOError),  # somebody else holds one
+            suppress(BlockingIOError),  # another process holds one
             locked(lease, fcntl.LOCK_EX | fcntl.LOCK_NB),
         ):
             self._end()
 
     def _end(self) -> None:
-        # An interrupted start may leave a server too young to have a pid file.
+        # After an interrupted start the server may not have a pid file yet.
         within(1.0, lambda: self._process() or not self._is_alive())
-        # Whoever removed the directory under a running server removed the pid file, too.
+        # Deleting the directory of a running server deletes its pid file too.
         server = self._process() or self._joined
         if server is None:
             return

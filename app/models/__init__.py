@@ -1,4 +1,4 @@
-"""The tables."""
+"""SQLAlchemy models."""
 
 from app.models.idempotency import KeptAnswer
 from app.models.session import Session

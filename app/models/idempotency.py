@@ -1,4 +1,4 @@
-"""Stored answers of idempotent requests."""
+"""Stored answers of requests with an `Idempotency-Key`."""
 
 from datetime import datetime
 
@@ -9,10 +9,10 @@ from app.database import Base
 
 
 class KeptAnswer(Base):
-    """The answer to a user's request under its `Idempotency-Key`.
+    """The answer to one user's request with an `Idempotency-Key`.
 
-    `user_id` refers to users without a constraint: a row lives for a day only, and without one
-    neither a migration nor a deletion of users waits for the other.
+    `user_id` has no foreign key: rows are deleted after a day, and without the constraint neither
+    migrations nor deletions of users lock both tables.
     """
 
     __tablename__ = "kept_answers"

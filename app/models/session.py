@@ -1,4 +1,4 @@
-"""A login that lasts until it ends: by logout, by expiry or because its token was reused."""
+"""Login sessions. One ends by logout, by expiry, or if its refresh token is reused."""
 
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -11,11 +11,11 @@ from app.models.user import User
 
 
 class Session(Base):
-    """One device's login. `ended_at` is set once and never cleared.
+    """A session of one device. `ended_at` is set once and never cleared.
 
-    `refresh_hash` is the SHA-256 of the one refresh token that holds now; each use replaces
-    it. `previous_hash` is that of the token used last, `rotated_at` when it was first used, and
-    `generation` how often tokens were used, repeats of the last one not counted.
+    `refresh_hash` is the SHA-256 of the valid refresh token; each use replaces it. `previous_hash`
+    is that of the last used token, `rotated_at` the time of its first use, and `generation` the
+    number of rotations.
     """
 
     __tablename__ = "sessions"

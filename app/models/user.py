@@ -1,4 +1,4 @@
-"""Whoever may log in."""
+"""User accounts."""
 
 from typing import Any
 
@@ -48,16 +48,16 @@ class User(Timestamped, Base):
 
 
 def username_key_of(username: ColumnElement[str] | Any) -> ColumnElement[str]:
-    """What usernames are compared and ordered by, on both sides of a comparison.
+    """The SQL expression by which usernames are compared and sorted: lower case, collation "C".
 
-    In the collation "C", since another may have rules of its own for case: in Turkish, `IVAN` and
-    `ivan` are two names.
+    Use it on both sides of a comparison. Other collations may have rules of their own for case: in
+    Turkish, `IVAN` and `ivan` are two names.
     """
     return func.lower(collate(username, "C"))
 
 
 def _constant(value: str) -> ColumnElement[str]:
-    """Part of the statement, not a parameter of it: the index has the expression as it stands."""
+    """A literal in the SQL text, not a parameter, so that the expression matches the index."""
     return literal(value, String, literal_execute=True)
 
 
@@ -68,6 +68,6 @@ NAMES = (
     + _constant("\n")
     + func.coalesce(User.full_name, _constant(""))
 )
-"""What a user is searched by, in one piece, so that one index serves: `ix_users_search`, which only
-the migrations know, since it is left out where PostgreSQL has no pg_trgm. No name and no search
-holds a line break, so that nothing is found across two of them."""
+"""The searched text of a user: one expression for one index, `ix_users_search`. Only the migrations
+define that index, since it is left out where PostgreSQL has no pg_trgm. Neither names nor searches
+contain a line break, so that no match spans two fields."""

@@ -1,4 +1,4 @@
-"""Logging in, on the wire."""
+"""Schemas of login, tokens and passwords."""
 
 from typing import Literal
 
@@ -10,7 +10,8 @@ _REFRESH_TOKEN = "0b9f6c1e8f524f0e9a575f3f0c8b7d21.AAAAAGV4YW1wbGU"  # noqa: S10
 
 
 class LoginRequest(RequestSchema):
-    """Any password that is text is accepted here and simply wrong: refusals are alike."""
+    """Email and password. Any text passes validation, so that every wrong password gets the same
+    answer."""
 
     email: Text = Field(max_length=254, examples=["ada@example.com"])
     password: Secret = Field(examples=["correct horse battery staple"])
@@ -21,14 +22,14 @@ class RefreshRequest(RequestSchema):
 
 
 class PasswordChange(RequestSchema):
-    """Whoever sits at an open session has to know the password to change it."""
+    """A password change, which needs the current password besides a valid session."""
 
     current_password: Secret = Field(examples=["correct horse battery staple"])
     new_password: NewPassword
 
 
 class TokenSchema(ResponseSchema):
-    """A pair of tokens: the first for the `Authorization` header, the second for the next pair."""
+    """An access token for the `Authorization` header, and a refresh token for the next pair."""
 
     access_token: str = Field(examples=["eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.…"])
     refresh_token: str = Field(examples=[_REFRESH_TOKEN])

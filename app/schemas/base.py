@@ -1,4 +1,4 @@
-"""Types that more than one schema is made of."""
+"""Base classes and shared field types of the schemas."""
 
 import re
 from typing import Annotated
@@ -34,14 +34,14 @@ def _email(value: str) -> str:
 def _username(value: str) -> str:
     username = normalise_username(value)
     if re.fullmatch(_USERNAME, username) is None:
-        # The pattern by itself would be the message, for people who read a table of their rows.
+        # pydantic's own message would show the regular expression.
         raise PydanticCustomError("username", f"should be {_USERNAME_IN_WORDS}")
     return username
 
 
 def _full_name(value: str) -> str:
     too_long = PydanticCustomError("name", f"should have at most {MAX_NAME_LENGTH} characters")
-    if len(value) > MAX_LENGTH:  # before each character is looked at
+    if len(value) > MAX_LENGTH:  # before each character is checked
         raise too_long
     try:
         name = normalise_name(value)
@@ -72,9 +72,9 @@ def _storable_secret(value: SecretStr) -> SecretStr:
 
 
 Text = Annotated[str, AfterValidator(storable)]
-"""What the database can store and a page can show."""
+"""Text that the database can store and a page can show."""
 Secret = Annotated[SecretStr, AfterValidator(_encodable)]
-"""A password or token to compare: whatever can be encoded is simply right or wrong."""
+"""A password or token to compare: any text that can be encoded."""
 Email = Annotated[
     str,
     StringConstraints(max_length=254),
@@ -104,19 +104,19 @@ NewPassword = Annotated[
     Field(
         min_length=1,
         max_length=MAX_PASSWORD_LENGTH,
-        description="at least AUTH_PASSWORD_MIN_LENGTH characters, and none is cut off",
+        description="at least AUTH_PASSWORD_MIN_LENGTH characters; never truncated",
         examples=["correct horse battery staple"],
     ),
 ]
 
 
 class RequestSchema(BaseModel):
-    """What a client sends: a field we do not know is a mistake, and said to be one."""
+    """Base of request bodies; unknown fields are an error."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class ResponseSchema(BaseModel):
-    """What a client gets; may be read off a model."""
+    """Base of response bodies; can be built from a model's attributes."""
 
     model_config = ConfigDict(from_attributes=True, frozen=True)

@@ -1,4 +1,4 @@
-"""Many users at once, on the wire."""
+"""Schemas of bulk creation and import of users."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -38,14 +38,14 @@ HashedPassword = Annotated[
     AfterValidator(_storable),
     Field(
         description="argon2id ($argon2id$v=19$…) or bcrypt ($2a$, $2b$, $2y$), instead of a "
-        "password: it is hashed anew at the first login",
+        "password: the password is hashed again at the first login",
         examples=[_BCRYPT],
     ),
 ]
 
 
 class BulkUserCreate(NewUser):
-    """One of many users, who comes with a password or, from another system, with its hash."""
+    """One user of a bulk request, with a password or, from another system, its hash."""
 
     hashed_password: HashedPassword | None = None
     password: NewPassword | None = Field(None, validate_default=True)
@@ -53,14 +53,14 @@ class BulkUserCreate(NewUser):
     @field_validator("password")
     @classmethod
     def _is_one_of_both(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        is_right = "hashed_password" in info.data  # not there: its own fault is told already
+        is_right = "hashed_password" in info.data  # absent: its own error is reported already
         if is_right and (value is None) == (info.data["hashed_password"] is None):
             raise PydanticCustomError("one_of", "give either a password or a hashed_password")
         return value
 
 
 def _then(value: datetime) -> datetime:
-    """From 1970 to now, and a day more: clocks differ, and no zone lies further ahead."""
+    """Check that a time lies between 1970 and tomorrow: clocks and time zones differ."""
     if not _EPOCH <= value <= datetime.now(UTC) + timedelta(days=1):
         raise PydanticCustomError("then", "should lie between 1970 and now")
     return value
@@ -70,9 +70,9 @@ Then = Annotated[AwareDatetime, AfterValidator(_then)]
 
 
 class UserImport(BulkUserCreate):
-    """A user who is brought along from a file, with a history."""
+    """A user in an imported file, with the times of creation and change."""
 
-    is_active: bool = True  # a file has text
+    is_active: bool = True  # not strict, since a file contains text
     is_superuser: bool = False
     created_at: Then = Field(default_factory=lambda: datetime.now(UTC))
     updated_at: Then = Field(default_factory=lambda: datetime.now(UTC))
@@ -92,18 +92,19 @@ Schema = TypeVar("Schema", bound=BulkUserCreate)
 
 @dataclass(frozen=True, slots=True)
 class RefusedRow:
-    """What was in the place of a user and is none; why, field by field."""
+    """An invalid row, with its errors by field."""
 
     details: list[Detail]
 
 
 def read_row(value: Any) -> BulkUserCreate | RefusedRow:
-    """The user in `value`. One that is none is no error yet: all of them are told together."""
+    """The user in `value`. An invalid row raises nothing: the errors of all rows are reported
+    together."""
     return _read(BulkUserCreate, value)
 
 
 def read_imported(value: Any) -> UserImport | RefusedRow:
-    """The same for a row of a file."""
+    """`read_row` for a row of a file."""
     return _read(UserImport, value)
 
 
@@ -121,14 +122,14 @@ BulkRow = Annotated[
 
 
 class RowFault(ErrorDetail):
-    """What is wrong with one row."""
+    """One error of one row."""
 
     index: int = Field(description="position in the list, from 0", examples=[3])
 
 
 class BulkReport(ResponseSchema):
-    """What would become of a list; nothing was created."""
+    """Result of a dry run of bulk creation; nothing was created."""
 
     total: int = Field(description="users in the list", examples=[500])
-    is_acceptable: bool = Field(description="whether the list would be created as it is")
-    details: list[RowFault] = Field(description="everything that stands against it, by row")
+    is_acceptable: bool = Field(description="whether the users would be created")
+    details: list[RowFault] = Field(description="all errors, ordered by row")

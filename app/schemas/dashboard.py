@@ -1,4 +1,4 @@
-"""The dashboard on the wire."""
+"""Schemas of the dashboard's user statistics."""
 
 from datetime import date, datetime
 
@@ -8,7 +8,7 @@ from app.schemas.base import ResponseSchema
 
 
 class DashboardStats(ResponseSchema):
-    """How many users there are, at one moment."""
+    """Numbers of users at one moment."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -28,22 +28,22 @@ class DashboardStats(ResponseSchema):
 
     total_users: int
     active_users: int
-    inactive_users: int = Field(description="total less active")
-    superusers: int = Field(description="the inactive ones as well")
+    inactive_users: int = Field(description="total_users - active_users")
+    superusers: int = Field(description="including inactive ones")
     new_users_today: int = Field(description="since midnight, UTC")
-    new_users_week: int = Field(description="in the last 7 times 24 hours")
-    timestamp: datetime = Field(description="when they were counted, UTC")
+    new_users_week: int = Field(description="in the last 7 × 24 hours")
+    timestamp: datetime = Field(description="time of the count, UTC")
 
 
 class SignUpsOfDay(ResponseSchema):
-    """One bar of the chart."""
+    """Number of sign-ups on one day."""
 
     day: date
     count: int
 
 
 class SignUps(ResponseSchema):
-    """Users created day by day, those without any included."""
+    """Sign-ups per day, including days without any."""
 
     days: list[SignUpsOfDay]
 

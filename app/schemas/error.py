@@ -1,4 +1,4 @@
-"""The one shape of every refusal."""
+"""The error response, the same for every status from 400 to 599."""
 
 from pydantic import ConfigDict, Field
 
@@ -6,7 +6,7 @@ from app.schemas.base import ResponseSchema
 
 
 class ErrorDetail(ResponseSchema):
-    """One reason; some carry more, such as `index`."""
+    """One reason; some have further fields, such as `index`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -17,10 +17,10 @@ class ErrorDetail(ResponseSchema):
 class ErrorSchema(ResponseSchema):
     error: str = Field(description="stable code", examples=["validation_error"])
     message: str = Field(
-        description="a sentence for people", examples=["Some values are not valid"]
+        description="human-readable sentence", examples=["Some values are not valid"]
     )
     details: list[ErrorDetail]
     request_id: str | None = Field(
-        description="also in X-Request-ID and in our log",
+        description="also in the X-Request-ID header and in the server's log",
         examples=["41bd7f3a0c6e4d0c9a1f6a6f0f3b2c1d"],
     )

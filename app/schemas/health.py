@@ -1,4 +1,4 @@
-"""Health on the wire."""
+"""Schemas of the health endpoints."""
 
 from typing import Literal
 
@@ -8,22 +8,24 @@ from app.schemas.base import ResponseSchema
 
 
 class CheckSchema(ResponseSchema):
-    """One dependency."""
+    """State of one dependency."""
 
     status: Literal["healthy", "unhealthy"]
     latency_ms: float = Field(
-        description="milliseconds until it answered or was given up", examples=[1.3]
+        description="milliseconds until the answer or the timeout", examples=[1.3]
     )
-    error: str | None = Field(None, description="a short reason", examples=["timeout"])
-    provider: str | None = Field(None, description="of the database", examples=["postgresql"])
+    error: str | None = Field(None, description="short reason", examples=["timeout"])
+    provider: str | None = Field(
+        None, description="DATABASE_PROVIDER in effect", examples=["postgresql"]
+    )
     backend: Literal["redis", "memory"] | None = Field(
-        None, description="memory: kept in each process, since no Redis is there"
+        None, description="memory: stored in each process, without Redis"
     )
 
 
 class HealthSchema(ResponseSchema):
-    """All of it; `degraded` means that it serves, more slowly, and `stopping`, which only
-    readiness tells, that it serves for some seconds more."""
+    """State of the service and its dependencies. `degraded`: it serves, more slowly. `stopping`,
+    only in /health/ready: it serves for a few more seconds."""
 
     status: Literal["healthy", "degraded", "unhealthy", "stopping"]
     app_name: str = Field(examples=["Backend API"])

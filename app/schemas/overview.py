@@ -1,4 +1,4 @@
-"""Content of the dashboard's first page."""
+"""Data of the dashboard's overview page."""
 
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -42,7 +42,7 @@ class LastKnown(ResponseSchema, Generic[Figures]):
 
 
 class Overview(ResponseSchema):
-    """All figures of the page, at one moment."""
+    """All data of the page, at one moment."""
 
     at: datetime
     status: StatusSummary

@@ -1,4 +1,4 @@
-"""Sessions on the wire, and in the cache."""
+"""Schemas of sessions, and the cached principal."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,27 +11,25 @@ from app.schemas.user import UserSchema
 
 
 class SessionSchema(ResponseSchema):
-    """One device's login."""
+    """A login session of one device."""
 
     id: UUID = Field(examples=["0b9f6c1e-8f52-4f0e-9a57-5f3f0c8b7d21"])
-    user_agent: str | None = Field(
-        description="what the device called itself", examples=["curl/8.14"]
-    )
-    address: str | None = Field(description="IP address it logged in from", examples=["192.0.2.7"])
+    user_agent: str | None = Field(description="User-Agent header at login", examples=["curl/8.14"])
+    address: str | None = Field(description="IP address at login", examples=["192.0.2.7"])
     created_at: datetime = Field(examples=["2026-11-21T06:30:00.123456Z"])
     last_seen_at: datetime = Field(
-        description="to about a minute", examples=["2026-11-21T06:30:00.123456Z"]
+        description="accurate to about a minute", examples=["2026-11-21T06:30:00.123456Z"]
     )
     expires_at: datetime = Field(
-        description="unless it is refreshed before", examples=["2026-12-21T06:30:00.123456Z"]
+        description="unless refreshed before", examples=["2026-12-21T06:30:00.123456Z"]
     )
-    is_current: bool = Field(False, description="whether this request came by it")
+    is_current: bool = Field(False, description="whether this request uses it")
 
 
 class SessionPage(Page[SessionSchema]):
-    """A page of sessions by number."""
+    """A numbered page of sessions."""
 
-    items: list[SessionSchema]  # a Sequence, as the library has it, is written down item by item
+    items: list[SessionSchema]  # pydantic serialises the library's Sequence more slowly
     total: int = Field(ge=0, examples=[1])
     page: int = Field(ge=1, examples=[1])
     size: int = Field(ge=1, examples=[50])
@@ -39,7 +37,7 @@ class SessionPage(Page[SessionSchema]):
 
 
 class Principal(ResponseSchema):
-    """Who is behind a request: an active user, in a session that has not ended."""
+    """The authenticated caller of a request: an active user in a live session."""
 
     session_id: UUID
     user: UserSchema

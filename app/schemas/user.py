@@ -1,4 +1,4 @@
-"""Users on the wire."""
+"""Schemas of users."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -9,7 +9,7 @@ from app.schemas.base import Email, FullName, NewPassword, RequestSchema, Respon
 
 
 class UserSchema(ResponseSchema):
-    """A user as others see it: no password, in no form."""
+    """A user, without the password hash."""
 
     id: int = Field(examples=[1])
     email: str = Field(examples=["ada@example.com"])
@@ -22,10 +22,10 @@ class UserSchema(ResponseSchema):
 
 
 class UserProfile(RequestSchema):
-    """What everybody tells who comes to be a user."""
+    """Fields of a new user that anyone may send."""
 
     email: Email
-    username: Username | None = Field(None, description="derived from the email where left out")
+    username: Username | None = Field(None, description="default: derived from the email")
     full_name: FullName | None = None
 
 
@@ -36,15 +36,15 @@ class UserSignUp(UserProfile):
 
 
 class NewUser(UserProfile):
-    """What everybody who is created has, however they come."""
+    """Fields of a user that a superuser creates."""
 
-    # Without a default, which generators of clients take for what is always there.
-    is_active: StrictBool | MISSING = Field(MISSING, description="true where left out")
-    is_superuser: StrictBool | MISSING = Field(MISSING, description="false where left out")
+    # No default in the document: client generators would make the field always present.
+    is_active: StrictBool | MISSING = Field(MISSING, description="default: true")
+    is_superuser: StrictBool | MISSING = Field(MISSING, description="default: false")
 
 
 class UserCreate(NewUser):
-    """A user whom a superuser creates. Only they may send `is_active` and `is_superuser`."""
+    """A new user. Only superusers may send `is_active` and `is_superuser`."""
 
     password: NewPassword
 
@@ -56,13 +56,13 @@ def _as_sent(value: Any) -> Any:
 SignUpOrCreate = Annotated[
     UserCreate, BeforeValidator(_as_sent, json_schema_input_type=UserSignUp | UserCreate)
 ]
-"""Read as `UserCreate`, whoever sends it; the OpenAPI document has a schema for each of the two."""
+"""Validated as `UserCreate`; the OpenAPI document has a schema for each of the two."""
 
 
 class UserUpdate(RequestSchema):
-    """What is to change; what is left out stays. `full_name` may be null, the others not.
+    """Changes of a user; fields that are left out stay. Only `full_name` may be null.
 
-    Only a superuser may send `is_active` and `is_superuser`.
+    Only superusers may send `is_active` and `is_superuser`.
     """
 
     email: Email | MISSING = MISSING

@@ -1,4 +1,4 @@
-"""Lists of users on the wire: what they are filtered and ordered by, and their pages."""
+"""Schemas of user lists: filters, order and pages."""
 
 from typing import Annotated, Literal
 
@@ -35,7 +35,7 @@ _ADA: JsonDict = {
 
 
 def _search(value: str) -> str:
-    """The framework puts U+FFFD where a query is no UTF-8: nobody searches for that."""
+    """Normalise a search. The framework replaces invalid UTF-8 by U+FFFD, which is refused."""
     if "\ufffd" in value:
         raise PydanticCustomError("encoding", "not valid UTF-8")
     try:
@@ -45,25 +45,25 @@ def _search(value: str) -> str:
 
 
 class UserFilters(BaseModel):
-    """Which users, in which order: the same for the list, its cursor and the export."""
+    """Filters and order of the list, the list by cursor and the export."""
 
     is_active: bool | None = Field(
-        None, description="only those who may, or may not, log in", examples=[True]
+        None, description="only active, or only inactive, users", examples=[True]
     )
     is_superuser: bool | None = Field(
-        None, description="only superusers, or only others", examples=[False]
+        None, description="only superusers, or only other users", examples=[False]
     )
     search: Annotated[str, StringConstraints(max_length=254), AfterValidator(_search)] | None = (
         Field(
             None,
-            description="part of the username, email or full name, in any case; "
-            "%, _ and \\ mean themselves; surrounding space is ignored",
+            description="part of the username, email or full name, case-insensitive; "
+            "%, _ and \\ are literal; surrounding space is ignored",
             examples=["lovelace"],
         )
     )
     sort_by: SortBy = Field(
         "created_at",
-        description="usernames go in any case; ties are broken by id",
+        description="usernames are sorted case-insensitively; ties are broken by id",
         examples=["username"],
     )
     sort_order: SortOrder = Field("desc", examples=["asc"])
@@ -75,7 +75,7 @@ class UserFilters(BaseModel):
 
 
 class UserPage(Page[UserSchema]):
-    """A page by number."""
+    """A numbered page of users."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -83,22 +83,22 @@ class UserPage(Page[UserSchema]):
         }
     )
 
-    items: list[UserSchema]  # a Sequence, as the library has it, is written down item by item
+    items: list[UserSchema]  # pydantic serialises the library's Sequence more slowly
     total: int = Field(
         ge=0,
-        description="exact, unless `total_is_estimate`; above 1,000, where nothing is searched "
-        "for, up to 10 seconds old",
+        description="exact, unless `total_is_estimate`; without a search and above 1,000, up to "
+        "10 seconds old",
     )
     total_is_estimate: bool = Field(
         False,
-        description="present, and true, where among more than 10,000 users a search finds more "
-        "than some 5,000, or is for so few characters that no index helps",
+        description="present, and true, if there are more than 10,000 users and a search matches "
+        "more than about 5,000 of them, or is too short for the index",
         exclude_if=lambda is_estimate: not is_estimate,
     )
 
 
 class UserCursorPage(ResponseSchema):
-    """A page by cursor."""
+    """A page of users with the cursor of the next one."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -107,4 +107,4 @@ class UserCursorPage(ResponseSchema):
     )
 
     items: list[UserSchema]
-    next_cursor: str | None = Field(description="`cursor` of the next page; null on the last one")
+    next_cursor: str | None = Field(description="cursor of the next page; null on the last one")

@@ -1,1 +1,1 @@
-"""How uvicorn is run: options, bounds on connections and requests, drain, supervisor."""
+"""Running uvicorn: options, limits on connections and requests, graceful shutdown, supervisor."""

@@ -1,4 +1,4 @@
-"""Accepts clients' connections, as many as the process can serve, and refuses the rest."""
+"""Accepting connections: as many as the process can serve; further ones get a 503."""
 
 import asyncio
 import re
@@ -26,19 +26,19 @@ from app.server.http_protocol import (
 )
 
 MOST = 128
-"""Connections that are accepted in one turn of the event loop, at most."""
+"""Maximum number of connections accepted in one turn of the event loop."""
 TURN = 0.0001
-"""Seconds of a turn for each of them."""
+"""Seconds of the last turn per accepted connection."""
 LONGEST_TURN = 0.5
-"""Seconds. What lasts longer was no turn: no client came."""
+"""Seconds. A longer interval was no turn: the process was idle."""
 LOOK_EVERY = 0.25
-"""Seconds between two looks at how many requests are answered."""
+"""Seconds between two adaptations of the limit on requests."""
 SPARE_TIMEOUT = 1.0
-"""Seconds that a connection without a place has for its request."""
+"""Seconds that a connection beyond the limit has to send its request."""
 MAX_HEAD = 8192
-"""Bytes of such a request that are looked at."""
+"""Bytes of such a request that are read."""
 PAUSE = 0.05
-"""Seconds without accepting, where no descriptor is left, or no spare one."""
+"""Seconds without accepting after descriptors or spare connections ran out."""
 _AT_ONCE: int = getattr(socket, "MSG_DONTWAIT", 0)  # Windows has none, and no acceptor
 _PEEK = _AT_ONCE | socket.MSG_PEEK
 _ID = b"0" * 32
@@ -52,22 +52,22 @@ _FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding):", re.IGNORECASE
 
 
 class Acceptor:
-    """Takes the place of the servers that uvicorn listens by.
+    """Accepts connections in place of uvicorn's asyncio servers.
 
-    The event loop's own accepts one connection a turn. A busy loop turns thirty times a second, so
-    that its clients have left before they are accepted. Here it is one for each tenth of a
-    millisecond that the last turn took: one or two a turn where the loop is idle, so that several
+    asyncio accepts one connection a turn of the event loop. A busy loop turns thirty times a
+    second, so that clients give up before they are accepted. Here it is one for each tenth of a
+    millisecond that the last turn took: one or two a turn if the loop is idle, so that several
     workers share them.
 
-    What there is no room for is answered 503 before anything is made for it: that takes a few
-    system calls, a fiftieth of a request that is served.
+    A request beyond the limits gets a 503 before a protocol is created for it: that takes a few
+    system calls, a fiftieth of the time of a served request.
 
     Args:
-        server: uvicorn's, which has begun to listen.
-        admission: decides.
+        server: uvicorn's server, which is listening.
+        admission: the limits.
 
     Attributes:
-        sockets: that are listened on.
+        sockets: the listening sockets.
     """
 
     def __init__(self, server: uvicorn.Server, admission: Admission) -> None:
@@ -93,21 +93,21 @@ class Acceptor:
             self._loop.add_reader(listener, self._accept, listener)
 
     def accept_all(self) -> None:
-        """Accept every connection that waits: to close would reset them, and their requests may
-        be there already."""
+        """Accept all waiting connections. Closing the socket would reset them, and their requests
+        may have arrived already."""
         for listener in self.sockets:
             while self._accept_one(listener):
                 pass
 
     def close(self) -> None:
-        """Accept no more. Connections without a place still have the time for their request."""
+        """Stop accepting. Connections beyond the limit still have the time for their request."""
         for listener in self.sockets:
             self._loop.remove_reader(listener)
             listener.close()
         self.sockets.clear()
 
     async def wait_closed(self) -> None:
-        """Wait for the connections without a place; the others are the server's."""
+        """Wait for the connections beyond the limit; the server waits for the others."""
         if self._spare:
             await asyncio.sleep(SPARE_TIMEOUT)
         self._looking.cancel()
@@ -140,7 +140,7 @@ class Acceptor:
         except (BlockingIOError, InterruptedError):
             return False
         except ConnectionError:
-            return True  # this one has left, others may wait
+            return True  # this client has left, others may wait
         except OSError:
             self._pause(listener)
             return False
@@ -148,8 +148,8 @@ class Acceptor:
         return True
 
     def _has_spare(self) -> bool:
-        """Whether there is room for one more without a place; the oldest ends where it has had the
-        time to send its request."""
+        """Whether one more connection beyond the limit is possible; the oldest is closed if it has
+        had the time to send its request."""
         if len(self._spare) < self._admission.max_spare:
             return True
         oldest, since = next(iter(self._spare.items()))
@@ -174,7 +174,7 @@ class Acceptor:
         self._look_at(client)
 
     def _look_at(self, client: socket.socket) -> None:
-        """Serve or refuse a connection that has no place, by its first bytes."""
+        """Serve or refuse a connection beyond the limit, by its first bytes."""
         try:
             head = client.recv(MAX_HEAD, _PEEK)
         except BlockingIOError:
@@ -193,13 +193,13 @@ class Acceptor:
     def _refuse(self, client: socket.socket, head: bytes) -> None:
         with suppress(OSError):
             if head:
-                client.recv(MAX_HEAD, _AT_ONCE)  # what is left unread would reset the connection
+                client.recv(MAX_HEAD, _AT_ONCE)  # closing with unread data resets the connection
                 _count_refused()
                 refusal = _REFUSED_HEAD if head.startswith(b"HEAD ") else _REFUSAL
                 client.send(refusal.replace(_ID, token_hex(16).encode()), _AT_ONCE)
             is_whole = head.startswith(_BODILESS) and head.endswith(_END)
             if head and (not is_whole or _FRAMING.search(head)):
-                # More is on its way: it is read and thrown away until the client has the answer.
+                # More will arrive: discard it until the client has the answer.
                 client.shutdown(socket.SHUT_WR)
                 self._loop.add_reader(client, self._throw_away, client)
                 return
@@ -232,7 +232,7 @@ class Acceptor:
         task.add_done_callback(partial(self._opened, client))
 
     def _protocol(self, client: socket.socket) -> BoundedProtocol:
-        # It becomes one of the server's connections in the same turn of the loop.
+        # The server counts it as its connection in the same turn of the loop.
         self._loop.call_soon(self._opening.discard, client)
         config = self._server.config
         return BoundedProtocol(
@@ -246,7 +246,7 @@ class Acceptor:
         self._opening.discard(client)
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # it has left
+            task.exception()  # retrieved to prevent a warning: the client has left
 
 
 def running_server() -> uvicorn.Server | None:
@@ -256,11 +256,10 @@ def running_server() -> uvicorn.Server | None:
 
 
 def bound_connections(settings: ServerSettings) -> None:
-    """Have the server around this application accept connections by an `Acceptor`, however it was
-    started. Call while the application starts: the server listens after that.
+    """Make the running uvicorn server accept connections by an `Acceptor`. Call during startup,
+    before the server listens.
 
-    Where uvicorn speaks TLS itself, and on Windows, it also accepts them itself: only requests are
-    bounded.
+    If uvicorn itself terminates TLS, and on Windows, only requests are limited.
     """
     if (server := running_server()) is None:
         return

@@ -1,4 +1,4 @@
-"""Bounds on what a process serves at once: requests in progress and open connections (ADR 11)."""
+"""Admission control: limits on requests in progress and open connections of a process (ADR 11)."""
 
 import sys
 from collections.abc import Sized
@@ -8,32 +8,33 @@ if sys.platform != "win32":
     import resource
 
 PROBES = 16
-"""Probes in progress that are served beyond the bound on requests."""
+"""Probes in progress that are served beyond the limit on requests."""
 FEW = 64
-"""Requests in progress with which no process has fallen behind; they keep it busy."""
+"""Requests in progress up to which a process is not overloaded; they keep it busy."""
 PATIENCE = 1.0
-"""Seconds that a request may take: half of what it may wait for a connection to the database."""
+"""Target duration of a request, in seconds: half of the timeout for a database connection."""
 LATE = 0.005
-"""Seconds of lag that tell a busy event loop from one whose requests wait for others."""
+"""Event loop lag, in seconds, above which the processor is the bottleneck."""
 SILENCE = 0.25
-"""Seconds that a connection has at least until it gives way: its request may be on its way."""
+"""Seconds that a connection is idle at least before it is closed for another: its request may be
+arriving."""
 OWN_DESCRIPTORS = 160
-"""Descriptors that a process needs besides its clients' connections, with the default pools: 18 to
+"""Descriptors of a process besides its clients' connections, with the default pools: 18 to
 PostgreSQL, 72 to Redis, and files."""
 MAX_DESCRIPTORS = 65_536
-"""More are not asked for, where the system would allow them."""
+"""Upper bound of the descriptor limit that is requested from the system."""
 MAX_SPARE = 512
-"""Connections beyond the bound on connections, on which probes alone are served."""
+"""Connections beyond the limit on connections, on which only probes are served."""
 
 
 class Silent(Protocol):
     """A connection that waits for its client: for a request, or for the rest of one."""
 
     def give_way(self, silent: float) -> bool:
-        """Close it, for another to take its place.
+        """Close the connection in favour of a new one.
 
         Args:
-            silent: seconds for which nothing came.
+            silent: seconds since the last data.
 
         Returns:
             Whether it was closed: not while its client reads an answer.
@@ -41,25 +42,24 @@ class Silent(Protocol):
 
 
 class Admission:
-    """Decides which requests and connections of clients are served.
+    """Decides which requests and connections are served.
 
-    As many requests as `requests` may be in progress. Where the process falls behind, it is fewer:
-    as many as it answers in a second, so that none waits longer than a client does. It has fallen
-    behind where many requests are in progress and the event loop is late; while they wait for a
-    database that is slow, the loop is not, and others pass by them (ADR 11).
+    The limit on requests is `requests`, and under overload the number of requests that the process
+    answers in a second, so that none waits longer than clients do. Overload means that many
+    requests are in progress and the event loop lags; if they wait for a slow database instead, the
+    loop does not lag, and other requests are still served (ADR 11).
 
     Args:
-        requests: in progress at once. A request that waits for its body does not count: it takes
-            no processor, and slow clients could otherwise keep all others out.
-        connections: open at once. For one more, the one that has been silent longest gives way.
-        descriptors: that the process may have open.
+        requests: maximum in progress. A request that waits for its body does not count: it uses no
+            processor time, and slow clients could otherwise exclude all others.
+        connections: maximum open. Beyond it, the connection idle for longest is closed.
+        descriptors: maximum number of open files of the process.
 
     Attributes:
-        max_spare: connections beyond those, on which probes alone are served.
+        max_spare: connections beyond the limit, on which only probes are served.
         receiving: requests that wait for more of their body.
-        probes: probes in progress beyond the bound on requests.
-        silent: connections that wait for their clients, the longest first, and since when, by the
-            event loop's clock.
+        probes: probes in progress beyond the limit on requests.
+        silent: idle connections, the longest idle first, with the start by the event loop's clock.
     """
 
     def __init__(self, requests: int, connections: int, descriptors: int) -> None:
@@ -77,8 +77,8 @@ class Admission:
         self._opening: Sized = ()
 
     def watch(self, tasks: Sized, connections: Sized = (), opening: Sized = ()) -> None:
-        """Count what is in these sets, which their owners change: running requests, connections,
-        and those that are being opened, each of which has a request."""
+        """Set the collections to count, which their owners change: running requests, connections,
+        and connections being opened, each of which has a request."""
         self._tasks, self._connections, self._opening = tasks, connections, opening
 
     @property
@@ -88,26 +88,25 @@ class Admission:
 
     @property
     def is_full(self) -> bool:
-        """Whether as many requests are in progress as may be."""
+        """Whether the number of requests in progress has reached the limit."""
         return self.in_progress >= self._limit
 
     @property
     def is_over(self) -> bool:
-        """Whether more are: bodies that were waited for can all be there at once."""
+        """Whether the limit is exceeded: the bodies of many requests can arrive at once."""
         return self.in_progress > self._limit
 
     @property
     def admits_probe(self) -> bool:
-        """Whether a probe is served where no other request is."""
+        """Whether a probe is served although the limit is reached."""
         return self.probes < PROBES
 
     def admits_connection(self, now: float, *, is_probe: bool = False) -> bool:
-        """Whether another connection is served at this moment of the event loop; one that is silent
-        may give way to it.
+        """Whether another connection is served; an idle one may be closed for it.
 
         Args:
             now: by the event loop's clock.
-            is_probe: whether its request is known to be one.
+            is_probe: whether its request is known to be a probe.
         """
         opening = len(self._opening)
         is_full = self.in_progress + opening >= self._limit
@@ -123,15 +122,15 @@ class Admission:
         del self.silent[silent]
         if silent.give_way(now - since):
             return True
-        self.silent[silent] = since  # the next one is asked next
+        self.silent[silent] = since  # moved to the end
         return False
 
     def adapt(self, rate: float, lag: float) -> None:
-        """Adapt the bound to what is answered. Called a few times a second.
+        """Adapt the limit on requests. Called a few times a second.
 
         Args:
-            rate: requests that were answered a second, since the last call.
-            lag: seconds by which the event loop is late.
+            rate: answered requests per second since the last call.
+            lag: of the event loop, in seconds.
         """
         before, self._before = self._before, self.in_progress
         few = min(FEW, self.max_requests)
@@ -142,7 +141,7 @@ class Admission:
 
 
 def raise_descriptor_limit() -> int:
-    """Have the process allowed as many open files as the system grants; how many."""
+    """Raise the limit on open files as far as the system permits, and return it."""
     if sys.platform == "win32":
         return MAX_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-"""Stopping without losing a request: say so first, serve on for a while, then stop."""
+"""Graceful shutdown: fail the readiness check first, continue serving for a while, then stop."""
 
 import asyncio
 import multiprocessing
@@ -18,26 +18,25 @@ from app.server.acceptor import Acceptor
 log = structlog.get_logger("app.drain")
 
 LINGER = 0.5
-"""Seconds between closing the door and telling the server: it would close a connection whose
-request is still on its way."""
+"""Seconds between closing the sockets and passing on the signal: the server would close a
+connection whose request is still arriving."""
 ORPHAN_DRAIN = 1.0
-"""Seconds that a worker serves on whose parent has ended: soon another instance wants the port."""
+"""Drain of a worker without a parent, in seconds: another instance will need the port soon."""
 _CLOSE = (b"connection", b"close")
 
 
 class Drain:
-    """Whether this process is about to stop.
+    """Delays SIGTERM: the process continues serving while /health/ready answers 503.
 
-    A server that is told to stop closes its socket at once. A proxy that has not noticed yet then
-    meets a closed door, and what had reached the socket and was not accepted yet is lost. So the
-    signal is kept back for a while, in which all is served and /health/ready says 503. Each answer
-    closes its connection, so that nobody asks on one that is about to be closed.
+    On SIGTERM a server closes its socket at once. A proxy that has not noticed yet then gets its
+    connections refused, and connections that were not accepted yet are lost. During the drain each
+    response closes its connection, so that clients send no request on one that is about to close.
 
     Args:
-        seconds: how long; more than it takes the proxy to notice.
+        seconds: duration; longer than the proxy takes to notice.
 
     Attributes:
-        has_begun: whether the signal came.
+        has_begun: whether the signal was received.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -46,10 +45,10 @@ class Drain:
 
     @contextmanager
     def on_sigterm(self) -> Iterator[None]:
-        """While the block runs, keep SIGTERM back from the server around it.
+        """Delay SIGTERM while the block runs.
 
-        A second one goes through at once. Where nobody handles the signal, it is left alone. SIGHUP
-        does the same, unless it is ignored: by default it would end the process at once.
+        A second SIGTERM is passed on at once. If the signal has no handler, it is left alone.
+        SIGHUP is treated the same, unless it is ignored: by default it would end the process.
         """
         stop = signal.getsignal(signal.SIGTERM)
         if not callable(stop) or threading.current_thread() is not threading.main_thread():
@@ -66,7 +65,7 @@ class Drain:
             server = getattr(stop, "__self__", None)
             if isinstance(server, uvicorn.Server):
                 _close_connections(server)
-                loop.call_later(max(0.0, self.seconds - LINGER), _close_door, server)
+                loop.call_later(max(0.0, self.seconds - LINGER), _close_sockets, server)
             loop.call_later(self.seconds, stop, signal.SIGTERM, None)
 
         def received(_signal: int, _frame: FrameType | None) -> None:
@@ -85,11 +84,10 @@ class Drain:
 
 
 def stop_with_parent() -> None:
-    """Stop in order, after a short drain, once the process has ended that this one is a worker of.
+    """Shut a worker down after a short drain once its parent process has ended.
 
-    A supervisor or reloader that is killed can stop no worker: it would serve on unsupervised, and
-    hold the port. Of a process that no other started in order to serve, nothing is watched. Call
-    while the application starts.
+    Otherwise the workers of a supervisor or reloader that was killed would keep serving and hold
+    the port. Does nothing in a process that is no worker. Call during startup.
     """
     parent = multiprocessing.parent_process()
     if parent is None:
@@ -106,16 +104,16 @@ def stop_with_parent() -> None:
 
 
 def _close_connections(server: uvicorn.Server) -> None:
-    """Have each answer say that its connection ends with it."""
+    """Add `Connection: close` to all further responses."""
     server.config.encoded_headers.append(
         _CLOSE
-    )  # of which the server makes those below, each second
+    )  # the server generates its default headers from these every second
     state = server.server_state
     state.default_headers = [*state.default_headers, _CLOSE]
 
 
-def _close_door(server: uvicorn.Server) -> None:
-    """Stop listening. The connections that wait by then are accepted first."""
+def _close_sockets(server: uvicorn.Server) -> None:
+    """Stop listening, after accepting the waiting connections."""
     for listener in server.servers:
         if isinstance(listener, Acceptor):
             listener.accept_all()

@@ -1,6 +1,7 @@
-"""Bounds on a connection, which uvicorn has none of: head size, seconds for each part, and room.
+"""The HTTP protocol of the server, with limits that uvicorn lacks: size of the head, timeouts, and
+admission control.
 
-An application never sees a request whose head does not end, so that no middleware can refuse it.
+The application never sees a request with an endless head, so that no middleware could refuse it.
 """
 
 import json
@@ -21,28 +22,28 @@ from app.core.telemetry.metrics import REQUESTS_REFUSED
 from app.server.admission import Admission
 
 HEAD_TIMEOUT = 10.0
-"""Seconds from a connection's start, or a request's first byte, to the end of its headers."""
+"""Seconds from the start of a connection, or a request's first byte, to the end of its head."""
 MAX_HEAD = 65_536
-"""Bytes of a request line and its headers. Where they do not end, one read more is kept."""
+"""Maximum size of the request line and headers, in bytes, give or take one read."""
 MAX_HEADERS = 100
 LINGER = 5.0
-"""Seconds that the rest of a body whose request is answered is read and thrown away: to close at
-once would reset the connection, and the client would not see the answer."""
+"""Seconds in which the rest of a body is read and discarded after the response: closing at once
+would reset the connection, and the client would not see the response."""
 CLOSE_TIMEOUT = 30.0
-"""Seconds that a client may take to read the last answer of a connection."""
+"""Seconds that a client may take to read the last response of a connection."""
 WRITE_TIMEOUT = 60.0
-"""Seconds for which a client may read nothing while an answer waits to be written."""
+"""Seconds for which a client may read nothing while a response is being sent."""
 READ_TIME = 5.0
-"""Seconds that a client may read an answer, before its connection gives way to another one."""
+"""Seconds that a client has for reading a response before its connection may give way."""
 ABANDON_AFTER = 0.5
-"""Seconds for which a request goes on whose client has left. To end a statement costs a connection
-to the database, which is more than most statements do."""
+"""Seconds for which a request continues after its client has left. Cancelling a statement costs a
+database connection, which is more than most statements cost."""
 MAX_PIPELINED = 16
-"""Requests that may wait on a connection for the one before them to be answered."""
+"""Maximum number of pipelined requests that wait on a connection."""
 
 
 PROBES = b"/health"
-"""What the addresses of probes begin with."""
+"""Prefix of the paths of probes."""
 CLOSE = b"connection: close\r\n"
 OVERLOAD = HTTPStatus.SERVICE_UNAVAILABLE, "overload"
 
@@ -52,12 +53,11 @@ _TOO_LARGE = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large"
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 protocol, which ends connections that are silent, slow or too large, and
-    answers 503 where the process has no room for a request.
+    """uvicorn's HTTP/1.1 protocol with timeouts and size limits, which answers 503 under overload.
 
-    What it refuses by itself has the contract's shape. WebSocket and h2c upgrades are ignored, as
-    RFC 9110 §7.8 allows: the request is answered as HTTP/1.1, and the connection then closed. With
-    a body they are refused.
+    Its error responses have the API's shape. WebSocket and h2c upgrades are ignored, as RFC 9110
+    §7.8 allows: the request is answered as HTTP/1.1, and the connection then closed. With a body
+    they are refused.
     """
 
     def __init__(self, *, admission: Admission, **options: Any) -> None:
@@ -83,7 +83,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._admission.silent.pop(self, None)
         self._disarm()
         self.resume_writing()
-        # uvicorn tells the request that came last alone, and that may wait for another.
+        # uvicorn notifies only the latest request, which may be a pipelined one that waits.
         self.pipeline.clear()
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
@@ -96,7 +96,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """uvicorn's, but it neither logs what is malformed nor gives it an answer of its own."""
+        """As uvicorn's, except that it neither logs nor answers malformed requests."""
         self._unset_keepalive_if_required()
         if self._is_refused:
             return
@@ -113,12 +113,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self._count(len(data))
 
     def _count(self, size: int) -> None:
-        """Bound what the parser holds and nobody sees: a head, or in a body chunk extensions and
-        trailers, that do not end."""
+        """Limit the data that the parser buffers: a head, or chunk extensions and trailers."""
         if self._in_head:
             if self._awaits_head:
                 self._head_bytes += size
-            else:  # it came in one piece with the request before, whose bytes are not its own
+            else:  # the data also contains the end of the previous request
                 self._await_head()
         elif self._in_body:
             self._barren_bytes = 0 if self._has_body_part else self._barren_bytes + size
@@ -130,7 +129,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_body:  # a trailer: uvicorn would take it for a header that was checked
+        if self._in_body:  # a trailer: uvicorn would treat it as a header, past the checks
             self._fault = HTTPStatus.BAD_REQUEST, "trailer"
             raise httptools.HttpParserError
         super().on_header(name, value)
@@ -141,7 +140,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._fault = _TOO_LARGE
             raise httptools.HttpParserError
         if self.parser.should_upgrade() and any(name in _FRAMING for name, _ in self.headers):
-            self._fault = HTTPStatus.BAD_REQUEST, "upgrade"  # llhttp would pass over the body
+            self._fault = HTTPStatus.BAD_REQUEST, "upgrade"  # llhttp would skip the body
             raise httptools.HttpParserError
         if len(self.pipeline) >= MAX_PIPELINED:
             self._fault = HTTPStatus.BAD_REQUEST, "pipeline"
@@ -149,7 +148,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._disarm()
         self._awaits_head, self._in_head = False, False
         self._head_bytes = 0
-        if self._has_probe_place:  # which is the probe's alone
+        if self._has_probe_place:  # which is for one probe, not for pipelined requests
             self._fault = OVERLOAD
             raise httptools.HttpParserError
         if self._in_progress() is None and not self._is_admitted():
@@ -169,10 +168,10 @@ class BoundedProtocol(HttpToolsProtocol):
         return True
 
     def _pass_over(self) -> None:
-        """Answer 503, and keep the connection where nothing more of the request can follow."""
+        """Answer 503, and keep the connection open if the request has no body."""
         is_whole = not any(name in _FRAMING for name, _ in self.headers)
         is_plain = self.parser.get_method() == b"GET" and not self.parser.should_upgrade()
-        # A client that sends more than it reads would have answers pile up here.
+        # The responses to a client that sends without reading would accumulate here.
         is_ahead = self._has_passed_over or self.transport.get_write_buffer_size() > 0
         if is_ahead or not (is_whole and is_plain and self.parser.should_keep_alive()):
             self._fault = OVERLOAD
@@ -196,7 +195,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if was_receiving and self._admission.is_over:
             self._fault = OVERLOAD
             raise httptools.HttpParserError
-        if self.cycle.response_complete:  # answered before it was all there
+        if self.cycle.response_complete:  # answered before the body was complete
             self._arm(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def on_response_complete(self) -> None:
@@ -208,8 +207,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._arm(LINGER, self.transport.close)
 
     def _settle(self) -> None:
-        """Tell the admission what this connection waits for by now: the server, or its client."""
-        if self.parser is None:  # it is lost, and the application sees it only now
+        """Update the admission control: whether this connection waits for its client."""
+        if self.parser is None:  # the connection was lost before
             return
         cycle = None if self._is_refused else self._in_progress()
         is_receiving = cycle is not None and cycle.more_body and self._awaits_body
@@ -224,7 +223,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._admission.silent.pop(self, None)
 
     def give_way(self, silent: float) -> bool:
-        """Close the connection, whose client has nothing to be answered, for another one."""
+        """Close the idle connection in favour of another one."""
         if silent < READ_TIME and self.transport.get_write_buffer_size() > 0:
             return False
         self.transport.abort()
@@ -258,7 +257,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, status: HTTPStatus, reason: str) -> None:
-        """Answer what never becomes a request, and end the connection once that was read."""
+        """Send an error response, and close the connection after the client has read it."""
         REQUESTS_REFUSED.labels(reason).inc()
         self._is_refused = True
         if (cycle := self._in_progress()) is not None:
@@ -285,7 +284,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     async def _receive(self) -> Any:
-        """Receive for the running cycle, and tell that the application waits for its body."""
+        """uvicorn's `receive`, which marks the request as waiting for its body."""
         cycle = self._running
         assert cycle is not None  # noqa: S101  # its application calls this
         self._awaits_body = not cycle.response_started
@@ -312,7 +311,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def without_body(message: bytes) -> bytes:
-    """What a HEAD request gets of a response."""
+    """The head of a response, for HEAD requests."""
     return message[: message.index(b"\r\n\r\n") + 4]
 
 
@@ -322,13 +321,13 @@ def response(
     last: bytes,
     request_id: str | None = None,
 ) -> bytes:
-    """A response in the contract's shape, for what never becomes a request of the application.
+    """An error response in the API's shape, for requests that the application does not see.
 
     Args:
-        status: such as 503, which tells when to come back.
-        headers: the server's own.
-        last: `CLOSE` where the connection ends with it, else nothing.
-        request_id: 32 hexadecimal digits; a new one where left out.
+        status: of the response; 503 also gets `Retry-After`.
+        headers: default headers of the server.
+        last: `CLOSE` to end the connection, else empty.
+        request_id: 32 hexadecimal digits; default: a new one.
     """
     request_id = request_id or uuid4().hex
     code = status.phrase.lower().replace(" ", "_")

@@ -1,4 +1,4 @@
-"""How `backend serve` runs uvicorn: the port is taken first, and files are watched for a reload."""
+"""Running uvicorn for `backend serve`: binding the port, signals, and reload on changed files."""
 
 import os
 import signal
@@ -26,21 +26,21 @@ if sys.platform != "win32":  # which has neither its signals nor file descriptor
     from app.server.supervisor import Supervisor
 
 WATCHED = ROOT / "app", ROOT / "alembic"
-"""Folders whose changes are served by a reload; no data, tests or libraries."""
+"""Folders that are watched for a reload."""
 ALSO_WATCHED = ROOT / "main.py", ROOT / ".env"
 SHOWN = ["*.html", "*.css", "*.js", "*.svg", "*.txt"]
-"""Files of those that are no Python and are read once a process."""
+"""Patterns of files other than Python that are read once a process."""
 
 
 class AddressError(Exception):
-    """Nothing can listen there; the message names the setting."""
+    """The address cannot be bound; the message names the setting."""
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
-    """Take the port, on each address of the host; connections are refused until it is served.
+    """Bind the port on each address of the host; connections are refused until it is served.
 
     Raises:
-        AddressError: it is taken, or none of ours.
+        AddressError: the port is in use or not permitted, or the address is not on this machine.
     """
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -52,7 +52,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
             sockets.append(_bound(family, kind, protocol, address))
         except OSError as error:
             if error.errno == EAFNOSUPPORT or (error.errno == EADDRNOTAVAIL and sockets):
-                continue  # a name may have an address of IPv6 where there is none
+                continue  # a name may have an IPv6 address on a machine without IPv6
             for taken in sockets:
                 taken.close()
             raise AddressError(_refused(host, port, error)) from None
@@ -86,20 +86,20 @@ def _not_ours(host: str) -> str:
 
 
 def url_of(host: str, sockets: list[socket.socket]) -> str:
-    """The URL to open on this machine for what listens at `host`, without a slash at its end."""
-    with suppress(ValueError):  # it is a name
+    """The local URL of a server that listens at `host`, without a trailing slash."""
+    with suppress(ValueError):  # `host` is a name
         address = ip_address(host)
-        if address.is_unspecified:  # all addresses, of which none is called so
+        if address.is_unspecified:  # listens on all addresses
             host = "127.0.0.1" if address.version == 4 else "::1"
     port = sockets[0].getsockname()[1]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class _TerminatedError(BaseException):
-    """A signal came that ends the process.
+    """A signal that ends the process.
 
     Attributes:
-        number: which one.
+        number: of the signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -108,11 +108,11 @@ class _TerminatedError(BaseException):
 
 @contextmanager
 def ended_in_order() -> Iterator[None]:
-    """Have SIGTERM and SIGHUP unwind the block, and then end the process by the same signal.
+    """Unwind the block on SIGTERM and SIGHUP, then end the process by the same signal.
 
-    uvicorn handles SIGTERM itself while it serves, and raises it again when it has ended: what was
-    opened around it would stay open. SIGUSR1 and SIGUSR2, which would end the process, are ignored
-    from now on, by its workers too.
+    uvicorn handles SIGTERM itself while it serves, and raises it again at its end: resources that
+    were opened around it would stay open. SIGUSR1 and SIGUSR2, which would end the process, are
+    ignored from now on, also by its workers.
     """
 
     def handle(number: int, _frame: FrameType | None) -> None:
@@ -133,12 +133,12 @@ def ended_in_order() -> Iterator[None]:
 
 
 def run(config: uvicorn.Config, sockets: list[socket.socket], patience: float) -> int:
-    """Serve until a signal comes.
+    """Serve until a signal is received.
 
     Args:
-        config: uvicorn's.
-        sockets: where to listen.
-        patience: seconds that one of several workers may take to stop.
+        config: uvicorn's configuration.
+        sockets: bound sockets.
+        patience: seconds that a worker may take to stop.
 
     Returns:
         The exit code.
@@ -160,7 +160,7 @@ def run(config: uvicorn.Config, sockets: list[socket.socket], patience: float) -
 
 
 class _Reloader(WatchFilesReload):
-    """uvicorn's, which looks at the application's own files and nothing else."""
+    """uvicorn's reloader, which watches only the application's files."""
 
     def __init__(
         self,
@@ -174,7 +174,7 @@ class _Reloader(WatchFilesReload):
             watch_filter=None,
             stop_event=self.should_exit,
             yield_on_timeout=True,
-            rust_timeout=500,  # milliseconds between two looks at ALSO_WATCHED
+            rust_timeout=500,  # milliseconds between two checks of ALSO_WATCHED
         )
         self._seen = _times()
 
@@ -190,5 +190,5 @@ def _times() -> dict[Path, float]:
 
 def reloading() -> dict[str, Any]:
     """Options of `uvicorn.Config` for a reload."""
-    os.environ["SERVER_DRAIN"] = "0"  # whoever edits code waits for no proxy
+    os.environ["SERVER_DRAIN"] = "0"  # in development no proxy has to notice
     return {"reload": True, "reload_includes": SHOWN}

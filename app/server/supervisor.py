@@ -19,33 +19,34 @@ from uvicorn.config import STARTUP_FAILURE
 log = structlog.get_logger("app.supervisor")
 
 TURN = 0.2
-"""Seconds between two looks at signals and deadlines; the end of a worker is seen at once."""
+"""Seconds between two checks of signals and deadlines; the end of a worker is noticed at once."""
 BEAT = 0.5
-"""Seconds between two beats of a worker."""
+"""Seconds between two heartbeats of a worker."""
 REPEAT = 0.3
-"""Seconds between the two SIGTERM that stop a worker without its drain. Two at once are one."""
+"""Seconds between the two SIGTERM that stop a worker without its drain; two at once would be merged
+into one."""
 MAX_FAILURES = 3
-"""Starts per worker that may fail in a row until the supervisor gives up, where none succeeded."""
+"""Failed starts in a row, per worker, after which the supervisor gives up if none succeeded."""
 MAX_PAUSE = 30.0
-"""Seconds between two attempts to start a worker, at most."""
+"""Maximum delay between two attempts to start a worker, in seconds."""
 KILLED_PAUSE = 1.0
-"""The same for workers that a signal ended while they started: that is no wrong configuration."""
+"""`MAX_PAUSE` for workers that a signal ended while they started: the configuration is not the
+cause."""
 MAX_WORKERS = 256
 _STOPS = signal.SIGTERM, signal.SIGINT
 _HELD_BACK = signal.SIGINT, signal.SIGHUP
-"""Signals that a terminal sends to workers too: while they are imported, they would end by them
-with a traceback."""
+"""Signals that a terminal sends to workers too; during imports they would cause a traceback."""
 _spawn = multiprocessing.get_context("spawn")
 
 
 class _Worker:
-    """A worker process, as its supervisor sees it.
+    """The supervisor's view of a worker process.
 
     Attributes:
         has_started: whether it serves, or has served.
-        is_old: whether a restart is to replace it.
-        is_killed: whether it was killed, and has not ended yet.
-        stop_by: when it is killed, by the monotonic clock; None before it was asked to stop.
+        is_old: whether a restart will replace it.
+        is_killed: whether it was sent SIGKILL, and has not ended yet.
+        stop_by: deadline for its stop, by the monotonic clock; None before SIGTERM.
     """
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
@@ -63,12 +64,12 @@ class _Worker:
 
     @property
     def stays(self) -> bool:
-        """Whether it is neither killed nor asked to stop."""
+        """Whether the worker is neither killed nor stopping."""
         return self.stop_by is None and not self.is_killed
 
     def listen(self) -> None:
-        """Read its beats."""
-        with suppress(EOFError, OSError):  # it has ended
+        """Read its heartbeats."""
+        with suppress(EOFError, OSError):  # the worker has ended
             while self._beats.poll():
                 self.has_started = self._beats.recv_bytes() == b"serving"
                 self.heard_at = time.monotonic()
@@ -88,19 +89,20 @@ class _Worker:
 
 
 class Supervisor:
-    """Keeps as many workers as the configuration says, until a signal stops all of them.
+    """Runs the configured number of workers, until a signal stops them.
 
-    uvicorn's own supervisor asks one worker after another whether it is alive, and waits for the
-    answer: while one is silent, no other death and no signal is seen. Here the workers report, and
-    the supervisor never waits longer than `TURN`.
+    uvicorn's supervisor asks one worker after another whether it is alive, and waits for the
+    answer: while one is silent, it notices neither signals nor the death of others. Here the
+    workers send heartbeats, and the supervisor never waits longer than `TURN`.
 
     SIGTERM and SIGINT stop the workers, SIGHUP replaces them one after another, SIGTTIN and SIGTTOU
     add and remove one. SIGUSR1 and SIGUSR2 are ignored, by the workers too.
 
     Args:
-        config: uvicorn's; a worker that is silent for `timeout_worker_healthcheck` is killed.
-        sockets: where the workers listen. The supervisor closes its own copies when it stops: a
-            connection that came after the workers have closed theirs would wait for nothing.
+        config: uvicorn's configuration; a worker that is silent for `timeout_worker_healthcheck` is
+            killed.
+        sockets: of the workers. The supervisor closes its copies when it stops, since connections
+            would otherwise be queued after the workers have closed theirs.
         patience: seconds that a worker may take to stop.
     """
 
@@ -118,13 +120,13 @@ class Supervisor:
         self._code = 0
 
     def run(self) -> int:
-        """Serve until a signal comes, and all workers have ended.
+        """Serve until a signal is received, and all workers have ended.
 
         Returns:
-            The exit code: 0, 1 where a worker had to be killed at the end, or `STARTUP_FAILURE`
-            where none of them ever started.
+            The exit code: 0; 1 if a worker had to be killed at the end; `STARTUP_FAILURE` if no
+            worker ever started.
         """
-        resource_tracker.ensure_running()  # the first start would do it, and unblock signals
+        resource_tracker.ensure_running()  # starting it later would unblock signals
         with self._signals():
             while self._workers or not self._is_stopping:
                 self._act_on_signals()
@@ -144,7 +146,7 @@ class Supervisor:
         handled = *_STOPS, signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU
         before = {number: signal.getsignal(number) for number in handled}
         for number in handled:
-            if before[number] is not signal.SIG_IGN:  # as `nohup` has SIGHUP
+            if before[number] is not signal.SIG_IGN:  # `nohup` ignores SIGHUP
                 signal.signal(number, receive)
         try:
             yield
@@ -179,8 +181,8 @@ class Supervisor:
             if worker.stays:
                 worker.stop(self._patience)
         if received == signal.SIGINT:
-            # Not SIGINT itself: from a terminal the workers have it already, and a second one makes
-            # uvicorn drop the requests that it is answering.
+            # Not SIGINT: a terminal has already sent it to the workers, and a second one makes
+            # uvicorn drop its running requests.
             self._repeat_at = time.monotonic() + REPEAT
 
     def _send(self, number: signal.Signals) -> None:
@@ -207,7 +209,7 @@ class Supervisor:
 
     def _remove_ended(self) -> None:
         ended = [each for each in self._workers if each.process.exitcode is not None]
-        self._listen()  # one of them may have begun to serve just before
+        self._listen()  # a worker may have served just before it ended
         for worker in ended:
             self._workers.remove(worker)
             pid, code = worker.process.pid, worker.process.exitcode or 0
@@ -218,7 +220,7 @@ class Supervisor:
                     self._start_has_failed(killed=code < 0)
 
     def _start_has_failed(self, *, killed: bool) -> None:
-        for worker in self._workers:  # a restart ends here: these serve, and the next would fail
+        for worker in self._workers:  # cancels a restart: the next worker would fail too
             worker.is_old = False
         self._failures += 1
         if not self._has_served and (not killed or self._failures >= MAX_FAILURES * self._wanted):
@@ -229,7 +231,7 @@ class Supervisor:
         self._start_at = time.monotonic() + min(pause, KILLED_PAUSE if killed else MAX_PAUSE)
 
     def _adjust(self) -> None:
-        """Start what is missing and stop what is too much; in a restart, one old worker after a new
+        """Start missing workers and stop surplus ones; in a restart, stop an old worker once a new
         one serves."""
         staying = [worker for worker in self._workers if worker.stays]
         old = [worker for worker in staying if worker.is_old]
@@ -247,13 +249,13 @@ class Supervisor:
                 return
             try:
                 self._workers.append(_Worker(self._config, self._sockets))
-            except OSError as error:  # no memory, process or descriptor is left
+            except OSError as error:  # out of memory, processes or descriptors
                 log.warning("worker_not_started", reason=repr(error))
                 self._start_has_failed(killed=True)
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, which knows when its event loop last had its turn."""
+    """uvicorn's server, which records the last turn of its event loop."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -261,20 +263,20 @@ class _Server(uvicorn.Server):
         self.has_turned = threading.Event()
 
     async def on_tick(self, counter: int) -> bool:
-        """Called by uvicorn ten times a second while it serves, the first time at once."""
+        """Called by uvicorn ten times a second while it serves."""
         self.turned_at = time.monotonic()
         self.has_turned.set()
         return await super().on_tick(counter)
 
     def is_responsive(self) -> bool:
-        """Whether its event loop runs, where it serves; how long it starts or stops is its own."""
+        """Whether the event loop runs. True while the server starts or stops, without a limit."""
         is_serving = self.started and not self.should_exit
         return not is_serving or time.monotonic() - self.turned_at < 2 * BEAT
 
 
 def _work(config: uvicorn.Config, sockets: list[socket.socket], beats: Connection) -> None:
-    """What a worker process runs."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's to handle
+    """Main function of a worker process."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # handled by the supervisor
     server = _Server(config)
     with suppress(KeyboardInterrupt):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
@@ -289,5 +291,5 @@ def _beat(server: _Server, beats: Connection) -> None:
                 beats.send_bytes(b"serving" if server.started else b"starting")
             if server.started:
                 time.sleep(BEAT)
-            else:  # the supervisor has to know at once: a start that fails weighs less from then on
+            else:  # report at once: failed starts count less after the first success
                 server.has_turned.wait(BEAT)

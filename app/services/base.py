@@ -1,4 +1,4 @@
-"""What every service has: a session, and the application's one commit."""
+"""Base class of the services: session and transaction."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -8,14 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.middleware.deadline import commit_window
 
 BATCH = 5_000
-"""Rows that one statement of a purge deletes at most: about 0.1 s."""
+"""Maximum number of rows that one statement of a purge deletes: about 0.1 s."""
 
 
 class BaseService:
-    """Rules on top of repositories that share `db`.
+    """A service: business rules on top of repositories that share a session.
 
     Args:
-        db: the request's session; nothing else may commit it.
+        db: session of the request; only `transaction` may commit it.
     """
 
     def __init__(self, db: AsyncSession) -> None:
@@ -23,7 +23,7 @@ class BaseService:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
-        """Commit when the block ends, before any answer is sent; roll back when it raises.
+        """Commit at the end of the block, before the response is sent; roll back if it raises.
 
         Raises:
             RequestTimeoutException: the request's deadline passed; nothing was committed.
@@ -38,11 +38,13 @@ class BaseService:
             raise
 
     async def in_batches(self, delete: Callable[[int], Awaitable[int]]) -> int:
-        """Delete until nothing is left, each batch in a transaction of its own, so that none takes
-        longer than a statement may, and what was done stays done; how much it was.
+        """Delete rows in batches, each in its own transaction, so that no statement times out.
 
         Args:
-            delete: deletes at most so many rows, and tells how many.
+            delete: deletes at most the given number of rows, and returns the actual number.
+
+        Returns:
+            The number of deleted rows.
         """
         count = 0
         while True:
@@ -53,5 +55,5 @@ class BaseService:
                 return count
 
     async def release_connection(self) -> None:
-        """Hand the connection back while something slow runs; the next query takes one again."""
+        """Return the connection to the pool before slow work; the next query takes another."""
         await self.db.rollback()

@@ -1,5 +1,4 @@
-"""Who is behind a token, and who anybody is: remembered in Redis, and forgotten at once where it
-changes (decision 6)."""
+"""Cache of principals and user profiles in Redis, with immediate revocation (decision 6)."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -18,13 +17,13 @@ from app.schemas.user import UserSchema
 from app.services.tombstones import TOMBSTONE, Tombstones
 
 TTL = 60
-"""Seconds an entry lives. Where a revocation could not reach Redis, it is how long a process that
-can may still let somebody in."""
+"""Lifetime of an entry in seconds. If a revocation cannot reach Redis, another process that can may
+still accept the session for that long."""
 PROFILE_TTL = 300
-"""Seconds that a profile is cached for superusers who read it."""
+"""Lifetime of a profile, cached for superusers who read it, in seconds."""
 TOMBSTONE_TTL = 60
-"""Seconds at least in which nothing is filled in after a change: whoever read the database before
-it has given up by then, since the default deadline of a request is half of that."""
+"""Minimum lifetime of a tombstone in seconds. Requests that read the database before the change
+have ended by then, since their default deadline is half of it."""
 
 Concerns = Callable[[Principal], bool]
 
@@ -35,21 +34,21 @@ _profile_miss = CACHE_LOOKUPS.labels("profile", "miss").inc
 
 
 class PrincipalCache:
-    """Two keys a principal: its session, and its user's profile, which sessions share. A third
-    keeps the profile for those who read it, longer than anybody may be let in by it.
+    """Caches a principal in two keys: its session, and its user, which the user's sessions share. A
+    third key caches the profile for readers, for longer than it may be used for authentication.
 
-    Filling sets a key only where there is none, and a revocation leaves a tombstone. So a slow
-    reader, who read the database before a revocation and fills after it, changes nothing. A
-    tombstone that Redis did not take is written when it is back (`Tombstones`).
+    Filling sets a key only if it does not exist, and a revocation leaves a tombstone. So a slow
+    request that read the database before a revocation and fills after it has no effect. A tombstone
+    that Redis did not store is written when Redis is available again (`Tombstones`).
 
     Args:
-        breaker: to the cache's Redis; None where there is none, and nothing is remembered.
-        prefix: first part of every key.
-        deadline: seconds that a request may take.
+        breaker: to the cache's Redis; None disables the cache.
+        prefix: of every key.
+        deadline: of a request, in seconds.
 
     Attributes:
-        on_forgetting: called with each end or change that this process knows of, as a test of
-            whom it concerns.
+        on_forgetting: called for each revocation or change in this process, with a predicate for
+            the principals that it concerns.
     """
 
     def __init__(
@@ -77,10 +76,10 @@ class PrincipalCache:
         return f"{self._prefix}:profile:{user_id}"
 
     async def get(self, token: AccessToken) -> Principal | None:
-        """Whoever is behind `token`; None where only the database can tell.
+        """The cached principal of `token`; None if the database has to be asked.
 
         Raises:
-            UnauthorizedException: its session is known to have ended.
+            UnauthorizedException: its session has ended.
         """
         if self._breaker is None:
             return None
@@ -98,10 +97,10 @@ class PrincipalCache:
         return principal
 
     async def fill(self, principal: Principal, lifetime: float) -> None:
-        """Remember what the database said, unless something was revoked meanwhile.
+        """Cache a principal, unless it was revoked meanwhile.
 
         Args:
-            principal: as read.
+            principal: as read from the database.
             lifetime: seconds until its session expires.
         """
         if self._breaker is None or lifetime < 1:
@@ -116,47 +115,47 @@ class PrincipalCache:
         await self._try(pipeline.execute)
 
     async def profile(self, user_id: int) -> UserSchema | None:
-        """A user as last read; None where only the database can tell.
+        """The cached profile of a user; None if the database has to be asked.
 
-        It asks nobody whether they may see it: the caller has done so.
+        Does not check permissions.
         """
         key = self._profile(user_id)
         if self._breaker is None or self._is_unwritten(key):
             return None
         try:
-            [kept] = await self._breaker.get(key)
+            [value] = await self._breaker.get(key)
         except RedisUnavailable:
             return None
-        profile = _profile(kept)
+        profile = _profile(value)
         (_profile_miss if profile is None else _profile_hit)()
         return profile
 
     async def fill_profile(self, user: UserSchema) -> None:
-        """Remember a user as read, unless they were changed meanwhile."""
+        """Cache a user's profile, unless it was changed meanwhile."""
         if self._breaker is None:
             return
         redis, key, body = self._breaker.redis, self._profile(user.id), user.model_dump_json()
         await self._try(lambda: redis.set(key, body, ex=PROFILE_TTL, nx=True))
 
     async def end_sessions(self, session_ids: Sequence[UUID]) -> None:
-        """Let nobody in by a few sessions any more. Called after the commit that ended them."""
-        self._tell(lambda principal: principal.session_id in session_ids)
+        """Revoke cached sessions. Call after the commit that ended them."""
+        self._notify(lambda principal: principal.session_id in session_ids)
         await self._bury(dict.fromkeys(map(self._session, session_ids), self._tombstone_ttl))
 
     async def forget_user(self, user_id: int) -> None:
-        """Read the user anew from now on. Called after the commit that changed them, or that ended
-        their sessions, however many: without the user's entry no session's lets anybody in."""
-        self._tell(lambda principal: principal.user_id == user_id)
-        # The first outlives every session's entry, also that of a reader who fills it late.
+        """Invalidate a user's entries. Call after the commit that changed the user or ended all of
+        their sessions, which are not accepted without the user's entry."""
+        self._notify(lambda principal: principal.user_id == user_id)
+        # The first tombstone outlives every entry of a session, even one that is filled late.
         ttls = {self._user(user_id): self._tombstone_ttl + TTL}
         await self._bury({**ttls, self._profile(user_id): self._tombstone_ttl})
 
     async def close(self) -> None:
-        """Write what Redis has missed, if it is back by now."""
+        """Write the missed tombstones, if Redis is available."""
         if self._tombstones is not None:
             await self._tombstones.close()
 
-    def _tell(self, concerns: Concerns) -> None:
+    def _notify(self, concerns: Concerns) -> None:
         for forget in self.on_forgetting:
             forget(concerns)
 
@@ -168,34 +167,34 @@ class PrincipalCache:
         return self._tombstones is not None and key in self._tombstones
 
     async def _try(self, work: Callable[[], Awaitable[object]]) -> None:
-        assert self._breaker is not None  # noqa: S101  # asked by every caller; tells mypy
+        assert self._breaker is not None  # noqa: S101  # checked by the callers; for mypy
         with suppress(RedisUnavailable):
             await self._breaker.call(work)
 
 
 def _owner(user_id: int) -> bytes:
-    """What a live session's key holds: whose it is, so that no token can pair it with another."""
+    """Value of a live session's key: its user, so that no token can pair it with another one."""
     return str(user_id).encode()
 
 
 @lru_cache(maxsize=1024)
-def _profile(kept: bytes | None) -> UserSchema | None:
-    """The user that an entry holds. An entry that is met again needs no second look."""
-    if kept is None or kept == TOMBSTONE:
+def _profile(value: bytes | None) -> UserSchema | None:
+    """The user in an entry. Parsed entries are cached."""
+    if value is None or value == TOMBSTONE:
         return None
     try:
-        return UserSchema.model_validate_json(kept)
+        return UserSchema.model_validate_json(value)
     except ValidationError:  # written by another version of this code
         return None
 
 
 def _remembered(token: AccessToken, session: bytes | None, user: bytes | None) -> Principal | None:
-    """Who is behind `token` by what its two keys hold; None where they do not tell."""
+    """The principal of `token` by the values of its two keys; None if they are not sufficient."""
     if session == TOMBSTONE:
         raise UnauthorizedException("Invalid token")
     if session != _owner(token.user_id):
         return None
     profile = _profile(user)
     if profile is None or profile.id != token.user_id or not profile.is_active:
-        return None  # written by somebody else
+        return None  # not written by this application
     return Principal(session_id=token.session_id, user=profile)

@@ -1,4 +1,4 @@
-"""Tombstones: written to Redis in the place of what must not be read any more, sooner or later."""
+"""Tombstones: markers in Redis that replace invalidated entries, written later if Redis fails."""
 
 import asyncio
 import time
@@ -14,20 +14,20 @@ log = structlog.get_logger("app.redis")
 
 TOMBSTONE = b"-"
 MAX_UNWRITTEN = 10_000
-"""Keys that wait for Redis to be back: about 3 MB. With more, it is not read from until whatever it
-holds has expired."""
+"""Maximum number of unwritten tombstones: about 3 MB. With more, Redis is not read until all of its
+entries have expired."""
 AT_ONCE = 500
-"""Keys in one pipeline."""
+"""Maximum number of keys in one pipeline."""
 LAST_TRY = 1.0
-"""Seconds that a process which stops spends on writing what is left."""
+"""Timeout of the last attempt to write, when the process stops, in seconds."""
 
 
 class _Burial(NamedTuple):
-    """Compared by identity: two of one key are two.
+    """One tombstone to write. Compared by identity, since a key can be buried twice.
 
     Attributes:
-        ttl: seconds that the tombstone lives.
-        until: when nothing is left in Redis that it would have to replace, by the monotonic clock.
+        ttl: lifetime of the tombstone, in seconds.
+        until: expiry of the entries that it replaces, by the monotonic clock.
     """
 
     ttl: int
@@ -35,14 +35,14 @@ class _Burial(NamedTuple):
 
 
 class Tombstones:
-    """Replaces keys by tombstones, and does it later where Redis is away.
+    """Replaces keys by tombstones, later if Redis is unavailable.
 
-    A key whose tombstone is not written yet counts as buried in this process at once. Until it is
-    written the breaker stays open, so that this process reads nothing from a Redis that lacks it.
+    In this process a key counts as buried at once. The breaker stays open until the tombstone is
+    written, so that this process reads nothing from a Redis that lacks it.
 
     Args:
-        breaker: to the Redis that holds the keys.
-        lifetime: seconds after which nothing is left there of what was to be replaced.
+        breaker: to the Redis with the keys.
+        lifetime: maximum lifetime of the replaced entries, in seconds.
     """
 
     def __init__(self, breaker: CircuitBreaker, lifetime: float) -> None:
@@ -53,14 +53,14 @@ class Tombstones:
         breaker.before_closing.append(self._write_missed)
 
     def __contains__(self, key: str) -> bool:
-        """Whether its tombstone waits to be written."""
+        """Whether a key's tombstone is not written yet."""
         return key in self._unwritten
 
     async def bury(self, ttls: Mapping[str, int]) -> None:
         """Replace keys by tombstones.
 
         Args:
-            ttls: by key, the seconds that its tombstone lives.
+            ttls: key → lifetime of its tombstone, in seconds.
         """
         until = time.monotonic() + self._lifetime
         burials = {key: _Burial(ttl, until) for key, ttl in ttls.items()}
@@ -70,18 +70,18 @@ class Tombstones:
             await self._breaker.call(lambda: self._write(burials))
         except RedisUnavailable:
             self._breaker.open("a tombstone could not be written")
-        except BaseException:  # the request was cancelled: nobody knows whether it was written
+        except BaseException:  # the request was cancelled: the outcome is unknown
             self._breaker.open("a tombstone may not have been written")
             raise
         else:
             self._written(burials)
 
     async def close(self) -> None:
-        """Try once more to write what is left, before the process ends."""
+        """Try once more to write the missed tombstones, before the process ends."""
         try:
             async with asyncio.timeout(LAST_TRY):
                 await self._write_missed()
-        except Exception as error:  # noqa: BLE001  # it must not keep the process from ending
+        except Exception as error:  # noqa: BLE001  # must not prevent the process from ending
             log.warning("tombstones_unwritten", keys=len(self._unwritten), reason=repr(error))
 
     def _keep_bounded(self) -> None:
@@ -90,10 +90,10 @@ class Tombstones:
             self._distrusted_until = max(self._distrusted_until, dropped.until)
 
     async def _write_missed(self) -> bool:
-        """Write what waits; whether there was anything.
+        """Write the missed tombstones; whether there were any.
 
         Raises:
-            RedisUnavailable: more was missed than could be remembered, and not long ago.
+            RedisUnavailable: more than `MAX_UNWRITTEN` were missed, and entries have not expired.
         """
         was_missed = bool(self._unwritten)
         while self._unwritten:

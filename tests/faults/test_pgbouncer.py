@@ -21,8 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.cli.seed import SeedService
 from app.core.config import DatabaseSettings, Settings, SettingsError
 from app.database import get_session_maker, ping
-from app.database.errors import sqlstate
-from app.database.failures import connection_failure
+from app.database.errors import connection_failure, sqlstate
 from app.database.migrations import current_revision, head_revision
 from tests.conftest import PASSWORD, Servers, browsing, person, running
 from tests.databases import engine_of, new_database

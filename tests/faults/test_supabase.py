@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from app.core.config import DatabaseSettings, Settings
 from app.core.exceptions import AppException
 from app.database import ping
-from app.database.failures import connection_failure
+from app.database.errors import connection_failure
 from tests.conftest import Servers, browsing, running
 from tests.databases import engine_of
 from tests.debian import program

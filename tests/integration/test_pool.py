@@ -43,7 +43,7 @@ async def opened(settings: Settings) -> AsyncIterator[tuple[AsyncEngine, list[ob
 
 def places(engine: AsyncEngine) -> Any:
     pool: Any = engine.pool
-    return pool._places
+    return pool._slots
 
 
 async def test_who_waits_is_overtaken_by_nobody(narrow):

@@ -628,7 +628,7 @@ def test_supabase_is_not_reached_without_tls(tell, name, mode):
         DATABASE_PROVIDER="supabase", **address | {name: f"postgresql://a:b@db/app?sslmode={mode}"}
     )
 
-    assert problem().startswith(f"{name} may leave out TLS")
+    assert problem().startswith(f"{name} allows a connection without TLS")
 
 
 @pytest.mark.parametrize(

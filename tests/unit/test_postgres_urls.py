@@ -6,7 +6,7 @@ from pydantic import SecretStr
 
 from app.core.config import DatabaseSettings
 from app.core.config.postgres import PostgresAddress, parse_postgres
-from app.database.connecting import connect_arguments
+from app.database.driver import connect_arguments
 
 CA = certifi.where()
 

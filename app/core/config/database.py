@@ -1,4 +1,4 @@
-"""Settings of the database: which server, by which way."""
+"""Settings of the database."""
 
 import re
 from dataclasses import replace
@@ -11,7 +11,7 @@ from app.core.config.postgres import PostgresAddress, parse_hosts, parse_postgre
 from app.core.config.sections import Port, Seconds, Section, SettingsError, section
 
 SUPABASE_POOLER = 6543
-"""The port where Supabase pools transactions; 5432 of the same host keeps a session together."""
+"""Port of Supabase's pooler in transaction mode; 5432 of the same host is in session mode."""
 _MAYBE_PLAIN = {"disable", "allow", "prefer"}
 
 
@@ -19,46 +19,53 @@ class DatabaseSettings(Section):
     model_config = section("DATABASE_")
 
     provider: Literal["embedded", "postgresql", "supabase"] | None = Field(
-        None, description="embedded, postgresql or supabase (default: by what is set below)"
+        None,
+        description="embedded, postgresql or supabase (default: derived from the settings below)",
     )
     url: SecretStr | None = Field(None, description="postgresql://user:password@host:port/name")
     migration_url: SecretStr | None = Field(
-        None, description="for migrations: past the pooler, or as another role"
+        None, description="URL for migrations, if they need a direct connection or another role"
     )
     host: str | None = Field(
-        None, description="server, or several separated by commas, where DATABASE_URL is not set"
+        None, description="host name, or several separated by commas, if DATABASE_URL is not set"
     )
     port: Port = Field(5432, description="port of the server")
     user: str = Field("postgres", description="role to connect as")
     password: SecretStr = Field(SecretStr(""), description="password of the role")
     name: str = Field("postgres", description="name of the database")
-    pool_size: int = Field(5, ge=1, le=1000, description="connections kept open, per process")
-    max_overflow: int = Field(10, ge=0, le=1000, description="further connections under load")
-    pool_timeout: Seconds = Field(2.0, description="seconds to wait for a connection, then 503")
+    pool_size: int = Field(5, ge=1, le=1000, description="permanent connections, per process")
+    max_overflow: int = Field(
+        10, ge=0, le=1000, description="extra connections under load, per process"
+    )
+    pool_timeout: Seconds = Field(
+        2.0, description="seconds to wait for a free connection, then 503"
+    )
     pooler: Literal["none", "session", "transaction"] = Field(
         "none",
-        description="transaction or session: mode of the PgBouncer, or such, in front",
+        description="mode of a connection pooler such as PgBouncer: none, transaction or session",
     )
     statement_timeout: Seconds = Field(
-        25.0, description="seconds after which the server ends a statement"
+        25.0, description="seconds until the server cancels a statement"
     )
-    connect_timeout: Seconds = Field(5.0, description="seconds to open a connection")
+    connect_timeout: Seconds = Field(
+        5.0, description="timeout for opening a connection, in seconds"
+    )
 
     @model_validator(mode="after")
     def _is_postgresql(self) -> Self:
         for name, url in self._urls().items():
             sslmode = parse_postgres(name, url).driver.get("sslmode")
             if self.provider == "supabase" and sslmode in _MAYBE_PLAIN:
-                raise ValueError(f"{name} may leave out TLS, which Supabase requires")
+                raise ValueError(f"{name} allows a connection without TLS, which Supabase requires")
         if self.host is not None:
             parse_hosts("DATABASE_HOST", self.host, self.port)
         if self.provider == "embedded" and self.is_named:
-            raise ValueError("DATABASE_PROVIDER is embedded, and another server is named as well")
+            raise ValueError("DATABASE_PROVIDER is embedded, but another server is named as well")
         return self
 
     @property
     def is_named(self) -> bool:
-        """Whether anything says which server to use."""
+        """Whether a server is set."""
         return self.url is not None or self.host is not None
 
     @property
@@ -67,7 +74,7 @@ class DatabaseSettings(Section):
 
     @property
     def is_pooled(self) -> bool:
-        """Whether each transaction may run on another of the server's connections."""
+        """Whether a pooler may run each transaction on another server connection."""
         at_supabase = self.kind == "supabase" and self._server_port() == SUPABASE_POOLER
         return at_supabase or self.pooler == "transaction"
 
@@ -85,7 +92,7 @@ class DatabaseSettings(Section):
         return {name: url for name, url in urls.items() if url is not None}
 
     def warnings(self) -> list[str]:
-        """Parameters of the URLs that are ignored, a line for each; no value is shown."""
+        """Ignored parameters of the URLs, a line for each, without values."""
         return [
             f"{name}: {warning}"
             for name, url in self._urls().items()
@@ -93,10 +100,10 @@ class DatabaseSettings(Section):
         ]
 
     def direct(self) -> "DatabaseSettings":
-        """Those that lead past the pooler, where there is one: for migrations.
+        """Settings for a connection without the pooler, for migrations.
 
         Raises:
-            SettingsError: nothing tells the way past it.
+            SettingsError: behind a pooler, and no other URL is set.
         """
         if self.migration_url is not None:
             return self.model_copy(update={"url": self.migration_url, "pooler": "none"})
@@ -104,9 +111,9 @@ class DatabaseSettings(Section):
             return self
         if self.kind != "supabase":
             raise SettingsError(
-                ["DATABASE_MIGRATION_URL: must be set, since no migration can pass a pooler"]
+                ["DATABASE_MIGRATION_URL: must be set, since migrations cannot run behind a pooler"]
             )
-        # On the same host, whichever of the two it is, this port keeps to one connection.
+        # On the pooler's host and on the database's, port 5432 keeps a session on one connection.
         if self.url is None:
             hosts, _ = parse_hosts("DATABASE_HOST", self.host or "", 5432)
             update = {"host": ",".join(hosts), "port": 5432, "pooler": "none"}
@@ -117,7 +124,7 @@ class DatabaseSettings(Section):
         return self.model_copy(update={"url": url, "pooler": "none"})
 
     def address(self) -> PostgresAddress:
-        """Where the server is, and how to connect.
+        """Hosts, credentials and parameters of the connection.
 
         Raises:
             LookupError: neither DATABASE_URL nor DATABASE_HOST is set.

@@ -1,6 +1,6 @@
-"""Hosts, origins and addresses in settings: normalised, and refused where they would match nothing.
+"""Validation and normalisation of hosts, origins and addresses in settings.
 
-No message repeats a value.
+Messages repeat no value.
 """
 
 import re
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
-# Of pages, and of what apps and browser extensions are loaded by.
+# Schemes of web pages, and those of apps and browser extensions.
 _PORTS = {"http": "80", "https": "443"}
 _SCHEMES = {*_PORTS, "capacitor", "ionic", "tauri"} | {
     f"{browser}-extension" for browser in ("chrome", "moz", "safari-web")
@@ -19,12 +19,12 @@ _HOST = re.compile(rf"(?:\*\.)?{_NAME}")
 
 
 def each(parse: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
-    """A validator of a list, of `parse` for one item; `*` stands for all, and alone."""
+    """A validator for a list, from `parse` for one item; a single `*` is allowed too."""
 
     def parse_all(items: tuple[str, ...]) -> tuple[str, ...]:
         if "*" in items:
             if len(items) > 1:
-                raise ValueError("* stands for all, and nothing else is given beside it")
+                raise ValueError("* allows all, and must be the only item")
             return items
         parsed = []
         for number, item in enumerate(items, 1):
@@ -38,7 +38,7 @@ def each(parse: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str, 
 
 
 def origin(value: str) -> str:
-    """As a browser sends it: in lower case, without a default port or a slash behind it."""
+    """An origin as browsers send it: lower case, without default port or trailing slash."""
     found = _ORIGIN.fullmatch(value.lower())
     if found is None or found[1] not in _SCHEMES or not _is_port(found[3]):
         raise ValueError(
@@ -51,8 +51,7 @@ def origin(value: str) -> str:
 
 
 def host(value: str) -> str:
-    """A name or an address as the `Host` header has it, without its port; `*.` before a name
-    stands for all below it."""
+    """A host name or address as in the `Host` header, without port; `*.` allows all subdomains."""
     lower = value.lower()
     try:
         return _plain(f"[{lower.strip('[]')}]") if ":" in lower else _name(lower)
@@ -63,7 +62,7 @@ def host(value: str) -> str:
 
 
 def proxy(value: str) -> str:
-    """An address or a network, of which any address may be named."""
+    """An IP address or a network."""
     try:
         return str(ip_network(value, strict=False) if "/" in value else ip_address(value))
     except ValueError:
@@ -71,7 +70,7 @@ def proxy(value: str) -> str:
 
 
 def collector(value: str) -> str:
-    """The address of a collector, to which a path is added."""
+    """The base URL of a collector."""
     try:
         parts = urlsplit(value)
         is_right = parts.scheme in _PORTS and bool(parts.hostname) and parts.port != 0
@@ -91,10 +90,10 @@ def _name(value: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """One spelling for an address of IPv6.
+    """A host with an IPv6 address in canonical spelling.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the address is invalid.
     """
     return f"[{IPv6Address(name[1:-1])}]" if name.startswith("[") else name
 

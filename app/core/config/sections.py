@@ -1,4 +1,4 @@
-"""The settings, a frozen section a concern."""
+"""Sections of the settings, except the database's."""
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import quote
@@ -12,10 +12,10 @@ from app.core.config.urls import check_url
 
 
 def _is_no_service_link(value: Any) -> Any:
-    """Where a Kubernetes service is called "server", its pods have SERVER_PORT=tcp://…: not ours.
+    """Ignore `SERVER_PORT=tcp://…`, which Kubernetes sets if a service is named "server".
 
     Raises:
-        PydanticUseDefault: it is such a one.
+        PydanticUseDefault: the value has that form.
     """
     if isinstance(value, str) and value.startswith("tcp://"):
         raise PydanticUseDefault
@@ -40,22 +40,22 @@ Proxies = Annotated[CommaSeparated, AfterValidator(each(proxy))]
 
 
 def _is_literal(value: str) -> str:
-    """A key is cleared by a pattern that begins with it."""
+    """Check a key prefix, which also begins patterns that delete keys."""
     if any(character.isspace() or character in "*?[]\\" for character in value):
-        raise ValueError("should hold no space and none of * ? [ ] \\")
+        raise ValueError("should contain no space and none of * ? [ ] \\")
     return value
 
 
 class SettingsError(ValueError):
-    """Some settings are wrong, missing or misspelt; the message has a line for each."""
+    """Invalid, missing or misspelt settings; the message has a line for each."""
 
     def __init__(self, problems: list[str]) -> None:
-        super().__init__("wrong settings:\n" + "\n".join(f"  {problem}" for problem in problems))
+        super().__init__("invalid settings:\n" + "\n".join(f"  {problem}" for problem in problems))
         self.problems = problems
 
 
 MAX_ROWS = 10_000
-"""What `USERS_BULK_MAX` may be at most: a longer list is refused before its rows are read."""
+"""Maximum of `USERS_BULK_MAX`: a longer list is refused before its rows are read."""
 
 
 class Section(BaseSettings):
@@ -74,13 +74,16 @@ class AppSettings(Section):
     environment: Literal["development", "test", "production"] = Field(
         "development", description="development, test or production"
     )
-    app_name: str = Field("Backend API", description="name in the docs, logs and /health")
-    app_version: str = Field("1.0.0", description="version in the docs and /health")
+    app_name: str = Field(
+        "Backend API", description="name of the service in the docs, logs and /health"
+    )
+    app_version: str = Field("1.0.0", description="version of the service in the docs and /health")
     first_superuser_email: str | None = Field(
         None, description="first superuser (development: admin@example.com)"
     )
     first_superuser_password: SecretStr | None = Field(
-        None, description="its password (development: generated and printed once)"
+        None,
+        description="password of the first superuser (development: generated and printed once)",
     )
 
 
@@ -90,41 +93,45 @@ class ServerSettings(Section):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: Port = Field(8000, description="port to listen on")
     workers: int = Field(1, ge=1, le=256, description="worker processes")
-    request_timeout: Seconds = Field(30.0, description="seconds until a request is answered 504")
+    request_timeout: Seconds = Field(
+        30.0, description="seconds until a request is answered with 504"
+    )
     max_requests: int = Field(
-        128, ge=1, description="requests in progress at once, per process; more are answered 503"
+        128, ge=1, description="requests in progress at once, per process; further ones get 503"
     )
     max_connections: int = Field(
         1000,
         ge=1,
-        description="connections open at once, per process; a new one replaces the longest silent",
+        description="open connections, per process; a new one replaces the one idle for longest",
     )
     drain: float = Field(
         3.0,
         ge=0,
         le=3600,
-        description="seconds to serve on after SIGTERM, while /health/ready is 503 already",
+        description="seconds to continue serving after SIGTERM, while /health/ready is 503",
     )
-    max_body_bytes: int = Field(1_048_576, ge=0, description="largest request body, in bytes")
+    max_body_bytes: int = Field(
+        1_048_576, ge=0, description="maximum size of a request body, in bytes"
+    )
     trusted_hosts: Hosts = Field(
-        ("*",), description="Host headers that are served, comma-separated; * is any"
+        ("*",), description="allowed Host headers, comma-separated; * allows any"
     )
     force_https: bool = Field(False, description="redirect http to https and send HSTS")
     forwarded_allow_ips: Proxies = Field(
-        (), description="proxies whose X-Forwarded-* headers are believed, comma-separated"
+        (), description="proxies whose X-Forwarded-* headers are trusted, comma-separated"
     )
 
 
 class RedisSettings(Section):
-    """What the cache's and the limiter's sections share: a switch and a Redis."""
+    """Base of the cache's and the limiter's sections: a switch and a Redis server."""
 
     prefix_name: ClassVar[str]
 
-    enabled: bool = Field(True, description="false switches it off")
+    enabled: bool = Field(True, description="false: disabled")
     redis_url: SecretStr | None = Field(None, description="redis://:password@host:port/db")
-    redis_host: str | None = Field(None, description="server, where the URL is not set")
+    redis_host: str | None = Field(None, description="host name, if the URL is not set")
     redis_port: Port = Field(6379, description="port of the server")
-    redis_db: int = Field(0, ge=0, le=15, description="number of the database")
+    redis_db: int = Field(0, ge=0, le=15, description="database number")
     redis_password: SecretStr | None = Field(None, description="password of the server")
 
     @model_validator(mode="after")
@@ -137,7 +144,7 @@ class RedisSettings(Section):
         return self.redis_url is not None or self.redis_host is not None
 
     def dsn(self) -> str | None:
-        """The Redis URL, password included (never log it), or None where none is named."""
+        """The Redis URL, password included (never log it); None if no server is named."""
         if self.redis_url is not None:
             return self.redis_url.get_secret_value()
         if self.redis_host is None:
@@ -152,7 +159,7 @@ class CacheSettings(RedisSettings):
     prefix_name = "CACHE_"
 
     prefix: Annotated[str, AfterValidator(_is_literal)] = Field(
-        "myapi:cache", min_length=1, description="first part of every key"
+        "myapi:cache", min_length=1, description="prefix of every key"
     )
 
 
@@ -161,7 +168,7 @@ class LimiterSettings(RedisSettings):
     prefix_name = "LIMITER_"
 
     prefix: Annotated[str, AfterValidator(_is_literal)] = Field(
-        "myapi:limiter", min_length=1, description="first part of every key"
+        "myapi:limiter", min_length=1, description="prefix of every key"
     )
     login: Rate = Field("5/minute", description="logins per account (development: 100/minute)")
     login_address: Rate = Field(
@@ -176,8 +183,8 @@ class LimiterSettings(RedisSettings):
     read: Rate = Field("6000/minute", description="reads per principal")
 
     def for_development(self) -> Self:
-        """A copy with twenty times the logins and sign-ups where nothing else is set: a developer
-        who tries the API is one account at one address."""
+        """A copy with twenty times the logins and sign-ups, unless set otherwise: a developer who
+        tries the API is one account at one address."""
         more = {"login": "100/minute", "login_address": "600/minute", "sign_up": "200/minute"}
         unset = {name: rate for name, rate in more.items() if name not in self.model_fields_set}
         return self.model_copy(update=unset)
@@ -187,30 +194,32 @@ class AuthSettings(Section):
     model_config = section("AUTH_")
 
     secret_key: SecretStr | None = Field(
-        None, min_length=32, description="signs tokens; 32 characters or more"
+        None, min_length=32, description="key that signs tokens; 32 characters or more"
     )
     accepted_secret_keys: Annotated[
         tuple[Annotated[SecretStr, Field(min_length=32)], ...],
         NoDecode,
         BeforeValidator(_separated),
-    ] = Field((), description="accepted as well while keys are changed, comma-separated")
+    ] = Field((), description="further keys accepted during key rotation, comma-separated")
     access_ttl: int = Field(900, ge=1, description="seconds an access token is valid")
     refresh_ttl: int = Field(
-        2_592_000, ge=1, description="seconds a session lives without a refresh"
+        2_592_000, ge=1, description="seconds until a session expires without a refresh"
     )
     refresh_grace: float = Field(
         10.0,
         ge=0,
         le=300,
-        description="seconds in which a refresh token that lost against a repeat is merely refused",
+        description="seconds in which a superseded refresh token fails without ending the session",
     )
     session_ttl: int = Field(
-        7_776_000, ge=1, description="seconds a session lives at most, however often refreshed"
+        7_776_000, ge=1, description="seconds until a session expires regardless of refreshes"
     )
     registration_enabled: bool = Field(True, description="false: only superusers create users")
-    password_min_length: int = Field(15, ge=1, le=64, description="shortest password accepted")
+    password_min_length: int = Field(
+        15, ge=1, le=64, description="minimum length of a new password"
+    )
     special_use_domains: bool = Field(
-        False, description="true: accept emails at corp.local, home.arpa, localhost and the like"
+        False, description="true: accept email domains such as corp.local, home.arpa and localhost"
     )
 
     def accepted_keys(self) -> list[str]:
@@ -220,9 +229,14 @@ class AuthSettings(Section):
 class UsersSettings(Section):
     model_config = section("USERS_")
 
-    bulk_max: int = Field(500, ge=1, le=MAX_ROWS, description="users that one bulk may create")
+    bulk_max: int = Field(
+        500, ge=1, le=MAX_ROWS, description="maximum number of users in a bulk request"
+    )
     exports_max: int = Field(
-        2, ge=1, le=100, description="exports at once, per process, each on a further connection"
+        2,
+        ge=1,
+        le=100,
+        description="simultaneous exports, per process, each with an extra connection",
     )
 
 
@@ -230,15 +244,15 @@ class CorsSettings(Section):
     model_config = section("CORS_")
 
     origins: Origins = Field(
-        (), description="origins a browser may call from, comma-separated; * is any"
+        (), description="allowed origins of browsers, comma-separated; * allows any"
     )
-    allow_credentials: bool = Field(False, description="let those origins send cookies")
+    allow_credentials: bool = Field(False, description="true: those origins may send cookies")
 
     @model_validator(mode="after")
-    def _trusts_nobody_with_everything(self) -> Self:
+    def _no_credentials_for_any_origin(self) -> Self:
         if self.allow_credentials and "*" in self.origins:
             raise ValueError(
-                "CORS_ORIGINS: * would let any site act for whoever is logged in: name the "
+                "CORS_ORIGINS: * would let any site act as the user who is logged in: name the "
                 "origins, or leave out CORS_ALLOW_CREDENTIALS"
             )
         return self
@@ -248,23 +262,27 @@ class TelemetrySettings(Section):
     model_config = section("TELEMETRY_")
 
     scrape_token: SecretStr | None = Field(
-        None, min_length=32, description="lets Prometheus read figures; 32 characters or more"
+        None,
+        min_length=32,
+        description="bearer token for /metrics/prometheus; 32 characters or more",
     )
     slow_query: Seconds = Field(
-        0.5, description="seconds after which a statement is logged and counted as slow"
+        0.5, description="seconds from which on a statement is logged and counted as slow"
     )
     otlp_endpoint: Annotated[str, AfterValidator(collector)] | None = Field(
         None,
-        description="OpenTelemetry collector that traces are sent to, by OTLP over HTTP",
+        description="OpenTelemetry collector for traces, by OTLP over HTTP",
     )
-    trace_ratio: float = Field(1.0, ge=0, le=1, description="part of the requests that are traced")
+    trace_ratio: float = Field(
+        1.0, ge=0, le=1, description="fraction of the requests that are traced"
+    )
 
 
 class LogSettings(Section):
     model_config = section("LOG_")
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="least level that is logged"
+        "INFO", description="minimum level that is logged"
     )
     format: Literal["auto", "json", "console"] = Field(
         "auto", description="json, console or auto (json in production)"

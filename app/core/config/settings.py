@@ -1,4 +1,4 @@
-"""All settings together: read, checked against each other, and against misspelling."""
+"""The settings object: reading, and validation across sections and against misspelt names."""
 
 import os
 import re
@@ -28,15 +28,15 @@ from app.core.config.sections import (
 ROOT = Path(__file__).resolve().parents[3]
 LOCAL = ROOT / ".local"
 
-# Kubernetes tells every pod about every service in variables of this form; a service that is
-# called "cache" or "server" is no misspelt setting.
+# Kubernetes sets variables of this form for every service in every pod; a service named "cache" or
+# "server" is no misspelt setting.
 _SERVICE_LINK = re.compile(
     r"\w+_(SERVICE_HOST=|SERVICE_PORT(_\w+)?=|PORT=(tcp|udp)://|PORT_\d+_(TCP|UDP)(_\w+)?=)"
 )
 
 
 class Settings(BaseModel):
-    """Every section."""
+    """All sections of the settings."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -56,12 +56,12 @@ class Settings(BaseModel):
         return self.app.environment == "production"
 
     def missing(self) -> list[str]:
-        """What must be told and was not: a line for each, naming the variable.
+        """Required settings that are not set, a line for each.
 
-        Development and tests start servers of their own where none is named; production never.
+        Development and tests start embedded servers if none is named; production does not.
         """
         database, production = self.database, self.is_production
-        told = {
+        is_set = {
             "DATABASE_URL (or DATABASE_HOST)": database.is_named
             or (database.kind == "embedded" and not production),
             "DATABASE_PROVIDER (other than embedded)": (
@@ -74,18 +74,19 @@ class Settings(BaseModel):
             )
             for name, section in (("CACHE", self.cache), ("LIMITER", self.limiter))
         }
-        return [f"{name}: must be set" for name, is_told in told.items() if not is_told]
+        return [f"{name}: must be set" for name, fulfilled in is_set.items() if not fulfilled]
 
     def warnings(self) -> list[str]:
-        """What is set and has no effect, or is dangerous: a line for each, naming the variable."""
-        anybody = {"*", "0.0.0.0/0", "::/0"}.intersection(self.server.forwarded_allow_ips)
-        forged = "SERVER_FORWARDED_ALLOW_IPS: believes everybody, so that limits by address can be"
-        return self.database.warnings() + (
-            [f"{forged} evaded: name the proxies"] if anybody else []
+        """Settings without effect, or with a risk, a line for each."""
+        trusts_all = {"*", "0.0.0.0/0", "::/0"}.intersection(self.server.forwarded_allow_ips)
+        risk = (
+            "SERVER_FORWARDED_ALLOW_IPS: trusts any client, so that limits by address can be "
+            "evaded: name the proxies"
         )
+        return self.database.warnings() + ([risk] if trusts_all else [])
 
     def replaced(self, **sections: dict[str, Any]) -> "Settings":
-        """A copy with values changed, unvalidated: `replaced(log={"level": "DEBUG"})`."""
+        """A copy with changed values, without validation: `replaced(log={"level": "DEBUG"})`."""
         return self.model_copy(
             update={
                 name: getattr(self, name).model_copy(update=values)
@@ -100,7 +101,7 @@ SECTIONS: dict[str, type[Section]] = {
 
 
 def variables() -> dict[str, tuple[type[Section], str]]:
-    """Every variable that is a setting, with its section and field."""
+    """The environment variables of all settings, with section and field."""
     return {
         f"{section.model_config.get('env_prefix', '')}{field}".upper(): (section, field)
         for section in SECTIONS.values()
@@ -109,10 +110,10 @@ def variables() -> dict[str, tuple[type[Section], str]]:
 
 
 def _names_in(env_file: Path) -> tuple[set[str], list[str]]:
-    """The names that `env_file` sets, and what is wrong with its lines.
+    """The names set in `env_file`, and the errors in its lines.
 
     Raises:
-        SettingsError: it cannot be read at all.
+        SettingsError: the file cannot be read.
     """
     try:
         with env_file.open(encoding="utf-8") as stream:
@@ -127,8 +128,8 @@ def _names_in(env_file: Path) -> tuple[set[str], list[str]]:
 
 
 def _misspelt(in_file: set[str]) -> list[str]:
-    """Names that look like settings and are none: all `in_file`, and of the environment those
-    with a section's prefix or all but the spelling of a setting."""
+    """Errors for unknown names: any in the file, and environment variables that have a section's
+    prefix or resemble a setting."""
     known = variables()
     prefixes = tuple(
         prefix.upper()
@@ -151,11 +152,11 @@ def _misspelt(in_file: set[str]) -> list[str]:
 
 
 def load_settings(env_file: Path | None = None) -> Settings:
-    """Read the settings from the environment and, beneath it, from `env_file`.
+    """Read the settings from `env_file` and the environment, which takes precedence.
 
     Raises:
-        SettingsError: a value is malformed, a name is misspelt, or one that production needs
-            is missing. It names each variable and repeats no value.
+        SettingsError: a value is malformed, a name is misspelt, or a required setting is missing.
+            The message names each variable and repeats no value.
     """
     env_file = env_file if env_file and env_file.is_file() else None
     in_file, problems = _names_in(env_file) if env_file else (set(), [])

@@ -1,4 +1,4 @@
-"""Every request passes here first: pure ASGI, in the order `setup_middleware` gives."""
+"""ASGI middleware, in the order of `setup_middleware`."""
 
 from app.core.middleware.setup import setup_middleware
 from app.core.middleware.starlette import is_probe

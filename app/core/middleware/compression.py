@@ -1,4 +1,4 @@
-"""Compresses answers for clients that accept it."""
+"""Compression of responses."""
 
 import re
 from functools import lru_cache
@@ -10,16 +10,16 @@ _CODING = re.compile(
     rb"([!#$%&'*+.^_`|~0-9a-z-]+)(?:[ \t]*;[ \t]*q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?))?"
 )
 _LONGEST = 256
-"""Bytes of an `Accept-Encoding` that is looked at; browsers send some 20."""
+"""Maximum length of an `Accept-Encoding` header that is parsed; browsers send about 20 bytes."""
 
 
 class GZip:
-    """Starlette's gzip, where `Accept-Encoding` asks for it as RFC 9110, 12.5.3, has it.
+    """Starlette's gzip, applied according to `Accept-Encoding` (RFC 9110 §12.5.3).
 
-    Starlette's own middleware looks for the four letters, which `gzip;q=0` has as well.
+    Starlette's own middleware searches for the word "gzip", which `gzip;q=0` contains as well.
 
     Args:
-        minimum_size: bytes of the smallest body that is compressed.
+        minimum_size: of a body that is compressed, in bytes.
         level: of zlib, from 1 to 9.
     """
 
@@ -33,7 +33,7 @@ class GZip:
             return
         sent = [value for name, value in scope["headers"] if name == b"accept-encoding"]
         accepted = b",".join(sent)
-        # Nothing that we send is compressed already: no kind of content needs to be excluded.
+        # No response is compressed already, so that no content type needs to be excluded.
         responder = (
             GZipResponder(self.app, self._minimum_size, self._level, exclude_content_types=())
             if len(accepted) <= _LONGEST and prefers_gzip(accepted)
@@ -44,10 +44,10 @@ class GZip:
 
 @lru_cache(256)
 def prefers_gzip(accepted: bytes) -> bool:
-    """Whether gzip is accepted, and nothing else preferred. A part that is malformed says nothing.
+    """Whether gzip is accepted and no other encoding is preferred. Malformed parts are ignored.
 
     Args:
-        accepted: the header's value; empty where it is not there.
+        accepted: the header's value; empty if it is missing.
     """
     weights: dict[bytes, float] = {}
     for part in accepted.lower().split(b","):

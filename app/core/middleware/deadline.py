@@ -1,4 +1,4 @@
-"""A request's deadline, known to whatever runs within it."""
+"""The deadline of a request, available in its context."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,23 +8,23 @@ from contextvars import ContextVar
 from app.core.exceptions import RequestTimeoutException
 
 COMMIT_GRACE = 0.25
-"""Seconds that the deadline waits for a commit under way. Within them the outcome becomes
-known and is told; a commit that hangs longer is given up and its outcome is the database's."""
+"""Seconds that the deadline waits for a commit in progress, so that its result can be reported. A
+commit that hangs longer is abandoned, and the database decides about it."""
 
 
 class Deadline:
-    """The moment by which an answer must begin.
+    """The time by which a response must begin.
 
     Args:
         timeout: seconds from now.
 
     Attributes:
-        timeout: the seconds it was last set to.
-        expired: whether it passed and the caller was told so.
-        committing: whether a commit is under way.
-        has_committed: whether one has ended: what follows it has to be done, too.
-        has_connected: whether the request had a connection of the pool, and has so begun its work.
-        waited: seconds spent so far in waiting for one.
+        timeout: seconds of the latest setting.
+        expired: whether it passed and a 504 was sent.
+        committing: whether a commit is in progress.
+        has_committed: whether a commit has ended: the steps after it must run too.
+        has_connected: whether the request had a database connection, and so has begun its work.
+        waited: seconds spent waiting for a database connection.
     """
 
     def __init__(self, timeout: float) -> None:
@@ -42,11 +42,11 @@ class Deadline:
         self.at = self._begun + timeout
 
     def reschedule(self, timeout: float) -> None:
-        """Let the request have `timeout` seconds in all, more or fewer than by default."""
+        """Set the deadline to `timeout` seconds after the request's start."""
         self._set(timeout)
 
     def allow(self, seconds: float) -> None:
-        """Let at least `seconds` remain: what was committed in time is also told."""
+        """Extend the deadline so that `seconds` remain, to report a commit that was in time."""
         self.at = max(self.at, self._loop.time() + seconds)
 
 
@@ -70,10 +70,10 @@ def running_under(deadline: Deadline) -> Iterator[None]:
 
 @contextmanager
 def commit_window() -> Iterator[None]:
-    """Mark a commit, so that no 504 is sent for what is being made true at that moment.
+    """Mark a commit in progress, so that no 504 is sent for work that is being committed.
 
     Raises:
-        RequestTimeoutException: the deadline passed before; nothing may be committed any more.
+        RequestTimeoutException: the deadline has passed; nothing may be committed.
     """
     deadline = _current.get()
     if deadline is None:

@@ -1,4 +1,4 @@
-"""HEAD wherever there is GET."""
+"""HEAD requests, for every route with GET."""
 
 import asyncio
 
@@ -6,11 +6,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Head:
-    """Answers HEAD as GET would be answered, without the body (RFC 9110, 9.3.2).
+    """Answers HEAD like GET, without the body (RFC 9110 §9.3.2).
 
-    Everything inside sees a GET; it stands outside what changes headers by the body, so that
-    `Content-Length` and `Content-Encoding` are those of GET. An answer that is sent while it is
-    made is ended after its first part, by telling its maker that the client has left.
+    Inner layers see a GET. This one is outside of those that set headers by the body, so that
+    `Content-Length` and `Content-Encoding` are those of GET. A streaming response is ended after
+    its first part, by simulating that the client has disconnected.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -25,7 +25,7 @@ class Head:
         exchange = _Exchange(receive, send)
         try:
             await self.app(inside, exchange.receive, exchange.send)
-        finally:  # what was found on the way, such as the route, is for the log
+        finally:  # the access log needs what inner layers added, such as the route
             scope.update({**inside, "method": "HEAD"})
 
 
@@ -45,7 +45,7 @@ class _Exchange:
         await self._send(message)
 
     async def receive(self) -> Message:
-        """The next message, or that the client has left as soon as it has been answered."""
+        """The next message, or a disconnect once the response has begun."""
         answered = asyncio.ensure_future(self._answered.wait())
         received = asyncio.ensure_future(self._receive())
         try:

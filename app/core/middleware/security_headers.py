@@ -1,4 +1,4 @@
-"""Headers that tell browsers to be careful with what we send."""
+"""Security headers of responses."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,15 +15,15 @@ _DOCS = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc"})
 
 
 def _raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    """As ASGI has them."""
+    """Headers in ASGI's form."""
     return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
 class SecurityHeaders:
-    """Sets each header that the response does not set itself.
+    """Adds each security header that the response lacks.
 
     Args:
-        hsts: also tell browsers to keep to https, for one year.
+        hsts: also add HSTS, for one year.
     """
 
     def __init__(self, app: ASGIApp, *, hsts: bool = False) -> None:
@@ -34,7 +34,7 @@ class SecurityHeaders:
             "referrer-policy": "no-referrer",
             "cross-origin-opener-policy": "same-origin",
             "permissions-policy": "camera=(), geolocation=(), microphone=()",
-            # Most answers hold tokens or people; what may be kept says so itself.
+            # Most responses contain tokens or personal data; cacheable ones set their own.
             "cache-control": "no-store",
         }
         if hsts:

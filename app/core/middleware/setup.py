@@ -1,4 +1,4 @@
-"""The order of the middlewares, in one place."""
+"""Registration and order of the middleware."""
 
 import re
 
@@ -22,16 +22,10 @@ def _is_request_id(value: str) -> bool:
 
 
 def setup_middleware(app: FastAPI, settings: Settings) -> None:
-    """Register every middleware that has something to do by the settings; the last one registered
-    sees the request first.
+    """Register all middleware that the settings require. The last one registered is outermost.
 
-    So the request id exists and the log line is written whatever any layer inside refuses,
-    and a refusal has security and CORS headers like any other answer. What stands outside the
-    error boundary parses nothing that a client sent.
-
-    Args:
-        app: to register them with.
-        settings: as loaded.
+    The order ensures that every request has an id and a log line, and that error responses have
+    security and CORS headers. Layers outside the error boundary parse no input of the client.
     """
     server, cors = settings.server, settings.cors
     app.add_middleware(RequestSizeLimit, max_body_size=server.max_body_bytes)

@@ -1,4 +1,4 @@
-"""Starlette's own middlewares, with refusals in the contract's shape and probes let through."""
+"""Starlette's middleware, with error responses in the API's shape and exemptions for probes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,14 +15,14 @@ from app.core.exceptions import BadRequestException, PayloadTooLargeException
 
 
 def is_probe(scope: Scope) -> bool:
-    """Whether this asks for /health or below: probes come with any Host and scheme."""
+    """Whether the path is /health or below: probes use any Host header and scheme."""
     path: str = scope["path"]
     return path == "/health" or path.startswith("/health/")
 
 
 class _Shaped:
-    """Wraps one of Starlette's middlewares: what it refuses by itself, in plain text, leaves in
-    the contract's shape. Answers from further inside pass untouched."""
+    """Wrapper of a Starlette middleware that turns its plain-text errors into the API's shape.
+    Responses from inner layers pass unchanged."""
 
     exempts_probes = False
 
@@ -56,14 +56,14 @@ class _Shaped:
 
         try:
             await self._middleware(scope, receive, shape)
-        except ValueError:  # it parses the Host header, which may be `[`
+        except ValueError:  # raised for a Host header such as `[`
             if self._admitted in scope:
                 raise
             await send_error(BadRequestException(), scope, receive, send)
 
 
 class TrustedHost(_Shaped):
-    """400 for a Host header that is not in `allowed_hosts`; probes are exempt."""
+    """Answers 400 for a Host header that is not in `allowed_hosts`; probes are exempt."""
 
     exempts_probes = True
 
@@ -72,7 +72,7 @@ class TrustedHost(_Shaped):
 
 
 class HTTPSRedirect(_Shaped):
-    """307 from http to https; probes are exempt."""
+    """Redirects http to https by 307; probes are exempt."""
 
     exempts_probes = True
 
@@ -81,14 +81,14 @@ class HTTPSRedirect(_Shaped):
 
 
 class CORS(_Shaped):
-    """Starlette's CORS, whose refused preflights have the contract's shape as well."""
+    """Starlette's CORS middleware; refused preflights have the API's error shape."""
 
     def __init__(self, app: ASGIApp, /, *, allow_origins: tuple[str, ...], **options: Any) -> None:
         super().__init__(app, CORSMiddleware, allow_origins=list(allow_origins), **options)
 
 
 class RequestSizeLimit(RequestBodyLimitMiddleware):
-    """413 past `max_body_size` bytes: at once by Content-Length, else when the parts exceed it."""
+    """Answers 413 beyond `max_body_size` bytes, by Content-Length or while the body arrives."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or _has_no_body(scope):
@@ -102,7 +102,7 @@ class RequestSizeLimit(RequestBodyLimitMiddleware):
 
 
 def _has_no_body(scope: Scope) -> bool:
-    """Whether a request of HTTP/1 cannot have one: RFC 9112 §6. Of others no header tells."""
+    """Whether an HTTP/1 request has no body, by its headers (RFC 9112 §6)."""
     return scope["http_version"] in {"1.0", "1.1"} and not any(
         name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"]
     )

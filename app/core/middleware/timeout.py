@@ -1,4 +1,4 @@
-"""The request deadline: 504 at the time promised, and nothing done afterwards."""
+"""Request timeout: a 504 on time, and no work done afterwards."""
 
 import asyncio
 
@@ -15,12 +15,12 @@ log = structlog.get_logger("app.timeout")
 
 
 class StreamStalled(Exception):
-    """A response that had begun sent nothing for too long: its connection is cut, so that the
-    client sees an incomplete body and not a complete one."""
+    """A streaming response sent nothing for too long. Its connection is cut, so that the client
+    sees that the body is incomplete."""
 
 
 class TimeoutMiddleware:
-    """Answers 504 where a response has not begun within `timeout` seconds.
+    """Answers 504 if a response has not begun within `timeout` seconds.
 
     The 504 is sent first, whatever the handler does; then the handler is cancelled and
     awaited, so that its session is rolled back and its connection returned. Once a response
@@ -40,13 +40,13 @@ class TimeoutMiddleware:
             return
         watch = _Watch(scope, receive, send, self.timeout)
         state = scope.setdefault("state", {})
-        state["deadline"] = watch  # for the server's connection
+        state["deadline"] = watch  # used by the server's protocol
         try:
             with running_under(watch):
                 await watch.run(self.app)
         finally:
-            # It refers to the scope: the two would wait for the garbage collector, with all that
-            # belongs to the request. That took a fifth of a short request's time.
+            # The deadline refers to the scope: the cycle would need the garbage collector, which
+            # took a fifth of a short request's time.
             del state["deadline"]
 
 
@@ -70,7 +70,7 @@ class _Watch(Deadline):
         try:
             await app(self._scope, self._receive, self._guarded_send)
         except asyncio.CancelledError:
-            # Ours, unless somebody else cancelled too, as the server does when it shuts down.
+            # Our own, unless others cancelled too, such as the server at its shutdown.
             if not self.expired or self._work is None or self._work.uncancel() > 0:
                 raise
         except Exception:
@@ -86,8 +86,8 @@ class _Watch(Deadline):
                 raise StreamStalled
 
     def abandon(self) -> None:
-        """The client has left: end the work, unless it has begun to commit. A change is made with
-        all that follows it, or not at all."""
+        """Cancel the work after the client has left, unless it has begun to commit: a change is
+        made with all of its follow-up steps, or not at all."""
         if self.expired or self.committing or self.has_committed or self._finished:
             return
         self.expired = True
@@ -102,12 +102,12 @@ class _Watch(Deadline):
         await self._send(message)
         self.at = self._loop.time() + self.timeout
         if message["type"] == "http.response.body" and not message.get("more_body"):
-            # The answer is complete; background tasks have no deadline.
+            # The response is complete; background tasks have no deadline.
             self._timer.cancel()
 
     def _ring(self) -> None:
-        """Expire, unless the moment was moved: it is checked when the timer goes off, so that
-        each part of a stream costs an addition and no new timer."""
+        """Expire, unless the deadline was moved. It is checked when the timer fires, so that a part
+        of a stream costs an addition instead of a new timer."""
         now = self._loop.time()
         until = self.at + (COMMIT_GRACE if self.committing else 0)
         if now < until:

@@ -1,4 +1,4 @@
-"""Passwords and tokens."""
+"""Password hashing, password rules and tokens."""
 
 from app.core.security.hashing import (
     MAX_PASSWORD_LENGTH,

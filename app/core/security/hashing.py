@@ -1,4 +1,4 @@
-"""Passwords, hashed in threads of their own."""
+"""Password hashing in dedicated threads."""
 
 import asyncio
 import os
@@ -17,13 +17,13 @@ from app.core.normalisation import MAX_LENGTH, normalise_password
 T = TypeVar("T")
 
 MAX_PASSWORD_LENGTH = 256
-"""Characters. Longer ones are refused, never cut: OWASP ASVS 5 V6.2.9 asks for 64 at least."""
+"""In characters. Longer ones are refused, not truncated; OWASP ASVS 5 V6.2.9 asks for 64."""
 QUEUE_PER_WORKER = 32
-"""Hashes that may wait for each core. At 50 ms each the last waits under two seconds."""
+"""Queue length per thread. At 50 ms a hash, the last one waits less than two seconds."""
 NICENESS = 10
-"""Of the hashing threads; 19 would leave them next to nothing beside a busy event loop."""
+"""Niceness of the hashing threads; 19 would starve them beside a busy event loop."""
 
-# argon2id with OWASP's parameters for 19 MiB; bcrypt only to verify what was brought along.
+# argon2id with OWASP's parameters for 19 MiB; bcrypt only to verify imported hashes.
 _CONTEXT = CryptContext(
     schemes=["argon2", "bcrypt"],
     deprecated="auto",
@@ -35,13 +35,13 @@ _CONTEXT = CryptContext(
 
 
 class PasswordHasher:
-    """argon2id in threads of its own, as many as cores, with a bounded queue.
+    """argon2id hashing in dedicated threads, one per core, with a bounded queue.
 
-    The default executor would be shared with whatever else runs in threads, and without a
-    bound a burst of logins would hold 19 MiB for each and delay everybody.
+    The default executor would be shared with all other work in threads, and without a bound a burst
+    of logins would use 19 MiB each and delay all requests.
 
     Attributes:
-        workers: passwords that can be hashed at once.
+        workers: number of threads.
     """
 
     def __init__(self, workers: int | None = None, queue: int | None = None) -> None:
@@ -57,11 +57,11 @@ class PasswordHasher:
 
     @property
     def pending(self) -> int:
-        """Passwords being hashed, or waiting for it."""
+        """Number of hashes that run or wait."""
         return len(self._pending)
 
     async def hash(self, password: str) -> str:
-        """A PHC string of about 100 characters.
+        """Hash a password; a PHC string of about 100 characters.
 
         Raises:
             ServiceUnavailableException: the queue is full.
@@ -69,12 +69,12 @@ class PasswordHasher:
         return await self._run(_hash, password)
 
     async def hash_all(self, passwords: Sequence[str]) -> list[str]:
-        """The hashes of many passwords, side by side, in their order.
+        """Hash many passwords in parallel; the hashes in the same order.
 
-        In threads of their own, so that the kernel shares the cores between lists and logins:
-        in one queue, logins would wait for a whole list, or a list for a place among logins.
-        Of each list a few are handed over at a time: two lists take turns, and when a request
-        is cancelled, its hashing ends with it.
+        In further threads, so that the kernel shares the cores between lists and logins: in one
+        queue, logins would wait for a whole list, or a list for free slots. Only a few passwords of
+        a list are submitted at a time: lists take turns, and cancelling a request stops its
+        hashing.
         """
         places = asyncio.Semaphore(self._at_once)
 
@@ -86,12 +86,14 @@ class PasswordHasher:
         return await asyncio.gather(*map(one, passwords))
 
     async def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
-        """Whether `password` is the one behind `hashed`, and a new hash where parameters changed.
+        """Verify a password against a hash.
 
-        Its NFC form is verified, and where it was typed in another, that one as well: it may have
-        been hashed so before passwords were normalised. How often it is hashed depends on the
-        password alone. With None for `hashed`, or a password longer than any that was accepted,
-        it verifies against a hash of nothing, so that the answer takes as long and is no.
+        Its NFC form is tried, and then the form that was entered, if it differs: the hash may be
+        older than normalisation. The number of attempts depends only on the password. If `hashed`
+        is None, or the password too long, a dummy hash is verified, to take the same time.
+
+        Returns:
+            Whether the password is right, and a new hash if the parameters have changed.
 
         Raises:
             ServiceUnavailableException: the queue is full.
@@ -107,26 +109,25 @@ class PasswordHasher:
             raise ServiceUnavailableException
         future = self._pool.submit(work, *arguments)
         self._pending.add(future)
-        # Freed when the hash is done, not when nobody waits for it any more: the hash of a
-        # request that was cancelled runs on.
+        # Released when the hash is done: the hash of a cancelled request runs on.
         future.add_done_callback(self._done)
         return await asyncio.wrap_future(future)
 
     def _done(self, future: Future[Any]) -> None:
-        """Called in the thread that hashed."""
+        """Callback, run in the hashing thread."""
         self._pending.discard(future)
         self._places.release()
 
     def close(self) -> None:
-        """Let the running hashes end and drop the waiting ones."""
+        """Finish the running hashes and drop the waiting ones."""
         for pool in (self._pool, self._list_pool):
             pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _give_way() -> None:
-    """Let the event loop's thread go first wherever both want a core: Linux schedules by thread.
+    """Lower the priority of the current thread below the event loop's: Linux schedules by thread.
 
-    Without it readers kept a fifth of their throughput during logins, on two cores.
+    Without it, reads dropped to a fifth of their throughput during logins on two cores.
     """
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
@@ -149,8 +150,7 @@ def _verify_spelling(password: str, hashed: str) -> tuple[bool, str | None]:
     try:
         return _CONTEXT.verify_and_update(password, hashed)
     except ValueError:
-        # A hash of no scheme we know, or a password that its scheme cannot take, such as one
-        # of more than 72 bytes for bcrypt. Without a hash here, the time would tell that the
-        # account exists.
+        # An unknown scheme, or a password that the scheme refuses, such as one of more than 72
+        # bytes for bcrypt. Hash anyway: otherwise the time would reveal that the account exists.
         _CONTEXT.hash("")
         return False, None

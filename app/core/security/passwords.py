@@ -1,4 +1,4 @@
-"""Which passwords are too weak for a new account."""
+"""Rules for new passwords."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,23 +8,23 @@ from app.core.normalisation import is_blank, normalise_password
 
 
 def _common() -> frozenset[str]:
-    """The 30,000 most common passwords, lower-case, as zxcvbn ships them.
+    """The 30,000 most common passwords, in lower case, from the data of zxcvbn.
 
-    Read past the package, which would keep 10 MB of other lists in memory.
+    The file is read without importing the package, which would load 10 MB of other lists.
     """
     package = find_spec("zxcvbn")
-    assert package is not None  # noqa: S101  # a dependency of ours; tells mypy
+    assert package is not None  # noqa: S101  # a dependency; for mypy
     assert package.origin is not None  # noqa: S101  # the same
     lists = run_path(str(Path(package.origin).with_name("frequency_lists.py")))
     return frozenset(lists["FREQUENCY_LISTS"]["passwords"])
 
 
 COMMON = _common()
-"""OWASP ASVS 5 V6.2.4 asks for the top 3,000 at least."""
+"""Refused passwords; OWASP ASVS 5 V6.2.4 asks for at least the top 3,000."""
 
 
 SURPRISING = 6
-"""Characters that a guesser cannot foresee: a password needs as many, whatever its length."""
+"""Minimum number of unpredictable characters of a password of any length."""
 _KEYBOARD = (
     *("1234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm"),
     *("qwertzuiop", "yxcvbnm", "azertyuiop", "qsdfghjklm", "wxcvbn"),
@@ -42,12 +42,12 @@ _DIRECTIONS = frozenset({"same", "up", "down", "right", "left"})
 
 
 def weakness(password: str, min_length: int, *known: str) -> str | None:
-    """Why `password` may not be used; None where it may. Linear in its length.
+    """The reason to refuse `password`; None if it is acceptable. Takes linear time.
 
     Args:
         password: as submitted.
-        min_length: characters it needs.
-        known: what is public about the account: its email, its username, the service's name.
+        min_length: in characters.
+        known: public facts: the account's email and username, the name of the service.
     """
     normal = normalise_password(password)
     if len(normal) < min_length:
@@ -70,13 +70,13 @@ def weakness(password: str, min_length: int, *known: str) -> str | None:
 
 
 def _squeezed(text: str) -> str:
-    """Without case and spaces, which guessers try first."""
+    """Lower case, without spaces: variations of both are guessed first."""
     return "".join(normalise_password(text).casefold().split())
 
 
 def _unit(text: str) -> str:
-    """What `text` is made of by repetition, such as `abc` of `abcabcab`; else `text` itself."""
-    # The longest beginning that is an end as well, for each beginning (Knuth, Morris, Pratt).
+    """The unit that `text` repeats, such as `abc` of `abcabcab`; else `text` itself."""
+    # For each prefix, the longest border (Knuth-Morris-Pratt).
     borders, border = [0], 0
     for character in text[1:]:
         while border and text[border] != character:
@@ -88,7 +88,7 @@ def _unit(text: str) -> str:
 
 
 def _steps(pair: str) -> frozenset[str]:
-    """Directions in which the second character is next to the first."""
+    """Directions from the first character to the second, if they are neighbours."""
     distance = ord(pair[1]) - ord(pair[0])
     by_code = {0: "same", 1: "up", -1: "down"}
     by_key = {"right": pair in _RIGHT, "left": pair in _LEFT}
@@ -97,8 +97,8 @@ def _steps(pair: str) -> frozenset[str]:
 
 
 def _without_runs(text: str) -> str:
-    """`text` with the first character alone of every run of three or more that repeats, counts or
-    follows the keyboard. Done twice: `aaabbbccc` becomes `abc`, and that `a`."""
+    """`text` with each run of three or more characters that repeat, count or follow the keyboard
+    reduced to its first one. Applied twice: `aaabbbccc` becomes `abc`, and then `a`."""
     for _ in range(2):
         kept, start = "", 0
         while start < len(text):
@@ -112,7 +112,7 @@ def _without_runs(text: str) -> str:
 
 
 def _is_common(text: str) -> bool:
-    """Whether it is on the list, or a word of the list with digits or signs around it."""
+    """Whether `text` is a common password, or one with digits or signs around it."""
     if text in COMMON or _without_runs(text) in COMMON:
         return True
     begin, end = 0, len(text)
@@ -125,7 +125,7 @@ def _is_common(text: str) -> bool:
 
 
 def _words(known: str) -> set[str]:
-    """What a password may be made of: an email, its parts and its domain's, or any other name."""
+    """Words derived from a public fact: an email, its parts and those of its domain, or a name."""
     local, _, domain = known.rpartition("@")
     words = {known, local, domain, domain.partition(".")[0], domain.replace(".", "")}
     return {word for word in map(_squeezed, words) if len(word) > 2}

@@ -1,4 +1,4 @@
-"""Refresh tokens: random, kept hashed, and known as ours without a query."""
+"""Refresh tokens: random, stored as hashes, and authenticated without a query."""
 
 import hmac
 import secrets
@@ -14,16 +14,16 @@ _GENERATION_LENGTH = 4
 _RANDOM_LENGTH = 32
 _MAC_LENGTH = 16
 _LENGTH = 103
-"""Characters: 32 of the session's id, a dot, and 70 for the 52 bytes behind it."""
+"""In characters: 32 for the session's id, a dot, and 70 for 52 bytes."""
 
 
 class RefreshToken(NamedTuple):
-    """What an authentic token says. Whether it still holds, the session knows.
+    """Contents of an authentic token. The session decides whether it is still valid.
 
     Attributes:
-        session_id: whose it is.
-        generation: how often tokens of the session had been used when it was made.
-        hash: SHA-256, 32 bytes. The token is random: a slow hash would protect nothing more.
+        session_id: of its session.
+        generation: number of rotations of the session when the token was issued.
+        hash: SHA-256, 32 bytes. The token is random, so that a slow hash would add no protection.
     """
 
     session_id: UUID
@@ -32,14 +32,13 @@ class RefreshToken(NamedTuple):
 
 
 class RefreshTokenSigner:
-    """Makes refresh tokens, and tells them from what never was one, so that guesses cost neither a
-    query nor a place in Redis.
+    """Issues and authenticates refresh tokens. Guesses cost neither a query nor a Redis key.
 
     A token is `<session id>.<generation, 256 random bits and a MAC over all three>`.
 
     Args:
-        secret_key: it signs.
-        accepted: keys whose tokens are taken as well, while keys are changed.
+        secret_key: signing key.
+        accepted: further keys that are accepted, for key rotation.
     """
 
     def __init__(self, secret_key: str, accepted: Iterable[str] = ()) -> None:
@@ -53,10 +52,10 @@ class RefreshTokenSigner:
         return f"{session_id.hex}.{base64url.encode(sealed)}"
 
     def read(self, token: str) -> RefreshToken:
-        """What `token` says.
+        """The contents of `token`.
 
         Raises:
-            UnauthorizedException: it is none of ours.
+            UnauthorizedException: it is malformed or not authentic.
         """
         session, _, secret = token.partition(".")
         if len(token) != _LENGTH:

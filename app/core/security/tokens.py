@@ -1,4 +1,4 @@
-"""Access tokens, and those in the admin page's cookie."""
+"""Access tokens of the API and of the admin pages' cookie."""
 
 import time
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from app.core.exceptions import UnauthorizedException
 from app.core.security.refresh_tokens import RefreshTokenSigner
 
 TokenKind = Literal["access", "page"]
-"""Where a token counts: in the `Authorization` header, or in the admin page's cookie."""
+"""Where a token is valid: in the `Authorization` header, or in the admin pages' cookie."""
 
 MAX_TOKEN_LENGTH = 4096
-"""Characters; ours have about 400. Longer ones are not even decoded."""
+"""In characters; ours have about 400. Longer ones are not decoded."""
 REMEMBERED_TOKENS = 4096
-"""Tokens whose signature a process need not verify again: about 3 MB. Decoding takes 0.2 ms."""
+"""Size of the cache of verified tokens, about 3 MB. Verification takes 0.2 ms."""
 
 _ISSUER = "backend-api"
 _ALGORITHM = "HS256"
@@ -29,7 +29,7 @@ _REQUIRED = ("exp", "iat", "sub", "iss", "aud")
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """What a valid token says: whose it is, of which session, and where it counts."""
+    """Contents of a valid token: user, session and kind."""
 
     user_id: int
     session_id: UUID
@@ -37,21 +37,21 @@ class AccessToken:
 
 
 class TokenSigner:
-    """Access tokens, and those in the admin page's cookie: JWTs, HS256 and nothing else.
+    """Signs and verifies access tokens: JWTs with HS256 only.
 
     Args:
-        secret_key: 32 characters or more; it signs.
-        settings: how long tokens are valid, and whose signatures are accepted as well.
+        secret_key: signing key, 32 characters or more.
+        settings: lifetimes of tokens, and further accepted keys.
 
     Attributes:
-        refresh: makes and reads the tokens that are exchanged for these.
+        refresh: issues and authenticates refresh tokens.
     """
 
     def __init__(self, secret_key: str, settings: AuthSettings) -> None:
         self._keys = [secret_key, *settings.accepted_keys()]
         self.refresh = RefreshTokenSigner(secret_key, settings.accepted_keys())
         self.access_ttl = settings.access_ttl
-        # Nothing renews a cookie's token: it holds as long as its session may.
+        # A cookie's token is never renewed: it is valid as long as its session may be.
         self._ttl: dict[TokenKind, int] = {
             "access": settings.access_ttl,
             "page": settings.session_ttl,
@@ -72,13 +72,11 @@ class TokenSigner:
         return jwt.encode(claims, self._keys[0], algorithm=_ALGORITHM)
 
     def read(self, token: str, kind: TokenKind = "access") -> AccessToken:
-        """What `token` says.
-
-        Its signature is verified once; that it has not expired, each time.
+        """The contents of `token`. The signature is verified once, the expiry each time.
 
         Raises:
-            UnauthorizedException: for any fault whatever, being of another kind included; which
-                one is nobody's business.
+            UnauthorizedException: the token is invalid, expired or of another kind; the message
+                does not say which.
         """
         if len(token) > MAX_TOKEN_LENGTH:
             raise UnauthorizedException("Invalid token")
@@ -91,9 +89,9 @@ class TokenSigner:
         return read
 
     def _verify(self, token: str) -> tuple[AccessToken, float]:
-        """What it says, and when it expires (Unix time)."""
+        """Contents of `token`, and its expiry (Unix time)."""
         for part in token.split("."):
-            base64url.decode(part)  # which jose does by a decoder that takes other spellings too
+            base64url.decode(part)  # jose's decoder also accepts non-canonical spellings
         claims = jwt.decode(
             token,
             self._keys,
@@ -103,6 +101,6 @@ class TokenSigner:
             options={f"require_{claim}": True for claim in _REQUIRED},
         )
         if claims["typ"] not in self._ttl:
-            raise ValueError("no kind of token that we sign")
+            raise ValueError("unknown kind of token")
         read = AccessToken(int(claims["sub"]), UUID(claims["sid"]), claims["typ"])
         return read, float(claims["exp"])

@@ -1,4 +1,4 @@
-"""What is measured: counted in `metrics`, read by `exposition` and `traffic`."""
+"""Telemetry: metrics, timings and traces."""
 
 from app.core.telemetry.requests import request_meter, route_template
 from app.core.telemetry.timing import Timing, current_timing

@@ -1,4 +1,4 @@
-"""Reading the figures of all processes, as text or as numbers."""
+"""Reading the metrics of all processes, as Prometheus text or as numbers."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -15,11 +15,11 @@ Labels = tuple[tuple[str, str], ...]
 Samples = dict[str, dict[Labels, float]]
 
 _COUNTED = ("_total", "_bucket", "_count", "_sum")
-_known: dict[Labels, Labels] = {}  # so that figures kept for a while share theirs
+_known: dict[Labels, Labels] = {}  # shared by all samples, to save memory
 
 
 class _AllProcesses(Collector):
-    """The library's collector, which needs no folder: what is in memory, it reads there."""
+    """The library's multiprocess collector, which also reads values that are only in memory."""
 
     def __init__(self, shared: Path) -> None:
         self._shared = shared
@@ -40,13 +40,13 @@ def _registry() -> CollectorRegistry:
 
 
 def exposition() -> str:
-    """All figures of all processes, in Prometheus' text format 0.0.4. It reads files: call it in
-    a thread."""
+    """The metrics of all processes in Prometheus' text format 0.0.4. Reads files: call it in a
+    thread."""
     return generate_latest(_registry()).decode()
 
 
 class Figures:
-    """All figures of all processes at one moment, or what they grew by between two.
+    """The metrics of all processes at one moment, or their increase between two.
 
     Args:
         samples: name → labels → value.
@@ -56,28 +56,28 @@ class Figures:
         self.samples = samples
 
     def of(self, name: str, **having: str) -> Iterator[tuple[dict[str, str], float]]:
-        """Every sample of that name that has such labels, with all it has."""
+        """The samples of that name with those labels."""
         for labels, value in self.samples.get(name, {}).items():
             if having.items() <= (named := dict(labels)).items():
                 yield named, value
 
     def total(self, name: str, **having: str) -> float:
-        """The sum of them; 0 where there is none."""
+        """The sum of these samples; 0 without any."""
         return sum(value for _, value in self.of(name, **having))
 
     def buckets(self, name: str, **having: str) -> dict[float, float]:
-        """Of a histogram: how many took at most so many seconds, all with such labels added up."""
+        """A histogram summed over those labels: upper bound in seconds → cumulative count."""
         buckets: defaultdict[float, float] = defaultdict(float)
         for labels, value in self.of(f"{name}_bucket", **having):
             buckets[float(labels["le"])] += value
         return dict(buckets)
 
     def counters(self) -> "Figures":
-        """Without the gauges, to be kept for `since`."""
+        """A copy without the gauges, for `since`."""
         return Figures({n: s for n, s in self.samples.items() if n.endswith(_COUNTED)})
 
     def since(self, earlier: "Figures") -> "Figures":
-        """Gauges as they are, and what counters grew by after `earlier`."""
+        """The current gauges, and the increase of counters since `earlier`."""
         grown = {
             name: {labels: value - before.get(labels, 0) for labels, value in samples.items()}
             if name.endswith(_COUNTED) and (before := earlier.samples.get(name))
@@ -88,7 +88,7 @@ class Figures:
 
 
 def figures() -> Figures:
-    """All figures of all processes. It reads files: call it in a thread."""
+    """The metrics of all processes. Reads files: call it in a thread."""
     samples: defaultdict[str, dict[Labels, float]] = defaultdict(dict)
     for family in _registry().collect():
         for sample in family.samples:

@@ -1,9 +1,9 @@
-"""The files in which several worker processes keep their figures.
+"""Memory-mapped files for the metrics of several worker processes.
 
-prometheus-client maps sparse files into memory. Where the file system is full, the first write to a
-page without a block ends the process by SIGBUS. Here the space is reserved before a file is mapped.
-Where there is none, figures stay in the memory of the process, until `save_files` finds space. It
-writes files anew that were removed, too.
+prometheus-client maps sparse files. On a full file system, the first write to a page without a
+block ends the process by SIGBUS. Here the space is reserved before a file is mapped. Without space,
+values stay in the memory of the process, until `save_files` succeeds. It also restores files that
+were removed.
 """
 
 import mmap
@@ -19,28 +19,28 @@ from prometheus_client import multiprocess, values
 from prometheus_client.mmap_dict import MmapedDict, _read_all_values
 
 SIZE = 1 << 16
-"""Bytes of a file at first, as of the library's. It doubles when it is full."""
-_HEADER = struct.Struct("i4x")  # the bytes in use, these among them
-_OVERHEAD = 4 + 8 + 16  # bytes of a value beside its key: its length, padding, two doubles
+"""Initial size of a file in bytes, as in the library. It doubles when it is full."""
+_HEADER = struct.Struct("i4x")  # the number of bytes in use, including the header
+_OVERHEAD = 4 + 8 + 16  # bytes of a value besides its key: length, padding, two doubles
 
 Value = tuple[str, float, float, int]
 """Key, value, time stamp and position."""
 
 
 class FiguresFile(MmapedDict):
-    """The library's dictionary of values, in a file of reserved space, or else in memory.
+    """The library's dictionary of values, in a file with reserved space, or else in memory.
 
     Attributes:
-        ours: those of this process, by the names of their files.
-        trouble: why the values are in memory alone; None where they are in the file.
+        ours: the instances of this process, by file name.
+        trouble: the reason why the values are only in memory; None if they are in the file.
     """
 
     ours: ClassVar[dict[str, "FiguresFile"]] = {}
 
     def __init__(self, filename: str, read_mode: bool = False) -> None:  # noqa: FBT001, FBT002  # as the library's
         self.trouble: OSError | None = None
-        # Between growing and saving. The library's own lock is out of reach: a value that is set
-        # just while it is saved is right in the file at its next change.
+        # Guards growing against saving. The library's own lock is not accessible: a value that
+        # changes during a save is correct in the file after its next change.
         self._moving = Lock()
         try:
             with Path(filename).open("ab") as file:
@@ -68,8 +68,8 @@ class FiguresFile(MmapedDict):
                 _reserve(self._f.fileno(), size)
                 self._m = mmap.mmap(self._f.fileno(), size)
             except OSError as error:
-                # The file stays as it is: to others these counters stand still for a while, where
-                # without it they would seem to begin anew.
+                # The file stays as it is: to other processes these counters pause. Without the
+                # file they would seem to restart at 0.
                 self.trouble = error
                 self._f.close()
                 self._f = None  # type: ignore[assignment]
@@ -80,7 +80,7 @@ class FiguresFile(MmapedDict):
         self._capacity = size
 
     def save(self) -> None:
-        """Have the values in the file: again, where it was removed or there was no space."""
+        """Write the values to the file, if it was removed or there was no space."""
         with self._moving:
             path = Path(self._fname)
             try:
@@ -104,7 +104,7 @@ class FiguresFile(MmapedDict):
             self._f, self._m, self.trouble = file, saved, None
 
     def all_values(self) -> list[Value]:
-        """As they are, whatever another thread does to the file meanwhile."""
+        """All values, consistent with concurrent changes by other threads."""
         with self._moving:
             data = self._m[: self._used]
         return list(_read_all_values(data, len(data)))
@@ -115,7 +115,7 @@ class FiguresFile(MmapedDict):
 
     @staticmethod
     def read_all_values_from_file(filename: str) -> list[Value]:
-        """The values of a process of ours; of one whose file is gone, or damaged, none."""
+        """The values of another process; none if its file is missing or damaged."""
         own = FiguresFile.ours.get(Path(filename).name)
         if own is not None:
             return own.all_values()
@@ -126,10 +126,10 @@ class FiguresFile(MmapedDict):
 
 
 def _reserve(descriptor: int, size: int) -> None:
-    """Have a file of at least `size` bytes, each of them on a block of its own.
+    """Extend a file to at least `size` bytes, with blocks allocated.
 
     Raises:
-        OSError: there is no space; the file is as it was.
+        OSError: there is no space; the file is unchanged.
     """
     before = os.fstat(descriptor).st_size
     try:
@@ -145,7 +145,7 @@ def _allocate(descriptor: int, before: int, size: int) -> None:
         try:
             os.posix_fallocate(descriptor, 0, size)
         except OSError as error:
-            if error.errno not in {EINVAL, EOPNOTSUPP}:  # the file system cannot
+            if error.errno not in {EINVAL, EOPNOTSUPP}:  # not supported by the file system
                 raise
         else:
             return
@@ -154,16 +154,16 @@ def _allocate(descriptor: int, before: int, size: int) -> None:
 
 
 def reserve_files() -> None:
-    """Have the library use `FiguresFile`. Call before the first metric is made."""
+    """Make prometheus-client use `FiguresFile`. Call before the first metric is created."""
     values.MmapedDict = FiguresFile  # type: ignore[attr-defined]
     multiprocess.MmapedDict = FiguresFile  # type: ignore[attr-defined]
 
 
 def save_files() -> OSError | None:
-    """Save every file of this process: again, where it was removed or there was no space.
+    """Save the files of this process that were removed or had no space.
 
     Returns:
-        Why one of them is in memory alone; None where all are in files.
+        The reason why one of them is only in memory; None if all are in files.
     """
     files = list(FiguresFile.ours.values())
     for file in files:
@@ -172,7 +172,7 @@ def save_files() -> OSError | None:
 
 
 def all_files(folder: Path) -> list[str]:
-    """Names for `FiguresFile.read_all_values_from_file`: the folder's, and this process's own."""
+    """File names for `FiguresFile.read_all_values_from_file`: of the folder and of this process."""
     paths = {name: name for name in FiguresFile.ours}
     with suppress(OSError):  # the folder cannot be read
         paths = {path.name: str(path) for path in folder.glob("*.db")} | paths

@@ -1,7 +1,7 @@
-"""What is counted, and the names it is counted under: the one source of every figure.
+"""Definitions of all metrics.
 
-Prometheus, the JSON endpoints and the dashboard all read these. Where several worker processes
-serve, each writes to files of its own that whoever is asked adds up. `live` gauges are those of
+Prometheus, the JSON endpoints and the dashboard all read these. With several worker processes, each
+writes to its own files, and the process that is asked adds them up. `live` gauges cover only the
 processes that are alive.
 """
 
@@ -10,14 +10,14 @@ from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 from app.core.telemetry.files import reserve_files
 
 reserve_files()
-disable_created_metrics()  # a second series for each counter, which nobody asks for
+disable_created_metrics()  # an unused second series for each counter
 
 LATENCY_BUCKETS = (
     0.001, 0.0015, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075,
     0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0,
 )  # fmt: skip
-"""Seconds. Each is at most 1.7 times the one before up to 5 s: a percentile read from them is
-off by less than that."""
+"""Upper bounds in seconds. Up to 5 s each is at most 1.7 times the previous one, which bounds the
+error of a percentile."""
 _REDIS_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2)
 
 REQUESTS = Counter(
@@ -30,7 +30,7 @@ REQUEST_DURATION = Histogram(
     buckets=LATENCY_BUCKETS,
 )
 REQUEST_TIMEOUTS = Counter(
-    # Without labels, so that it begins at 0: Prometheus sees no increase in a series' first value.
+    # Without labels, so that it starts at 0: Prometheus sees no increase in a series' first value.
     "http_request_timeouts",
     "Requests answered 504, or cut off while streaming",
 )
@@ -69,7 +69,7 @@ HASHING_THREADS = Gauge(
 PROCESSES = Gauge("worker_processes", "Processes that serve", multiprocess_mode="livesum")
 
 _POOL = {
-    "size": "Connections that are kept open at most",
+    "size": "Largest number of idle connections",
     "checked_in": "Connections open and idle",
     "checked_out": "Connections in use",
     "overflow": "Connections beyond the pool's size",
@@ -81,7 +81,7 @@ POOL = {
     for name, what in _POOL.items()
 }
 POOL_BY_PROCESS = {
-    # A label of our own: the library's `pid` exists only where there are several processes.
+    # Our own label: the library's `pid` exists only with several processes.
     name: Gauge(f"database_pool_process_{name}", what, ["process"], multiprocess_mode="livesum")
     for name, what in (_POOL | {"timeouts": "Callers so far that waited in vain"}).items()
 }
@@ -96,7 +96,7 @@ SLOW_QUERIES = Counter(
 )
 SERVER_CONNECTIONS = Gauge(
     "database_server_connections",
-    "Connections of everybody to the database server",
+    "Connections of all clients to the database server",
     multiprocess_mode="livemostrecent",
 )
 SERVER_MAX_CONNECTIONS = Gauge(

@@ -1,8 +1,8 @@
-"""Several worker processes, one set of figures.
+"""Metrics shared by several worker processes.
 
-prometheus-client writes each process's values into files of PROMETHEUS_MULTIPROC_DIR, where it is
-set before the first import; `backend serve` sets it for several workers. Counters of a process
-that died stay, since what it counted has happened; its gauges go.
+prometheus-client writes each process's values into files of PROMETHEUS_MULTIPROC_DIR, if that is
+set before the first import; `backend serve` sets it for several workers. The counters of a process
+that has ended stay; its gauges are removed.
 """
 
 import os
@@ -26,9 +26,9 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 @contextmanager
 def shared_figures() -> Iterator[None]:
-    """Let the processes that are started within share a fresh directory for their figures, in
-    the one that the variable names where it names one. Where none can be made, each process has
-    its own figures alone."""
+    """Create a temporary directory for the metrics of the processes started in the block, inside
+    PROMETHEUS_MULTIPROC_DIR if that is set. If it cannot be created, each process has its own
+    metrics only."""
     outer = os.environ.pop(VARIABLE, None)
     with ExitStack() as stack:
         try:
@@ -47,16 +47,16 @@ def shared_figures() -> Iterator[None]:
 
 
 def folder() -> Path | None:
-    """Where processes share their figures; None where this one is alone."""
+    """The directory of shared metrics; None for a single process."""
     path = os.environ.get(VARIABLE)
     return Path(path) if path else None
 
 
 class Lease:
-    """Says that this process is alive, for as long as it is.
+    """A lock that marks this process as alive.
 
-    An `flock`, which the kernel gives back however the process ends. A process id would not do: it
-    outlives its process until the parent asks, and may be given to another.
+    An `flock`, which the kernel releases however the process ends. A process id is not enough: it
+    exists until the parent waits for the process, and may be reused.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -65,11 +65,11 @@ class Lease:
         self.renew()
 
     def renew(self) -> None:
-        """Take it, where it is not held or its file was removed; in vain where the folder cannot be
-        written."""
+        """Take the lock, if it is not held or its file was removed. Has no effect in a read-only
+        folder."""
         with suppress(OSError):
             while self._file is None or not _is_open(self._file, self._path):
-                self.release()  # removed, by a sibling who found it before it was locked as well
+                self.release()  # removed by another process before it was locked
                 self._file = self._path.open("w")
                 fcntl.flock(self._file, fcntl.LOCK_EX)
 
@@ -80,7 +80,7 @@ class Lease:
 
 
 def _is_open(file: TextIO, path: Path) -> bool:
-    """Whether `file` is what is at `path`."""
+    """Whether `file` is the file at `path`."""
     try:
         return path.stat().st_ino == os.fstat(file.fileno()).st_ino
     except FileNotFoundError:
@@ -88,11 +88,11 @@ def _is_open(file: TextIO, path: Path) -> bool:
 
 
 def remove_ended(folder: Path) -> None:
-    """Remove the gauges of processes that have ended, as far as the folder can be written."""
+    """Remove the gauges of processes that have ended, if the folder is writable."""
     with suppress(OSError):
         for lease in folder.glob("*.alive"):
             if not _is_held(lease):
-                with suppress(FileNotFoundError):  # a sibling was quicker
+                with suppress(FileNotFoundError):  # removed by another process
                     mark_process_dead(lease.stem, str(folder))
                 lease.unlink(missing_ok=True)
 
@@ -103,6 +103,6 @@ def _is_held(lease: Path) -> bool:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except FileNotFoundError:  # a sibling was quicker
+    except FileNotFoundError:  # removed by another process
         pass
     return False

@@ -1,4 +1,4 @@
-"""Counting requests: on the way of each, so that it has to be cheap."""
+"""Request counters."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,15 +8,15 @@ from starlette.types import Scope
 from app.core.telemetry.metrics import REQUEST_DURATION, REQUESTS
 
 UNMATCHED = "unmatched"
-"""The route of what no route matches."""
+"""Label for requests that match no route."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 def route_template(scope: Scope) -> str | None:
-    """The route's path with its parameters' names, such as `/api/v1/users/{user_id}`.
+    """The path template of the matched route, such as `/api/v1/users/{user_id}`; None without one.
 
-    A label made from it has few values, whatever paths are asked for. None where no route
-    matched. FastAPI keeps an included route's full path beside the route, not on it.
+    As a label it has few values, whatever paths clients send. FastAPI stores the full path of an
+    included route beside the route, not on it.
     """
     included = scope.get("fastapi", {}).get("effective_route_context")
     route = included or scope.get("route")
@@ -26,20 +26,20 @@ def route_template(scope: Scope) -> str | None:
 
 @dataclass(slots=True)
 class RequestMeter:
-    """Counts what one process answers.
+    """Counts the requests of one process.
 
-    Looking a metric's labels up takes longer than counting, so those met before are kept; there
-    are as many as routes, methods and statuses.
+    Looking up a metric's labels takes longer than counting, so they are cached; there are as many
+    as combinations of route, method and status.
 
     Attributes:
-        in_progress: requests begun and not ended.
+        in_progress: number of unfinished requests.
     """
 
     in_progress: int = 0
     _known: dict[tuple[str, str | None, int], tuple[Any, Any]] = field(default_factory=dict)
 
     def ended(self, method: str, route: str | None, status: int, seconds: float) -> None:
-        """Count one request by its route template."""
+        """Count one finished request."""
         known = self._known.get((method, route, status))
         if known is None:
             known = self._look_up(method, route, status)
@@ -50,7 +50,7 @@ class RequestMeter:
     def _look_up(self, method: str, route: str | None, status: int) -> tuple[Any, Any]:
         labels = method if method in _METHODS else "OTHER", route or UNMATCHED
         known = REQUESTS.labels(*labels, status).inc, REQUEST_DURATION.labels(*labels).observe
-        if method in _METHODS:  # others are the caller's to make up
+        if method in _METHODS:  # clients can send arbitrary others
             self._known[method, route, status] = known
         return known
 

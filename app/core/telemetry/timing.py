@@ -1,4 +1,4 @@
-"""Where a request's time goes."""
+"""Timing of a request: total, and time spent in the database and Redis."""
 
 from contextvars import ContextVar, Token
 from time import perf_counter
@@ -10,11 +10,10 @@ from app.core.telemetry.requests import route_template
 
 
 class Timing:
-    """One request's seconds so far; those of waits side by side are added up. Within a `with` it is
-    the current one.
+    """Seconds spent by one request; parallel waits are added up. A `with` block makes it current.
 
     Args:
-        scope: the request's; its route is known once one was found.
+        scope: of the request; contains the route once it is matched.
     """
 
     __slots__ = ("_began", "_scope", "_token", "_waited")
@@ -41,11 +40,11 @@ class Timing:
         return route_template(self._scope)
 
     def waited(self, name: str, seconds: float) -> None:
-        """Add to what `name` took: db, or a Redis by its breaker's name."""
+        """Add seconds to `name`: `db`, or the name of a Redis breaker."""
         self._waited[name] = self._waited.get(name, 0.0) + seconds
 
     def server_timing(self) -> str:
-        """For the `Server-Timing` header: milliseconds, as browsers' tools show them."""
+        """Value of the `Server-Timing` header, in milliseconds."""
         parts = self._waited | {"total": self.total}
         return ", ".join(f"{name};dur={seconds * 1000:.2f}" for name, seconds in parts.items())
 
@@ -54,5 +53,5 @@ _current: ContextVar[Timing | None] = ContextVar("timing", default=None)
 
 
 def current_timing() -> Timing | None:
-    """The running request's; None outside one."""
+    """The timing of the running request; None outside of one."""
     return _current.get()

@@ -1,4 +1,4 @@
-"""Whether traces are taken, and the id of the one that a request is in."""
+"""Access to tracing without loading its libraries."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -15,7 +15,8 @@ OFF: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 
 
 def traces(settings: Settings) -> "Tracing | None":
-    """None where TELEMETRY_OTLP_ENDPOINT is not set; then not even the libraries are loaded."""
+    """The tracing of this process; None without TELEMETRY_OTLP_ENDPOINT, and then no library is
+    loaded."""
     if settings.telemetry.otlp_endpoint is None:
         return None
     tracing: Tracing = import_module("app.core.telemetry.tracing").Tracing(settings)
@@ -23,6 +24,6 @@ def traces(settings: Settings) -> "Tracing | None":
 
 
 def trace_id() -> str | None:
-    """Of the current request, 32 hexadecimal digits; None where no traces are taken."""
+    """The current trace id, 32 hexadecimal digits; None without tracing."""
     context = get_current_span().get_span_context()
     return format_trace_id(context.trace_id) if context.is_valid else None

@@ -1,7 +1,7 @@
 """Traces for an OpenTelemetry collector.
 
-Nothing imports this module by name: `traces` loads it where TELEMETRY_OTLP_ENDPOINT is set, since
-its libraries cost time and memory.
+No module imports this one directly: `traces` loads it if TELEMETRY_OTLP_ENDPOINT is set, since its
+libraries cost time and memory.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -32,14 +32,14 @@ from starlette.types import Scope
 from app.core.config import Settings
 
 EXPORT_TIMEOUT = 2.0
-"""Seconds for each batch: what a collector that is away may hold up the end of the process."""
+"""Timeout of a batch in seconds; an unavailable collector delays the end of the process by it."""
 
 
 class Tracing:
-    """Requests, statements and Redis calls as spans, sent in batches by a thread.
+    """Spans for requests, statements and Redis calls, sent in batches by a thread.
 
     Args:
-        settings: where to, and how many of all traces.
+        settings: endpoint and sampling ratio.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -61,10 +61,10 @@ class Tracing:
         self.provider.add_span_processor(BatchSpanProcessor(exporter))
 
     def config(self, leave_out: Callable[[Scope], bool]) -> TelemetryConfig:
-        """FastAPI's own spans: one for each request, and none for each step within it.
+        """Configuration of FastAPI's spans: one for each request, and none for its inner steps.
 
         Args:
-            leave_out: which requests are not traced.
+            leave_out: predicate for requests that are not traced.
         """
         return {
             "tracing": True,
@@ -75,7 +75,7 @@ class Tracing:
 
     @contextmanager
     def watching(self, engine: Engine) -> Iterator[None]:
-        """Trace statements on `engine`, and every Redis client; send what is left at the end."""
+        """Trace statements on `engine`, and all Redis clients; flush at the end."""
         _trace_statements(engine, self.provider)
         redis = RedisInstrumentor()
         redis.instrument(tracer_provider=self.provider)
@@ -87,14 +87,14 @@ class Tracing:
 
 
 def _sampler(ratio: float) -> Sampler:
-    """By trace id, so that all services decide alike; what a caller says of sampling is nothing
-    to us, since anybody may call."""
+    """Sampling by trace id, so that all services decide alike. The caller's sampling flag is
+    ignored, since it is untrusted."""
     requests = _RequestsOnly(ratio)
     return ParentBased(requests, remote_parent_sampled=requests, remote_parent_not_sampled=requests)
 
 
 class _RequestsOnly(Sampler):
-    """So much of the requests, and nothing that happens outside of one: probes of Redis, say."""
+    """Samples a fraction of the requests, and nothing outside of one, such as Redis probes."""
 
     def __init__(self, ratio: float) -> None:
         self._ratio = TraceIdRatioBased(ratio)
@@ -119,7 +119,7 @@ class _RequestsOnly(Sampler):
 
 
 class _WithoutQuery(SpanProcessor):
-    """Query strings name people: our log leaves them out, and so do traces."""
+    """Removes query strings, which contain personal data."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002  # the interface's
         if span.attributes and "url.query" in span.attributes:
@@ -127,9 +127,11 @@ class _WithoutQuery(SpanProcessor):
 
 
 def _trace_statements(engine: Engine, provider: TracerProvider) -> None:
-    """The instrumentor would patch every engine there will be, and knows SQLAlchemy to 2.0 only by
-    its own account. Its listeners do for ours; but a failed statement's status would be the
-    database's message, which may quote values: its class will do."""
+    """Trace statements with the instrumentor's listeners.
+
+    The instrumentor itself would patch every future engine, and declares support for SQLAlchemy 2.0
+    only. Its error handler is replaced: it would record the database's message, which may quote
+    values, instead of the error's class."""
     tracer = provider.get_tracer("app.database")
     connections = NoOpMeterProvider().get_meter("app.database").create_up_down_counter("unused")
     sqlalchemy_spans.EngineTracer(tracer, engine, connections)

@@ -1,4 +1,4 @@
-"""What became of the requests of each route, read from the counters."""
+"""Request statistics by route, calculated from the metrics."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -9,13 +9,13 @@ from app.core.telemetry.exposition import Figures
 
 
 def percentile(buckets: Mapping[float, float], fraction: float) -> float | None:
-    """The value that so much of a histogram is at most; None where it is empty.
+    """A percentile of a histogram; None if it is empty.
 
-    Estimated as Prometheus' `histogram_quantile` does: on a straight line through the bucket that
-    holds it, and the last finite bound for what is beyond.
+    Estimated like Prometheus' `histogram_quantile`: by linear interpolation within the bucket, and
+    by the last finite bound beyond it.
 
     Args:
-        buckets: upper bound → how many are at most that, the last bound being infinite.
+        buckets: upper bound → cumulative count; the last bound is infinite.
         fraction: 0.95 for the 95th percentile.
     """
     rank = fraction * buckets.get(inf, 0)
@@ -32,11 +32,11 @@ def percentile(buckets: Mapping[float, float], fraction: float) -> float | None:
 
 @dataclass(slots=True)
 class Traffic:
-    """Requests, counted.
+    """Counts of requests.
 
     Attributes:
-        statuses: how many had which status, such as "200".
-        buckets: how many took at most so many seconds.
+        statuses: number by status, such as "200".
+        buckets: upper bound in seconds → cumulative count.
     """
 
     statuses: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -48,7 +48,7 @@ class Traffic:
 
     @property
     def errors(self) -> int:
-        """Those with a 5xx."""
+        """Number of responses with 5xx."""
         return int(sum(count for status, count in self.statuses.items() if status[0] == "5"))
 
     def having(self, status: int) -> int:
@@ -62,7 +62,7 @@ class Traffic:
 
 
 def traffic_by_route(figures: Figures) -> dict[tuple[str, str], Traffic]:
-    """By method and route template; routes that were not asked for are left out."""
+    """Traffic by method and route template, without routes that had no requests."""
     traffic: defaultdict[tuple[str, str], Traffic] = defaultdict(Traffic)
     for labels, value in figures.of("http_requests_total"):
         traffic[labels["method"], labels["route"]].statuses[labels["status"]] = value
@@ -72,7 +72,7 @@ def traffic_by_route(figures: Figures) -> dict[tuple[str, str], Traffic]:
 
 
 def added_up(traffics: Iterable[Traffic]) -> Traffic:
-    """All of them as one."""
+    """The sum of several traffics."""
     total = Traffic()
     for traffic in traffics:
         total.add(traffic)

@@ -7,7 +7,7 @@ from app.core.exceptions import (
     ServiceUnavailableException,
     UnauthorizedException,
 )
-from app.core.timeouts import within
+from app.core.timeouts import with_timeout
 from app.database import translated_errors
 from app.schemas.session import Principal
 from app.services.monitoring.health import HealthService
@@ -67,7 +67,7 @@ class PageSessions:
                 the cache.
         """
         try:
-            return await within(PATIENCE, lambda: self.principal(token))
+            return await with_timeout(PATIENCE, lambda: self.principal(token))
         except (AppException, OSError) as error:
             is_outage = token in self._seen and await self._health.is_database_away()
             seen = self._seen.get(token)  # after the check: it may have ended meanwhile

@@ -1,4 +1,4 @@
-"""Logging in, and staying in."""
+"""Login, token refresh and password change."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,7 @@ log = structlog.get_logger("app.security")
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a login or a refresh gives. `expires_in`: seconds the access token is valid."""
+    """Result of a login or refresh. `expires_in`: lifetime of the access token in seconds."""
 
     access_token: str
     refresh_token: str
@@ -44,7 +44,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """A session that has just begun."""
+    """A new session."""
 
     user_id: int
     session_id: UUID
@@ -52,15 +52,15 @@ class _Begun:
 
 
 class AuthService(BaseService):
-    """Sessions and the tokens that stand for them.
+    """Authentication: begins sessions and issues their tokens.
 
     Args:
-        db: the request's session.
-        passwords: verifies them.
-        tokens: signs and reads access tokens.
-        principals: remembers who is behind them.
-        settings: how long sessions live, and how short a password may be.
-        app_name: the service's, which is no password.
+        db: database session of the request.
+        passwords: hashes and verifies passwords.
+        tokens: signs and verifies access tokens.
+        principals: cache of principals.
+        settings: lifetimes of sessions, and the minimum length of passwords.
+        app_name: name of the service, which is refused as a password.
     """
 
     def __init__(
@@ -84,14 +84,14 @@ class AuthService(BaseService):
     async def login(self, login: str, password: str, device: Device) -> Tokens:
         """Begin a session.
 
-        An unknown account, a wrong password and a disabled account cost one hash each and are
-        told alike.
+        An unknown account, a wrong password and a disabled account cost one hash each and give the
+        same error.
 
         Args:
             login: an email, or a username.
 
         Raises:
-            ValidationException: they hold what can be neither hashed nor looked up.
+            ValidationException: login or password contain characters that cannot be stored.
             UnauthorizedException: no active user has these credentials.
             ServiceUnavailableException: too many logins are waiting already.
         """
@@ -99,17 +99,17 @@ class AuthService(BaseService):
         return self._tokens(begun.user_id, begun.session_id, begun.refresh_token)
 
     async def log_in_to_page(self, login: str, password: str, device: Device) -> str:
-        """Begin a session of the admin page; the token for its cookie.
+        """Begin a session of the admin pages; returns the token for its cookie.
 
-        It is a session like any other, whose refresh token nobody gets.
+        It is an ordinary session, without a refresh token.
 
         Args:
             login: an email, or a username.
 
         Raises:
-            ValidationException: they hold what can be neither hashed nor looked up.
+            ValidationException: login or password contain characters that cannot be stored.
             UnauthorizedException: no active user has these credentials.
-            ForbiddenException: a plain user has; no session began.
+            ForbiddenException: the user is no superuser; no session began.
             ServiceUnavailableException: too many logins are waiting already.
         """
         begun = await self._log_in(login, password, device, is_for_superusers=True)
@@ -118,7 +118,7 @@ class AuthService(BaseService):
     async def _log_in(
         self, login: str, password: str, device: Device, *, is_for_superusers: bool = False
     ) -> _Begun:
-        # Before anything that differs between accounts that exist and others.
+        # First, before any step that depends on whether the account exists.
         if not is_storable(login):
             raise _invalid("username", "should be valid Unicode text without U+0000")
         _refuse_unencodable("password", password)
@@ -135,12 +135,12 @@ class AuthService(BaseService):
             raise ForbiddenException("This page is for superusers only")
         begun = None
         async with self.transaction():
-            # Locked, so that whatever ends the user's sessions from now on ends this one too.
+            # Locked, so that any later end of the user's sessions includes this one.
             if await self.users.lock_unchanged(found.id, found.hashed_password):
                 if renewed is not None:
                     await self.users.replace_hash(found.id, found.hashed_password, renewed)
                 begun = await self._begin_session(found.id, device)
-        if begun is None:  # what was verified no longer holds
+        if begun is None:  # the user changed after the verification
             return await self._log_in(login, password, device, is_for_superusers=is_for_superusers)
         log.info("login", user=found.id, address=device.address)
         return begun
@@ -163,13 +163,13 @@ class AuthService(BaseService):
     async def refresh(self, refresh_token: str) -> Tokens:
         """Exchange a refresh token for a new pair.
 
-        The token used last may come again, from a second tab or because its answer got lost, while
-        what it was exchanged for has not been used: that one is void then. Whoever comes with an
-        older token may be a thief, or may be the owner after a theft: the session ends for both.
+        The last used token may be repeated, by a second tab or after a lost response, until its
+        successor is used; the successor then becomes invalid. An older token may have been stolen,
+        or its successor may: the session ends for both clients.
 
         Raises:
-            UnauthorizedException: the token is none of ours, or not one that holds. Where it was
-                used before, its session has ended when this is raised.
+            UnauthorizedException: the token is not authentic or not valid. If it was used before,
+                its session has ended when this is raised.
         """
         token = self.tokens.refresh.read(refresh_token)
         tokens, ended = None, False
@@ -188,13 +188,13 @@ class AuthService(BaseService):
         if ended:
             log.warning("refresh_token_reused", session=str(token.session_id))
             await self.principals.end_sessions([token.session_id])
-        # Recorded first, refused after: a raise inside would undo the end (decision 2).
+        # Recorded first, refused after: a raise inside would roll back the end (decision 2).
         if tokens is None:
             raise UnauthorizedException("Invalid refresh token")
         return tokens
 
     def _renew(self, session: Session) -> Tokens:
-        """Another pair, in place of the one that held."""
+        """A new pair of tokens, which replaces the valid one."""
         renewed = self.tokens.refresh.new(session.id, session.generation)
         session.refresh_hash = self.tokens.refresh.read(renewed).hash
         session.last_seen_at = datetime.now(UTC)
@@ -202,14 +202,14 @@ class AuthService(BaseService):
         return self._tokens(session.user_id, session.id, renewed)
 
     def _has_just_been_voided(self, session: Session, token: RefreshToken) -> bool:
-        """Whether the token lost against a repeat a moment ago: it is of those that the token used
-        last, or the one before it, was exchanged for. After the grace, which begins with the first
-        exchange and which no repeat renews, it is a thief's."""
+        """Whether the token was superseded by a repeat within the grace period: it is a successor
+        of the last used token, or of the one before. The period begins with the first exchange and
+        is not extended by repeats; after it, the token counts as stolen."""
         of_late = session.generation - 1, session.generation
         if session.rotated_at is None or token.generation not in of_late:
             return False
         grace = timedelta(seconds=self.settings.refresh_grace)
-        # Either way: by a clock that was set back, the grace would last longer.
+        # In both directions: if the clock was set back, the period would last longer.
         return abs(datetime.now(UTC) - session.rotated_at) <= grace
 
     def _tokens(self, user_id: int, session_id: UUID, refresh_token: str) -> Tokens:
@@ -217,7 +217,7 @@ class AuthService(BaseService):
         return Tokens(access_token, refresh_token, self.tokens.access_ttl)
 
     async def change_password(self, caller: Principal, current: str, new: str) -> None:
-        """Replace the caller's password, and end all sessions but theirs.
+        """Replace the caller's password, and end all of their other sessions.
 
         Raises:
             ValidationException: the current password is wrong, or the new one too weak.
@@ -249,8 +249,7 @@ def _refuse_unencodable(field: str, password: str) -> None:
 
 
 def _is_repeat(session: Session, token: RefreshToken) -> bool:
-    """Whether the token is the one used last. What it was exchanged for was never used: that would
-    have become the one used last."""
+    """Whether the token is the last used one, and so its successor was never used."""
     last = session.previous_hash
     return last is not None and compare_digest(last, token.hash)
 

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.core.config import Settings
 from app.core.redis import CircuitBreaker, check_redis
 from app.core.telemetry.metrics import HEALTH
-from app.core.timeouts import within
+from app.core.timeouts import with_timeout
 from app.database import ReadOnlyServerError, has_files, ping_primary
 from app.database.migrations import MigrationsError, schema_of
 from app.schemas.health import CheckSchema, HealthSchema
@@ -178,7 +178,7 @@ async def _timed(name: str, check: Callable[[], Awaitable[None]]) -> CheckSchema
     began = perf_counter()
     error = None
     try:
-        await within(CHECK_TIMEOUT, check)
+        await with_timeout(CHECK_TIMEOUT, check)
     except Exception as failure:
         # The text of an exception names hosts and users: only the log gets it.
         error = _reason(failure)

@@ -1,4 +1,4 @@
-"""Logging in and out, and the sessions in between."""
+"""Endpoints for login, logout, passwords and sessions."""
 
 from typing import Annotated
 
@@ -59,23 +59,23 @@ async def login_form(
 @limiter.limit(rate("refresh"), key_func=by_refreshed_session)
 @limiter.shared_limit(rate("refresh_address"), scope="refresh-address", key_func=by_address)
 async def refresh(request: RefreshRequest, auth: Auth) -> TokenSchema:
-    """Exchange a refresh token for a new pair; a reused one ends the session.
+    """Exchange a refresh token for a new pair; reuse of an older token ends the session.
 
-    The last one may be repeated, by a second tab or after an answer that got lost, until what it
-    was exchanged for is used itself: it gives a new pair then, and the one before is void.
+    The last used token may be repeated, by a second tab or after a lost response, until the token
+    that replaced it is used. A repeat gives a new pair and invalidates the one before.
     """
     return TokenSchema.model_validate(await auth.refresh(request.refresh_token.get_secret_value()))
 
 
 @router.post("/logout", operation_id="logout", status_code=204, responses=errors(401))
 async def logout(caller: CurrentUser, sessions: Sessions) -> None:
-    """End this session, effective on the next request."""
+    """End this session; effective on the next request."""
     await sessions.end(caller.session_id, caller.user_id)
 
 
 @router.post("/logout-all", operation_id="logout_all", status_code=204, responses=errors(401))
 async def logout_all(caller: CurrentUser, sessions: Sessions) -> None:
-    """End all of your sessions, this one included."""
+    """End all of your sessions, including this one."""
     await sessions.end_all(caller.user_id)
 
 
@@ -98,7 +98,7 @@ async def change_password(change: PasswordChange, caller: CurrentUser, auth: Aut
 async def list_sessions(
     params: PaginationParams, caller: CurrentUser, sessions: Sessions
 ) -> SessionPage:
-    """A page of your sessions, the one used last first."""
+    """A page of your sessions, the most recently used first."""
     return await sessions.of(caller.user_id, caller.session_id, params)
 
 

@@ -1,10 +1,10 @@
-"""How long statements take, and how full the server is."""
+"""Duration of SQL statements, and the log of slow ones."""
 
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
-from sqlalchemy import event, text
+from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -19,12 +19,12 @@ MAX_SHAPE = 1000
 
 
 def watch_statements(engine: AsyncEngine, slow_after: float) -> None:
-    """Time every statement on `engine`, and log those that are slow: their text with placeholders,
-    never the values, which are people and hashes.
+    """Measure every statement on `engine`, and log slow ones: the text with placeholders, never the
+    values, which are personal data and hashes.
 
     Args:
-        engine: whose statements.
-        slow_after: seconds.
+        engine: not yet connected.
+        slow_after: seconds from which on a statement is slow.
     """
 
     def ended(context: Any, statement: str | None) -> None:
@@ -34,18 +34,18 @@ def watch_statements(engine: AsyncEngine, slow_after: float) -> None:
         if timing is not None:
             timing.waited("db", seconds)
         if seconds >= slow_after:
-            _tell(statement or "", seconds, timing.route if timing else None)
+            _log_slow(statement or "", seconds, timing.route if timing else None)
 
-    def begin(*told: Any) -> None:
-        *_, context, _ = told
+    def begin(*arguments: Any) -> None:
+        *_, context, _ = arguments
         context.began = perf_counter()
 
-    def succeeded(*told: Any) -> None:
-        _, _, statement, _, context, _ = told
+    def succeeded(*arguments: Any) -> None:
+        _, _, statement, _, context, _ = arguments
         ended(context, statement)
 
     def failed(failure: ExceptionContext) -> None:
-        # One that was cancelled at a deadline comes here as well.
+        # Also called for statements that were cancelled at a deadline.
         if hasattr(failure.execution_context, "began"):
             ended(failure.execution_context, failure.statement)
 
@@ -54,7 +54,7 @@ def watch_statements(engine: AsyncEngine, slow_after: float) -> None:
     event.listen(engine.sync_engine, "handle_error", failed)
 
 
-def _tell(statement: str, seconds: float, route: str | None) -> None:
+def _log_slow(statement: str, seconds: float, route: str | None) -> None:
     SLOW_QUERIES.labels(route or UNMATCHED).inc()
     log.warning(
         "slow_query",
@@ -62,27 +62,3 @@ def _tell(statement: str, seconds: float, route: str | None) -> None:
         duration_ms=round(seconds * 1000, 2),
         route=route,
     )
-
-
-class ServerConnections(NamedTuple):
-    """How full the server is: everybody's connections, and how many it admits."""
-
-    used: int
-    maximum: int
-
-
-async def server_connections(engine: AsyncEngine) -> ServerConnections:
-    """Ask the server.
-
-    Raises:
-        Exception: whatever keeps it from answering.
-    """
-    async with engine.connect() as connection:
-        row = await connection.execute(
-            text(
-                "SELECT (SELECT sum(numbackends) FROM pg_stat_database)::int, "
-                "current_setting('max_connections')::int"
-            )
-        )
-        used, maximum = row.one()
-    return ServerConnections(used, maximum)

@@ -10,16 +10,16 @@ from threading import Barrier
 
 import pytest
 
-from app.embedded.dev_secret import local_secret
+from app.embedded.dev_secret import dev_secret
 
 AT_ONCE = 8
 ASK = """
 import sys
 from pathlib import Path
-from app.embedded.dev_secret import local_secret
+from app.embedded.dev_secret import dev_secret
 
 sys.stdin.read()  # until all are ready
-print(local_secret(Path(sys.argv[1])), end="")
+print(dev_secret(Path(sys.argv[1])), end="")
 """
 
 
@@ -31,26 +31,26 @@ def open_umask() -> Iterator[None]:
 
 
 def test_it_has_256_random_bits(tmp_path):
-    secrets = {local_secret(tmp_path / name) for name in "ab"}
+    secrets = {dev_secret(tmp_path / name) for name in "ab"}
 
     assert len(secrets) == 2
     assert {len(secret) for secret in secrets} == {43}
 
 
 def test_it_is_made_once(tmp_path):
-    first = local_secret(tmp_path / "secret")
+    first = dev_secret(tmp_path / "secret")
 
-    assert local_secret(tmp_path / "secret") == first
+    assert dev_secret(tmp_path / "secret") == first
 
 
 def test_only_its_owner_may_read_it(tmp_path, open_umask):
-    local_secret(tmp_path / "secret")
+    dev_secret(tmp_path / "secret")
 
     assert S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
 
 
 def test_its_folder_is_made_and_stays_open_to_the_database_that_may_lie_in_it(tmp_path):
-    local_secret(tmp_path / "project" / ".local" / "secret")
+    dev_secret(tmp_path / "project" / ".local" / "secret")
 
     (tmp_path / "plain").mkdir()
     usual = (tmp_path / "plain").stat().st_mode
@@ -58,7 +58,7 @@ def test_its_folder_is_made_and_stays_open_to_the_database_that_may_lie_in_it(tm
 
 
 def test_nothing_lies_beside_it(tmp_path):
-    local_secret(tmp_path / "secret")
+    dev_secret(tmp_path / "secret")
 
     assert [path.name for path in tmp_path.iterdir()] == ["secret"]
 
@@ -68,7 +68,7 @@ def test_threads_that_ask_at_once_get_the_same(tmp_path):
 
     def ask(_: int) -> str:
         ready.wait()
-        return local_secret(tmp_path / "secret")
+        return dev_secret(tmp_path / "secret")
 
     with ThreadPoolExecutor(AT_ONCE) as threads:
         answers = set(threads.map(ask, range(AT_ONCE)))
