@@ -1,6 +1,5 @@
 """One visit: who looks, what they are shown, and where they are sent."""
 
-import json
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -86,12 +85,12 @@ class Page:
 
 def leave_notice(answer: Response, request: Request, notice: Notice) -> None:
     """Have the next page tell it."""
-    sealed = runtime_of(request).forms.seal(json.dumps(notice))
+    sealed = runtime_of(request).forms.seal(notice)
     cookies.write(answer, request, "notice", sealed, NOTICE_TTL)
 
 
 def notice_in(request: Request) -> Notice | None:
     """What the page before this left to be told."""
     sealed = cookies.read(request, "notice")
-    told = runtime_of(request).forms.unseal(sealed) if sealed else None
-    return Notice(*json.loads(told)) if told else None
+    notice = runtime_of(request).forms.unseal(sealed) if sealed else None
+    return Notice(*notice) if notice else None

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.cursor import Position
+from app.core.signing import Position
 from app.repositories.user import queries
 from app.repositories.user.queries import Part
 from app.repositories.user.repository import UserRepository

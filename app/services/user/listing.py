@@ -7,8 +7,8 @@ from pydantic import TypeAdapter
 from sqlalchemy import Row, Select
 
 from app.core.cache import AnswerCache
-from app.core.cursor import CursorSigner, Position
 from app.core.pagination import CursorParams, PageParams
+from app.core.signing import CursorSigner, Position
 from app.database import Reads
 from app.models import User
 from app.repositories.user.listing import Rows, UserListRepository
