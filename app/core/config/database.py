@@ -1,11 +1,10 @@
 """Settings of the database: which server, by which way."""
 
-import re
 from dataclasses import replace
 from typing import Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
+from sqlalchemy import make_url
 
 from app.core.config.postgres import PostgresAddress, parse_hosts, parse_postgres
 from app.core.config.sections import Port, Seconds, Section, SettingsError, section
@@ -93,16 +92,17 @@ class DatabaseSettings(Section):
         ]
 
     def direct(self) -> "DatabaseSettings":
-        """Those that lead past the pooler, where there is one: for migrations.
+        """Settings that lead past the pooler, where there is one: for migrations.
 
         Raises:
-            SettingsError: nothing tells the way past it.
+            SettingsError: DATABASE_MIGRATION_URL is needed to get past it.
         """
         if self.migration_url is not None:
             return self.model_copy(update={"url": self.migration_url, "pooler": "none"})
         if not self.is_pooled:
             return self
-        if self.kind != "supabase":
+        # Several hosts in a URL have a port each: too many to guess.
+        if self.kind != "supabase" or (self.url is not None and len(self.address().hosts) > 1):
             raise SettingsError(
                 ["DATABASE_MIGRATION_URL: must be set, since no migration can pass a pooler"]
             )
@@ -111,10 +111,9 @@ class DatabaseSettings(Section):
             hosts, _ = parse_hosts("DATABASE_HOST", self.host or "", 5432)
             update = {"host": ",".join(hosts), "port": 5432, "pooler": "none"}
             return self.model_copy(update=update)
-        parts = urlsplit(self.url.get_secret_value())
-        netloc = re.sub(r"(:\d+)?$", ":5432", parts.netloc, count=1)
-        url = SecretStr(parts._replace(netloc=netloc).geturl())
-        return self.model_copy(update={"url": url, "pooler": "none"})
+        url = make_url(self.url.get_secret_value()).set(port=5432)
+        secret = SecretStr(url.render_as_string(hide_password=False))
+        return self.model_copy(update={"url": secret, "pooler": "none"})
 
     def address(self) -> PostgresAddress:
         """Where the server is, and how to connect.
