@@ -13,12 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from app.core.cache import AnswerCache, MemoryStore, RedisStore, Store
 from app.core.config import LOCAL, RedisSettings, Settings
 from app.core.config.sections import CacheSettings, LimiterSettings
-from app.core.cursor import CursorSigner
-from app.core.fingerprint import BodyFingerprints
-from app.core.forms import FormSigner
 from app.core.limiter import HitCounter
 from app.core.redis import CircuitBreaker, connect_redis
 from app.core.security import PasswordHasher, TokenSigner
+from app.core.signing import BodyFingerprints, CursorSigner, FormSigner
 from app.database import (
     Disconnects,
     Reads,

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -272,11 +272,8 @@ async def root(client: httpx.AsyncClient, runtime: Runtime) -> Person:
 @pytest.fixture
 def logged(settings: Settings) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """What has been logged during the test, as production writes it."""
-    configure_logging(settings.replaced(log={"format": "json"}))
-    (handler,) = logging.getLogger().handlers
-    assert isinstance(handler, logging.StreamHandler)
-    stream = StringIO()
-    handler.setStream(stream)
+    with redirect_stdout(StringIO()) as stream:
+        configure_logging(settings.replaced(log={"format": "json"}))
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
     configure_logging(settings)
 

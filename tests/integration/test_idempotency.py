@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text, update
 
 from app.core.exceptions import ConflictException
-from app.core.fingerprint import BodyFingerprints
+from app.core.signing import BodyFingerprints
 from app.models import KeptAnswer
 from app.services.idempotency import KEPT_FOR, IdempotencyService, IdempotentRequest
 from tests.conftest import PASSWORD, Person, person

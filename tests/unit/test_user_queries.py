@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.cursor import Position
+from app.core.signing import Position
 from app.repositories.user import listing
 from app.repositories.user.listing import Slice
 from app.repositories.user.repository import UserRepository

@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app.core.cursor import Position
+from app.core.signing import Position
 from app.database import PlanEstimate, Reads, estimate
 from app.models import NAMES, User
 from app.models.user import username_key_of

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from math import ceil
 
 from app.core.cache import AnswerCache
-from app.core.cursor import CursorSigner
 from app.core.pagination import CursorParams, PageParams
+from app.core.signing import CursorSigner
 from app.database import Reads
 from app.repositories.user.listing import Slice, UserListRepository, position_of
 from app.schemas.user import UserSchema
