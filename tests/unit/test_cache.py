@@ -8,6 +8,7 @@ from typing import Annotated
 
 import pytest
 from fastapi import Depends, FastAPI, Query
+from fastapi_cache import FastAPICache
 
 from app.core.cache import (
     AnswerCache,
@@ -249,3 +250,24 @@ async def test_whoever_stops_waiting_disturbs_nobody():
     ready.set()
 
     assert (await tasks[0]).body == (await tasks[2]).body == b"1"
+
+
+async def test_the_library_reads_and_clears_the_same_answers(app: FastAPI):
+    backend = FastAPICache.get_backend()
+    await backend.set("profile:1", b"{}", 60)
+    await backend.set("list:", b"[]")
+
+    ttl, body = await backend.get_with_ttl("profile:1")
+    deleted = await FastAPICache.clear("profile")
+
+    assert (0 < ttl <= 60, body) == (True, b"{}")
+    assert deleted == 1
+    assert [await backend.get("profile:1"), await backend.get("list:")] == [None, b"[]"]
+    assert await FastAPICache.clear() == 1
+
+
+async def test_without_an_application_nothing_is_stored():
+    await FastAPICache.get_backend().set("list:", b"[]")
+
+    assert await FastAPICache.get_backend().get_with_ttl("list:") == (0, None)
+    assert await FastAPICache.clear() == 0

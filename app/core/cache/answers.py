@@ -8,6 +8,8 @@ from enum import StrEnum
 from math import ceil
 from typing import NamedTuple
 
+from fastapi_cache import Backend, FastAPICache
+
 from app.core.cache.stores import Store
 from app.core.exceptions import ServiceUnavailableException
 from app.core.telemetry.metrics import CACHE_LOOKUPS
@@ -56,8 +58,9 @@ class _Version(NamedTuple):
     mark: bytes | None
 
 
-class AnswerCache:
-    """Answers by key in a store. Of concurrent misses, in all processes, one computes.
+class AnswerCache(Backend):
+    """Answers by key in a store, as a backend of fastapi-cache2. Of concurrent misses, in all
+    processes, one computes.
 
     An invalidation wins over a computation that began before it: the result is returned to its
     caller, but neither stored nor returned to those who wait for it.
@@ -123,14 +126,32 @@ class AnswerCache:
 
     @contextmanager
     def as_current(self) -> Iterator[None]:
-        """Make this the cache of `@cache` and `invalidate_cache` while the block runs. A process
-        serves one application; where tests run several, the last one opened is current."""
-        global _current  # noqa: PLW0603  # one cache for a process
-        previous, _current = _current, self
+        """Make this the backend of `FastAPICache` while the block runs. A process serves one
+        application; where tests run several, the last one opened is current."""
+        previous = current_cache()
+        _use(self)
         try:
             yield
         finally:
-            _current = previous
+            _use(previous)
+
+    async def get_with_ttl(self, key: str) -> tuple[int, bytes | None]:
+        """Seconds that the answer is valid, and the answer; 0 and None where there is none."""
+        entry, _ = (None, None) if self._store is None else await self._read(self._store, key)
+        return (0, None) if entry is None else (entry.ttl, entry.body)
+
+    async def get(self, key: str) -> bytes | None:
+        return (await self.get_with_ttl(key))[1]
+
+    async def set(self, key: str, value: bytes, expire: int | None = None) -> None:
+        """Store an answer, for a minute by default."""
+        if self._store is not None:
+            _, version = await self._read(self._store, key)
+            await self._save(self._store, key, value, expire or 60, version)
+
+    async def clear(self, namespace: str | None = None, key: str | None = None) -> int:
+        """Delete one answer, or those whose keys begin with the namespace; returns their number."""
+        return await self.invalidate(key or f"{(namespace or '').removeprefix(':')}*")
 
     async def _cached(self, key: str, expire: int) -> Entry:
         entry, _ = (None, None) if self._store is None else await self._read(self._store, key)
@@ -211,12 +232,19 @@ class AnswerCache:
             computing.set_result(entry)
 
 
-_current = AnswerCache(None, "")
+def _use(cache: AnswerCache) -> None:
+    FastAPICache.reset()
+    FastAPICache.init(cache)
+
+
+_use(AnswerCache(None, ""))
 
 
 def current_cache() -> AnswerCache:
     """The cache of this process's application; one that stores nothing where none is open."""
-    return _current
+    backend = FastAPICache.get_backend()
+    assert isinstance(backend, AnswerCache)  # noqa: S101  # nothing else is set
+    return backend
 
 
 async def invalidate_cache(pattern: str) -> int:
@@ -226,4 +254,4 @@ async def invalidate_cache(pattern: str) -> int:
         pattern: a glob over keys, which begin with the cached function's name:
             `get_dashboard_stats*`.
     """
-    return await _current.invalidate(pattern)
+    return await current_cache().invalidate(pattern)

@@ -1,4 +1,4 @@
-"""`@cache(expire=60)`, after fastapi-cache2, and the HTTP response for a cached answer."""
+"""The decorator `@cache(expire=60)`, and the HTTP response for a cached answer."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -11,6 +11,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Protocol, Union, get_args, get_origin
 from uuid import UUID
 
+from fastapi_cache import FastAPICache
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
@@ -124,7 +125,7 @@ def _cache_headers(entry: Entry, etag: str) -> dict[str, str]:
     status = "HIT" if entry.is_hit else "MISS"
     return headers | {
         "Cache-Control": f"private, max-age={entry.ttl}",
-        "X-FastAPI-Cache": status,
+        FastAPICache.get_cache_status_header(): status,
     }
 
 
