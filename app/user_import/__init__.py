@@ -1,4 +1,4 @@
-"""Bringing users along from a file: `backend import-users`."""
+"""Import of users from a file: `backend import-users`."""
 
 from app.services.user.files import UserFile, UserFileError
 from app.user_import.command import import_file

@@ -1,4 +1,4 @@
-"""The work behind `backend import-users`, with a bar that shows how far it is."""
+"""`backend import-users`, with a progress bar."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The file of rows that were not imported, in the format of the one that was read."""
+"""File of refused rows, in the format of the imported file."""
 
 import csv
 import json
@@ -12,18 +12,18 @@ from app.services.user.files import NOTES, SECRETS, FileRow, UserFileError, is_c
 
 
 class Refusals:
-    """Begun with the first row that is refused, for its owner's eyes only: it holds what the rows
-    hold, passwords included.
+    """Writes refused rows, passwords included, into a file that only its owner may read. The file
+    is created with the first row.
 
     Args:
-        file: where.
-        source: the file that is read.
+        file: the file to write.
+        source: the imported file.
 
     Attributes:
-        count: rows in it.
+        count: number of rows written.
 
     Raises:
-        UserFileError: `file` is the one that is read, or of another kind.
+        UserFileError: `file` is `source`, or of another format.
     """
 
     def __init__(self, file: Path, source: Path) -> None:
@@ -59,5 +59,5 @@ class Refusals:
 
 
 def _cell(name: str, cell: str) -> str:
-    """As the export would write it: it is opened in a spreadsheet, and read again."""
+    """As in an export: the file is opened in a spreadsheet, and imported again."""
     return cell if name in SECRETS else defused(undefused(cell))

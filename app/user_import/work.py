@@ -1,4 +1,4 @@
-"""From a file into the database, a batch at a time."""
+"""Import of users from a file, in batches."""
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,14 +15,14 @@ from app.services.user.files import FileRow, UserFile
 from app.user_import.refusals import Refusals
 
 BATCH = 1_000
-"""Rows of a transaction."""
+"""Rows in a transaction."""
 PASSWORDS = 100
-"""Of them with a password to hash, so that something is seen to happen."""
+"""Rows with a password to hash in a transaction, so that the progress bar moves."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """How many rows went which way, and what to look at: see `UserFile.note`."""
+    """Numbers of imported and refused rows, and a note: see `UserFile.note`."""
 
     imported: int
     refused: int
@@ -37,17 +37,17 @@ async def import_users(
     *,
     without_password: bool = False,
 ) -> ImportResult:
-    """Create the users of a file; rows that cannot be created go into another one.
+    """Create the users of a file, and write refused rows into another file.
 
-    Each batch is committed by itself. Whoever is there already is refused, so that it may be run
-    again after it was interrupted.
+    Each batch is committed by itself. Existing users are refused, so that an interrupted import may
+    be run again.
 
     Args:
         runtime: with the database.
         file: CSV or NDJSON.
-        errors: for the rows that are refused, in the same format.
-        progress: called after each batch with the line that it ended at.
-        without_password: let those without a password in; they have one that nobody knows.
+        errors: file for refused rows, in the same format.
+        progress: called after each batch with the number of its last line.
+        without_password: import users without a password, with a random one.
 
     Raises:
         UserFileError: the file cannot be read.
@@ -67,7 +67,7 @@ async def import_users(
             progress(batch[-1].line)
         if imported:
             async with runtime.open_user_service() as users:
-                await users.tell_planner()
+                await users.analyze()
         return ImportResult(imported, refusals.count, file.note)
 
 

@@ -108,7 +108,7 @@ async def upload(
 ) -> Response:
     """Preview a file, or create its users if it is the one that was previewed."""
     with page.shown_again(TEMPLATE, **limits, sent=None, preview=None):
-        preview = await uploads.take(sent.name, sent.content, write=sent.is_confirmed)
+        preview = await uploads.submit(sent.name, sent.content, write=sent.is_confirmed)
     return await _result(page, sent, preview, limits)
 
 

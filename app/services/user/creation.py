@@ -36,7 +36,7 @@ class BulkCreated:
 
 
 class UserCreation(BaseService):
-    """Creates users, whoever the caller is.
+    """Creates users, without checks of the caller.
 
     Args:
         db: the request's session.
