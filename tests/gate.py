@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+from urllib.parse import urlsplit
 
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 """`SO_LINGER` with no time to linger: a close sends RST, as a firewall or a reboot would."""
@@ -10,8 +11,8 @@ _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 def target(url: str) -> tuple[str, int]:
     """Host and port of a URL that has both."""
-    host, port = url.rpartition("@")[2].partition("/")[0].split(":")
-    return host, int(port)
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or 0
 
 
 class Gate:

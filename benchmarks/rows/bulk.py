@@ -16,11 +16,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 from fastapi import FastAPI
 from pydantic import SecretStr
+from sqlalchemy import make_url
 
 from app.core.config import load_settings
 from app.runtime import Runtime, open_servers
@@ -64,12 +64,11 @@ class Counter:
 
     async def before(self, url: str) -> str:
         """`url`, by way of the proxy."""
-        parts = urlsplit(url)
-        target = parts.hostname, parts.port
+        own = make_url(url)
+        target = own.host, own.port
         server = await asyncio.start_server(lambda r, w: self._pass(r, w, target), "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        account = parts.netloc.rpartition("@")[0]
-        return urlunsplit(parts._replace(netloc=f"{account}@127.0.0.1:{port}"))
+        return own.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
 
     async def _pass(
         self,
