@@ -11,9 +11,7 @@ from fastapi.routing import iter_route_contexts
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.admin import assets
-from app.admin.login_page import error_page
-from app.admin.routes import overview, root, users
+from app.admin.setup import include_admin
 from app.api import health
 from app.api.v1 import router as v1
 from app.bootstrap import announce, prepare_database, warn_without_superuser
@@ -96,15 +94,11 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
     )
     setup_middleware(app, settings)
     add_exception_handlers(app)
-    app.state.error_page = error_page
     app.add_exception_handler(SQLAlchemyError, translated_by(translate))
     for router in v1.ROUTERS:
         app.include_router(router, prefix=v1.PREFIX)
     app.include_router(health.router)
-    app.include_router(root.router)
-    for admin in (overview.router, users.router):
-        app.include_router(admin, prefix=v1.PREFIX)
-    app.include_router(assets.router)
+    include_admin(app)
     return app
 
 

@@ -31,7 +31,7 @@ from app.embedded.dev_secret import local_secret
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
 from app.server.drain import Drain
-from app.services.auth.page_sessions import Visitors
+from app.services.auth.page_sessions import PageSessions
 from app.services.dashboard import DashboardService
 from app.services.monitoring.gauges import GaugeSources
 from app.services.monitoring.health import HealthService, RedisCheck
@@ -71,7 +71,7 @@ class Runtime:
     user_lists: UserListService
     metrics: MetricsService
     forms: FormSigner
-    visitors: Visitors
+    page_sessions: PageSessions
     dashboard: DashboardService
 
 
@@ -218,7 +218,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             user_lists=UserListService(reads, cursors, answers),
             metrics=metrics,
             forms=FormSigner(secret_key, settings.auth.accepted_keys()),
-            visitors=Visitors(authenticator, principals, health),
+            page_sessions=PageSessions(authenticator, principals, health),
             dashboard=dashboard,
         )
 

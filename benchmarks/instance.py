@@ -125,10 +125,18 @@ def floor() -> Iterator[Instance]:
 
 @contextmanager
 def application(
-    servers: Servers, users: int, module: str = "main:app", **settings: str
+    servers: Servers,
+    users: int,
+    module: str = "main:app",
+    folder: str = "",
+    **settings: str,
 ) -> Iterator[Instance]:
     """The application as it runs in production, but for limits that no load reaches, on a database
-    with so many users; a superuser is logged in."""
+    with so many users; a superuser is logged in.
+
+    Args:
+        folder: the checkout whose code is run; this one by default.
+    """
     environment = {
         "ENVIRONMENT": "production",
         "DATABASE_URL": fill(servers, users),
@@ -142,7 +150,9 @@ def application(
         },
         **settings,
     }
-    with _process(module, environment, "/health/live") as instance:
+    if folder:
+        environment["PYTHONPATH"] = folder
+    with _process(module, environment, "/health/live", folder) as instance:
         account = {"email": EMAIL, "password": PASSWORD}
         url = f"http://127.0.0.1:{instance.port}/api/v1/auth/login"
         instance.token = httpx.post(url, json=account).raise_for_status().json()["access_token"]
@@ -150,12 +160,15 @@ def application(
 
 
 @contextmanager
-def _process(module: str, settings: dict[str, str], path: str) -> Iterator[Instance]:
+def _process(
+    module: str, settings: dict[str, str], path: str, folder: str = ""
+) -> Iterator[Instance]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     command = [sys.executable, "-m", "uvicorn", module, "--port", str(port), "--no-access-log"]
     server = subprocess.Popen(  # noqa: S603  # of our own
         [*command, "--log-level", "warning"],
+        cwd=folder or None,
         env={**os.environ, **settings},
         stdout=subprocess.DEVNULL,
     )

@@ -1,1 +1,5 @@
-"""The admin pages: routes, templates and everything else they are made of."""
+"""The admin pages, whole: routes, their parts, templates and static files.
+
+The rest of the application does not know them. Without this folder and the call of `include_admin`
+in main.py the API stands.
+"""

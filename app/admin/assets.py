@@ -1,4 +1,4 @@
-"""Style sheets, scripts and pictures: read once, and kept by browsers for good."""
+"""Static files: style sheets, scripts and pictures, read once and cached by browsers for good."""
 
 import mimetypes
 from hashlib import sha256
@@ -18,13 +18,13 @@ _files = {
     if path.suffix in {".css", ".js", ".svg"}
 }
 VERSION = sha256(b"".join(name.encode() + body for name, body in _files.items())).hexdigest()[:12]
-"""Of the content: another content has another address."""
+"""A hash of all files: other content has other URLs."""
 
 router = Router(prefix="/static", include_in_schema=False)
 
 
-def address(name: str) -> str:
-    """Where a browser finds the file.
+def url(name: str) -> str:
+    """URL of a file, with its version.
 
     Raises:
         KeyError: there is no such file; a template names it wrongly.
@@ -34,10 +34,10 @@ def address(name: str) -> str:
 
 @router.get("/{version}/{name:path}")
 async def static_file(version: str, name: str) -> Response:
-    """One file. Under another version's address, as while a release is under way, it is what there
-    is, and not kept."""
+    """A static file. Under another version's URL, as during a release, it has this version's
+    content, which is not to be cached."""
     if name not in _files:
         raise NotFoundException
     kind = mimetypes.guess_type(name)[0]
-    kept = FOREVER if version == VERSION else "no-store"
-    return Response(_files[name], media_type=kind, headers={"Cache-Control": kept})
+    caching = FOREVER if version == VERSION else "no-store"
+    return Response(_files[name], media_type=kind, headers={"Cache-Control": caching})

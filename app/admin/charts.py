@@ -1,4 +1,4 @@
-"""Where a chart's parts go: figures in, positions out, which a template draws as SVG."""
+"""Geometry of column charts: positions and sizes, which a template draws as SVG."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ def columns(counts: Sequence[int]) -> Columns:
     for place, count in enumerate(counts):
         height = round(HEIGHT * count / top, 2)
         if count:
-            height = max(height, 1.0)  # one among thousands is to be seen as well
+            height = max(height, 1.0)  # one among thousands is visible as well
         drawn.append(Column(round(place + GAP / 2, 2), round(HEIGHT - height, 2), 1 - GAP, height))
     return Columns(drawn, top, len(counts))
 

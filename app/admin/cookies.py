@@ -1,4 +1,5 @@
-"""The page's three cookies: who it is, which form a stranger was given, and what to tell next."""
+"""The three cookies of the admin pages: the session, the login form's random value, and a notice
+for the next page."""
 
 from typing import Literal
 
@@ -13,8 +14,8 @@ CookieName = Literal["session", "form", "notice"]
 
 
 def name_of(cookie: CookieName, app: AppSettings) -> str:
-    """With `__Secure-` outside development: a browser takes it over https alone then. `__Host-`
-    would need it sent to every path."""
+    """With the prefix `__Secure-` outside development: browsers then accept it over https alone.
+    `__Host-` would need it sent to every path."""
     return f"__Secure-backend_{cookie}" if is_secure(app) else f"backend_{cookie}"
 
 
@@ -30,7 +31,7 @@ def read(request: Request, cookie: CookieName) -> str | None:
 def write(
     response: Response, request: Request, cookie: CookieName, value: str, max_age: int | None = None
 ) -> None:
-    """Args: max_age: seconds; None is until the browser is closed."""
+    """Args: max_age: seconds; None for until the browser is closed."""
     app = runtime_of(request).settings.app
     response.set_cookie(
         name_of(cookie, app),
@@ -43,7 +44,7 @@ def write(
     )
 
 
-def forget(response: Response, request: Request, cookie: CookieName) -> None:
-    """Have the browser delete it, where it has one."""
+def delete(response: Response, request: Request, cookie: CookieName) -> None:
+    """Have the browser delete the cookie, where it sent one."""
     if read(request, cookie) is not None:
         write(response, request, cookie, "", max_age=0)

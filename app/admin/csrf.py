@@ -1,8 +1,7 @@
-"""Whether a form that comes in is one that we gave out, to this very browser."""
+"""CSRF protection: a form is accepted if it has our token and comes from our site."""
 
 from fastapi import Request
 
-from app.admin.addresses import split
 from app.api.runtime import runtime_of
 from app.core.exceptions import ForbiddenException
 
@@ -25,11 +24,11 @@ class FormRefusedException(ForbiddenException):
 
 
 async def check_form(request: Request, owner: str | None) -> None:
-    """Let a request that changes something pass if its form is `owner`'s.
+    """Check that a request that changes something is `owner`'s form.
 
     Args:
         request: of any method; one that changes nothing passes.
-        owner: the session's id, or a stranger's cookie.
+        owner: the session's id, or before there is one, the random value of the `form` cookie.
 
     Raises:
         FormRefusedException: its token is missing or another's, or another site sent it.
@@ -40,14 +39,14 @@ async def check_form(request: Request, owner: str | None) -> None:
         raise FormRefusedException(_NO_COOKIE)
     token = request.headers.get(HEADER) or (await request.form()).get(FIELD)
     is_ours = isinstance(token, str) and runtime_of(request).forms.is_token_of(owner, token)
-    if not is_ours or not _is_from_here(request):
+    if not is_ours or not _is_same_site(request):
         raise FormRefusedException
 
 
-def _is_from_here(request: Request) -> bool:
-    """By what browsers tell, scripts cannot change, and other clients need not send."""
+def _is_same_site(request: Request) -> bool:
+    """By headers that browsers set and scripts cannot change; other clients need not send them."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None:
         return site == "same-origin"
-    # A proxy may have changed the scheme, but passes the host on.
-    return origin is None or split(origin).netloc == request.headers.get("Host")
+    # The host alone: a proxy may have changed the scheme, but passes the host on.
+    return origin is None or origin.partition("://")[2] == request.headers.get("Host")

@@ -1,92 +1,68 @@
-"""Who looks at the page: what its endpoints depend on."""
+"""Dependencies of the admin pages: the logged-in superuser's `Page`, and services."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import Depends, Form, Request, Response
-from pydantic import BaseModel, Field
+from fastapi import Depends, Request, Response
 
 from app.admin import cookies
 from app.admin.csrf import check_form
+from app.admin.overview import OverviewService
 from app.admin.page import Page
+from app.admin.users import AdminUserService
 from app.api import limits
 from app.api.runtime import runtime_of
+from app.api.types import Sessions, Users
 from app.core.exceptions import UnauthorizedException
-from app.schemas.base import Secret, Text
 from app.schemas.session import Principal
+from app.services.user.upload import UserUpload
 
 
 class LoginRequiredException(UnauthorizedException):
-    """Nobody is logged in at this browser, or nobody any more."""
+    """The browser has no session, or one that has ended or is no superuser's."""
 
     error = "login_required"
     message = "Log in to see this page"
 
 
-class LoginForm(BaseModel):
-    """As the login page sends it. Any password is accepted and simply wrong."""
-
-    username: Text = Field(max_length=254)
-    password: Secret
-    next: Text = ""
-
-
-async def get_visitor(request: Request, response: Response) -> Principal:
-    """The superuser whose cookie came along, within their limit of reads or writes.
-
-    A form has to be one of ours.
+async def get_page(request: Request, response: Response) -> Page:
+    """For views and forms: check the session's cookie, the superuser's rate limit, and that a form
+    is ours.
 
     Raises:
         LoginRequiredException: no cookie, or a session that has ended or is no superuser's.
-        FormRefusedException: a form that is not theirs, or from another site.
-        RateLimitExceeded: they called too often.
+        FormRefusedException: a form that is another session's, or from another site.
+        RateLimitExceeded: too many reads or writes.
     """
-    return await _let_in(request, response, runtime_of(request).visitors.principal)
+    return await _authenticated(request, response, runtime_of(request).page_sessions.principal)
 
 
-async def get_onlooker(request: Request, response: Response) -> Principal:
-    """The same for the overview: while the database is away, who was let in before may look on."""
-    return await _let_in(request, response, runtime_of(request).visitors.onlooker)
+async def get_overview_page(request: Request, response: Response) -> Page:
+    """The same for the overview, which superusers may go on reading while the database is down."""
+    sessions = runtime_of(request).page_sessions
+    return await _authenticated(request, response, sessions.principal_during_outage)
 
 
-async def _let_in(
-    request: Request, response: Response, let_in: Callable[[str], Awaitable[Principal]]
-) -> Principal:
+async def _authenticated(
+    request: Request, response: Response, authenticate: Callable[[str], Awaitable[Principal]]
+) -> Page:
     parts, token = runtime_of(request), cookies.read(request, "session")
     if token is None:
         raise LoginRequiredException
     try:
-        visitor = await let_in(token)
+        admin = await authenticate(token)
     except UnauthorizedException as error:
         raise LoginRequiredException("Your session has ended: log in again") from error
-    if not visitor.is_superuser:
+    if not admin.is_superuser:
         raise LoginRequiredException("This page is for superusers only")
-    request.state.principal = visitor.user_id
-    await limits.check_principal(request, response, parts.hits, parts.settings.limiter, visitor)
-    await check_form(request, str(visitor.session_id))
-    return visitor
+    request.state.principal = admin.user_id
+    await limits.check_principal(request, response, parts.hits, parts.settings.limiter, admin)
+    await check_form(request, str(admin.session_id))
+    return Page(request, response, admin)
 
 
-async def get_page(
-    request: Request,
-    response: Response,
-    visitor: Annotated[Principal, Depends(get_visitor)],
-) -> Page:
-    """What a view answers with."""
-    return Page(request, response, visitor)
-
-
-async def get_overview_page(
-    request: Request,
-    response: Response,
-    visitor: Annotated[Principal, Depends(get_onlooker)],
-) -> Page:
-    """What the overview answers with, also while the database is away."""
-    return Page(request, response, visitor)
-
-
-async def stranger_with_form(request: Request) -> None:
-    """For the login form: it came from our login page, to this browser.
+async def check_login_form(request: Request) -> None:
+    """For the login form: check that it came from our login page, in this browser.
 
     Raises:
         FormRefusedException: it did not.
@@ -94,13 +70,28 @@ async def stranger_with_form(request: Request) -> None:
     await check_form(request, cookies.read(request, "form"))
 
 
-async def get_login_form(request: Request, form: Annotated[LoginForm, Form()]) -> LoginForm:
-    """The login form. Its name and way back are kept, in case it has to be shown again."""
-    request.state.login = form
-    return form
+async def get_admin_user_service(users: Users, sessions: Sessions) -> AdminUserService:
+    return AdminUserService(users, sessions)
+
+
+async def get_overview_service(request: Request) -> OverviewService:
+    """One for the whole process: it stores the last figures."""
+    state, parts = request.app.state, runtime_of(request)
+    if not hasattr(state, "overview"):
+        state.overview = OverviewService(
+            parts.dashboard, parts.health, parts.metrics, parts.settings.database
+        )
+    overview: OverviewService = state.overview
+    return overview
+
+
+async def get_user_upload(request: Request, users: Users) -> UserUpload:
+    return UserUpload(users, runtime_of(request).settings.users.bulk_max)
 
 
 PageDep = Annotated[Page, Depends(get_page)]
 OverviewPage = Annotated[Page, Depends(get_overview_page)]
-Login = Annotated[LoginForm, Depends(get_login_form)]
-FromOurLoginPage = Depends(stranger_with_form)
+LoginFormChecked = Depends(check_login_form)
+AdminUsers = Annotated[AdminUserService, Depends(get_admin_user_service)]
+Overviews = Annotated[OverviewService, Depends(get_overview_service)]
+Uploads = Annotated[UserUpload, Depends(get_user_upload)]

@@ -1,4 +1,4 @@
-"""The address of the users view, which holds all of the view's state."""
+"""Query parameters of the users table: filters, order and page, and URLs that contain them."""
 
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -17,9 +17,9 @@ SIZE = 25
 
 
 class Listing(UserFilters):
-    """Which users are shown, in which order, and which page of them.
+    """Filters, order and page of the users table.
 
-    A form sends a field that is left empty; it means the same as one that is left out.
+    A form sends fields that were left empty; they mean the same as those that are left out.
     """
 
     page: int = Field(1, ge=1, le=1_000_000)
@@ -44,37 +44,36 @@ class Listing(UserFilters):
 
     @property
     def query(self) -> str:
-        """What is behind the `?`; empty where everything is as by default."""
+        """The query string; empty where everything is as by default."""
         state = self.model_dump(exclude_defaults=True)
         return urlencode({name: _text(value) for name, value in state.items()})
 
     @property
-    def address(self) -> str:
+    def url(self) -> str:
         return f"{USERS}?{self.query}" if self.query else USERS
 
     def at(self, page: int) -> "Listing":
         return self.model_copy(update={"page": page})
 
     def by(self, column: SortBy) -> "Listing":
-        """Sorted by a column, from its first page; by the one that it is sorted by already, the
-        other way round."""
+        """Sorted by a column, first page; in the other direction if sorted by it already."""
         order = "desc" if column == "created_at" else "asc"
         if column == self.sort_by:
             order = "asc" if self.sort_order == "desc" else "desc"
         return self.model_copy(update={"sort_by": column, "sort_order": order, "page": 1})
 
     def direction(self, column: SortBy) -> str:
-        """As `aria-sort` calls it."""
+        """Value of `aria-sort` for a column."""
         if column != self.sort_by:
             return "none"
         return "ascending" if self.sort_order == "asc" else "descending"
 
-    def is_remembered(self, found: UserPage) -> bool:
+    def is_cached(self, found: UserPage) -> bool:
         """Whether the total may be `REMEMBERED` seconds old."""
         return not self.search and found.total > totals.COUNTED
 
     def has_next(self, found: UserPage) -> bool:
-        """An estimate tells nothing about where the last page is: a full page may have a next."""
+        """Whether there is a next page: where the total is an estimate, after every full one."""
         if found.total_is_estimate:
             return len(found.items) == SIZE
         return found.total > self.page * SIZE
@@ -84,4 +83,4 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-Listed = Annotated[Listing, Query()]
+ListingQuery = Annotated[Listing, Query()]

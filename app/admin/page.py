@@ -1,7 +1,8 @@
-"""One visit: who looks, what they are shown, and where they are sent."""
+"""Responses of the admin pages: views, redirects, notices, and forms that are shown again."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -11,6 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from app.admin import cookies
 from app.admin.rendering import BASE, render
 from app.api.runtime import runtime_of
+from app.core.exceptions import AppException, ConflictException, ValidationException
 from app.schemas.session import Principal
 
 NOTICE_TTL = 60
@@ -18,23 +20,49 @@ NOTICE_TTL = 60
 
 
 class Notice(NamedTuple):
-    """What came of a form, told on the page after it."""
+    """A message about a form's result, shown on the page after it."""
 
     text: str
     kind: Literal["success", "error"] = "success"
 
 
+class InvalidFormException(AppException):
+    """A refusal of what a form sent. The browser gets the form again.
+
+    Args:
+        refusal: why; the status, code and details are its.
+        render: called with the status, the headers and the body as `error`, it renders the form.
+    """
+
+    def __init__(self, refusal: AppException, render: Callable[..., Response]) -> None:
+        super().__init__(refusal.message, details=refusal.details, headers=refusal.headers)
+        self.status, self.error, self.render = refusal.status, refusal.error, render
+
+
+@contextmanager
+def shown_again(render: Callable[..., Response], *refusals: type[AppException]) -> Iterator[None]:
+    """Show a form again where the block raises one of `refusals`.
+
+    Raises:
+        InvalidFormException: it did.
+    """
+    try:
+        yield
+    except refusals as refusal:
+        raise InvalidFormException(refusal, render) from refusal
+
+
 class Page:
-    """What endpoints of the admin page answer with.
+    """Builds the responses of a request by a superuser who is logged in.
 
     Args:
         request: what is answered.
         response: has the headers that dependencies have set.
-        visitor: the superuser who looks.
+        admin: the superuser.
     """
 
-    def __init__(self, request: Request, response: Response, visitor: Principal) -> None:
-        self.visitor = visitor
+    def __init__(self, request: Request, response: Response, admin: Principal) -> None:
+        self.admin = admin
         self._request = request
         self._headers = response.headers
         self._forms = runtime_of(request).forms
@@ -46,52 +74,48 @@ class Page:
         headers: Mapping[str, str] | None = None,
         **context: Any,
     ) -> HTMLResponse:
-        """A view. It is told the `visitor`, the `notice` and the `csrf` token for its forms."""
+        """A view. Its template has `admin`, `notice` and `csrf`, the token for forms, as well."""
         answer = render(
             self._request,
             template,
             status,
             {**self._headers, **(headers or {})},
-            visitor=self.visitor.user,
+            admin=self.admin.user,
             notice=notice_in(self._request),
-            csrf=self._forms.token(str(self.visitor.session_id)),
+            csrf=self._forms.token(str(self.admin.session_id)),
             **context,
         )
-        cookies.forget(answer, self._request, "notice")
+        cookies.delete(answer, self._request, "notice")
         return answer
 
-    def show_again(self, template: str, **context: Any) -> None:
-        """Where what was sent is refused (409, 422), answer with this view, which is told the
-        refusal as `error`."""
-        self._request.state.again = partial(self.render, template, **context)
+    def shown_again(self, template: str, **context: Any) -> AbstractContextManager[None]:
+        """Answer with this view where the block refuses what was sent (409, 422); its template has
+        the refusal as `error`."""
+        render = partial(self.render, template, **context)
+        return shown_again(render, ConflictException, ValidationException)
 
     def redirect(self, to: str, notice: Notice | None = None) -> RedirectResponse:
-        """Send the browser on after a form (303), where it is told what came of it.
+        """Redirect after a form (303).
 
         Args:
-            to: a path below the page's own, such as `/users?page=2`.
-            notice: left out, it is told nothing.
+            to: a path below the pages' own, such as `/users?page=2`.
+            notice: shown on the next page.
         """
         answer = RedirectResponse(BASE + to, 303, self._headers)
         if notice is not None:
-            leave_notice(answer, self._request, notice)
+            sealed = self._forms.seal(json.dumps(notice))
+            cookies.write(answer, self._request, "notice", sealed, NOTICE_TTL)
         return answer
 
-    def leave(self) -> RedirectResponse:
-        """Send the browser to the login page, its session having ended."""
+    def logged_out(self) -> RedirectResponse:
+        """Redirect to the login page after the session has ended."""
         answer = self.redirect("", Notice("You are logged out"))
-        cookies.forget(answer, self._request, "session")
+        cookies.delete(answer, self._request, "session")
         return answer
-
-
-def leave_notice(answer: Response, request: Request, notice: Notice) -> None:
-    """Have the next page tell it."""
-    sealed = runtime_of(request).forms.seal(json.dumps(notice))
-    cookies.write(answer, request, "notice", sealed, NOTICE_TTL)
 
 
 def notice_in(request: Request) -> Notice | None:
-    """What the page before this left to be told."""
+    """The notice that the page before this one left in a cookie."""
     sealed = cookies.read(request, "notice")
-    told = runtime_of(request).forms.unseal(sealed) if sealed else None
-    return Notice(*json.loads(told)) if told else None
+    text = runtime_of(request).forms.unseal(sealed) if sealed else None
+    return Notice(*json.loads(text)) if text else None

@@ -1,4 +1,4 @@
-"""Templates, and how they write figures and times."""
+"""Template rendering, and the filters that format figures and times."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,19 +13,19 @@ from app.admin import assets, charts
 from app.api.runtime import runtime_of
 
 BASE = "/api/v1/dashboard"
-"""Where the page is; its cookies go nowhere else."""
+"""Path of the pages; their cookies are sent nowhere else."""
 HEADERS = {
     # No inline script or style at all, and nothing from another host.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
         "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
-    # With the API's `no-referrer`, a browser tells no form's origin.
+    # With the API's `no-referrer`, a browser would send no `Origin` with a form.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 NOTHING = "–"
-"""For a figure that there is not."""
+"""Shown for a figure that is not available."""
 
 
 def number(value: float | None) -> str:
@@ -45,17 +45,6 @@ def duration(milliseconds: float | None) -> str:
 def percent(part: float | None) -> str:
     """`98.5 %` for 0.985."""
     return NOTHING if part is None else f"{part * 100:.1f} %"
-
-
-def size(count: float | None) -> str:
-    """`1.5 MiB`, in bytes."""
-    if count is None:
-        return NOTHING
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GiB"
 
 
 def span(seconds: float) -> str:
@@ -92,10 +81,10 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.filters |= {
-    function.__name__: function for function in (number, duration, percent, size, span, clock, day)
+    function.__name__: function for function in (number, duration, percent, span, clock, day)
 }
 _environment.filters |= {"date": date, "minute": minute}
-_environment.globals |= {"static": assets.address, "base": BASE, "columns": charts.columns}
+_environment.globals |= {"static": assets.url, "base": BASE, "columns": charts.columns}
 
 
 def render(
@@ -105,14 +94,14 @@ def render(
     headers: Mapping[str, str] | None = None,
     **context: Any,
 ) -> HTMLResponse:
-    """A template of `app/admin/templates`, as an answer that no cache keeps.
+    """A response from a template of `app/admin/templates`.
 
     Args:
-        request: what it answers.
+        request: what is answered.
         template: its path, such as `dashboard/overview.html`.
         status: of the answer.
         headers: added to those of every page.
-        context: what the template names.
+        context: variables of the template.
     """
     app = runtime_of(request).settings.app
     html = _environment.get_template(template).render(

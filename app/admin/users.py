@@ -1,88 +1,84 @@
-"""What superusers do to users at the admin page."""
+"""User administration by superusers: create, edit, and bulk actions with a result for each user."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from app.core.exceptions import ConflictException, NotFoundException
-from app.models import User
 from app.schemas.session import Principal
 from app.schemas.user import UserCreate, UserSchema, UserUpdate
 from app.services.dashboard import invalidate_statistics
 from app.services.session import SessionService
 from app.services.user.service import UserService
 
-Change = Literal["activate", "deactivate", "end_sessions", "delete"]
+Action = Literal["activate", "deactivate", "end_sessions", "delete"]
 
 
-class Outcome(NamedTuple):
-    """What became of one user.
+class ActionResult(NamedTuple):
+    """The result of an action for one user.
 
     Attributes:
-        name: the username, or where nobody has the id any more, the id.
-        refusal: why nothing was changed.
+        name: the username, or where the user does not exist any more, the id.
+        refusal: why nothing was changed; None where it was.
     """
 
     name: str
     refusal: str | None = None
 
 
-class UserDesk:
-    """Changes users, one or many, and has the dashboard's figures counted anew after it: whoever
-    changed something wants to see it, and not in a minute."""
+class AdminUserService:
+    """Changes users, one or many, and invalidates the dashboard's figures after it: an admin wants
+    to see a change at once, and not in a minute."""
 
     def __init__(self, users: UserService, sessions: SessionService) -> None:
         self.users = users
         self.sessions = sessions
 
-    async def create(self, user_in: UserCreate, caller: Principal) -> User:
+    async def create(self, user_in: UserCreate, admin: Principal) -> UserSchema:
         """Create a user; see `UserService.sign_up`, also for what it raises."""
-        user = await self.users.sign_up(user_in, caller)
+        user = UserSchema.model_validate(await self.users.sign_up(user_in, admin))
         await invalidate_statistics()
         return user
 
-    async def update(self, user_id: int, user_in: UserUpdate, caller: Principal) -> User:
+    async def update(self, user_id: int, user_in: UserUpdate, admin: Principal) -> UserSchema:
         """Change what was sent; see `UserService.update`, also for what it raises."""
-        user = await self.users.update(user_id, user_in, caller)
+        user = UserSchema.model_validate(await self.users.update(user_id, user_in, admin))
         await invalidate_statistics()
         return user
 
-    async def people(self, ids: Sequence[int], caller: Principal) -> list[UserSchema]:
-        """Those of them who are there, in this order."""
-        found = [await self._find(user_id, caller) for user_id in ids]
+    async def existing(self, ids: Sequence[int], admin: Principal) -> list[UserSchema]:
+        """The users with these ids, in this order; ids without a user are left out."""
+        found = [await self._find(user_id, admin) for user_id in ids]
         return [user for user in found if user is not None]
 
-    async def change(
-        self, change: Change, ids: Sequence[int], caller: Principal
-    ) -> Sequence[Outcome]:
-        """Do the same to each of them, each in a transaction of its own.
+    async def apply(
+        self, action: Action, ids: Sequence[int], admin: Principal
+    ) -> Sequence[ActionResult]:
+        """Apply an action to each user, each in a transaction of its own.
 
         Returns:
-            An outcome for each, in this order: that one is refused spares no other.
+            A result for each, in this order: a refusal for one does not stop the others.
         """
-        outcomes = [await self._change_one(change, user_id, caller) for user_id in ids]
+        results = [await self._apply_to_one(action, user_id, admin) for user_id in ids]
         await invalidate_statistics()
-        return outcomes
+        return results
 
-    async def _change_one(self, change: Change, user_id: int, caller: Principal) -> Outcome:
-        user = await self._find(user_id, caller)
+    async def _apply_to_one(self, action: Action, user_id: int, admin: Principal) -> ActionResult:
+        user = await self._find(user_id, admin)
         name = user.username if user else f"User {user_id}"
         try:
-            await self._apply(change, user_id, caller)
+            if action == "delete":
+                await self.users.delete(user_id)
+            elif action == "end_sessions":
+                await self.sessions.end_all_or_raise(user_id)
+            else:
+                is_active = action == "activate"
+                await self.users.update(user_id, UserUpdate(is_active=is_active), admin)
         except (ConflictException, NotFoundException) as refusal:
-            return Outcome(name, refusal.message)
-        return Outcome(name)
+            return ActionResult(name, refusal.message)
+        return ActionResult(name)
 
-    async def _apply(self, change: Change, user_id: int, caller: Principal) -> None:
-        if change == "delete":
-            await self.users.delete(user_id)
-        elif change == "end_sessions":
-            await self.sessions.end_all_or_raise(user_id)
-        else:
-            is_active = change == "activate"
-            await self.users.update(user_id, UserUpdate(is_active=is_active), caller)
-
-    async def _find(self, user_id: int, caller: Principal) -> UserSchema | None:
+    async def _find(self, user_id: int, admin: Principal) -> UserSchema | None:
         try:
-            return await self.users.get(user_id, caller)
+            return await self.users.get(user_id, admin)
         except NotFoundException:
             return None

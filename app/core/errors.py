@@ -1,4 +1,4 @@
-"""The one place where an exception becomes an HTTP response."""
+"""Exception handlers: the one place where an exception becomes an HTTP response."""
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -48,8 +48,8 @@ MAX_DETAILS = 100
 _FIELD_NAME = re.compile(r"[A-Za-z_]\w{0,31}|\d{1,4}")
 
 
-ErrorPage = Callable[[Request, AppException], Response | None]
-"""Renders an error as a page; None where the client is to get JSON."""
+Handler = Callable[[Request, AppException], Awaitable[Response]]
+"""The application's handler of `AppException`."""
 
 
 def error_body(error: AppException) -> dict[str, Any]:
@@ -63,31 +63,50 @@ def error_body(error: AppException) -> dict[str, Any]:
 
 
 def error_headers(error: AppException) -> dict[str, str]:
-    """The error's own, and the trace's id where one is taken."""
+    """The error's own headers, and the trace's id where one is taken."""
     traced = {"X-Trace-ID": found} if (found := trace_id()) else {}
     return {**error.headers, **traced}
 
 
-def error_response(request: Request, error: AppException) -> Response:
-    """The response to `error`: a page where the application has one for the request, else JSON.
-
-    A page that cannot be rendered is logged, and the client gets JSON: whatever a client sends,
-    its error is answered.
-    """
-    app = request.scope.get("app")
-    render: ErrorPage | None = getattr(app.state, "error_page", None) if app else None
-    if render is not None:
-        try:
-            if (page := render(request, error)) is not None:
-                return page
-        except Exception:
-            log.exception("error_page_failed")
+def json_response(error: AppException) -> JSONResponse:
+    """`error` in the contract's shape."""
     return JSONResponse(error_body(error), error.status, error_headers(error))
 
 
+def log_failure(error: AppException) -> None:
+    """Log why a request failed (503, 500 and above). The client is told only that it did."""
+    if error.is_logged:
+        return
+    if error.status == 503:
+        log.warning(error.error, cause=repr(error.__cause__))
+    elif error.status >= 500:
+        log.error(error.error, exc_info=error.__cause__ or error)
+
+
+async def handle_app_exception(_: Request, error: Exception) -> Response:
+    """Exception handler of `AppException`: logs it, and answers in JSON.
+
+    Every error is answered by the application's handler of `AppException`, whichever layer it comes
+    from. An application that registers another handler replaces this one for all of them.
+    """
+    assert isinstance(error, AppException)  # noqa: S101  # by registration; tells mypy
+    log_failure(error)
+    return json_response(error)
+
+
+async def error_response(request: Request, error: AppException) -> Response:
+    """The response to `error` by the application's handler of `AppException`."""
+    app = request.scope.get("app")
+    handlers = app.exception_handlers if app else {}
+    handle: Handler = handlers.get(AppException, handle_app_exception)
+    return await handle(request, error)
+
+
 async def send_error(error: AppException, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a request with `error`, from a middleware."""
-    await error_response(Request(scope), error)(scope, receive, send)
+    """Answer a request with `error`, from a middleware, which logs failures itself."""
+    error.is_logged = True
+    response = await error_response(Request(scope), error)
+    await response(scope, receive, send)
 
 
 def framework_error(status: int, headers: Mapping[str, str] | None = None) -> AppException:
@@ -114,29 +133,17 @@ def _field(location: Sequence[str | int]) -> str:
     return ".".join(part for part in parts if _FIELD_NAME.fullmatch(part)) or source
 
 
-async def _app_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, AppException)  # noqa: S101  # by registration; tells mypy
-    return _logged(request, error, error.__cause__)
-
-
 def translated_by(
     translate: Callable[[Any], AppException],
 ) -> Callable[[Request, Exception], Awaitable[Response]]:
     """A handler for a library's exceptions, which `translate` turns into ours."""
 
     async def handle(request: Request, error: Exception) -> Response:
-        return _logged(request, translate(error), error)
+        translated = translate(error)
+        translated.__cause__ = error
+        return await error_response(request, translated)
 
     return handle
-
-
-def _logged(request: Request, error: AppException, cause: BaseException | None) -> Response:
-    """The caller hears that it failed; why, the log alone."""
-    if error.status == 503:
-        log.warning(error.error, cause=repr(cause))
-    elif error.status >= 500:
-        log.error(error.error, exc_info=cause or error)
-    return error_response(request, error)
 
 
 async def _invalid_request(request: Request, error: Exception) -> Response:
@@ -146,7 +153,7 @@ async def _invalid_request(request: Request, error: Exception) -> Response:
     if (more := len(errors) - MAX_DETAILS) > 0:
         message = f"{message}; {more:,} more than those listed"
     details = violations(errors[:MAX_DETAILS])
-    return error_response(request, ValidationException(message, details=details))
+    return await error_response(request, ValidationException(message, details=details))
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
@@ -154,9 +161,9 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = ", ".join(sorted(_allowed_methods(request)))
-        if request.method == "OPTIONS":  # no route has it: whoever asks wants to hear `Allow`
+        if request.method == "OPTIONS":  # no route has it: the caller asks for `Allow`
             return Response(status_code=204, headers=headers)
-    return error_response(request, framework_error(error.status_code, headers))
+    return await error_response(request, framework_error(error.status_code, headers))
 
 
 def _allowed_methods(request: Request) -> set[str]:
@@ -174,6 +181,6 @@ def _allowed_methods(request: Request) -> set[str]:
 
 def add_exception_handlers(app: FastAPI) -> None:
     """Give every refusal, our own and the framework's, the contract's shape."""
-    app.add_exception_handler(AppException, _app_exception)
+    app.add_exception_handler(AppException, handle_app_exception)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_exception)

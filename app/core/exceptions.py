@@ -16,12 +16,16 @@ class AppException(Exception):
         message: a sentence for people; the class's own where it is left out.
         details: reasons, in the order they were found. Never what was submitted.
         headers: added to the response.
+
+    Attributes:
+        is_logged: whether a middleware has logged it already, with what it alone knows.
     """
 
     status: int = 500
     error: str = "internal_error"
     message: str = "Something went wrong on our side"
     headers: Mapping[str, str] = {}
+    is_logged: bool = False
 
     def __init__(
         self,

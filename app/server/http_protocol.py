@@ -6,7 +6,6 @@ An application never sees a request whose head does not end, so that no middlewa
 import json
 from asyncio import TimerHandle, Transport
 from collections.abc import Callable, Sequence
-from functools import partial
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -282,11 +281,13 @@ class BoundedProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
         if cycle.scope["method"] not in _BODILESS:
-            cycle.receive = partial(self._receive, cycle)  # type: ignore[method-assign]
+            cycle.receive = self._receive  # type: ignore[method-assign]
         super()._start_asgi_task(cycle, app)
 
-    async def _receive(self, cycle: RequestResponseCycle) -> Any:
-        """The cycle's own, which tells that the application waits for the body meanwhile."""
+    async def _receive(self) -> Any:
+        """Receive for the running cycle, and tell that the application waits for its body."""
+        cycle = self._running
+        assert cycle is not None  # noqa: S101  # its application calls this
         self._awaits_body = not cycle.response_started
         self._settle()
         try:

@@ -105,7 +105,7 @@ async def test_who_is_deactivated_is_refused_with_their_next_request(desk, ada):
     await desk.get_by_role("link", name="ada").click()
     await desk.get_by_role("button", name="Deactivate").click()
     await expect(desk.get_by_text("They are logged out everywhere at once")).to_be_visible()
-    await desk.get_by_role("button", name="Deactivate user").click()
+    await desk.get_by_role("button", name="Deactivate this user").click()
     await expect(desk.get_by_role("status")).to_have_text("Deactivated ada")
 
     after = await ada.get("/users/me")
@@ -113,7 +113,7 @@ async def test_who_is_deactivated_is_refused_with_their_next_request(desk, ada):
     assert (before.status_code, after.status_code) == (200, 401)
     await expect(desk.get_by_text("Inactive")).to_be_visible()
     await desk.get_by_role("button", name="Activate").click()
-    await desk.get_by_role("button", name="Activate user").click()
+    await desk.get_by_role("button", name="Activate this user").click()
     await expect(desk.get_by_role("status")).to_have_text("Activated ada")
     await ada.login()
 
@@ -139,7 +139,7 @@ async def test_of_many_each_outcome_is_told(desk, ada, root, watch):
     watch.expect_status(409)
     await select(desk, "ada", "root")
     await desk.get_by_role("button", name="Deactivate").click()
-    await expect(desk.get_by_text("You are among them")).to_be_visible()
+    await expect(desk.get_by_text("Your own account is one of them")).to_be_visible()
 
     await desk.get_by_role("button", name="Deactivate 2 users").click()
 
@@ -157,7 +157,7 @@ async def test_sessions_are_shown_and_ended(desk, ada):
     await desk.get_by_role("link", name="ada").click()
     await expect(desk.get_by_text("2 live")).to_be_visible()
     await desk.get_by_role("button", name="End all sessions").click()
-    await desk.get_by_role("button", name="End the sessions of them").click()
+    await desk.get_by_role("button", name="End the sessions of this user").click()
 
     await expect(desk.get_by_text("Not logged in anywhere.")).to_be_visible()
     assert (await ada.get("/users/me")).status_code == 401
@@ -172,7 +172,7 @@ async def test_somebody_is_deleted_after_a_question(desk, ada):
     assert (await ada.get("/users/me")).status_code == 200
     await select(desk, "ada")
     await desk.get_by_role("button", name="Delete").click()
-    await desk.get_by_role("button", name="Delete user").click()
+    await desk.get_by_role("button", name="Delete this user").click()
 
     await expect(desk.get_by_role("status").first).to_have_text("Deleted ada")
     await expect(desk.get_by_label("Select ada")).to_have_count(0)
@@ -188,14 +188,14 @@ async def test_somebody_who_is_gone_meanwhile_is_told(desk, root, ada, watch):
     await expect(desk.get_by_role("alert")).to_contain_text("User not found")
 
 
-async def test_without_scripts_nobody_selected_is_said_so(open_page, root, ada):
+async def test_without_scripts_an_empty_selection_is_an_error(open_page, root, ada):
     page = await open_page(java_script_enabled=False)
     await log_in(page, root, USERS)
     await page.get_by_role("button", name="Deactivate").click()
-    await expect(page.get_by_role("alert")).to_have_text("Nobody is selected")
+    await expect(page.get_by_role("alert")).to_have_text("No user is selected")
     await select(page, "ada")
     await page.get_by_role("button", name="Deactivate").click()
-    await page.get_by_role("button", name="Deactivate user").click()
+    await page.get_by_role("button", name="Deactivate this user").click()
 
     await expect(page.get_by_role("status").first).to_have_text("Deactivated ada")
     assert (await ada.get("/users/me")).status_code == 401

@@ -112,10 +112,10 @@ async def test_a_total_that_is_old_or_estimated_is_said_to_be_so(table, monkeypa
     await expect(table.get_by_role("link", name="Next")).to_be_visible()
 
 
-async def test_nobody_is_told_in_words(table):
+async def test_a_search_without_a_match_says_so(table):
     await table.get_by_label("Search").fill("nobody")
 
-    await expect(table.get_by_text("Nobody is like that.")).to_be_visible()
+    await expect(table.get_by_text("No users match.")).to_be_visible()
     await table.get_by_role("link", name="Show all users").click()
     await expect(names(table)).to_have_count(25)
 

@@ -149,7 +149,7 @@ async def test_who_was_faster_is_told_and_nothing_is_written(form, root, watch):
     await form.get_by_role("button", name="Create").click()
 
     await expect(form.get_by_role("alert")).to_have_text(
-        "Somebody was faster. Nothing was created."
+        "Another request created some of these users meanwhile. Nothing was created."
     )
     await expect(form.get_by_text("email: already taken")).to_be_visible()
     assert "grace" not in await emails(root)

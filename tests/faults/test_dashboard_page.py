@@ -182,7 +182,7 @@ async def test_who_only_looks_on_changes_nothing(desk):
 
 async def test_a_session_that_ended_does_not_look_on(desk):
     await desk.look()
-    (session_id,) = {p.session_id for p in desk.runtime.visitors._seen.values()}
+    (session_id,) = {p.session_id for p in desk.runtime.page_sessions._seen.values()}
 
     await desk.runtime.principals.end_sessions([session_id])
     desk.postgres.shut()

@@ -33,7 +33,7 @@ def hasty(hasty_app: FastAPI) -> Runtime:
 @pytest.fixture
 async def eve(client, hasty_app, hasty) -> AsyncIterator[Person]:
     """A superuser whose browser has a cookie of a session of its own, and was let in by it."""
-    hasty.visitors._seen.clear()  # of other tests
+    hasty.page_sessions._seen.clear()  # of other tests
     async with browsing(hasty_app) as browser:
         browser.base_url = httpx.URL("https://test")
         eve = await person(browser, hasty, "eve", is_superuser=True)
@@ -84,8 +84,9 @@ async def test_who_was_let_in_before_their_session_ended_sees_nothing(hasty, eve
 
     assert {answer.status_code for answer in answers} <= {503, 504}
     for answer in answers:
+        assert answer.headers["Content-Type"].startswith("text/html")
         assert "root@example.com" not in answer.text
-    assert not hasty.visitors._seen
+    assert not hasty.page_sessions._seen
     for answer in await seen(eve.client):
         assert 'action="/api/v1/dashboard/login"' in answer.text
 
@@ -122,4 +123,4 @@ async def test_a_visit_that_read_before_the_end_is_not_what_is_remembered(hasty,
     go_on.set()
 
     assert (await visit).status_code == 200  # it came before the end
-    assert not hasty.visitors._seen
+    assert not hasty.page_sessions._seen

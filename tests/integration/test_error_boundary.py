@@ -7,6 +7,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.admin import errors as page_errors
+from app.admin.users import AdminUserService
+from app.core import errors as core_errors
 from app.core.config import Settings
 from main import create_app
 from tests.conftest import browsing
@@ -94,13 +97,37 @@ async def test_a_host_that_is_none_where_https_is_forced(app, settings: Settings
         assert response.json()["request_id"] == response.headers["X-Request-ID"]
 
 
-async def test_a_page_that_cannot_be_rendered_is_an_answer_in_json(
-    app: FastAPI, browser, logged, monkeypatch
-):
+async def test_a_middlewares_refusal_is_a_page_to_a_browser(app: FastAPI, browser):
+    limit = app.state.runtime.settings.server.max_body_bytes
+
+    response = await browser.post(f"{PAGE}/users/upload", content=b"x" * (limit + 1))
+
+    assert response.status_code == 413
+    assert response.headers["Content-Type"].startswith("text/html")
+    assert "The request body is too large" in response.text
+
+
+async def test_a_view_that_fails_is_a_page_and_is_logged_once(browser, root, logged, monkeypatch):
+    async def broken(*_: object) -> None:
+        raise ValueError("the view's own fault")
+
+    monkeypatch.setattr(AdminUserService, "existing", broken)
+    await log_in(browser, root)
+
+    response = await browser.get(f"{PAGE}/users/confirm?action=delete&id=1")
+
+    assert response.status_code == 500
+    assert "Something went wrong on our side" in response.text
+    assert "own fault" not in response.text
+    events = [line["event"] for line in logged() if line["logger"] == "app.errors"]
+    assert events == ["unhandled_exception"]
+
+
+async def test_a_page_that_cannot_be_rendered_is_an_answer_in_json(browser, logged, monkeypatch):
     def broken(*_: object) -> None:
         raise ValueError("the renderer's own fault")
 
-    monkeypatch.setitem(app.state._state, "error_page", broken)
+    monkeypatch.setattr(page_errors, "error_page", broken)
 
     response = await browser.get(f"{PAGE}/users")
 
@@ -112,9 +139,7 @@ async def test_a_page_that_cannot_be_rendered_is_an_answer_in_json(
 
 async def test_a_handler_that_fails_is_a_500_in_the_one_shape(app: FastAPI, client, monkeypatch):
     """A detail that cannot be encoded fails where the answer is rendered."""
-    from app.core import errors
-
-    monkeypatch.setattr(errors, "_field", lambda _: "\ud800")
+    monkeypatch.setattr(core_errors, "_field", lambda _: "\ud800")
 
     response = await client.post("/api/v1/auth/login", json={})
 

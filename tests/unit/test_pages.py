@@ -9,7 +9,7 @@ import pytest
 
 from app.admin import assets
 from app.admin.charts import HEIGHT, columns, round_up
-from app.admin.rendering import NOTHING, duration, number, percent, size, span
+from app.admin.rendering import NOTHING, duration, number, percent, span
 from app.core.forms import FormSigner
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,9 +46,6 @@ def test_a_chart_of_nothing_is_empty():
         (duration(None), NOTHING),
         (percent(0.985), "98.5 %"),
         (percent(None), NOTHING),
-        (size(512), "512 B"),
-        (size(1_572_864), "1.5 MiB"),
-        (size(5 * 1024**3), "5.0 GiB"),
         (span(40), "40 seconds"),
         (span(300), "5 minutes"),
     ],

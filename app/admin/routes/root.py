@@ -1,4 +1,4 @@
-"""The front door."""
+"""Redirect from `/` to the overview."""
 
 from fastapi.responses import RedirectResponse
 
@@ -10,5 +10,5 @@ router = Router(include_in_schema=False)
 
 @router.get("/")
 async def root() -> RedirectResponse:
-    """Lead a browser to the dashboard."""
+    """Redirect to the overview."""
     return RedirectResponse(BASE)

@@ -1,8 +1,8 @@
-"""A file of users: it is looked at, and sent once more to be written.
+"""Routes of the upload: a file of users is previewed, and sent once more to create them.
 
-The page keeps no file, and writes none into a form, for it holds passwords. With scripts the
-browser still has it and sends it again; without, it is chosen once more. A mark in the form tells
-that it is the file that was looked at: of another one nothing is written, and it is looked at in
+The server stores no file, and writes none into a form, for it holds passwords. With scripts the
+browser still has it and sends it again; without, it is chosen once more. A token in the form says
+that it is the file that was previewed: of another one nothing is created, and it is previewed in
 its turn (ADR 15).
 """
 
@@ -14,30 +14,35 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, File, Form, Request, Response, UploadFile
 
-from app.admin.deps import PageDep
+from app.admin.deps import PageDep, Uploads
+from app.admin.listing import USERS
 from app.admin.page import Notice, Page
+from app.api.routing import Router
 from app.api.runtime import runtime_of
+from app.api.types import LongDeadline
 from app.core.exceptions import ValidationException
 from app.core.normalisation import is_storable
 from app.services.user.upload import Preview
 
 TEMPLATE = "users/upload.html"
 
+router = Router(prefix=f"{USERS}/upload", include_in_schema=False)
+
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """A file that came in.
+class SentFile:
+    """A file that was sent.
 
     Attributes:
-        mark: what its form carries the next time.
-        is_to_be_written: whether that was asked for.
-        is_known: whether it is the one that was looked at before.
-        is_still_chosen: whether the browser has it still, since a script sent it.
+        token: what the form carries the next time; it stands for this session and file.
+        is_to_be_written: whether the users are to be created, and not only previewed.
+        is_known: whether it is the file that was previewed.
+        is_still_chosen: whether the browser still has it, since a script sent it.
     """
 
     name: str
     content: bytes
-    mark: str
+    token: str
     is_to_be_written: bool
     is_known: bool
     is_still_chosen: bool
@@ -47,43 +52,68 @@ class Sent:
         return self.is_to_be_written and self.is_known
 
 
-async def get_sent(
-    request: Request,
-    page: PageDep,
-    file: Annotated[UploadFile | None, File()] = None,
-    step: Annotated[Literal["look", "write"], Form()] = "look",
-    mark: Annotated[str, Form()] = "",
-) -> Sent:
-    """The file. Where it is refused as a whole, its form is shown again.
-
-    Raises:
-        ValidationException: none was chosen.
-    """
-    page.show_again(TEMPLATE, **limits(request), sent=None, preview=None)
-    if file is None or not file.filename:
-        raise ValidationException(details=[{"field": "file", "message": "Choose a file"}])
-    if not is_storable(file.filename):
-        raise ValidationException(details=[{"field": "file", "message": "Give it another name"}])
-    name, content = PurePath(file.filename).name, await file.read()
-    forms, digest = runtime_of(request).forms, sha256(content).hexdigest()
-    owner = f"{page.visitor.session_id} {name} {digest}"
-    is_known = forms.is_token_of(owner, mark)
-    is_still_chosen = "HX-Request" in request.headers
-    return Sent(name, content, forms.token(owner), step == "write", is_known, is_still_chosen)
-
-
-def limits(request: Request) -> dict[str, Any]:
-    """What the form tells of them: users, and bytes."""
+async def get_limits(request: Request) -> dict[str, Any]:
+    """Limits that the form names: users, and bytes."""
     settings = runtime_of(request).settings
     return {"bulk_max": settings.users.bulk_max, "max_bytes": settings.server.max_body_bytes}
 
 
-async def get_limits(request: Request) -> dict[str, Any]:
-    return limits(request)
+Limits = Annotated[dict[str, Any], Depends(get_limits)]
 
 
-async def show(page: Page, sent: Sent, preview: Preview, limits: dict[str, Any]) -> Response:
-    """The preview, or where everybody was created, the users."""
+async def get_file(
+    request: Request,
+    page: PageDep,
+    limits: Limits,
+    file: Annotated[UploadFile | None, File()] = None,
+    step: Annotated[Literal["look", "write"], Form()] = "look",
+    mark: Annotated[str, Form()] = "",
+) -> SentFile:
+    """The file. Where it is refused, the form is shown again.
+
+    Raises:
+        InvalidFormException: none was chosen, or its name cannot be stored.
+    """
+    with page.shown_again(TEMPLATE, **limits, sent=None, preview=None):
+        if file is None or not file.filename:
+            raise ValidationException(details=[{"field": "file", "message": "Choose a file"}])
+        if not is_storable(file.filename):
+            detail = {"field": "file", "message": "Give it another name"}
+            raise ValidationException(details=[detail])
+    name, content = PurePath(file.filename).name, await file.read()
+    forms, digest = runtime_of(request).forms, sha256(content).hexdigest()
+    owner = f"{page.admin.session_id} {name} {digest}"
+    return SentFile(
+        name,
+        content,
+        token=forms.token(owner),
+        is_to_be_written=step == "write",
+        is_known=forms.is_token_of(owner, mark),
+        is_still_chosen="HX-Request" in request.headers,
+    )
+
+
+@router.get("", name="dashboard_upload")
+async def upload_form(page: PageDep, limits: Limits) -> Response:
+    """The form for a file of users."""
+    return page.render(TEMPLATE, **limits, sent=None, preview=None, error=None)
+
+
+@router.post("", name="dashboard_take_upload", dependencies=[LongDeadline])
+async def upload(
+    page: PageDep,
+    sent: Annotated[SentFile, Depends(get_file)],
+    uploads: Uploads,
+    limits: Limits,
+) -> Response:
+    """Preview a file, or create its users if it is the one that was previewed."""
+    with page.shown_again(TEMPLATE, **limits, sent=None, preview=None):
+        preview = await uploads.take(sent.name, sent.content, write=sent.is_confirmed)
+    return await _result(page, sent, preview, limits)
+
+
+async def _result(page: Page, sent: SentFile, preview: Preview, limits: dict[str, Any]) -> Response:
+    """The preview, or where the users were created, a redirect to the table of users."""
     if preview.created is not None:
         count = f"{preview.created:,} user{'s' if preview.created != 1 else ''}"
         return page.redirect("/users", Notice(f"Created {count} from {sent.name}"))
@@ -92,7 +122,3 @@ async def show(page: Page, sent: Sent, preview: Preview, limits: dict[str, Any])
     return await asyncio.to_thread(
         page.render, TEMPLATE, status, **limits, sent=sent, preview=preview, error=None
     )
-
-
-Uploaded = Annotated[Sent, Depends(get_sent)]
-Limits = Annotated[dict[str, Any], Depends(get_limits)]

@@ -1,32 +1,96 @@
-"""The admin page's view of users."""
+"""Routes of the users: the table, a user, the forms, and actions on one user or many."""
 
-from fastapi import Response
+from collections.abc import Sequence
+from typing import Annotated, NamedTuple
 
-from app.admin.changes import Asked, BackTo, Confirmed, ask, tell
-from app.admin.deps import PageDep
-from app.admin.forms import ChangedUser, EditForm, NewUser, UserForm
-from app.admin.listing import USERS, Listed
-from app.admin.page import Notice
-from app.admin.routes.upload import TEMPLATE, Limits, Uploaded, show
-from app.admin.services import Desk, Uploads
+from fastapi import Form, Query, Response
+from pydantic import AfterValidator, BaseModel, Field
+
+from app.admin.deps import AdminUsers, PageDep
+from app.admin.forms import EditForm, EditFormBody, NewUserFormBody, UserForm
+from app.admin.listing import USERS, ListingQuery
+from app.admin.login_page import safe_next
+from app.admin.page import Notice, Page
+from app.admin.rendering import BASE
+from app.admin.users import Action, ActionResult
 from app.api.export import ExportResponse
 from app.api.routing import Router
-from app.api.types import Exports, LongDeadline, Sessions, UserId, UserLists, Users
+from app.api.types import Exports, Sessions, UserId, UserLists, Users
 from app.core.pagination import PageParams
+from app.schemas.base import MAX_BIGINT, Text
 
-router = Router(prefix="/dashboard/users", include_in_schema=False)
+FORM = "users/form.html"
+MAX_NAMES = 5
+"""Usernames in a notice; it counts the others."""
+
+router = Router(prefix=USERS, include_in_schema=False)
+
+Back = Annotated[Text, AfterValidator(safe_next)]
+
+
+class Selection(BaseModel):
+    """An action and the users it is for.
+
+    Attributes:
+        back: URL to return to.
+    """
+
+    action: Action
+    id: list[Annotated[int, Field(ge=1, le=MAX_BIGINT)]] = Field([], max_length=100)
+    back: Back = USERS
+
+    @property
+    def path(self) -> str:
+        """`back` for `Page.redirect`."""
+        return self.back.removeprefix(BASE)
+
+
+class ActionTexts(NamedTuple):
+    """The words for an action: before it, after it, and what it has as a consequence."""
+
+    verb: str
+    done: str
+    consequence: str
+    is_destructive: bool = True
+
+
+TEXTS: dict[Action, ActionTexts] = {
+    "activate": ActionTexts(
+        "Activate",
+        "Activated",
+        "They can log in. Sessions that have ended stay ended.",
+        is_destructive=False,
+    ),
+    "deactivate": ActionTexts(
+        "Deactivate",
+        "Deactivated",
+        "They are logged out everywhere at once, and cannot log in until they are activated again.",
+    ),
+    "end_sessions": ActionTexts(
+        "End the sessions of",
+        "Ended the sessions of",
+        "They are logged out everywhere at once, and can log in again.",
+    ),
+    "delete": ActionTexts(
+        "Delete",
+        "Deleted",
+        "Their accounts and sessions are deleted for good. This cannot be undone.",
+    ),
+}
 
 
 @router.get("", name="dashboard_users")
-async def users_table(page: PageDep, listing: Listed, users: UserLists) -> Response:
-    """A page of the users whom the filters leave."""
+async def users_table(page: PageDep, listing: ListingQuery, users: UserLists) -> Response:
+    """The table of users: one page of those that match the filters."""
     found = await users.page(listing.filters, listing.params)
     return page.render("users/table.html", listing=listing, found=found)
 
 
 @router.get("/export", name="dashboard_users_export")
-async def export(_: PageDep, listing: Listed, exports: Exports, response: Response) -> Response:
-    """All of them, as a file for a spreadsheet."""
+async def export(
+    _: PageDep, listing: ListingQuery, exports: Exports, response: Response
+) -> Response:
+    """All users that match the filters, as CSV for a spreadsheet."""
     stream = exports.users(listing.filters, "csv", bom=True)
     return ExportResponse(stream, "users", "csv", response.headers)
 
@@ -34,62 +98,80 @@ async def export(_: PageDep, listing: Listed, exports: Exports, response: Respon
 @router.get("/new", name="dashboard_new_user")
 async def new_user(page: PageDep) -> Response:
     """The form for a new user."""
-    return page.render("users/form.html", form=UserForm(), user_id=None, error=None)
+    return page.render(FORM, form=UserForm(), user_id=None, error=None)
 
 
 @router.post("/new", name="dashboard_create_user")
-async def create_user(form: NewUser, page: PageDep, desk: Desk) -> Response:
+async def create_user(form: NewUserFormBody, page: PageDep, users: AdminUsers) -> Response:
     """Create a user."""
-    user = await desk.create(form.create(), page.visitor)
+    with page.shown_again(FORM, form=form, user_id=None):
+        user = await users.create(form.create(), page.admin)
     return page.redirect(f"/users/{user.id}", Notice(f"Created {user.username}"))
 
 
-@router.get("/upload", name="dashboard_upload")
-async def upload(page: PageDep, limits: Limits) -> Response:
-    """The form for a file of users."""
-    return page.render(TEMPLATE, **limits, sent=None, preview=None, error=None)
-
-
-@router.post("/upload", name="dashboard_take_upload", dependencies=[LongDeadline])
-async def take_upload(page: PageDep, sent: Uploaded, uploads: Uploads, limits: Limits) -> Response:
-    """Look at a file, or create whom it holds if it is the one that was looked at."""
-    preview = await uploads.take(sent.name, sent.content, write=sent.is_confirmed)
-    return await show(page, sent, preview, limits)
-
-
 @router.get("/confirm", name="dashboard_confirm_change")
-async def confirm_change(page: PageDep, selection: Asked, desk: Desk) -> Response:
-    """Ask before something is done to the users who are selected."""
-    people = await desk.people(selection.id, page.visitor)
-    return ask(page, selection, people)
+async def confirm(
+    page: PageDep, selection: Annotated[Selection, Query()], users: AdminUsers
+) -> Response:
+    """Ask for confirmation before an action on the selected users."""
+    selected = await users.existing(selection.id, page.admin)
+    if not selected:
+        return page.redirect(selection.path, Notice("No user is selected", "error"))
+    texts = TEXTS[selection.action]
+    return page.render("users/confirm.html", selection=selection, users=selected, texts=texts)
 
 
 @router.post("/confirm", name="dashboard_change_users")
-async def change_users(page: PageDep, selection: Confirmed, desk: Desk) -> Response:
-    """Do it, to each for themselves."""
-    outcomes = await desk.change(selection.action, selection.id, page.visitor)
-    return tell(page, selection, outcomes)
+async def apply(
+    page: PageDep, selection: Annotated[Selection, Form()], users: AdminUsers
+) -> Response:
+    """Apply the action to each selected user."""
+    results = await users.apply(selection.action, selection.id, page.admin)
+    return _results(page, selection, results)
 
 
 @router.get("/{user_id}", name="dashboard_user")
 async def user_view(
-    page: PageDep, user_id: UserId, users: Users, sessions: Sessions, back: BackTo = USERS
+    page: PageDep,
+    user_id: UserId,
+    users: Users,
+    sessions: Sessions,
+    back: Annotated[Back, Query()] = USERS,
 ) -> Response:
-    """A user and the sessions they used last."""
-    live = await sessions.of_user_or_raise(user_id, page.visitor.session_id, PageParams())
-    user = await users.get(user_id, page.visitor)
+    """A user and the sessions used last."""
+    live = await sessions.of_user_or_raise(user_id, page.admin.session_id, PageParams())
+    user = await users.get(user_id, page.admin)
     return page.render("users/user.html", user=user, sessions=live, back=back)
 
 
 @router.get("/{user_id}/edit", name="dashboard_edit_user")
 async def edit_user(page: PageDep, user_id: UserId, users: Users) -> Response:
-    """The form for a user who is there."""
-    form = EditForm.of(await users.get(user_id, page.visitor))
-    return page.render("users/form.html", form=form, user_id=user_id, error=None)
+    """The form for an existing user."""
+    form = EditForm.of(await users.get(user_id, page.admin))
+    return page.render(FORM, form=form, user_id=user_id, error=None)
 
 
 @router.post("/{user_id}/edit", name="dashboard_update_user")
-async def update_user(user_id: UserId, form: ChangedUser, page: PageDep, desk: Desk) -> Response:
+async def update_user(
+    user_id: UserId, form: EditFormBody, page: PageDep, users: AdminUsers
+) -> Response:
     """Change a user."""
-    user = await desk.update(user_id, form.update(), page.visitor)
+    with page.shown_again(FORM, form=form, user_id=user_id):
+        user = await users.update(user_id, form.update(), page.admin)
     return page.redirect(f"/users/{user.id}", Notice(f"Saved {user.username}"))
+
+
+def _results(page: Page, selection: Selection, results: Sequence[ActionResult]) -> Response:
+    """A redirect with a notice, or where an action was refused, the list of all results (409)."""
+    if any(result.refusal for result in results):
+        return page.render("users/results.html", 409, selection=selection, results=results)
+    names = _listed([result.name for result in results])
+    return page.redirect(selection.path, Notice(f"{TEXTS[selection.action].done} {names}"))
+
+
+def _listed(names: Sequence[str]) -> str:
+    """`ada`, `ada and bob`, `ada, bob and 7 more`."""
+    if len(names) > MAX_NAMES:
+        names = [*names[:MAX_NAMES], f"{len(names) - MAX_NAMES} more"]
+    *first, last = names or ["no user"]
+    return f"{', '.join(first)} and {last}" if first else last

@@ -1,9 +1,9 @@
-// What the page does beyond plain HTML. Everything works without it.
+// Scripts of all views. All views work without them.
 "use strict";
 
 const root = document.documentElement;
 
-// The theme: the system's, until somebody chooses.
+// The theme: the system's, until the user chooses one.
 
 function isDark() {
   const chosen = root.dataset.theme;
@@ -22,12 +22,13 @@ function setUpThemeToggle(toggle) {
   });
 }
 
-// The live part: asked for every few seconds, not while nobody looks, and at once when they return.
+// The live part: refreshed every few seconds, not while the tab is hidden, and at once when it is
+// shown again.
 
 function setUpLive(live) {
   const announcer = document.getElementById("announcer");
   const verdict = () => live.querySelector("[data-verdict]").textContent.trim();
-  let told = verdict();
+  let announced = verdict();
   let open = [];
 
   live.addEventListener("htmx:beforeRequest", (event) => {
@@ -39,14 +40,14 @@ function setUpLive(live) {
   live.addEventListener("htmx:afterSwap", () => {
     for (const id of open) document.getElementById(id).open = true;
     live.classList.remove("is-lost");
-    if (verdict() !== told) announcer.textContent = told = verdict();
+    if (verdict() !== announced) announcer.textContent = announced = verdict();
   });
   for (const failure of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) {
     live.addEventListener(failure, () => {
       live.classList.add("is-lost");
       const lost = live.querySelector("[data-lost]");
       if (announcer.textContent !== lost.textContent) announcer.textContent = lost.textContent;
-      told = "";
+      announced = "";
     });
   }
   document.addEventListener("visibilitychange", () => {
@@ -54,7 +55,7 @@ function setUpLive(live) {
   });
 }
 
-// A form that was sent is not sent twice.
+// Prevents sending a form twice.
 
 document.addEventListener("submit", (event) => {
   if (event.defaultPrevented) return;

@@ -1,7 +1,7 @@
-// In the head, before anything is painted, so that no page flashes in the other theme.
+// Sets the theme before anything is painted, so that no page flashes in the other one.
 "use strict";
 
 {
-  const remembered = localStorage.getItem("theme");
-  if (remembered) document.documentElement.dataset.theme = remembered;
+  const stored = localStorage.getItem("theme");
+  if (stored) document.documentElement.dataset.theme = stored;
 }

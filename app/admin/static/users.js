@@ -1,7 +1,7 @@
-// What the views of users do beyond plain HTML. Everything works without it.
+// Scripts of the views of users. All views work without them.
 "use strict";
 
-// An address says what was chosen, and not what was left empty.
+// Filters that were left empty are left out of the URL.
 
 document.addEventListener("formdata", (event) => {
   if (!event.target.matches("[data-filters]")) return;
@@ -10,7 +10,7 @@ document.addEventListener("formdata", (event) => {
   }
 });
 
-// Those who are selected are counted; where there are none, nothing can be done to them.
+// Counts the selected users; while there are none, the buttons are disabled.
 
 function showSelection(form) {
   const boxes = [...form.querySelectorAll("input[name=id]")];
@@ -39,27 +39,22 @@ addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("[data-selection]")) showSelection(form);
 });
 
-// A form that was refused begins at its first fault, a new one at its first field.
+// Focus the first invalid field of a refused form, or the first field of a new one.
 
 const first = document.querySelector("[data-form] [aria-invalid]")
   ?? document.querySelector("[data-form] input:not([type=hidden])");
 first?.focus();
 
-// A file is looked at without leaving the view, which so keeps it for the button that writes.
+// A file is previewed without leaving the view, so that the browser still has it for the second
+// request. What is refused is shown in place: see `responseHandling` in upload.html.
 
 function setUpUpload(form) {
   const preview = () => document.getElementById("preview");
-  const isPreview = (event) => event.detail.target === preview();
   form.querySelector("[type=file]").addEventListener("change", () => preview().replaceChildren());
-  addEventListener("htmx:beforeSwap", (event) => {
-    if (!isPreview(event) || ![409, 422].includes(event.detail.xhr.status)) return;
-    event.detail.shouldSwap = true;
-    event.detail.isError = false;
-  });
   addEventListener("htmx:afterSettle", (event) => {
     if (event.detail.target.id === "preview") preview().querySelector("[tabindex]")?.focus();
   });
-  // What else goes wrong is told by a page of its own.
+  // Other errors have a page of their own.
   for (const failure of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
     addEventListener(failure, () => form.requestSubmit());
   }

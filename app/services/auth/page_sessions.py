@@ -1,4 +1,4 @@
-"""Who is behind the admin page's cookie."""
+"""Authentication of the admin pages by session cookie, also while the database is down."""
 
 from cachetools import TTLCache
 
@@ -15,20 +15,21 @@ from app.services.principals import Concerns, PrincipalCache
 from app.services.session import Authenticator
 
 GRACE = 900
-"""Seconds for which somebody who was let in may go on looking while the database is away."""
+"""Seconds for which a superuser who was authenticated may go on reading while the database is down.
+"""
 MAX_KNOWN = 1024
 PATIENCE = 2.0
-"""Seconds that the database may take to tell who it is."""
+"""Seconds that the database may take to look a session up."""
 
 
-class Visitors:
-    """Lets superusers in by their cookie.
+class PageSessions:
+    """Authenticates superusers by the token in their cookie.
 
-    An outage is when an admin needs the overview most, and the database, which alone knows who they
-    are, may be what is out: whoever this process let in a while ago may go on looking at it.
-    A database that is slow is not out: it knows of ends, and is waited for. Whose session this
-    process saw end, or who changed, is forgotten at once; of an end in another process it knows by
-    Redis alone.
+    An outage is when an admin needs the overview most, and the database, which alone knows
+    sessions, may be what is down: principals that this process authenticated a while ago are
+    cached, and may go on reading the overview. A database that is slow is not down: it knows which
+    sessions have ended, and is waited for. Sessions and users that this process saw end or change
+    are dropped from the cache at once; of those that ended in another process Redis alone knows.
     """
 
     def __init__(
@@ -41,10 +42,10 @@ class Visitors:
         principals.on_forgetting.append(self._forget)
 
     async def principal(self, token: str) -> Principal:
-        """Whoever the cookie's token stands for.
+        """The principal behind a cookie's token.
 
         Raises:
-            UnauthorizedException: it does not hold.
+            UnauthorizedException: it is not valid, or the session has ended.
         """
         ends = self._ends
         try:
@@ -57,13 +58,13 @@ class Visitors:
             self._seen[token] = principal
         return principal
 
-    async def onlooker(self, token: str) -> Principal:
-        """The same for the overview; while the database is away, out of memory.
+    async def principal_during_outage(self, token: str) -> Principal:
+        """The same for the overview; while the database is down, from the cache.
 
         Raises:
-            UnauthorizedException: it does not hold.
-            ServiceUnavailableException: the database is slow, or away and this process did not let
-                them in a while ago.
+            UnauthorizedException: see `principal`.
+            ServiceUnavailableException: the database is slow, or down and the principal is not in
+                the cache.
         """
         try:
             return await within(PATIENCE, lambda: self.principal(token))

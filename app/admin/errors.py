@@ -1,0 +1,67 @@
+"""Exception handler of the admin pages: errors as HTML for browsers, as JSON for other clients."""
+
+import structlog
+from fastapi import Request, Response
+
+from app.admin import cookies
+from app.admin.deps import LoginRequiredException
+from app.admin.login_page import LOGIN, login_page
+from app.admin.page import InvalidFormException
+from app.admin.rendering import BASE, render
+from app.core.errors import error_body, error_headers, json_response, log_failure
+from app.core.exceptions import AppException
+
+log = structlog.get_logger("app.errors")
+
+_STATS = f"{BASE}/stats"
+
+
+async def handle_app_exception(request: Request, error: Exception) -> Response:
+    """In place of the core's handler: errors below the pages' path become pages.
+
+    A page that cannot be rendered is logged, and the browser gets JSON: whatever a client sends,
+    its error is answered.
+    """
+    assert isinstance(error, AppException)  # noqa: S101  # by registration; tells mypy
+    log_failure(error)
+    if _wants_page(request):
+        try:
+            return error_page(request, error)
+        except Exception:
+            log.exception("error_page_failed")
+    return json_response(error)
+
+
+def _wants_page(request: Request) -> bool:
+    """Whether an error should be a page: below the pages' path, unless JSON is asked for."""
+    path: str = request.scope["path"]
+    if path != BASE and not path.startswith(f"{BASE}/"):
+        return False
+    return path != _STATS and "application/json" not in request.headers.get("Accept", "")
+
+
+def error_page(request: Request, error: AppException) -> Response:
+    """The login page, the form that was refused, or a page that says what is wrong."""
+    status, body, headers = error.status, error_body(error), error_headers(error)
+    headers.pop("WWW-Authenticate", None)  # a browser would ask for it in a window of its own
+    if isinstance(error, LoginRequiredException):
+        return _login_required(request, error.message, headers)
+    if isinstance(error, InvalidFormException):
+        return error.render(status, headers, error=body)
+    if request.scope["path"] == LOGIN and status in {401, 403, 422, 429}:
+        return login_page(request, status, headers, error=body)
+    return render(request, "error.html", status, headers, error={**body, "status": status})
+
+
+def _login_required(request: Request, message: str, headers: dict[str, str]) -> Response:
+    """The login page in place of a view, whose URL it returns to."""
+    if "HX-Request" in request.headers:  # a part of a view: its whole page is loaded anew
+        return Response(headers={**headers, "HX-Refresh": "true"})
+    # A view without a session is a question like any other; a form without one is refused.
+    status = 200 if request.method == "GET" else 401
+    had_session = cookies.read(request, "session") is not None
+    answer = login_page(
+        request, status, headers, error={"message": message} if had_session else None
+    )
+    cookies.delete(answer, request, "session")
+    return answer

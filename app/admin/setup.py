@@ -1,0 +1,18 @@
+"""Adds the admin pages to an application."""
+
+from fastapi import FastAPI
+
+from app.admin import assets
+from app.admin.errors import handle_app_exception
+from app.admin.routes import overview, root, upload, users
+from app.core.exceptions import AppException
+
+
+def include_admin(app: FastAPI) -> None:
+    """Add the routes of the pages, their static files, and errors as pages.
+
+    Call it after the API's routers: `/api/v1/dashboard/stats` is the API's.
+    """
+    for module in (root, overview, upload, users, assets):
+        app.include_router(module.router)
+    app.add_exception_handler(AppException, handle_app_exception)
