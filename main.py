@@ -20,7 +20,7 @@ from app.core.errors import add_exception_handlers, translated_by
 from app.core.logging import configure_logging
 from app.core.middleware import is_probe, setup_middleware
 from app.core.output import end_standard_output
-from app.core.telemetry.traces import OFF, traces
+from app.core.telemetry.lazy_tracing import OFF, traces
 from app.database import translate
 from app.periodic import periodic_work
 from app.runtime import open_runtime

@@ -21,7 +21,7 @@ setattr(Gauge, "set", nothing)  # noqa: B010  # as above
 from app import periodic  # noqa: E402  # see above
 from app.core.redis import CircuitBreaker  # noqa: E402  # see above
 from app.core.telemetry import Timing  # noqa: E402  # see above
-from app.core.telemetry.requests import RequestMeter  # noqa: E402  # see above
+from app.core.telemetry.request_counters import RequestMeter  # noqa: E402  # see above
 
 setattr(Timing, "__enter__", nothing)  # noqa: B010  # as above
 setattr(Timing, "__exit__", nothing)  # noqa: B010  # as above

@@ -7,9 +7,9 @@ from fastapi import Depends, Request, Response
 
 from app.admin import cookies
 from app.admin.csrf import check_form
-from app.admin.overview import OverviewService
+from app.admin.overview_service import OverviewService
 from app.admin.page import Page
-from app.admin.users import AdminUserService
+from app.admin.user_service import AdminUserService
 from app.api import limits
 from app.api.deps.services import Sessions, Users
 from app.api.runtime import runtime_of

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, get_request_handler
 
-from app.api.queries import QueryParameters
-from app.api.requests import BoundedRoute
+from app.api.bounded_request import BoundedRoute
+from app.api.query_parameters import QueryParameters
 from app.core.errors import violations
 from app.core.exceptions import ValidationException
 

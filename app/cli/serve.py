@@ -13,8 +13,8 @@ from app.bootstrap import FirstSuperuser, announce, database_problem, prepare_da
 from app.cli.running import command_settings, console, fail, run_command
 from app.core.config import Settings
 from app.runtime import open_runtime, open_servers
-from app.server.options import AddressError, ended_in_order, listen, reloading, url_of
-from app.server.options import run as run_server
+from app.server.run import AddressError, ended_in_order, listen, reloading, url_of
+from app.server.run import run as run_server
 
 log = structlog.get_logger("app.serve")
 

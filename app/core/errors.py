@@ -26,7 +26,7 @@ from app.core.exceptions import (
     UnsupportedMediaTypeException,
     ValidationException,
 )
-from app.core.telemetry.traces import trace_id
+from app.core.telemetry.lazy_tracing import trace_id
 
 log = structlog.get_logger("app.errors")
 

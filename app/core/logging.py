@@ -15,7 +15,7 @@ from structlog.types import EventDict, Processor, WrappedLogger
 
 from app.core.config import Settings
 from app.core.output import QueuedOutput, queue_standard_output
-from app.core.telemetry.traces import trace_id
+from app.core.telemetry.lazy_tracing import trace_id
 
 
 def _add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.telemetry import current_timing
 from app.core.telemetry.metrics import QUERY_DURATION, SLOW_QUERIES
-from app.core.telemetry.requests import UNMATCHED
+from app.core.telemetry.request_counters import UNMATCHED
 
 log = structlog.get_logger("app.database")
 

@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from app.core.errors import violations
 from app.core.exceptions import Detail
-from app.core.security.hashes import fault_of_hash
+from app.core.security.imported_hashes import fault_of_hash
 from app.schemas.base import NewPassword, ResponseSchema
 from app.schemas.error import ErrorDetail
 from app.schemas.user import NewUser

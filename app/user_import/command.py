@@ -8,8 +8,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.bootstrap import bring_schema
 from app.core.config import Settings
 from app.runtime import open_runtime
-from app.services.user.files import UserFile
-from app.user_import.work import ImportResult, import_users
+from app.services.user.file_parser import UserFile
+from app.user_import.batches import ImportResult, import_users
 
 
 async def import_file(

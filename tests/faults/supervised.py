@@ -1,4 +1,4 @@
-"""`app.server.options.run` with two workers that can fail to start.
+"""`app.server.run.run` with two workers that can fail to start.
 
 The file `mode` in the folder of the environment variable `SUPERVISED` decides how each worker
 starts: not at all ("stuck": its import does not return; "fail": its start-up raises; "killed": it
@@ -22,7 +22,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from app.server.drain import Drain, stop_with_parent
-from app.server.options import ended_in_order, listen, run
+from app.server.run import ended_in_order, listen, run
 
 FOLDER = Path(os.environ["SUPERVISED"])
 DRAIN = float(os.environ["DRAIN"])

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import StreamingResponse
 from sqlalchemy import text
 
-from app.api.deps.requests import Deadline
+from app.api.deps.request import Deadline
 from app.api.deps.services import Session
 from app.core.config import Settings
 from app.models import User

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from app.api.requests import MAX_CONTAINERS, MAX_FORM_BYTES, MAX_FORM_FIELDS, MAX_MEMBERS
+from app.api.bounded_request import MAX_CONTAINERS, MAX_FORM_BYTES, MAX_FORM_FIELDS, MAX_MEMBERS
 from app.core.errors import MAX_DETAILS
 
 LAG = 0.05

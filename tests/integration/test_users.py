@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import text
 
-from app.api.paths import FIXED
+from app.api.convertors import FIXED
 from app.core.config import Settings
 from main import create_app
 from tests.conftest import PASSWORD, browsing, person

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from dotenv import dotenv_values
 
-from app.api.deps.requests import LongDeadline
+from app.api.deps.request import LongDeadline
 from app.core.config import load_settings, variables
 from tests.dockerfile import Dockerfile
 

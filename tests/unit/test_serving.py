@@ -7,7 +7,7 @@ import pytest
 
 from app.cli import serve
 from app.core.config import load_settings
-from app.server.options import url_of
+from app.server.run import url_of
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from math import inf
 import pytest
 
 from app.core.telemetry.exposition import Figures
-from app.core.telemetry.requests import RequestMeter
+from app.core.telemetry.request_counters import RequestMeter
 from app.core.telemetry.traffic import added_up, percentile, traffic_by_route
 
 

@@ -17,7 +17,7 @@ from fastapi import Depends, File, Form, Request, Response, UploadFile
 from app.admin.deps import PageDep, Uploads
 from app.admin.listing import USERS
 from app.admin.page import Notice, Page
-from app.api.deps.requests import LongDeadline
+from app.api.deps.request import LongDeadline
 from app.api.routing import Router
 from app.api.runtime import runtime_of
 from app.core.exceptions import ValidationException

@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Metric, generate_late
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from app.core.telemetry.files import all_files
+from app.core.telemetry.metrics_files import all_files
 from app.core.telemetry.processes import folder, remove_ended
 
 Labels = tuple[tuple[str, str], ...]

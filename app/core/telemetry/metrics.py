@@ -7,7 +7,7 @@ processes that are alive.
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
-from app.core.telemetry.files import reserve_files
+from app.core.telemetry.metrics_files import reserve_files
 
 reserve_files()
 disable_created_metrics()  # an unused second series for each counter

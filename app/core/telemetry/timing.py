@@ -6,7 +6,7 @@ from typing import Self
 
 from starlette.types import Scope
 
-from app.core.telemetry.requests import route_template
+from app.core.telemetry.request_counters import route_template
 
 
 class Timing:

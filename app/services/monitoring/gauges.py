@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.core.redis import CircuitBreaker
 from app.core.security import PasswordHasher
 from app.core.telemetry import request_meter
-from app.core.telemetry.files import save_files
 from app.core.telemetry.metrics import (
     BREAKER_OPEN,
     HASHES_PENDING,
@@ -23,6 +22,7 @@ from app.core.telemetry.metrics import (
     PROCESSES,
     REQUESTS_IN_PROGRESS,
 )
+from app.core.telemetry.metrics_files import save_files
 from app.core.telemetry.processes import Lease, folder
 from app.database import PoolUsage, pool_usage
 

@@ -26,7 +26,7 @@ from app.database import pool_usage, server_connections
 from app.schemas.metrics import CacheMetricsSchema, DatabaseMetricsSchema, RequestMetricsSchema
 from app.services.monitoring.gauges import GaugeSources, ProcessGauges
 from app.services.monitoring.health import HealthService
-from app.services.monitoring.report import cache_metrics, request_metrics
+from app.services.monitoring.metrics_report import cache_metrics, request_metrics
 
 T = TypeVar("T")
 

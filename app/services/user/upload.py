@@ -11,7 +11,7 @@ from app.core.exceptions import ConflictException, Detail, ValidationException
 from app.schemas.bulk import RefusedRow, UserImport, read_imported
 from app.services.dashboard import invalidate_statistics
 from app.services.user.creation import UserCreation
-from app.services.user.files import FileRow, UserFile, UserFileError
+from app.services.user.file_parser import FileRow, UserFile, UserFileError
 
 _SHOWN = ("email", "username", "full_name", "is_active", "is_superuser")
 

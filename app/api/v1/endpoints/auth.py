@@ -7,7 +7,7 @@ from fastapi.security import OAuth2PasswordRequestForm
 
 from app.api.deps.auth import CurrentUser
 from app.api.deps.rate_limits import Limited, LimitedUser
-from app.api.deps.requests import ClientDevice
+from app.api.deps.request import ClientDevice
 from app.api.deps.services import Auth, Sessions
 from app.api.limits import by_email, by_principal, by_refreshed_session, by_username
 from app.api.responses import errors

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from app.core.exceptions import Detail
 from app.core.spreadsheets import defused, undefused
-from app.services.user.files import NOTES, SECRETS, FileRow, UserFileError, is_csv
+from app.services.user.file_parser import NOTES, SECRETS, FileRow, UserFileError, is_csv
 
 
 class Refusals:

@@ -11,8 +11,8 @@ from pathlib import Path
 from app.core.exceptions import Detail
 from app.runtime import Runtime
 from app.schemas.bulk import RefusedRow, UserImport, read_imported
-from app.services.user.files import FileRow, UserFile
-from app.user_import.refusals import Refusals
+from app.services.user.file_parser import FileRow, UserFile
+from app.user_import.refused_rows import Refusals
 
 BATCH = 1_000
 """Rows in a transaction."""
