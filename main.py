@@ -20,7 +20,7 @@ from app.core.errors import add_exception_handlers, translated_by
 from app.core.logging import configure_logging
 from app.core.middleware import is_probe, setup_middleware
 from app.core.output import end_standard_output
-from app.core.telemetry.lazy_tracing import OFF, traces
+from app.core.telemetry.lazy_tracing import OFF, load_tracing
 from app.database import translate
 from app.periodic import periodic_work
 from app.runtime import open_runtime
@@ -52,7 +52,7 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
         local: where embedded servers and the generated secret key are kept.
     """
     configure_logging(settings)
-    tracing = traces(settings)
+    tracing = load_tracing(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""CSRF protection: a form is accepted if it has our token and comes from our site."""
+"""CSRF protection of forms, by a signed token and the `Origin` header."""
 
 from fastapi import Request
 

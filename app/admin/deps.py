@@ -1,4 +1,4 @@
-"""Dependencies of the admin pages: the logged-in superuser's `Page`, and services."""
+"""Dependencies of the admin pages: the logged-in superuser's `AdminPage`, and services."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated
@@ -8,7 +8,7 @@ from fastapi import Depends, Request, Response
 from app.admin import cookies
 from app.admin.csrf import check_form
 from app.admin.overview_service import OverviewService
-from app.admin.page import Page
+from app.admin.page import AdminPage
 from app.admin.user_service import AdminUserService
 from app.api import limits
 from app.api.deps.services import Sessions, Users
@@ -25,7 +25,7 @@ class LoginRequiredException(UnauthorizedException):
     message = "Log in to see this page"
 
 
-async def get_page(request: Request, response: Response) -> Page:
+async def get_page(request: Request, response: Response) -> AdminPage:
     """For views and forms: check the session's cookie, the superuser's rate limit, and that a form
     is ours.
 
@@ -37,7 +37,7 @@ async def get_page(request: Request, response: Response) -> Page:
     return await _authenticated(request, response, runtime_of(request).page_sessions.principal)
 
 
-async def get_overview_page(request: Request, response: Response) -> Page:
+async def get_overview_page(request: Request, response: Response) -> AdminPage:
     """The same for the overview, which superusers may go on reading while the database is down."""
     sessions = runtime_of(request).page_sessions
     return await _authenticated(request, response, sessions.principal_during_outage)
@@ -45,7 +45,7 @@ async def get_overview_page(request: Request, response: Response) -> Page:
 
 async def _authenticated(
     request: Request, response: Response, authenticate: Callable[[str], Awaitable[Principal]]
-) -> Page:
+) -> AdminPage:
     parts, token = runtime_of(request), cookies.read(request, "session")
     if token is None:
         raise LoginRequiredException
@@ -58,7 +58,7 @@ async def _authenticated(
     request.state.principal = admin.user_id
     await limits.check_principal(request, response, parts.hits, parts.settings.limiter, admin)
     await check_form(request, str(admin.session_id))
-    return Page(request, response, admin)
+    return AdminPage(request, response, admin)
 
 
 async def check_login_form(request: Request) -> None:
@@ -89,8 +89,8 @@ async def get_user_upload(request: Request, users: Users) -> UserUpload:
     return UserUpload(users, runtime_of(request).settings.users.bulk_max)
 
 
-PageDep = Annotated[Page, Depends(get_page)]
-OverviewPage = Annotated[Page, Depends(get_overview_page)]
+PageDep = Annotated[AdminPage, Depends(get_page)]
+OverviewPage = Annotated[AdminPage, Depends(get_overview_page)]
 LoginFormChecked = Depends(check_login_form)
 AdminUsers = Annotated[AdminUserService, Depends(get_admin_user_service)]
 Overviews = Annotated[OverviewService, Depends(get_overview_service)]

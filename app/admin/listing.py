@@ -11,8 +11,8 @@ from app.core.pagination import PageParams
 from app.schemas.user_list import SortBy, UserFilters, UserPage
 from app.services.user import totals
 
-USERS = f"{BASE}/users"
-SIZE = 25
+USERS_PATH = f"{BASE}/users"
+PAGE_SIZE = 25
 """Rows of a page."""
 
 
@@ -35,7 +35,7 @@ class Listing(UserFilters):
 
     @property
     def params(self) -> PageParams:
-        return PageParams(page=self.page, size=SIZE)
+        return PageParams(page=self.page, size=PAGE_SIZE)
 
     @property
     def is_filtered(self) -> bool:
@@ -50,7 +50,7 @@ class Listing(UserFilters):
 
     @property
     def url(self) -> str:
-        return f"{USERS}?{self.query}" if self.query else USERS
+        return f"{USERS_PATH}?{self.query}" if self.query else USERS_PATH
 
     def at(self, page: int) -> "Listing":
         return self.model_copy(update={"page": page})
@@ -69,14 +69,14 @@ class Listing(UserFilters):
         return "ascending" if self.sort_order == "asc" else "descending"
 
     def is_cached(self, found: UserPage) -> bool:
-        """Whether the total may be `REMEMBERED` seconds old."""
-        return not self.search and found.total > totals.COUNTED
+        """Whether the total may be `COUNT_TTL` seconds old."""
+        return not self.search and found.total > totals.COUNT_LIMIT
 
     def has_next(self, found: UserPage) -> bool:
         """Whether there is a next page: where the total is an estimate, after every full one."""
         if found.total_is_estimate:
-            return len(found.items) == SIZE
-        return found.total > self.page * SIZE
+            return len(found.items) == PAGE_SIZE
+        return found.total > self.page * PAGE_SIZE
 
 
 def _text(value: object) -> str:

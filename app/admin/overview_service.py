@@ -1,4 +1,4 @@
-"""Content of the dashboard's first page, also during an outage of the database or of Redis."""
+"""`OverviewService`: data of the overview page, also while the database or Redis is down."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from app.services.dashboard import DashboardService
 from app.services.monitoring.health import READ_ONLY, HealthService
 from app.services.monitoring.metrics import MetricsService
 
-Figures = TypeVar("Figures", bound=ResponseSchema)
+Schema = TypeVar("Schema", bound=ResponseSchema)
 
 log = structlog.get_logger("app.overview")
 
@@ -81,8 +81,8 @@ class OverviewService:
         )
 
     async def _last_known(
-        self, schema: type[Figures], look_up: Lookup, mode: CacheMode
-    ) -> LastKnown[Figures]:
+        self, schema: type[Schema], look_up: Lookup, mode: CacheMode
+    ) -> LastKnown[Schema]:
         """The current figures, or the last ones this process had, marked as stale."""
         try:
             entry = await with_timeout(QUERY_TIMEOUT, lambda: look_up(mode=mode))

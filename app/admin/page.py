@@ -1,4 +1,4 @@
-"""Responses of the admin pages: views, redirects, notices, and forms that are shown again."""
+"""`AdminPage`: builds the responses of the admin pages: HTML, redirects, notices, form errors."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -51,7 +51,7 @@ def shown_again(render: Callable[..., Response], *refusals: type[AppException]) 
         raise InvalidFormException(refusal, render) from refusal
 
 
-class Page:
+class AdminPage:
     """Builds the responses of a request by a superuser who is logged in.
 
     Args:

@@ -1,4 +1,4 @@
-"""User administration by superusers: create, edit, and bulk actions with a result for each user."""
+"""`AdminUserService`: users created, edited or changed in bulk, with a result for each user."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple

@@ -1,4 +1,4 @@
-"""Reading of bodies, forms and cookies at a bounded cost (ADR 17).
+"""`BoundedRequest`: a request with limits on parsing its body, form and cookies (ADR 17).
 
 The input of clients is parsed before they are authenticated. So each parser has limits: none blocks
 the event loop for more than 50 ms, whatever the body.

@@ -1,4 +1,4 @@
-"""Parameters in a route's path."""
+"""URL convertor of user ids, which does not match fixed paths such as `/users/me`."""
 
 from starlette.convertors import Convertor, register_url_convertor
 

@@ -1,4 +1,4 @@
-"""What lives as long as the process, for a request."""
+"""Access to the application's `Runtime` from a request."""
 
 from fastapi import Request
 

@@ -1,4 +1,4 @@
-"""Parameters of endpoints: paging, filters, and ids in paths."""
+"""`Annotated` aliases of endpoint parameters: pagination, filters, ids in paths."""
 
 from typing import Annotated
 from uuid import UUID

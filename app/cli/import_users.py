@@ -1,4 +1,4 @@
-"""`backend import-users`."""
+"""Options of `backend import-users`; the import itself is in `app.user_import`."""
 
 from pathlib import Path
 from typing import Annotated

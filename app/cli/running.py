@@ -1,4 +1,4 @@
-"""Running a command: settings, the event loop, and errors as messages."""
+"""Helpers that run a CLI command: settings, event loop, and error messages."""
 
 import asyncio
 from collections.abc import Coroutine

@@ -1,4 +1,4 @@
-"""Structured logs: JSON in production, readable in development; one way for ours and others'."""
+"""Structured logs: JSON in production, readable in development; libraries' included."""
 
 import json
 import logging

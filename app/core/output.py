@@ -24,7 +24,7 @@ MAX_QUEUED = 4 << 20
 GATHER = 0.02
 """Seconds from a line to its writing, with all other lines of that time. To wake the thread for
 each line would cost a request more than writing the line does."""
-PATIENCE = 1.0
+DRAIN_TIMEOUT = 1.0
 """Seconds that a process waits at its end for what is queued."""
 RETRY = 0.05
 """Seconds between two attempts at a file that refuses to wait (`O_NONBLOCK`) and is full."""
@@ -103,8 +103,8 @@ class QueuedOutput(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Wait until all is written, for `PATIENCE` at most."""
-        self.drain(PATIENCE)
+        """Wait until all is written, for `DRAIN_TIMEOUT` at most."""
+        self.drain(DRAIN_TIMEOUT)
 
     def drain(self, seconds: float) -> None:
         """Wait until all is written, or until the time is over: then no later call waits, before
@@ -216,9 +216,9 @@ def _occupy_closed_files() -> None:
 
 @atexit.register
 def end_standard_output() -> None:
-    """Write what is queued for standard output and standard error, for `PATIENCE` at most; what is
-    written later is waited for. A signal that ends the process skips what is `atexit`."""
-    until = time.monotonic() + PATIENCE
+    """Write what is queued for standard output and standard error, for `DRAIN_TIMEOUT` at most;
+    what is written later is waited for. A signal that ends the process skips what is `atexit`."""
+    until = time.monotonic() + DRAIN_TIMEOUT
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, QueuedOutput):
             stream.end(max(0.0, until - time.monotonic()))

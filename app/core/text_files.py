@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 WINDOWS = "cp1252"
 """Excel's encoding of "CSV" on Western systems."""
-NAMES = {WINDOWS: "Windows-1252", "utf-16": "UTF-16"}
+ENCODING_NAMES = {WINDOWS: "Windows-1252", "utf-16": "UTF-16"}
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 

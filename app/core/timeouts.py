@@ -1,4 +1,4 @@
-"""A timeout that does not wait for the cancelled work."""
+"""`with_timeout`: a timeout that does not wait for the cancelled work to clean up."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

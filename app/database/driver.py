@@ -27,16 +27,16 @@ from sqlalchemy.util import await_only
 
 from app.core.config import DatabaseSettings
 from app.core.exceptions import ServiceUnavailableException
-from app.database.hosts import Hosts
+from app.database.hosts import DatabaseHosts
 
 APPLICATION_NAME = "backend-api"
 
 
 def connect_arguments(settings: DatabaseSettings) -> dict[str, Any]:
-    """Arguments of `Driver.connect`, which passes most of them on to `Hosts.connect`."""
+    """Arguments of `Driver.connect`, which passes most of them on to `DatabaseHosts.connect`."""
     address = settings.address()
     driver = dict(address.driver)
-    hosts = Hosts(address.hosts, address.ports, driver.pop("target_session_attrs", None))
+    hosts = DatabaseHosts(address.hosts, address.ports, driver.pop("target_session_attrs", None))
     server = {"application_name": APPLICATION_NAME, **address.server}
     startup = {key: server.pop(key) for key in ("application_name", "options") if key in server}
     session = {

@@ -1,4 +1,4 @@
-"""Connecting to one of several hosts, some of which may be silent.
+"""Connection to one of several database hosts, some of which may not respond.
 
 libpq tries one host after the other. A host that accepts a connection and then says nothing, or
 whose packets get lost, would use up the time of a request, and of each health check. So the next
@@ -19,7 +19,7 @@ HEAD_START = 0.2
 """Seconds before the next host is tried in parallel. A health check has 0.9 s in all."""
 PREFERENCE = 0.3
 """Seconds to wait for a preferred host once an acceptable one has answered."""
-SILENCE = 30.0
+UNRESPONSIVE_TTL = 30.0
 """Seconds for which a host that did not answer is tried after the others."""
 # After these errors the next host is tried, as by libpq. Any other error would be the same there.
 _NEXT = (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched)
@@ -27,7 +27,7 @@ _NEXT = (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNo
 _Place = tuple[str | None, int | None]
 
 
-class Hosts:
+class DatabaseHosts:
     """The hosts of one address.
 
     Args:
@@ -68,7 +68,7 @@ class Hosts:
                 {**options, "target_session_attrs": attributes}, None if is_last else PREFERENCE
             )
             connection = await search.run(places)
-            self._silent_until |= dict.fromkeys(search.silent, monotonic() + SILENCE)
+            self._silent_until |= dict.fromkeys(search.silent, monotonic() + UNRESPONSIVE_TTL)
             if connection is not None:
                 if first:
                     await connection.execute(first)

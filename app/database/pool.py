@@ -19,7 +19,7 @@ from app.core.middleware.deadline import Deadline, current_deadline
 # SQLAlchemy's logger for this class reports each disposal at INFO.
 logging.getLogger(f"{__name__}.WatchedPool").setLevel(logging.WARNING)
 
-PATIENCE = 0.02
+OPENING_DELAY = 0.02
 """Seconds that a caller waits for one of the permanent connections before it opens another: opening
 one takes about as long, and costs processor time here and at the server."""
 
@@ -32,7 +32,7 @@ class _Slots:
 
     Args:
         permanent: slots that are taken at once.
-        total: slots including those that are taken only after `PATIENCE`.
+        total: slots including those that are taken only after `OPENING_DELAY`.
         put_back: called with a connection that no caller waits for.
     """
 
@@ -57,7 +57,7 @@ class _Slots:
         return False
 
     async def wait(self, *, is_first: bool) -> ConnectionPoolEntry | None:
-        """Wait for the next slot that is given back, or after `PATIENCE` for any free one.
+        """Wait for the next slot that is given back, or after `OPENING_DELAY` for any free one.
 
         Args:
             is_first: go before the callers without it.
@@ -68,7 +68,7 @@ class _Slots:
         loop = asyncio.get_running_loop()
         turn: _Turn = loop.create_future()
         self._lines[not is_first].append(turn)
-        patience = loop.call_later(PATIENCE, self._take_for, turn)
+        patience = loop.call_later(OPENING_DELAY, self._take_for, turn)
         try:
             return await turn
         except asyncio.CancelledError:
@@ -106,8 +106,8 @@ class WatchedPool(AsyncAdaptedQueuePool):
     another; and it waits `timeout` seconds in all, however often it needs a connection.
 
     SQLAlchemy closes connections that are returned beyond `pool_size`: a load that needs one more
-    now and then would open and close connections all the time. Here a caller waits `PATIENCE` for
-    an open one, and a returned connection goes to the caller that waits.
+    now and then would open and close connections all the time. Here a caller waits `OPENING_DELAY`
+    for an open one, and a returned connection goes to the caller that waits.
 
     Attributes:
         waiting: callers that wait for a connection.
@@ -139,7 +139,7 @@ class WatchedPool(AsyncAdaptedQueuePool):
 
     async def _wait(self, request: Deadline | None) -> ConnectionPoolEntry | None:
         waited = request.waited if request else 0.0
-        if waited + PATIENCE >= self._timeout and self._slots.take(permanent=False):
+        if waited + OPENING_DELAY >= self._timeout and self._slots.take(permanent=False):
             return None
         is_first = request is not None and request.has_connected
         began = monotonic()

@@ -1,4 +1,4 @@
-"""Read-only statements, without a session."""
+"""`Reads`: runs read-only statements on a connection, without an ORM session."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The operating system account that PostgreSQL runs as: it refuses root."""
+"""Choice of the operating system account that runs PostgreSQL, which refuses root."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Base class of the embedded servers: start, leases for shared use, stop."""
+"""Base class of the embedded servers: start, stop, and locks that count the processes using one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stored answers of requests with an `Idempotency-Key`."""
+"""Stored responses of requests with an `Idempotency-Key`."""
 
 from datetime import datetime
 
@@ -8,8 +8,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.database import Base
 
 
-class KeptAnswer(Base):
-    """The answer to one user's request with an `Idempotency-Key`.
+class IdempotentAnswer(Base):
+    """The answer to one user's request with an `Idempotency-Key`; its table is `kept_answers`.
 
     `user_id` has no foreign key: rows are deleted after a day, and without the constraint neither
     migrations nor deletions of users lock both tables.

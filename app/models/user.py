@@ -61,7 +61,7 @@ def _constant(value: str) -> ColumnElement[str]:
     return literal(value, String, literal_execute=True)
 
 
-NAMES = (
+SEARCHED_TEXT = (
     User.username
     + _constant("\n")
     + User.email

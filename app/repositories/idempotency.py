@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from app.models import KeptAnswer
+from app.models import IdempotentAnswer
 from app.repositories.base import BaseRepository
 
 
@@ -17,18 +17,18 @@ class StoredAnswer(NamedTuple):
     body: bytes
 
 
-class KeptAnswerRepository(BaseRepository[KeptAnswer]):
-    model = KeptAnswer
+class IdempotentAnswerRepository(BaseRepository[IdempotentAnswer]):
+    model = IdempotentAnswer
 
     async def find(
         self, user_id: int, operation: str, key: str, since: datetime
     ) -> StoredAnswer | None:
         """The answer under this key, if stored after `since`."""
-        query = select(KeptAnswer.fingerprint, KeptAnswer.body).where(
-            KeptAnswer.user_id == user_id,
-            KeptAnswer.operation == operation,
-            KeptAnswer.key == key,
-            KeptAnswer.created_at > since,
+        query = select(IdempotentAnswer.fingerprint, IdempotentAnswer.body).where(
+            IdempotentAnswer.user_id == user_id,
+            IdempotentAnswer.operation == operation,
+            IdempotentAnswer.key == key,
+            IdempotentAnswer.created_at > since,
         )
         row = (await self.db.execute(query)).one_or_none()
         return None if row is None else StoredAnswer(*row)
@@ -43,14 +43,14 @@ class KeptAnswerRepository(BaseRepository[KeptAnswer]):
             values: by column.
             since: an older answer is replaced.
         """
-        query = insert(KeptAnswer).values(created_at=datetime.now(since.tzinfo), **values)
+        query = insert(IdempotentAnswer).values(created_at=datetime.now(since.tzinfo), **values)
         query = query.on_conflict_do_update(
             constraint="pk_kept_answers",
             set_=dict(query.excluded),
-            where=KeptAnswer.created_at <= since,
+            where=IdempotentAnswer.created_at <= since,
         )
-        return await self.db.scalar(query.returning(KeptAnswer.user_id)) is not None
+        return await self.db.scalar(query.returning(IdempotentAnswer.user_id)) is not None
 
     async def delete_before(self, moment: datetime, limit: int) -> int:
         """Delete answers stored before `moment`, at most `limit`; the number of them."""
-        return await self.delete_some(KeptAnswer.created_at < moment, limit=limit)
+        return await self.delete_some(IdempotentAnswer.created_at < moment, limit=limit)

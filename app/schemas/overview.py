@@ -12,7 +12,7 @@ from app.schemas.metrics import (
     RequestMetricsSchema,
 )
 
-Figures = TypeVar("Figures")
+T = TypeVar("T")
 
 
 class StatusSummary(ResponseSchema):
@@ -27,7 +27,7 @@ class StatusSummary(ResponseSchema):
     sentences: list[str]
 
 
-class LastKnown(ResponseSchema, Generic[Figures]):
+class LastKnown(ResponseSchema, Generic[T]):
     """Current figures, or the last known ones where they cannot be read.
 
     Attributes:
@@ -36,7 +36,7 @@ class LastKnown(ResponseSchema, Generic[Figures]):
         since: when stale figures were read.
     """
 
-    figures: Figures | None
+    figures: T | None
     is_stale: bool
     since: datetime | None
 

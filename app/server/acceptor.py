@@ -15,7 +15,7 @@ import uvicorn
 
 from app.core.config import ServerSettings
 from app.core.telemetry.metrics import REQUESTS_REFUSED
-from app.server.admission import SILENCE, Admission, raise_descriptor_limit
+from app.server.admission import MIN_IDLE, Admission, raise_descriptor_limit
 from app.server.http_protocol import (
     CLOSE,
     OVERLOAD,
@@ -27,7 +27,7 @@ from app.server.http_protocol import (
 
 MOST = 128
 """Maximum number of connections accepted in one turn of the event loop."""
-TURN = 0.0001
+TURN_PER_CONNECTION = 0.0001
 """Seconds of the last turn per accepted connection."""
 LONGEST_TURN = 0.5
 """Seconds. A longer interval was no turn: the process was idle."""
@@ -126,7 +126,7 @@ class Acceptor:
     def _accept(self, listener: socket.socket) -> None:
         now = self._loop.time()
         turn, self._turned = now - self._turned, now
-        share = int(turn / TURN) if turn < LONGEST_TURN else 1
+        share = int(turn / TURN_PER_CONNECTION) if turn < LONGEST_TURN else 1
         for _ in range(min(max(share, 1), MOST)):
             if not self._accept_one(listener):
                 break
@@ -153,7 +153,7 @@ class Acceptor:
         if len(self._spare) < self._admission.max_spare:
             return True
         oldest, since = next(iter(self._spare.items()))
-        if self._loop.time() - since < SILENCE:
+        if self._loop.time() - since < MIN_IDLE:
             return False
         self._end(oldest)
         return True

@@ -11,11 +11,11 @@ PROBES = 16
 """Probes in progress that are served beyond the limit on requests."""
 FEW = 64
 """Requests in progress up to which a process is not overloaded; they keep it busy."""
-PATIENCE = 1.0
+TARGET_DURATION = 1.0
 """Target duration of a request, in seconds: half of the timeout for a database connection."""
 LATE = 0.005
 """Event loop lag, in seconds, above which the processor is the bottleneck."""
-SILENCE = 0.25
+MIN_IDLE = 0.25
 """Seconds that a connection is idle at least before it is closed for another: its request may be
 arriving."""
 OWN_DESCRIPTORS = 160
@@ -117,7 +117,7 @@ class Admission:
 
     def _has_given_way(self, now: float) -> bool:
         silent, since = next(iter(self.silent.items()), (None, now))
-        if silent is None or now - since < SILENCE:
+        if silent is None or now - since < MIN_IDLE:
             return False
         del self.silent[silent]
         if silent.give_way(now - since):
@@ -137,7 +137,7 @@ class Admission:
         if self._before < few:
             self._limit = self.max_requests
         elif before >= few and lag > LATE:
-            self._limit = min(max(int(rate * PATIENCE), few), self.max_requests)
+            self._limit = min(max(int(rate * TARGET_DURATION), few), self.max_requests)
 
 
 def raise_descriptor_limit() -> int:

@@ -17,7 +17,7 @@ from app.server.acceptor import Acceptor
 
 log = structlog.get_logger("app.drain")
 
-LINGER = 0.5
+CLOSE_LEAD = 0.5
 """Seconds between closing the sockets and passing on the signal: the server would close a
 connection whose request is still arriving."""
 ORPHAN_DRAIN = 1.0
@@ -65,7 +65,7 @@ class Drain:
             server = getattr(stop, "__self__", None)
             if isinstance(server, uvicorn.Server):
                 _close_connections(server)
-                loop.call_later(max(0.0, self.seconds - LINGER), _close_sockets, server)
+                loop.call_later(max(0.0, self.seconds - CLOSE_LEAD), _close_sockets, server)
             loop.call_later(self.seconds, stop, signal.SIGTERM, None)
 
         def received(_signal: int, _frame: FrameType | None) -> None:

@@ -26,7 +26,7 @@ HEAD_TIMEOUT = 10.0
 MAX_HEAD = 65_536
 """Maximum size of the request line and headers, in bytes, give or take one read."""
 MAX_HEADERS = 100
-LINGER = 5.0
+DISCARD_TIMEOUT = 5.0
 """Seconds in which the rest of a body is read and discarded after the response: closing at once
 would reset the connection, and the client would not see the response."""
 CLOSE_TIMEOUT = 30.0
@@ -204,7 +204,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             self._arm(CLOSE_TIMEOUT, self.transport.abort)
         elif self._in_body and self.cycle.response_complete:
-            self._arm(LINGER, self.transport.close)
+            self._arm(DISCARD_TIMEOUT, self.transport.close)
 
     def _settle(self) -> None:
         """Update the admission control: whether this connection waits for its client."""
@@ -273,7 +273,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.write(message)
         if self.transport.can_write_eof():
             self.transport.write_eof()
-            self._arm(LINGER, self.transport.abort)
+            self._arm(DISCARD_TIMEOUT, self.transport.abort)
         else:
             self.transport.close()
 

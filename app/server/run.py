@@ -1,4 +1,4 @@
-"""Running uvicorn for `backend serve`: binding the port, signals, and reload on changed files."""
+"""Runs uvicorn for `backend serve`: binds the port, handles signals, reloads changed files."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ if sys.platform != "win32":  # which has neither its signals nor file descriptor
 WATCHED = ROOT / "app", ROOT / "alembic"
 """Folders that are watched for a reload."""
 ALSO_WATCHED = ROOT / "main.py", ROOT / ".env"
-SHOWN = ["*.html", "*.css", "*.js", "*.svg", "*.txt"]
+ASSET_PATTERNS = ["*.html", "*.css", "*.js", "*.svg", "*.txt"]
 """Patterns of files other than Python that are read once a process."""
 
 
@@ -191,4 +191,4 @@ def _times() -> dict[Path, float]:
 def reloading() -> dict[str, Any]:
     """Options of `uvicorn.Config` for a reload."""
     os.environ["SERVER_DRAIN"] = "0"  # in development no proxy has to notice
-    return {"reload": True, "reload_includes": SHOWN}
+    return {"reload": True, "reload_includes": ASSET_PATTERNS}

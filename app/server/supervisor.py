@@ -18,7 +18,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 log = structlog.get_logger("app.supervisor")
 
-TURN = 0.2
+CHECK_INTERVAL = 0.2
 """Seconds between two checks of signals and deadlines; the end of a worker is noticed at once."""
 BEAT = 0.5
 """Seconds between two heartbeats of a worker."""
@@ -93,7 +93,7 @@ class Supervisor:
 
     uvicorn's supervisor asks one worker after another whether it is alive, and waits for the
     answer: while one is silent, it notices neither signals nor the death of others. Here the
-    workers send heartbeats, and the supervisor never waits longer than `TURN`.
+    workers send heartbeats, and the supervisor never waits longer than `CHECK_INTERVAL`.
 
     SIGTERM and SIGINT stop the workers, SIGHUP replaces them one after another, SIGTTIN and SIGTTOU
     add and remove one. SIGUSR1 and SIGUSR2 are ignored, by the workers too.
@@ -135,7 +135,7 @@ class Supervisor:
                 self._remove_ended()
                 if not self._is_stopping:
                     self._adjust()
-                wait([worker.process.sentinel for worker in self._workers], TURN)
+                wait([worker.process.sentinel for worker in self._workers], CHECK_INTERVAL)
         return self._code
 
     @contextmanager

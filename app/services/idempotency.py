@@ -8,7 +8,7 @@ from hmac import compare_digest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.exceptions import ConflictException
-from app.repositories.idempotency import KeptAnswerRepository
+from app.repositories.idempotency import IdempotentAnswerRepository
 from app.services.base import BaseService
 
 KEPT_FOR = timedelta(hours=24)
@@ -36,7 +36,7 @@ class IdempotencyService(BaseService):
 
     def __init__(self, db: AsyncSession) -> None:
         super().__init__(db)
-        self.answers = KeptAnswerRepository(db)
+        self.answers = IdempotentAnswerRepository(db)
 
     async def find(self, request: IdempotentRequest) -> bytes | None:
         """The body of the answer to an earlier request with this key.

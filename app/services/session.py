@@ -1,4 +1,4 @@
-"""Sessions: authentication by token, lists of sessions, and their end."""
+"""Login sessions: authentication by access token, lists, and revocation."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID

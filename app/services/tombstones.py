@@ -16,7 +16,7 @@ TOMBSTONE = b"-"
 MAX_UNWRITTEN = 10_000
 """Maximum number of unwritten tombstones: about 3 MB. With more, Redis is not read until all of its
 entries have expired."""
-AT_ONCE = 500
+PIPELINE_MAX = 500
 """Maximum number of keys in one pipeline."""
 LAST_TRY = 1.0
 """Timeout of the last attempt to write, when the process stops, in seconds."""
@@ -97,7 +97,7 @@ class Tombstones:
         """
         was_missed = bool(self._unwritten)
         while self._unwritten:
-            some = dict(islice(self._unwritten.items(), AT_ONCE))
+            some = dict(islice(self._unwritten.items(), PIPELINE_MAX))
             await self._write(some)
             self._written(some)
         if self._distrusted_until > time.monotonic():

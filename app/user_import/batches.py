@@ -1,4 +1,4 @@
-"""Import of users from a file, in batches."""
+"""Import of users from a file, in batches: one transaction each."""
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ from app.core.exceptions import Detail
 from app.runtime import Runtime
 from app.schemas.bulk import RefusedRow, UserImport, read_imported
 from app.services.user.file_parser import FileRow, UserFile
-from app.user_import.refused_rows import Refusals
+from app.user_import.refused_rows import RefusedRowsFile
 
 BATCH = 1_000
 """Rows in a transaction."""
@@ -56,7 +56,7 @@ async def import_users(
     if without_password:
         defaults["hashed_password"] = await runtime.passwords.hash(secrets.token_urlsafe(32))
     imported = 0
-    with closing(Refusals(errors, Path(file.name))) as refusals:
+    with closing(RefusedRowsFile(errors, Path(file.name))) as refusals:
         for batch in _batches(file.rows()):
             imported += len(batch)
             by_line = {row.line: row for row in batch}

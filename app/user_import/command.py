@@ -1,4 +1,4 @@
-"""`backend import-users`, with a progress bar."""
+"""Progress bar and database set-up of the import, called by `app.cli.import_users`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""File of refused rows, in the format of the imported file."""
+"""Writer of the file of refused rows, in the format of the imported file."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ from app.core.spreadsheets import defused, undefused
 from app.services.user.file_parser import NOTES, SECRETS, FileRow, UserFileError, is_csv
 
 
-class Refusals:
+class RefusedRowsFile:
     """Writes refused rows, passwords included, into a file that only its owner may read. The file
     is created with the first row.
 

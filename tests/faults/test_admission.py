@@ -17,7 +17,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from app.server.admission import FEW, PATIENCE, PROBES, SILENCE, Admission
+from app.server.admission import FEW, MIN_IDLE, PROBES, TARGET_DURATION, Admission
 from benchmarks.overload import Clients
 from tests.conftest import Person, Servers, person
 from tests.faults.observing import within
@@ -216,7 +216,7 @@ async def test_connections_whose_bodies_came_after_their_answers_give_way_too(si
             writer.write(early)
             await answer(reader)
             writer.write(b"x")
-        await asyncio.sleep(SILENCE + 0.1)
+        await asyncio.sleep(MIN_IDLE + 0.1)
 
         async with connected(site.url) as (reader, writer):
             writer.write(asking("/api/v1/users/me"))
@@ -305,7 +305,7 @@ async def test_an_answer_that_a_slow_client_reads_is_not_cut_for_another_one(sit
         slow.connect(("127.0.0.1", int(site.url.rpartition(":")[2])))
         last = asking("/openapi.json", None, "Connection: close")
         slow.send(asking("/openapi.json") * 9 + last)
-        await asyncio.sleep(SILENCE + 0.5)
+        await asyncio.sleep(MIN_IDLE + 0.5)
         for _ in range(CONNECTIONS):
             reader, writer = await stack.enter_async_context(connected(site.url))
             writer.write(asking("/"))
@@ -364,10 +364,10 @@ async def test_the_longest_silent_connection_gives_way_to_a_new_one(site, admin)
         await answer(reader)
         return reader, writer
 
-    await asyncio.sleep(SILENCE + 0.1)
+    await asyncio.sleep(MIN_IDLE + 0.1)
     async with AsyncExitStack() as stack:
         first = [await visit(stack) for _ in range(CONNECTIONS - 1)]
-        await asyncio.sleep(SILENCE + 0.1)
+        await asyncio.sleep(MIN_IDLE + 0.1)
         await visit(stack)
         await visit(stack)
         ends = [asyncio.create_task(reader.read()) for reader, _ in first]
@@ -522,7 +522,7 @@ def test_a_process_that_falls_behind_admits_what_it_answers_in_a_second():
 
     assert not was_full  # a burst is served, and so is whoever comes once
     assert behind.is_full
-    behind.watch(range(int(100 * PATIENCE) - 1))
+    behind.watch(range(int(100 * TARGET_DURATION) - 1))
     assert not behind.is_full
 
 

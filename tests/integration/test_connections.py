@@ -20,7 +20,13 @@ from starlette.types import Receive, Scope, Send
 
 from app.server import http_protocol
 from app.server.admission import Admission
-from app.server.http_protocol import HEAD_TIMEOUT, LINGER, MAX_HEAD, MAX_PIPELINED, BoundedProtocol
+from app.server.http_protocol import (
+    DISCARD_TIMEOUT,
+    HEAD_TIMEOUT,
+    MAX_HEAD,
+    MAX_PIPELINED,
+    BoundedProtocol,
+)
 from tests.conftest import PASSWORD, Servers, person
 from tests.integration.test_over_the_wire import serving
 from tests.process import Instance, instance
@@ -129,7 +135,7 @@ async def test_a_head_that_is_too_large_is_a_431_and_ends_the_connection(site, h
         got = await answer(reader, time.monotonic())
 
     in_shape(got, 431, "request_header_fields_too_large")
-    assert got.seconds < LINGER + 2
+    assert got.seconds < DISCARD_TIMEOUT + 2
 
 
 @pytest.mark.parametrize("requests", [0, 1], ids=["first", "later"])
@@ -143,7 +149,7 @@ async def test_a_head_that_comes_in_one_piece_and_does_not_end_is_a_431(site, re
         got = await answer(reader, time.monotonic())
 
     in_shape(got, 431, "request_header_fields_too_large")
-    assert got.seconds < LINGER + 2
+    assert got.seconds < DISCARD_TIMEOUT + 2
 
 
 async def test_a_long_path_is_a_431_and_a_shorter_one_an_ordinary_refusal(site):
@@ -179,7 +185,7 @@ async def test_silent_and_slow_connections_are_ended(site):
     seconds = {name: seconds for name, (_, seconds) in ended.items()}
     assert max(seconds.values()) < max(HEAD_TIMEOUT, REQUEST_TIMEOUT) + 3, seconds
     assert max(task.result()[1] for task in half_open) < HEAD_TIMEOUT + 3
-    assert seconds["body of an answered request"] < LINGER + 2
+    assert seconds["body of an answered request"] < DISCARD_TIMEOUT + 2
     assert ended["head"][0].startswith(b"HTTP/1.1 408 ")
     assert b'"error": "request_timeout"' in ended["head"][0]
     assert b"HTTP/1.1 408 " in ended["second head"][0]

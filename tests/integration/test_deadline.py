@@ -10,8 +10,8 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import StreamingResponse
 from sqlalchemy import text
 
-from app.api.deps.request import Deadline
-from app.api.deps.services import Session
+from app.api.deps.request import ExtendedDeadline
+from app.api.deps.services import DbSession
 from app.core.config import Settings
 from app.models import User
 from app.services.base import BaseService
@@ -34,7 +34,7 @@ async def sleep() -> None:
 
 
 @router.get("/query")
-async def query(db: Session) -> None:
+async def query(db: DbSession) -> None:
     await db.execute(text("SELECT pg_sleep(30)"))
 
 
@@ -49,7 +49,7 @@ async def stream() -> StreamingResponse:
 
 
 @router.post("/commits-late")
-async def commits_late(db: Session) -> None:
+async def commits_late(db: DbSession) -> None:
     async with BaseService(db).transaction():
         db.add(somebody("late"))
         await db.flush()
@@ -57,7 +57,7 @@ async def commits_late(db: Session) -> None:
 
 
 @router.post("/commits-stubbornly")
-async def commits_stubbornly(db: Session) -> None:
+async def commits_stubbornly(db: DbSession) -> None:
     async with BaseService(db).transaction():
         db.add(somebody("stubborn"))
         await db.flush()
@@ -65,7 +65,7 @@ async def commits_stubbornly(db: Session) -> None:
             await asyncio.sleep(30)
 
 
-@router.get("/patient", dependencies=[Depends(Deadline(5))])
+@router.get("/patient", dependencies=[Depends(ExtendedDeadline(5))])
 async def patient() -> str:
     await asyncio.sleep(TIMEOUT * 1.5)
     return "done"

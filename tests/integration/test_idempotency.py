@@ -8,7 +8,7 @@ from sqlalchemy import text, update
 
 from app.core.exceptions import ConflictException
 from app.core.signing import BodyFingerprints
-from app.models import KeptAnswer
+from app.models import IdempotentAnswer
 from app.services.idempotency import KEPT_FOR, IdempotencyService, IdempotentRequest
 from tests.conftest import PASSWORD, Person, person
 
@@ -172,7 +172,9 @@ async def test_an_answer_is_kept_for_a_day(root, runtime):
 
 async def age(runtime, by: timedelta) -> None:
     async with runtime.session_maker() as db:
-        await db.execute(update(KeptAnswer).values(created_at=KeptAnswer.created_at - by))
+        await db.execute(
+            update(IdempotentAnswer).values(created_at=IdempotentAnswer.created_at - by)
+        )
         await db.commit()
 
 

@@ -97,7 +97,7 @@ async def test_a_request_that_was_begun_is_finished_before_another_is_begun(narr
 
 
 async def test_a_connection_that_comes_free_in_a_moment_saves_opening_another(opened, monkeypatch):
-    monkeypatch.setattr(pool, "PATIENCE", 1)
+    monkeypatch.setattr(pool, "OPENING_DELAY", 1)
     engine, connections = opened
     holder = await engine.connect()
     waiting = asyncio.create_task(engine.connect().__aenter__())
@@ -120,7 +120,7 @@ async def test_where_none_comes_free_another_is_opened_and_closed_after(opened):
 
 
 async def test_who_has_no_time_left_to_wait_opens_another_at_once(opened, monkeypatch):
-    monkeypatch.setattr(pool, "PATIENCE", 60)
+    monkeypatch.setattr(pool, "OPENING_DELAY", 60)
     engine, connections = opened
     async with engine.connect(), engine.connect():
         assert len(connections) == 2

@@ -103,11 +103,13 @@ def listed(**filters: Any) -> Select[Any]:
 def first_superusers(sort_order: str = "desc") -> Select[Any]:
     """Ten, since fifty of the 500 that are here are found as well by sorting them all."""
     query = REPOSITORY.get_filtered_users(is_superuser=True, sort_order=sort_order)
-    return listing.select_page_and_count(query.limit(10), totals.COUNTED + 1)
+    return listing.select_page_and_count(query.limit(10), totals.COUNT_LIMIT + 1)
 
 
 def collected(query: Select[Any]) -> Select[Any]:
-    return listing.select_sorted_page_and_count(query, "created_at", "desc", totals.COLLECTED + 1)
+    return listing.select_sorted_page_and_count(
+        query, "created_at", "desc", totals.MAX_COLLECTED + 1
+    )
 
 
 def counted(**filters: Any) -> Select[Any]:

@@ -23,9 +23,9 @@ PAGE = {"items", "total", "page", "size", "pages"}
 @pytest.fixture
 def small_bounds(monkeypatch):
     """Twenty users are many, ten expected are many, and nobody looks up more than twenty."""
-    monkeypatch.setattr(user_totals, "COUNTED", 20)
-    monkeypatch.setattr(user_totals, "EXPECTED", 10)
-    monkeypatch.setattr(user_totals, "COLLECTED", 20)
+    monkeypatch.setattr(user_totals, "COUNT_LIMIT", 20)
+    monkeypatch.setattr(user_totals, "MAX_EXPECTED", 10)
+    monkeypatch.setattr(user_totals, "MAX_COLLECTED", 20)
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +136,7 @@ async def test_many_users_are_counted_once_for_all_processes(
 async def test_many_users_who_became_few_are_counted_anew(
     root, runtime, everybody, small_bounds, monkeypatch
 ):
-    monkeypatch.setattr(user_totals, "REMEMBERED", 2)
+    monkeypatch.setattr(user_totals, "COUNT_TTL", 2)
     totals = [(await listed(root))["total"]]
     async with runtime.engine.begin() as connection:
         await connection.execute(text("DELETE FROM users WHERE NOT is_superuser"))
@@ -150,7 +150,7 @@ async def test_many_users_who_became_few_are_counted_anew(
 
     superusers = len(expected(everybody, is_superuser=True))
     assert totals[:3] == [len(everybody), superusers, superusers + 1]
-    assert totals[3] > user_totals.COUNTED  # and not the few that are remembered
+    assert totals[3] > user_totals.COUNT_LIMIT  # and not the few that are remembered
 
 
 async def test_many_users_who_became_few_are_told_by_the_page_at_once(
@@ -238,7 +238,7 @@ async def test_so_does_one_that_is_expected_to_find_many_and_ends_on_its_page(
 @pytest.fixture
 def taken_for_few(small_bounds, monkeypatch):
     """Every search, whatever the planner expects of it."""
-    monkeypatch.setattr(user_totals, "EXPECTED", 10**9)
+    monkeypatch.setattr(user_totals, "MAX_EXPECTED", 10**9)
 
 
 async def test_a_search_that_finds_more_than_expected_shows_the_first_in_order(
@@ -275,7 +275,7 @@ async def test_where_no_index_serves_a_search_of_many_users_they_are_not_all_rea
     root, analyzed, small_bounds, statements, monkeypatch
 ):
     """A table of so few is never asked through an index; here as if it were large."""
-    monkeypatch.setattr(user_totals, "CHEAP", 0)
+    monkeypatch.setattr(user_totals, "MAX_COST", 0)
 
     page = await listed(root, search="öb", size=1)
 
@@ -284,7 +284,7 @@ async def test_where_no_index_serves_a_search_of_many_users_they_are_not_all_rea
 
 
 async def test_a_search_that_finds_many_among_few_is_counted(root, analyzed, monkeypatch):
-    monkeypatch.setattr(user_totals, "EXPECTED", 10)
+    monkeypatch.setattr(user_totals, "MAX_EXPECTED", 10)
 
     page = await listed(root, search="example", size=7)
 

@@ -86,4 +86,4 @@ def test_lists_without_a_search_are_all_kept():
     plain = [filters for filters in LISTS if filters["search"] is None]
     sizes_and_what_follows = [*(25, 50), *(26, 51), "by number", "by cursor"]
 
-    assert len(plain) * len(sizes_and_what_follows) <= listing.KEPT
+    assert len(plain) * len(sizes_and_what_follows) <= listing.MAX_STATEMENTS

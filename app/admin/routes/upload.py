@@ -1,4 +1,4 @@
-"""Routes of the upload: a file of users is previewed, and sent once more to create them.
+"""Routes of the upload of a user file: a preview, then a second request that creates the users.
 
 The server stores no file, and writes none into a form, for it holds passwords. With scripts the
 browser still has it and sends it again; without, it is chosen once more. A token in the form says
@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, File, Form, Request, Response, UploadFile
 
 from app.admin.deps import PageDep, Uploads
-from app.admin.listing import USERS
-from app.admin.page import Notice, Page
+from app.admin.listing import USERS_PATH
+from app.admin.page import AdminPage, Notice
 from app.api.deps.request import LongDeadline
 from app.api.routing import Router
 from app.api.runtime import runtime_of
@@ -26,7 +26,7 @@ from app.services.user.upload import Preview
 
 TEMPLATE = "users/upload.html"
 
-router = Router(prefix=f"{USERS}/upload", include_in_schema=False)
+router = Router(prefix=f"{USERS_PATH}/upload", include_in_schema=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,9 @@ async def upload(
     return await _result(page, sent, preview, limits)
 
 
-async def _result(page: Page, sent: SentFile, preview: Preview, limits: dict[str, Any]) -> Response:
+async def _result(
+    page: AdminPage, sent: SentFile, preview: Preview, limits: dict[str, Any]
+) -> Response:
     """The preview, or where the users were created, a redirect to the table of users."""
     if preview.created is not None:
         count = f"{preview.created:,} user{'s' if preview.created != 1 else ''}"

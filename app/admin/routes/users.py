@@ -1,4 +1,4 @@
-"""Routes of the users: the table, a user, the forms, and actions on one user or many."""
+"""Routes of the user pages: table, detail, forms to create and edit, and bulk actions."""
 
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
@@ -8,9 +8,9 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from app.admin.deps import AdminUsers, PageDep
 from app.admin.forms import EditForm, EditFormBody, NewUserFormBody, UserForm
-from app.admin.listing import USERS, ListingQuery
+from app.admin.listing import USERS_PATH, ListingQuery
 from app.admin.login_page import safe_next
-from app.admin.page import Notice, Page
+from app.admin.page import AdminPage, Notice
 from app.admin.rendering import BASE
 from app.admin.user_service import Action, ActionResult
 from app.api.deps.services import Exports, Sessions, UserLists, Users
@@ -20,11 +20,11 @@ from app.api.types import UserId
 from app.core.pagination import PageParams
 from app.schemas.base import MAX_BIGINT, Text
 
-FORM = "users/form.html"
+FORM_TEMPLATE = "users/form.html"
 MAX_NAMES = 5
 """Usernames in a notice; it counts the others."""
 
-router = Router(prefix=USERS, include_in_schema=False)
+router = Router(prefix=USERS_PATH, include_in_schema=False)
 
 Back = Annotated[Text, AfterValidator(safe_next)]
 
@@ -38,7 +38,7 @@ class Selection(BaseModel):
 
     action: Action
     id: list[Annotated[int, Field(ge=1, le=MAX_BIGINT)]] = Field([], max_length=100)
-    back: Back = USERS
+    back: Back = USERS_PATH
 
     @property
     def path(self) -> str:
@@ -99,13 +99,13 @@ async def export(
 @router.get("/new", name="dashboard_new_user")
 async def new_user(page: PageDep) -> Response:
     """The form for a new user."""
-    return page.render(FORM, form=UserForm(), user_id=None, error=None)
+    return page.render(FORM_TEMPLATE, form=UserForm(), user_id=None, error=None)
 
 
 @router.post("/new", name="dashboard_create_user")
 async def create_user(form: NewUserFormBody, page: PageDep, users: AdminUsers) -> Response:
     """Create a user."""
-    with page.shown_again(FORM, form=form, user_id=None):
+    with page.shown_again(FORM_TEMPLATE, form=form, user_id=None):
         user = await users.create(form.create(), page.admin)
     return page.redirect(f"/users/{user.id}", Notice(f"Created {user.username}"))
 
@@ -137,7 +137,7 @@ async def user_view(
     user_id: UserId,
     users: Users,
     sessions: Sessions,
-    back: Annotated[Back, Query()] = USERS,
+    back: Annotated[Back, Query()] = USERS_PATH,
 ) -> Response:
     """A user and the sessions used last."""
     live = await sessions.of_user_or_raise(user_id, page.admin.session_id, PageParams())
@@ -149,7 +149,7 @@ async def user_view(
 async def edit_user(page: PageDep, user_id: UserId, users: Users) -> Response:
     """The form for an existing user."""
     form = EditForm.of(await users.get(user_id, page.admin))
-    return page.render(FORM, form=form, user_id=user_id, error=None)
+    return page.render(FORM_TEMPLATE, form=form, user_id=user_id, error=None)
 
 
 @router.post("/{user_id}/edit", name="dashboard_update_user")
@@ -157,12 +157,12 @@ async def update_user(
     user_id: UserId, form: EditFormBody, page: PageDep, users: AdminUsers
 ) -> Response:
     """Change a user."""
-    with page.shown_again(FORM, form=form, user_id=user_id):
+    with page.shown_again(FORM_TEMPLATE, form=form, user_id=user_id):
         user = await users.update(user_id, form.update(), page.admin)
     return page.redirect(f"/users/{user.id}", Notice(f"Saved {user.username}"))
 
 
-def _results(page: Page, selection: Selection, results: Sequence[ActionResult]) -> Response:
+def _results(page: AdminPage, selection: Selection, results: Sequence[ActionResult]) -> Response:
     """A redirect with a notice, or where an action was refused, the list of all results (409)."""
     if any(result.refusal for result in results):
         return page.render("users/results.html", 409, selection=selection, results=results)

@@ -69,7 +69,7 @@ async def get_current_user(request: Request, response: Response) -> Principal:
     caller = await get_caller(request, response)
     if caller is None:
         raise UnauthorizedException
-    await count(request, response, caller)
+    await count_call(request, response, caller)
     request.state.current_user = caller
     return caller
 
@@ -102,7 +102,7 @@ async def get_scraper(request: Request, response: Response) -> None:
     await get_current_superuser(request, response)
 
 
-async def count(request: Request, response: Response, caller: Principal) -> None:
+async def count_call(request: Request, response: Response, caller: Principal) -> None:
     """Count a call against its caller's limit.
 
     Raises:

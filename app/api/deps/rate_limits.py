@@ -1,9 +1,9 @@
-"""Rate limits of routes, as entries of `dependencies=[…]`."""
+"""Dependencies that enforce a route's rate limits: `Limited`, `LimitedUser`, …"""
 
 from fastapi import Depends, Request, Response
 
 from app.api import limits
-from app.api.deps.auth import Caller, CurrentUser, count
+from app.api.deps.auth import Caller, CurrentUser, count_call
 from app.api.runtime import runtime_of
 
 
@@ -21,7 +21,7 @@ async def limited_user(request: Request, response: Response, _: CurrentUser) -> 
 async def limited_unless_superuser(request: Request, response: Response, caller: Caller) -> None:
     """The same, where superusers have their limit of writes instead."""
     if caller is not None and caller.is_superuser:
-        await count(request, response, caller)
+        await count_call(request, response, caller)
     else:
         await limited(request, response)
 

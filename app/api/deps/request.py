@@ -1,4 +1,4 @@
-"""Dependencies on the request itself: the client's device, and a longer deadline."""
+"""Dependencies that read or change the current request: client device, extended deadline."""
 
 from typing import Annotated
 
@@ -14,8 +14,8 @@ async def get_device(request: Request) -> Device:
     return Device(request.headers.get("user-agent"), address)
 
 
-class Deadline:
-    """A longer deadline for a route: `dependencies=[Depends(Deadline(120))]`.
+class ExtendedDeadline:
+    """A longer deadline for a route: `dependencies=[Depends(ExtendedDeadline(120))]`.
 
     Args:
         timeout: seconds that the route has at least, counted from the request's arrival.
@@ -30,4 +30,4 @@ class Deadline:
 
 
 ClientDevice = Annotated[Device, Depends(get_device)]
-LongDeadline = Depends(Deadline(120))
+LongDeadline = Depends(ExtendedDeadline(120))

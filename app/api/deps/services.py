@@ -18,13 +18,13 @@ from app.services.user.export import ExportService
 from app.services.user.listing import UserListService
 from app.services.user.service import UserService
 
-Session = Annotated[AsyncSession, Depends(get_db, scope="function")]
+DbSession = Annotated[AsyncSession, Depends(get_db, scope="function")]
 
 
 # All providers are `async`: FastAPI runs a plain function in a thread, at 100 µs each.
 
 
-async def get_user_service(request: Request, db: Session) -> UserService:
+async def get_user_service(request: Request, db: DbSession) -> UserService:
     return runtime_of(request).user_service(db)
 
 
@@ -46,14 +46,14 @@ async def get_export_service(request: Request) -> ExportService:
 Exports = Annotated[ExportService, Depends(get_export_service)]
 
 
-async def get_session_service(request: Request, db: Session) -> SessionService:
+async def get_session_service(request: Request, db: DbSession) -> SessionService:
     return runtime_of(request).session_service(db)
 
 
 Sessions = Annotated[SessionService, Depends(get_session_service)]
 
 
-async def get_auth_service(request: Request, db: Session) -> AuthService:
+async def get_auth_service(request: Request, db: DbSession) -> AuthService:
     return runtime_of(request).auth_service(db)
 
 

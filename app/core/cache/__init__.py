@@ -1,4 +1,4 @@
-"""Cache of computed answers, a backend of fastapi-cache2 (ADR 7)."""
+"""Cache of function results, called answers: a backend of fastapi-cache2 (ADR 7)."""
 
 from app.core.cache.answers import AnswerCache, CacheMode, Entry, invalidate_cache
 from app.core.cache.decorator import Unkeyed, cache, cached_response

@@ -1,4 +1,4 @@
-"""Cache of computed answers: one computation for concurrent misses, and invalidation by pattern."""
+"""`AnswerCache`: cached results of functions, computed once for concurrent misses."""
 
 import asyncio
 import time

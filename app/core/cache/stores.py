@@ -1,4 +1,4 @@
-"""Stores of cached answers: Redis for all processes, or this process's memory."""
+"""Storage of the answer cache: Redis for all processes, or this process's memory."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence

@@ -12,10 +12,10 @@ from urllib.parse import SplitResult, parse_qsl, unquote
 from pydantic import SecretStr
 
 from app.core.config.postgres_parameters import POOLER, ParameterError, sort_parameters
-from app.core.config.urls import FORM, UrlError, split_url
+from app.core.config.urls import URL_FORM, UrlError, split_url
 
 _SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg")
-_FORM = FORM.format(_SCHEMES[0])
+_URL_FORM = URL_FORM.format(_SCHEMES[0])
 _HOST = re.compile(r"(?:\[([^\[\]]+)\]|([^:\[\]]+))(?::(\d*))?")
 
 
@@ -97,7 +97,7 @@ def _parse(parts: SplitResult) -> PostgresAddress:
     named = given.pop("host", "") or given.pop("hostaddr", "")
     listed = [spec for spec in (named or netloc).split(",") if spec]
     if not listed and "service" not in given:
-        raise UrlError(_FORM)
+        raise UrlError(_URL_FORM)
     found = [_host(spec, is_encoded=not named) for spec in listed]
     secret = unquote(password) or given.pop("password", "")
     database = unquote(parts.path.removeprefix("/"))
@@ -124,7 +124,7 @@ def _host(spec: str, *, is_encoded: bool) -> tuple[str, str]:
         return spec, ""  # a Unix socket's folder; an IPv6 address as libpq has it
     match = _HOST.fullmatch(spec)
     if match is None or not spec.isascii():
-        raise UrlError(_FORM)
+        raise UrlError(_URL_FORM)
     return unquote(match[1] or match[2]), match[3] or ""
 
 
@@ -138,5 +138,5 @@ def _ports(with_hosts: list[str], listed: str) -> tuple[int, ...]:
     if not any(chosen):
         return ()
     if not all(port.isdecimal() and 0 < int(port) < 65536 for port in chosen if port):
-        raise UrlError(_FORM)
+        raise UrlError(_URL_FORM)
     return tuple(int(port or 5432) for port in chosen)

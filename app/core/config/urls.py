@@ -4,7 +4,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
 
-FORM = (
+URL_FORM = (
     "must be of the form {}://user:password@host:port/name, "
     "special characters in the password percent-encoded"
 )
@@ -26,10 +26,10 @@ def split_url(url: str, *schemes: str) -> SplitResult:
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise UrlError(FORM.format(schemes[0])) from None
+        raise UrlError(URL_FORM.format(schemes[0])) from None
     # An @ elsewhere is the end of a password in which a character ended the URL's first part.
     if not parts.netloc.count("@") == url.count("@") <= 1:
-        raise UrlError(FORM.format(schemes[0]))
+        raise UrlError(URL_FORM.format(schemes[0]))
     return parts
 
 
@@ -51,7 +51,7 @@ def check_url(name: str, secret: SecretStr | None, *schemes: str) -> None:
     except UrlError as error:
         raise ValueError(f"{name} {error}") from None
     if not _has_server(parts):
-        raise ValueError(f"{name} {FORM.format(schemes[0])}")
+        raise ValueError(f"{name} {URL_FORM.format(schemes[0])}")
 
 
 def _has_server(parts: SplitResult) -> bool:

@@ -1,4 +1,4 @@
-"""One line for each request, whatever becomes of it, and its figures."""
+"""Access log: one line for each request; also request counters and the `Server-Timing` header."""
 
 import logging
 
@@ -19,12 +19,12 @@ class AccessLog:
     `Server-Timing` header where the time went.
 
     Args:
-        tells_all: tell it to everybody.
+        exposes_timing: send that header to every client.
     """
 
-    def __init__(self, app: ASGIApp, *, tells_all: bool = False) -> None:
+    def __init__(self, app: ASGIApp, *, exposes_timing: bool = False) -> None:
         self.app = app
-        self._tells_all = tells_all
+        self._exposes_timing = exposes_timing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -37,7 +37,7 @@ class AccessLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                if self._tells_all or scope.get("state", {}).get("is_superuser"):
+                if self._exposes_timing or scope.get("state", {}).get("is_superuser"):
                     header = (b"server-timing", timing.server_timing().encode())
                     message["headers"] = [*message.get("headers", ()), header]
             await send(message)

@@ -1,4 +1,4 @@
-"""The deadline of a request, available in its context."""
+"""Deadline of a request, in a context variable, and its extension for a running commit."""
 
 import asyncio
 from collections.abc import Iterator

@@ -61,4 +61,4 @@ def setup_middleware(app: FastAPI, settings: Settings) -> None:
         transformer=None,
         update_request_header=False,
     )
-    app.add_middleware(AccessLog, tells_all=settings.app.environment == "development")
+    app.add_middleware(AccessLog, exposes_timing=settings.app.environment == "development")

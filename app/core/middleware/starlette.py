@@ -1,4 +1,4 @@
-"""Starlette's middleware, with error responses in the API's shape and exemptions for probes."""
+"""Wrappers of Starlette's middleware: errors in the API's shape, and exemptions for probes."""
 
 from collections.abc import Callable
 from typing import Any

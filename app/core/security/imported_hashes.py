@@ -1,4 +1,4 @@
-"""Validation of imported password hashes."""
+"""Validation of imported password hashes: format and cost."""
 
 import re
 

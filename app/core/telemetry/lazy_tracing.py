@@ -1,4 +1,4 @@
-"""Access to tracing without loading its libraries."""
+"""Loads `tracing` if TELEMETRY_OTLP_ENDPOINT is set; and the current trace id."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 OFF: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 
 
-def traces(settings: Settings) -> "Tracing | None":
+def load_tracing(settings: Settings) -> "Tracing | None":
     """The tracing of this process; None without TELEMETRY_OTLP_ENDPOINT, and then no library is
     loaded."""
     if settings.telemetry.otlp_endpoint is None:

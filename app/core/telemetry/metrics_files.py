@@ -18,7 +18,7 @@ from typing import ClassVar
 from prometheus_client import multiprocess, values
 from prometheus_client.mmap_dict import MmapedDict, _read_all_values
 
-SIZE = 1 << 16
+INITIAL_SIZE = 1 << 16
 """Initial size of a file in bytes, as in the library. It doubles when it is full."""
 _HEADER = struct.Struct("i4x")  # the number of bytes in use, including the header
 _OVERHEAD = 4 + 8 + 16  # bytes of a value besides its key: length, padding, two doubles
@@ -44,13 +44,13 @@ class FiguresFile(MmapedDict):
         self._moving = Lock()
         try:
             with Path(filename).open("ab") as file:
-                _reserve(file.fileno(), SIZE)
+                _reserve(file.fileno(), INITIAL_SIZE)
             super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]
         except OSError as error:
             self.trouble = error
             self._f, self._fname = None, filename  # type: ignore[assignment]
-            self._capacity, self._used = SIZE, _HEADER.size
-            self._m = mmap.mmap(-1, SIZE)
+            self._capacity, self._used = INITIAL_SIZE, _HEADER.size
+            self._m = mmap.mmap(-1, INITIAL_SIZE)
             self._m[: _HEADER.size] = _HEADER.pack(self._used)
             self._positions: dict[str, int] = {}
         self.ours[Path(filename).name] = self

@@ -1,4 +1,4 @@
-"""Metrics shared by several worker processes.
+"""Directory for the metrics of several worker processes, and removal of ended processes.
 
 prometheus-client writes each process's values into files of PROMETHEUS_MULTIPROC_DIR, if that is
 set before the first import; `backend serve` sets it for several workers. The counters of a process

@@ -1,4 +1,4 @@
-"""Request counters."""
+"""Counters and durations of requests, by route, method and status."""
 
 from dataclasses import dataclass, field
 from typing import Any

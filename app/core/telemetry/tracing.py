@@ -1,7 +1,7 @@
-"""Traces for an OpenTelemetry collector.
+"""OpenTelemetry tracing: spans of requests, SQL statements and Redis calls, sent to a collector.
 
-No module imports this one directly: `traces` loads it if TELEMETRY_OTLP_ENDPOINT is set, since its
-libraries cost time and memory.
+No module imports this one directly: `load_tracing` does if TELEMETRY_OTLP_ENDPOINT is set, since
+the libraries cost time and memory.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Request statistics by route, calculated from the metrics."""
+"""Requests, errors and latency percentiles by route, calculated from the metrics."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping

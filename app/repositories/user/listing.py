@@ -1,4 +1,4 @@
-"""Lists of users: the statements, and the repository that runs them.
+"""Queries on lists of users: filters, order, pages and counts.
 
 Each statement is built once. To build one, and to find that it has been compiled before, takes
 SQLAlchemy longer than to run it. A list with the same filters and order gets the same statement
@@ -34,12 +34,12 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.signing import Position
 from app.database import PlanEstimate, Reads, estimate
-from app.models import NAMES, User
+from app.models import SEARCHED_TEXT, User
 from app.models.user import username_key_of
 from app.schemas.user import UserSchema
 from app.schemas.user_list import UserFilters
 
-KEPT = 512
+MAX_STATEMENTS = 512
 """Cached statements of each kind. There are 54 lists without a search, and a first page of each for
 any size that is requested; with a search there are any number."""
 _FIELDS = tuple(UserSchema.model_fields)
@@ -149,7 +149,7 @@ def _users(rows: Sequence[Row[Any]]) -> list[UserSchema]:
     return _USERS.validate_python([dict(zip(_FIELDS, row, strict=False)) for row in rows])
 
 
-@lru_cache(KEPT)
+@lru_cache(MAX_STATEMENTS)
 def select_users(
     *,
     is_active: bool | None,
@@ -164,7 +164,7 @@ def select_users(
         if wanted is not None:
             query = query.where(column if wanted else ~column)
     if search:
-        query = query.where(NAMES.icontains(search, autoescape=True))
+        query = query.where(SEARCHED_TEXT.icontains(search, autoescape=True))
     return query
 
 
@@ -187,17 +187,17 @@ def sliced(query: Select[User], sort_by: str, sort_order: str, part: Slice) -> S
     return _further(query) if part.offset else _first(query, part.limit)
 
 
-@lru_cache(KEPT)
+@lru_cache(MAX_STATEMENTS)
 def _first(query: Select[User], limit: int) -> Select[User]:
     return query.limit(_number(limit))
 
 
-@lru_cache(KEPT)
+@lru_cache(MAX_STATEMENTS)
 def _further(query: Select[User]) -> Select[User]:
     return query.limit(_LIMIT).offset(_OFFSET)
 
 
-@lru_cache(KEPT)
+@lru_cache(MAX_STATEMENTS)
 def _after(query: Select[User], sort_by: str, sort_order: str) -> Select[User]:
     value, _ = _VALUES[sort_by]
     here = tuple_(_value(User, sort_by), User.id)
@@ -205,19 +205,19 @@ def _after(query: Select[User], sort_by: str, sort_order: str) -> Select[User]:
     return query.where(here < last if sort_order == "desc" else here > last).limit(_LIMIT)
 
 
-@lru_cache(KEPT)
+@lru_cache(MAX_STATEMENTS)
 def select_page(query: Select[User]) -> Select[Any]:
     """The fields of `UserSchema`."""
     return query.with_only_columns(*_COLUMNS)
 
 
-@lru_cache(KEPT)
+@lru_cache(MAX_STATEMENTS)
 def select_page_and_count(query: Select[User], up_to: int) -> Select[Any]:
     """The same, each row with the length of the list, not counting beyond `up_to`."""
     return select_page(query).add_columns(select_count(query, up_to).scalar_subquery())
 
 
-@lru_cache(KEPT)
+@lru_cache(MAX_STATEMENTS)
 def select_sorted_page_and_count(
     query: Select[User], sort_by: str, sort_order: str, up_to: int
 ) -> Select[Any]:
@@ -231,7 +231,7 @@ def select_sorted_page_and_count(
     return ordered.limit(_LIMIT).offset(_OFFSET)
 
 
-@lru_cache(KEPT)
+@lru_cache(MAX_STATEMENTS)
 def select_count(query: Select[User], up_to: int | None = None) -> Select[int]:
     """The rows of `query`, whatever its limit and offset, not counting beyond `up_to`. No column is
     selected, so that an index alone may answer."""

@@ -1,4 +1,4 @@
-"""Numbers of users, by state and by day of creation."""
+"""Queries that count users, by state and by day of creation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -18,7 +18,7 @@ GRACE = 900
 """Seconds for which a superuser who was authenticated may go on reading while the database is down.
 """
 MAX_KNOWN = 1024
-PATIENCE = 2.0
+LOOKUP_TIMEOUT = 2.0
 """Seconds that the database may take to look a session up."""
 
 
@@ -67,7 +67,7 @@ class PageSessions:
                 the cache.
         """
         try:
-            return await with_timeout(PATIENCE, lambda: self.principal(token))
+            return await with_timeout(LOOKUP_TIMEOUT, lambda: self.principal(token))
         except (AppException, OSError) as error:
             is_outage = token in self._seen and await self._health.is_database_away()
             seen = self._seen.get(token)  # after the check: it may have ended meanwhile

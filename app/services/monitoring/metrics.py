@@ -1,4 +1,4 @@
-"""Metrics of the service, for the JSON endpoints, the dashboard and Prometheus."""
+"""`MetricsService`: metrics for the JSON endpoints, the dashboard and Prometheus."""
 
 import asyncio
 from collections import deque
@@ -26,7 +26,7 @@ from app.database import pool_usage, server_connections
 from app.schemas.metrics import CacheMetricsSchema, DatabaseMetricsSchema, RequestMetricsSchema
 from app.services.monitoring.gauges import GaugeSources, ProcessGauges
 from app.services.monitoring.health import HealthService
-from app.services.monitoring.metrics_report import cache_metrics, request_metrics
+from app.services.monitoring.metrics_report import build_cache_metrics, build_request_metrics
 
 T = TypeVar("T")
 
@@ -75,12 +75,12 @@ class MetricsService:
 
     async def requests(self) -> RequestMetricsSchema:
         """Requests that all processes answered within `WINDOW`."""
-        return request_metrics(*await self._recent())
+        return build_request_metrics(*await self._recent())
 
     async def cache(self) -> CacheMetricsSchema:
         """Hits and misses within `WINDOW`, and the memory and keys of the cache's Redis."""
         redis = await self._redis_usage()
-        return cache_metrics(*await self._recent(), redis, has_redis=self._cache is not None)
+        return build_cache_metrics(*await self._recent(), redis, has_redis=self._cache is not None)
 
     async def exposition(self) -> str:
         """All metrics in Prometheus' text format. Runs the health checks too."""

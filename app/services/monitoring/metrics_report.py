@@ -1,4 +1,4 @@
-"""Schemas of the metrics endpoints, filled from counters and histograms."""
+"""Calculation of the JSON metrics from counters and histograms: rates, percentiles, hit rates."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ SLOWEST = 5
 """Routes that are listed as the slowest."""
 
 
-def request_metrics(recent: Figures, seconds: float) -> RequestMetricsSchema:
+def build_request_metrics(recent: Figures, seconds: float) -> RequestMetricsSchema:
     """Requests, errors and latency of the last `seconds`."""
     traffic = traffic_by_route(recent)
     routes = [
@@ -65,7 +65,7 @@ def _latency(buckets: Mapping[float, float]) -> dict[str, float | None]:
     return {name: None if s is None else round(s * 1000, 2) for name, s in seconds.items()}
 
 
-def cache_metrics(
+def build_cache_metrics(
     recent: Figures, seconds: float, redis: RedisUsage | None, *, has_redis: bool
 ) -> CacheMetricsSchema:
     """Hits, misses and latency of the last `seconds`, and the state of `redis` now."""

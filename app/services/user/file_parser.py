@@ -1,4 +1,4 @@
-"""CSV and NDJSON files of users, read a row at a time."""
+"""Parser of CSV and NDJSON files of users, a row at a time."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from typing import Any, BinaryIO, TextIO
 
 from app.core.spreadsheets import undefused
-from app.core.text_files import NAMES, EncodingError, text_format
+from app.core.text_files import ENCODING_NAMES, EncodingError, text_format
 from app.schemas.bulk import UserImport
 
 NOTES = ("line", "errors")
@@ -103,10 +103,10 @@ class UserFile:
     @property
     def note(self) -> str | None:
         """A warning for the sender that letters may be wrong, where the encoding was guessed."""
-        if self._encoding not in NAMES:
+        if self._encoding not in ENCODING_NAMES:
             return None
         return (
-            f"{self.name.name} is not UTF-8 and was read as {NAMES[self._encoding]}: "
+            f"{self.name.name} is not UTF-8 and was read as {ENCODING_NAMES[self._encoding]}: "
             "look at the letters with accents"
         )
 

@@ -1,4 +1,4 @@
-"""Lists of users, by page and by cursor."""
+"""`UserListService`: lists of users, by page number and by cursor."""
 
 from collections.abc import Sequence
 from math import ceil
@@ -46,12 +46,12 @@ class UserListService:
         """Users by state, without a search."""
         if self.totals.were_many(filters):
             total = await self.totals.in_state(filters)
-            if total > totals.COUNTED:
+            if total > totals.COUNT_LIMIT:
                 users = await self.users.page(filters, part)
                 seen = _seen(users, part)
                 return users, Total(seen if _is_end(users, part) else max(total, seen))
-        users, found = await self.users.page_and_count(filters, part, totals.COUNTED + 1)
-        if found <= totals.COUNTED:
+        users, found = await self.users.page_and_count(filters, part, totals.COUNT_LIMIT + 1)
+        if found <= totals.COUNT_LIMIT:
             return users, Total(found)
         total = await self.totals.in_state(filters)
         return users, Total(max(total, found, _seen(users, part)))
@@ -68,9 +68,9 @@ class UserListService:
         expected, found = await self.users.estimate(filters), 0
         if totals.are_few(expected):
             users, found = await self.users.sorted_page_and_count(
-                filters, part, totals.COLLECTED + 1
+                filters, part, totals.MAX_COLLECTED + 1
             )
-            if found <= totals.COLLECTED:
+            if found <= totals.MAX_COLLECTED:
                 return users, Total(found)
         users = await self.users.page(filters, part)
         seen = _seen(users, part)

@@ -1,4 +1,4 @@
-"""Rows of users to be created: their columns, usernames and conflicts."""
+"""Rows of users to insert: column values, derived usernames, conflicts."""
 
 import re
 import secrets

@@ -1,4 +1,4 @@
-"""Total numbers of users in a list, at a cost that a page can bear (ADR 5)."""
+"""Total counts of user lists: exact, cached or estimated, by their cost (ADR 5)."""
 
 import json
 import time
@@ -11,24 +11,24 @@ from app.database import PlanEstimate
 from app.repositories.user.listing import UserListRepository
 from app.schemas.user_list import UserFilters
 
-COUNTED = 1_000
+COUNT_LIMIT = 1_000
 """Users that are counted for each request: 0.1 ms by an index alone."""
-REMEMBERED = 10
+COUNT_TTL = 10
 """Seconds for which a larger number of users in some state is cached."""
-EXPECTED = 5_000
+MAX_EXPECTED = 5_000
 """A search that is expected to find at most as many finds them all: 10 to 20 ms at a million users.
 More of them take longer than to go through the users in order until a page is full."""
-CHEAP = 1_000
+MAX_COST = 1_000
 """The planner's cost of a search that may read the table where no index serves: some 20,000 users
 are read in 10 ms."""
-COLLECTED = 2 * EXPECTED
+MAX_COLLECTED = 2 * MAX_EXPECTED
 """Users that a search finds at most, whatever was expected."""
 
 
 def are_few(expected: PlanEstimate) -> bool:
     """Whether a search is best done by finding all users before they are sorted."""
-    is_cheap = not expected.reads_a_table or expected.cost <= CHEAP
-    return is_cheap and expected.rows <= EXPECTED
+    is_cheap = not expected.reads_a_table or expected.cost <= MAX_COST
+    return is_cheap and expected.rows <= MAX_EXPECTED
 
 
 MAX_COUNTS = 256
@@ -69,10 +69,10 @@ class UserTotals:
     def were_many(self, filters: UserFilters) -> bool:
         """Whether users in some state were too many to count when they were last counted."""
         cached = self._counts.get(_state(filters))
-        return cached is not None and cached.count > COUNTED
+        return cached is not None and cached.count > COUNT_LIMIT
 
     async def in_state(self, filters: UserFilters) -> int:
-        """The number of users in some state, at most `REMEMBERED` seconds ago."""
+        """The number of users in some state, at most `COUNT_TTL` seconds ago."""
         state = _state(filters)
         cached = self._counts.get(state)
         if cached is None or cached.expires <= time.monotonic():
@@ -91,7 +91,7 @@ class UserTotals:
             seen: the least number, judged by the page.
         """
         searched = await self.in_state(filters)
-        if searched <= COLLECTED:
+        if searched <= MAX_COLLECTED:
             return Total(await self.users.count(filters))
         return Total(max(seen, min(expected, searched)), is_estimate=True)
 
@@ -102,7 +102,7 @@ class UserTotals:
             return str(await self.users.count(everyone)).encode()
 
         key = f"count_users:{json.dumps(dict(state), default=str)}"
-        entry = await self.answers.get_or_compute(key, REMEMBERED, count)
+        entry = await self.answers.get_or_compute(key, COUNT_TTL, count)
         until = time.monotonic() + entry.ttl - 1  # the ttl is rounded up
         return _CachedCount(int(entry.body), until)
 

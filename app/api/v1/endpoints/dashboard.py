@@ -1,4 +1,4 @@
-"""Statistics of users for superusers."""
+"""Endpoints of user statistics, for superusers."""
 
 from fastapi import Request, Response
 

@@ -1,4 +1,4 @@
-"""Figures for superusers, and for Prometheus."""
+"""Metrics endpoints: JSON for superusers, text for Prometheus."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Users."""
+"""Endpoints of users: profile, lists, export, sign-up, bulk creation, changes."""
 
 from fastapi import Response
 
