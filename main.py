@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.admin.setup import include_admin
 from app.api import health
 from app.api.v1 import router as v1
-from app.bootstrap import announce, prepare_database, warn_without_superuser
+from app.bootstrap import prepare_database, show_generated_password, warn_without_superuser
 from app.core.config import LOCAL, Settings, get_settings
 from app.core.errors import add_exception_handlers, translated_by
 from app.core.logging import configure_logging
@@ -63,7 +63,7 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
             runtime = await stack.enter_async_context(open_runtime(settings, local))
             app.state.runtime = runtime
             if not settings.is_production:
-                announce(await prepare_database(runtime), Console())
+                show_generated_password(await prepare_database(runtime), Console())
             else:
                 await warn_without_superuser(runtime)
             if tracing is not None:

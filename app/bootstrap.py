@@ -39,11 +39,11 @@ async def prepare_database(runtime: Runtime) -> FirstSuperuser | None:
         The superuser that this very call created.
 
     Raises:
-        SettingsError: see `bring_schema`.
+        SettingsError: see `upgrade_schema`.
         MigrationsError: see `migrate`.
     """
     if not (await schema_of(runtime.engine)).serves:
-        await bring_schema(runtime)
+        await upgrade_schema(runtime)
     return await create_first_superuser(runtime)
 
 
@@ -60,7 +60,7 @@ async def database_problem(settings: Settings) -> str | None:
     return None
 
 
-async def bring_schema(runtime: Runtime, revision: str = "head") -> None:
+async def upgrade_schema(runtime: Runtime, revision: str = "head") -> None:
     """Migrate, on a connection past the pooler where there is one: the lock that keeps two from
     migrating at once belongs to a connection of the server's.
 
@@ -123,8 +123,8 @@ def _wrong(faults: Iterable[tuple[str, str]]) -> SettingsError:
     return SettingsError([f"FIRST_SUPERUSER_{name.upper()}: {reason}" for name, reason in faults])
 
 
-def announce(superuser: FirstSuperuser | None, console: Console) -> None:
-    """Show a generated password, this once: it is kept nowhere."""
+def show_generated_password(superuser: FirstSuperuser | None, console: Console) -> None:
+    """Show a generated password, this once: it is stored nowhere."""
     if superuser and superuser.generated_password:
         login = f"email     {superuser.email}\npassword  {superuser.generated_password}"
         console.print(Panel(login, title="First superuser, shown once", expand=False))

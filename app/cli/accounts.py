@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
-from app.bootstrap import bring_schema
+from app.bootstrap import upgrade_schema
 from app.cli.running import command_settings, console, fail, run_command
 from app.core.config import Settings
 from app.core.exceptions import NotFoundException
@@ -103,5 +103,5 @@ async def _user_service(settings: Settings) -> AsyncIterator[UserService]:
     """A service on an open runtime; outside production the schema is migrated first."""
     async with open_runtime(settings) as runtime, runtime.open_user_service() as users:
         if not settings.is_production:
-            await bring_schema(runtime)
+            await upgrade_schema(runtime)
         yield users

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.bootstrap import bring_schema, create_first_superuser
+from app.bootstrap import create_first_superuser, upgrade_schema
 from app.cli.running import command_settings, console, run_command
 from app.database.migrations import current_revision, schema_of
 from app.runtime import open_runtime
@@ -19,7 +19,7 @@ def migrate(
     async def work() -> None:
         async with open_runtime(settings) as runtime:
             before = await schema_of(runtime.engine)
-            await bring_schema(runtime, revision)
+            await upgrade_schema(runtime, revision)
             after = await current_revision(runtime.engine)
             if before.state == "newer":
                 console.print(f"{before}: nothing to do")

@@ -13,7 +13,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.bootstrap import announce, prepare_database
+from app.bootstrap import prepare_database, show_generated_password
 from app.cli.running import command_settings, console, fail, run_command
 from app.core.security import PasswordHasher
 from app.repositories.user.repository import UserRepository
@@ -41,7 +41,7 @@ def seed(
     async def work() -> None:
         async with open_runtime(settings) as runtime, runtime.session_maker() as db:
             # First: with superusers among the made-up users, no first one would be created.
-            announce(await prepare_database(runtime), console)
+            show_generated_password(await prepare_database(runtime), console)
             with Progress(*columns, console=console) as bar:
                 task = bar.add_task("users", total=users)
                 service = SeedService(db, runtime.passwords)

@@ -9,11 +9,16 @@ import uvicorn
 from rich.panel import Panel
 from rich.text import Text
 
-from app.bootstrap import FirstSuperuser, announce, database_problem, prepare_database
+from app.bootstrap import (
+    FirstSuperuser,
+    database_problem,
+    prepare_database,
+    show_generated_password,
+)
 from app.cli.running import command_settings, console, fail, run_command
 from app.core.config import Settings
 from app.runtime import open_runtime, open_servers
-from app.server.run import AddressError, ended_in_order, listen, reloading, url_of
+from app.server.run import AddressError, listen, reload_options, unwind_on_signal, url_of
 from app.server.run import run as run_server
 
 log = structlog.get_logger("app.serve")
@@ -51,15 +56,15 @@ def serve(
         "timeout_worker_healthcheck": 30,
     }
     if reload:
-        options |= reloading()
+        options |= reload_options()
     try:
         sockets = listen(host, port)
     except AddressError as error:
         fail(str(error))
-    with ended_in_order(), ExitStack() as stack:
+    with unwind_on_signal(), ExitStack() as stack:
         superuser = run_command(_prepare(settings, stack))
         _print_addresses(settings, url_of(host, sockets))
-        announce(superuser, console)
+        show_generated_password(superuser, console)
         patience = server.drain + server.request_timeout + 5
         code = run_server(uvicorn.Config("main:app", workers=workers, **options), sockets, patience)
     raise typer.Exit(code)

@@ -13,12 +13,12 @@ _DEFUSE = re.compile(rf"{_BEGINS_FORMULA}(?=['\"]*[{_FORMULA}])")
 _UNDEFUSE = re.compile(rf"{_BEGINS_FORMULA}'(?=['\"]*[{_FORMULA}])")
 
 
-def defused(text: str) -> str:
+def escape_formulas(text: str) -> str:
     """`text` with an apostrophe before each formula, at the beginning and after each separator. An
-    existing apostrophe there is doubled, so that `undefused` is exact."""
+    existing apostrophe there is doubled, so that `unescape_formulas` is exact."""
     return _DEFUSE.sub("'", text)
 
 
-def undefused(cell: str) -> str:
-    """Inverse of `defused`."""
+def unescape_formulas(cell: str) -> str:
+    """Inverse of `escape_formulas`."""
     return _UNDEFUSE.sub("", cell)

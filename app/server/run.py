@@ -107,7 +107,7 @@ class _TerminatedError(BaseException):
 
 
 @contextmanager
-def ended_in_order() -> Iterator[None]:
+def unwind_on_signal() -> Iterator[None]:
     """Unwind the block on SIGTERM and SIGHUP, then end the process by the same signal.
 
     uvicorn handles SIGTERM itself while it serves, and raises it again at its end: resources that
@@ -188,7 +188,7 @@ def _times() -> dict[Path, float]:
     return {path: path.stat().st_mtime if path.exists() else 0.0 for path in ALSO_WATCHED}
 
 
-def reloading() -> dict[str, Any]:
+def reload_options() -> dict[str, Any]:
     """Options of `uvicorn.Config` for a reload."""
     os.environ["SERVER_DRAIN"] = "0"  # in development no proxy has to notice
     return {"reload": True, "reload_includes": ASSET_PATTERNS}

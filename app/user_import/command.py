@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from app.bootstrap import bring_schema
+from app.bootstrap import upgrade_schema
 from app.core.config import Settings
 from app.runtime import open_runtime
 from app.services.user.file_parser import UserFile
@@ -24,7 +24,7 @@ async def import_file(
     columns = TextColumn("lines"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     async with open_runtime(settings) as runtime:
         if not settings.is_production:
-            await bring_schema(runtime)
+            await upgrade_schema(runtime)
         with Progress(*columns, console=console) as bar:
             task = bar.add_task("lines", total=source.lines)
             return await import_users(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from app.core.exceptions import Detail
-from app.core.spreadsheets import defused, undefused
+from app.core.spreadsheets import escape_formulas, unescape_formulas
 from app.services.user.file_parser import NOTES, SECRETS, FileRow, UserFileError, is_csv
 
 
@@ -60,4 +60,4 @@ class RefusedRowsFile:
 
 def _cell(name: str, cell: str) -> str:
     """As in an export: the file is opened in a spreadsheet, and imported again."""
-    return cell if name in SECRETS else defused(undefused(cell))
+    return cell if name in SECRETS else escape_formulas(unescape_formulas(cell))

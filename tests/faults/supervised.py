@@ -22,7 +22,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from app.server.drain import Drain, stop_with_parent
-from app.server.run import ended_in_order, listen, run
+from app.server.run import listen, run, unwind_on_signal
 
 FOLDER = Path(os.environ["SUPERVISED"])
 DRAIN = float(os.environ["DRAIN"])
@@ -75,7 +75,7 @@ if __name__ == "__main__":
         timeout_worker_healthcheck=int(os.environ["HEALTHCHECK"]),
     )
     sockets = listen("127.0.0.1", int(sys.argv[1]))
-    with ended_in_order():
+    with unwind_on_signal():
         sys.exit(run(config, sockets, patience=DRAIN + 5))
 elif __name__ == "__mp_main__":  # the import in a worker
     (FOLDER / f"{os.getpid()}.start").touch()

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from app.core.telemetry.processes import VARIABLE, Lease, folder, remove_ended, shared_figures
+from app.core.telemetry.processes import (
+    VARIABLE,
+    AliveLock,
+    metrics_directory,
+    remove_ended,
+    shared_figures,
+)
 
 OURS = os.getpid()
 
@@ -23,7 +29,7 @@ def left(figures: Path) -> set[str]:
 
 
 def test_the_living_keep_their_gauges(figures):
-    lease = Lease(figures)
+    lease = AliveLock(figures)
 
     remove_ended(figures)
 
@@ -32,7 +38,7 @@ def test_the_living_keep_their_gauges(figures):
 
 
 def test_the_dead_leave_their_counters_alone(figures):
-    Lease(figures).release()
+    AliveLock(figures).release()
 
     remove_ended(figures)
 
@@ -41,10 +47,10 @@ def test_the_dead_leave_their_counters_alone(figures):
 
 
 def test_a_lease_that_was_removed_too_early_is_taken_again(figures):
-    Lease(figures).release()
+    AliveLock(figures).release()
     remove_ended(figures)
 
-    lease = Lease(figures)
+    lease = AliveLock(figures)
     remove_ended(figures)
 
     assert [file.stem for file in figures.glob("*.alive")] == [str(OURS)]
@@ -54,23 +60,23 @@ def test_a_lease_that_was_removed_too_early_is_taken_again(figures):
 def test_each_start_has_a_fresh_folder(monkeypatch, tmp_path):
     monkeypatch.delenv(VARIABLE, raising=False)
     with shared_figures():
-        first = folder()
+        first = metrics_directory()
         assert first is not None
         (first / "counter_1.db").touch()
     with shared_figures():
-        second = folder()
+        second = metrics_directory()
         assert second is not None
         assert list(second.iterdir()) == []
 
-    assert folder() is None
+    assert metrics_directory() is None
     assert not first.exists()
 
 
 def test_it_is_made_in_the_folder_that_was_named(monkeypatch, tmp_path):
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     with shared_figures():
-        fresh = folder()
+        fresh = metrics_directory()
 
     assert fresh is not None
     assert fresh.parent == tmp_path
-    assert folder() == tmp_path
+    assert metrics_directory() == tmp_path

@@ -9,7 +9,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from app.core.telemetry.metrics_files import all_files
-from app.core.telemetry.processes import folder, remove_ended
+from app.core.telemetry.processes import metrics_directory, remove_ended
 
 Labels = tuple[tuple[str, str], ...]
 Samples = dict[str, dict[Labels, float]]
@@ -30,7 +30,7 @@ class _AllProcesses(Collector):
 
 
 def _registry() -> CollectorRegistry:
-    shared = folder()
+    shared = metrics_directory()
     if shared is None:
         return REGISTRY
     remove_ended(shared)

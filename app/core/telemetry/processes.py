@@ -46,13 +46,13 @@ def shared_figures() -> Iterator[None]:
                 os.environ[VARIABLE] = outer
 
 
-def folder() -> Path | None:
+def metrics_directory() -> Path | None:
     """The directory of shared metrics; None for a single process."""
     path = os.environ.get(VARIABLE)
     return Path(path) if path else None
 
 
-class Lease:
+class AliveLock:
     """A lock that marks this process as alive.
 
     An `flock`, which the kernel releases however the process ends. A process id is not enough: it

@@ -23,7 +23,7 @@ from app.core.telemetry.metrics import (
     REQUESTS_IN_PROGRESS,
 )
 from app.core.telemetry.metrics_files import save_files
-from app.core.telemetry.processes import Lease, folder
+from app.core.telemetry.processes import AliveLock, metrics_directory
 from app.database import PoolUsage, pool_usage
 
 log = structlog.get_logger("app.metrics")
@@ -49,8 +49,8 @@ class ProcessGauges:
         self._lags: deque[float] = deque(maxlen=LAG_SAMPLES)
         self._pool_timeouts = 0
         self._process = str(os.getpid())
-        shared = folder()
-        self._lease = Lease(shared) if shared else None
+        shared = metrics_directory()
+        self._lease = AliveLock(shared) if shared else None
         self._in_memory = False
         self.save_files()
 

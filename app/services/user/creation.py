@@ -17,7 +17,7 @@ from app.schemas.bulk import BulkReport, BulkUserCreate, RefusedRow
 from app.schemas.user import UserCreate, UserSchema
 from app.services.base import BaseService
 from app.services.idempotency import IdempotencyService, IdempotentRequest
-from app.services.user.new_rows import CheckedRows, NewUserRow, conflicts_of, settle_usernames
+from app.services.user.new_rows import CheckedRows, NewUserRow, conflicts_of, make_usernames_unique
 
 Rows = Sequence[BulkUserCreate | RefusedRow]
 _USERS = TypeAdapter(list[UserSchema])
@@ -194,7 +194,7 @@ class UserCreation(BaseService):
             {row.user_in.email for row in new}, {username_key(row.username) for row in new}
         )
         await self.release_connection()
-        settle_usernames(new, taken)
+        make_usernames_unique(new, taken)
         return CheckedRows(new, invalid, conflicts_of(new, taken))
 
     def _weaknesses(self, row: NewUserRow) -> list[Detail]:
@@ -233,7 +233,7 @@ class UserCreation(BaseService):
             derived = {row.username for row in new if row.is_derived}
             if not derived or all(reason["field"] != "username" for reason in conflict.details):
                 raise
-            settle_usernames(new, await self.users.taken((), derived))
+            make_usernames_unique(new, await self.users.taken((), derived))
             return await self.users.add_all([row.values() for row in new])
 
 

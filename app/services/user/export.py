@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from app.core.exceptions import RequestTimeoutException, ValidationException
-from app.core.spreadsheets import defused
+from app.core.spreadsheets import escape_formulas
 from app.database import Reads
 from app.repositories.user.listing import UserListRepository
 from app.schemas.user import UserSchema
@@ -91,7 +91,7 @@ def _csv_lines(rows: Iterable[Sequence[Any]]) -> bytes:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, str):
-        return defused(value)
+        return escape_formulas(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     return value.isoformat() if isinstance(value, datetime) else value

@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, TextIO
 
-from app.core.spreadsheets import undefused
+from app.core.spreadsheets import unescape_formulas
 from app.core.text_files import ENCODING_NAMES, EncodingError, text_format
 from app.schemas.bulk import UserImport
 
@@ -193,7 +193,7 @@ def _csv_row(line: int, names: Sequence[str], cells: list[str]) -> FileRow:
 def _value(name: str, cell: str) -> Any:
     if name in SECRETS:
         return cell
-    text = undefused(cell).strip()
+    text = unescape_formulas(cell).strip()
     return _BOOLEANS.get(text.lower(), text) if name in _SWITCHES else text
 
 

@@ -118,7 +118,7 @@ def conflicts_of(rows: Iterable[NewUserRow], taken: Taken) -> list[Detail]:
     return found
 
 
-def settle_usernames(rows: Iterable[NewUserRow], taken: Taken) -> None:
+def make_usernames_unique(rows: Iterable[NewUserRow], taken: Taken) -> None:
     """Give each derived username that is taken, in the table or the list, a random ending."""
     rows = list(rows)
     used = set(taken["username"]) | {
