@@ -1,8 +1,8 @@
-"""What a fresh database needs before the first request: the schema, and somebody to log in."""
+"""Preparation of a database before the first request: the schema and the first superuser."""
 
 import secrets
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pydantic import SecretStr, ValidationError
@@ -18,7 +18,6 @@ from app.database.errors import connection_failure
 from app.database.migrations import migrate, schema_of
 from app.runtime import Runtime
 from app.schemas.user import UserCreate
-from app.services.user.service import UserService
 
 LOOK_TIMEOUT = 2.0
 """Seconds that a start is held up where the database does not answer."""
@@ -94,7 +93,7 @@ async def create_first_superuser(runtime: Runtime) -> FirstSuperuser | None:
     password = named or SecretStr(secrets.token_urlsafe(12))
     try:
         user_in = UserCreate(email=email or DEVELOPMENT_EMAIL, password=password, is_superuser=True)
-        async with user_service(runtime) as users:
+        async with runtime.open_user_service() as users:
             if not await users.create_first_superuser(user_in):
                 return None
     except ValidationError as error:
@@ -113,7 +112,7 @@ async def warn_without_superuser(runtime: Runtime) -> None:
         return
 
     async def look() -> None:
-        async with user_service(runtime) as users:
+        async with runtime.open_user_service() as users:
             await users.warn_without_superuser(email)
 
     with suppress(AppException, SQLAlchemyError, OSError):  # the service starts without it, too
@@ -122,16 +121,6 @@ async def warn_without_superuser(runtime: Runtime) -> None:
 
 def _wrong(faults: Iterable[tuple[str, str]]) -> SettingsError:
     return SettingsError([f"FIRST_SUPERUSER_{name.upper()}: {reason}" for name, reason in faults])
-
-
-@asynccontextmanager
-async def user_service(runtime: Runtime) -> AsyncIterator[UserService]:
-    """The rules about users, for a command or a start: with a database session of its own."""
-    settings = runtime.settings
-    async with runtime.session_maker() as db:
-        yield UserService(
-            db, runtime.passwords, runtime.principals, settings.auth, settings.app.app_name
-        )
 
 
 def announce(superuser: FirstSuperuser | None, console: Console) -> None:

@@ -1,4 +1,4 @@
-"""Work that comes round again."""
+"""Periodic tasks: purging, gauges, snapshots of the counters."""
 
 import asyncio
 import random
@@ -12,24 +12,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.exceptions import AppException
 from app.runtime import Runtime
 from app.services.idempotency import IdempotencyService
-from app.services.monitoring.metrics import KEEP_EVERY, MetricsService
+from app.services.monitoring.metrics import SNAPSHOT_INTERVAL, MetricsService
 from app.services.session import SessionService
 
 log = structlog.get_logger("app.periodic")
 
-PURGE_EVERY = 3600.0
-"""Seconds, give or take a tenth, so that processes started together do not come together."""
+PURGE_INTERVAL = 3600.0
+"""Seconds, give or take a tenth, so that processes started together do not purge at once."""
 PURGE_TIMEOUT = 60.0
-"""Seconds for each kind: no request's deadline ends it where the database falls silent. What is
-left then, the next one deletes."""
-LOOK_EVERY = 0.5
-"""Seconds between looks at the gauges and at how late the event loop is."""
+"""Seconds for each kind: no request's deadline ends it where the database does not answer. The next
+purge deletes the rest."""
+GAUGES_INTERVAL = 0.5
+"""Seconds between updates of the gauges, the event loop's lag among them."""
 
 
 @asynccontextmanager
 async def periodic_work(runtime: Runtime) -> AsyncIterator[None]:
-    """Have it done in the background while the block runs."""
-    work = _purge(runtime), _update_gauges(runtime.metrics), _keep_figures(runtime.metrics)
+    """Run the tasks in the background while the block runs."""
+    work = _purge(runtime), _update_gauges(runtime.metrics), _take_snapshots(runtime.metrics)
     tasks = [asyncio.create_task(each) for each in work]
     try:
         yield
@@ -41,9 +41,9 @@ async def periodic_work(runtime: Runtime) -> AsyncIterator[None]:
 
 async def _purge(runtime: Runtime) -> None:
     while True:
-        await asyncio.sleep(PURGE_EVERY * random.uniform(0.9, 1.1))  # noqa: S311  # no secret
-        # Each for itself: what one has not come to by the end must not keep the other waiting.
-        await _purged(runtime, "sessions", lambda db: SessionService(db, runtime.principals))
+        await asyncio.sleep(PURGE_INTERVAL * random.uniform(0.9, 1.1))  # noqa: S311  # no secret
+        # One after the other, each with a timeout of its own.
+        await _purged(runtime, "sessions", runtime.session_service)
         await _purged(runtime, "answers", IdempotencyService)
 
 
@@ -64,12 +64,12 @@ async def _purged(
 async def _update_gauges(metrics: MetricsService) -> None:
     loop = asyncio.get_running_loop()
     while True:
-        due = loop.time() + LOOK_EVERY
-        await asyncio.sleep(LOOK_EVERY)
+        due = loop.time() + GAUGES_INTERVAL
+        await asyncio.sleep(GAUGES_INTERVAL)
         metrics.gauges.update(lag=loop.time() - due)
 
 
-async def _keep_figures(metrics: MetricsService) -> None:
+async def _take_snapshots(metrics: MetricsService) -> None:
     while True:
-        await metrics.keep()
-        await asyncio.sleep(KEEP_EVERY)
+        await metrics.take_snapshot()
+        await asyncio.sleep(SNAPSHOT_INTERVAL)

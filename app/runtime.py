@@ -1,4 +1,4 @@
-"""What a process needs around the application, opened and closed as one."""
+"""The resources and services of a process, opened and closed as one."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
@@ -13,12 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from app.core.cache import AnswerCache, MemoryStore, RedisStore, Store
 from app.core.config import LOCAL, RedisSettings, Settings
 from app.core.config.sections import CacheSettings, LimiterSettings
-from app.core.cursor import CursorSigner
-from app.core.fingerprint import BodyFingerprints
-from app.core.forms import FormSigner
 from app.core.limiter import HitCounter
 from app.core.redis import CircuitBreaker, connect_redis
 from app.core.security import PasswordHasher, TokenSigner
+from app.core.signing import BodyFingerprints, CursorSigner, FormSigner
 from app.database import (
     Disconnects,
     Reads,
@@ -32,21 +30,24 @@ from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
 from app.server.drain import Drain
 from app.services.auth.page_sessions import PageSessions
+from app.services.auth.service import AuthService
 from app.services.dashboard import DashboardService
-from app.services.monitoring.gauges import Watched
+from app.services.monitoring.gauges import GaugeSources
 from app.services.monitoring.health import HealthService, RedisCheck
 from app.services.monitoring.metrics import MetricsService
 from app.services.principals import PrincipalCache
-from app.services.session import Authenticator
+from app.services.session import Authenticator, SessionService
 from app.services.user.export import ExportService
 from app.services.user.listing import UserListService
+from app.services.user.service import UserService
 
 log = structlog.get_logger("app.runtime")
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """Everything that lives as long as the process.
+    """Everything that lives as long as the process, and the factory of services that need a
+    database session.
 
     Attributes:
         settings: with the addresses of embedded servers filled in.
@@ -73,6 +74,27 @@ class Runtime:
     forms: FormSigner
     page_sessions: PageSessions
     dashboard: DashboardService
+
+    def user_service(self, db: AsyncSession) -> UserService:
+        settings = self.settings
+        return UserService(
+            db, self.passwords, self.principals, settings.auth, settings.app.app_name
+        )
+
+    def auth_service(self, db: AsyncSession) -> AuthService:
+        settings = self.settings
+        return AuthService(
+            db, self.passwords, self.tokens, self.principals, settings.auth, settings.app.app_name
+        )
+
+    def session_service(self, db: AsyncSession) -> SessionService:
+        return SessionService(db, self.principals)
+
+    @asynccontextmanager
+    async def open_user_service(self) -> AsyncIterator[UserService]:
+        """A user service with a session of its own, for commands."""
+        async with self.session_maker() as db:
+            yield self.user_service(db)
 
 
 @contextmanager
@@ -177,7 +199,6 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             cache,
             settings.cache.prefix,
             settings.server.request_timeout,
-            settings.cache.default_ttl,
         )
         stack.push_async_callback(principals.close)
         limiter = breaker("limiter", settings.limiter, "rate_limiter")
@@ -192,10 +213,11 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             drain,
         )
         breakers = [breaker for breaker in (cache, limiter) if breaker is not None]
-        watched = Watched(main_engine, breakers, passwords)
-        metrics = MetricsService(settings, watched, cache, health, spare_engine)
+        sources = GaugeSources(main_engine, breakers, passwords)
+        metrics = MetricsService(settings, sources, cache, health, spare_engine)
         stack.callback(metrics.gauges.close)
         answers = AnswerCache(_store(settings, cache), settings.cache.prefix)
+        stack.enter_context(answers.as_current())
         reads = Reads(main_engine, settings.database)
         cursors = CursorSigner(secret_key, settings.auth.accepted_keys())
         dashboard = DashboardService(session_maker)
@@ -214,7 +236,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             authenticator=authenticator,
             drain=drain,
             health=health,
-            exports=ExportService(get_session_maker(export_engine)),
+            exports=ExportService(Reads(export_engine, settings.database)),
             user_lists=UserListService(reads, cursors, answers),
             metrics=metrics,
             forms=FormSigner(secret_key, settings.auth.accepted_keys()),

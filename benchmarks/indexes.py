@@ -26,15 +26,15 @@ from rich.table import Table
 from sqlalchemy import Executable, insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
+from app.cli.seed import COLUMNS, SeedService, people
 from app.core.config import load_settings
 from app.core.security import PasswordHasher
 from app.database import close_engine, get_engine, get_session_maker
 from app.database.migrations import migrate
 from app.embedded.postgres import EmbeddedPostgres
 from app.models import User
-from app.repositories.user import queries
+from app.repositories.user import listing
 from app.repositories.user.repository import UserRepository
-from app.services.seed import COLUMNS, SeedService, people
 
 INSERTED = 2_000
 """Users in one measured insert, 500 a statement."""
@@ -47,7 +47,7 @@ def _page(**filters: Any) -> Executable:
 
 
 def _count(**filters: Any) -> Executable:
-    return queries.counted(_REPOSITORY.get_filtered_users(**filters))
+    return listing.select_count(_REPOSITORY.get_filtered_users(**filters))
 
 
 QUERIES: dict[str, tuple[str, Executable]] = {

@@ -2,30 +2,28 @@
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import psutil
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
+from app.cli.seed import SeedService
 from app.core.config import Settings, load_settings
 from app.core.security import PasswordHasher
 from app.database import close_engine, get_engine, get_session_maker
 from app.database.migrations import migrate
+from app.embedded.files import free_port, within
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
 from app.schemas.user import UserCreate
-from app.services.seed import SeedService
 from app.services.user.creation import UserCreation
 
 EMAIL = "admin@example.com"
@@ -40,7 +38,8 @@ class Servers:
     redis: str
 
     def database(self, users: int) -> str:
-        return urlunsplit(urlsplit(self.postgres)._replace(path=f"/users_{users}"))
+        url = make_url(self.postgres).set(database=f"users_{users}")
+        return url.render_as_string(hide_password=False)
 
     async def fill(self, users: int) -> str:
         """A database with so many users in it, vacuumed; its URL. Made once."""
@@ -163,8 +162,7 @@ def application(
 def _process(
     module: str, settings: dict[str, str], path: str, folder: str = ""
 ) -> Iterator[Instance]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "uvicorn", module, "--port", str(port), "--no-access-log"]
     server = subprocess.Popen(  # noqa: S603  # of our own
         [*command, "--log-level", "warning"],
@@ -173,19 +171,17 @@ def _process(
         stdout=subprocess.DEVNULL,
     )
     try:
-        _wait_for(f"http://127.0.0.1:{port}{path}")
+        if not within(30, lambda: _answers(f"http://127.0.0.1:{port}{path}")):
+            raise TimeoutError(module)
         yield Instance(port, psutil.Process(server.pid))
     finally:
         server.terminate()
         server.wait()
 
 
-def _wait_for(url: str) -> None:
-    for _ in range(300):
-        try:
-            httpx.get(url)
-        except httpx.TransportError:
-            time.sleep(0.1)
-        else:
-            return
-    raise TimeoutError(url)
+def _answers(url: str) -> bool:
+    try:
+        httpx.get(url)
+    except httpx.TransportError:
+        return False
+    return True

@@ -23,7 +23,6 @@ from rich.table import Table
 from app.core.config import load_settings
 from app.runtime import Runtime
 from app.schemas.user import UserCreate
-from app.services.user.service import UserService
 from main import create_app
 
 PASSWORD = "correct horse battery staple"  # noqa: S105  # of accounts that live a minute
@@ -60,7 +59,7 @@ async def sample(samples: int, local: Path) -> dict[str, list[float]]:
 
 async def _add_accounts(runtime: Runtime) -> None:
     async with runtime.session_maker() as db:
-        users = UserService(db, runtime.passwords, runtime.principals, runtime.settings.auth)
+        users = runtime.user_service(db)
         for name, is_active in (("active", True), ("disabled", False)):
             password = SecretStr(PASSWORD)
             email = f"{name}@example.com"

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -36,7 +36,6 @@ from app.embedded.postgres import EmbeddedPostgres  # noqa: E402
 from app.embedded.valkey import EmbeddedValkey  # noqa: E402
 from app.runtime import Runtime  # noqa: E402
 from app.schemas.user import UserCreate  # noqa: E402
-from app.services.user.service import UserService  # noqa: E402
 from main import create_app  # noqa: E402
 from tests.pgbouncer import pgbouncer  # noqa: E402
 
@@ -56,7 +55,7 @@ def at_ease() -> Iterator[None]:
         # Such a moment is no outage of Redis.
         patch.setattr(redis, "TIMEOUT", 5.0)
         # Gauges are the process's, and whichever application looks last sets them.
-        patch.setattr(periodic, "LOOK_EVERY", 3600.0)
+        patch.setattr(periodic, "GAUGES_INTERVAL", 3600.0)
         cheap = {"argon2__memory_cost": 64, "argon2__time_cost": 1}
         patch.setattr(hashing, "_CONTEXT", HASHES.copy(**cheap))
         yield
@@ -200,7 +199,7 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         await connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
     assert runtime.cache is not None
     await runtime.cache.redis.flushall()
-    runtime.user_lists.totals._known.clear()
+    runtime.user_lists.totals._counts.clear()
     async with browsing(app) as client:
         yield client
 
@@ -245,7 +244,7 @@ async def person(client: httpx.AsyncClient, runtime: Runtime, name: str, **field
     email = f"{name}@example.com"
     user_in = UserCreate(email=email, password=SecretStr(PASSWORD), username=name, **fields)
     async with runtime.session_maker() as db:
-        users = UserService(db, runtime.passwords, runtime.principals, runtime.settings.auth)
+        users = runtime.user_service(db)
         user = await users.create_user(user_in)
     somebody = Person(client, user.id, email)
     await somebody.login()
@@ -273,11 +272,8 @@ async def root(client: httpx.AsyncClient, runtime: Runtime) -> Person:
 @pytest.fixture
 def logged(settings: Settings) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """What has been logged during the test, as production writes it."""
-    configure_logging(settings.replaced(log={"format": "json"}))
-    (handler,) = logging.getLogger().handlers
-    assert isinstance(handler, logging.StreamHandler)
-    stream = StringIO()
-    handler.setStream(stream)
+    with redirect_stdout(StringIO()) as stream:
+        configure_logging(settings.replaced(log={"format": "json"}))
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
     configure_logging(settings)
 

@@ -3,6 +3,8 @@
 import asyncio
 import socket
 import struct
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
 
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 """`SO_LINGER` with no time to linger: a close sends RST, as a firewall or a reboot would."""
@@ -10,8 +12,8 @@ _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 def target(url: str) -> tuple[str, int]:
     """Host and port of a URL that has both."""
-    host, port = url.rpartition("@")[2].partition("/")[0].split(":")
-    return host, int(port)
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or 0
 
 
 class Gate:
@@ -24,11 +26,13 @@ class Gate:
     Attributes:
         target: may change while it is shut, for a server that comes back on another port.
         latency: seconds by which each part of an answer comes later.
+        round_trips: of all connections; what a client sends before an answer arrives is one.
     """
 
     def __init__(self, host: str, port: int) -> None:
         self.target = host, port
         self.latency = 0.0
+        self.round_trips = 0
         self._port = 0
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -78,17 +82,31 @@ class Gate:
             there_writer.transport.abort()
             return
         self._writers += [writer, there_writer]
+        answered = asyncio.Event()
+        answered.set()
+
+        async def ask() -> None:
+            self.round_trips += answered.is_set()
+            answered.clear()
+
+        async def answer() -> None:
+            answered.set()
+            if self.latency:
+                await asyncio.sleep(self.latency)
+
         await asyncio.gather(
-            self._pump(reader, there_writer), self._pump(there_reader, writer, is_answer=True)
+            self._pump(reader, there_writer, ask), self._pump(there_reader, writer, answer)
         )
 
     async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_answer: bool = False
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        before_part: Callable[[], Awaitable[None]],
     ) -> None:
         try:
             while part := await reader.read(65536):
-                if is_answer and self.latency:
-                    await asyncio.sleep(self.latency)
+                await before_part()
                 await self._flowing.wait()
                 writer.write(part)
         except OSError:

@@ -1,19 +1,17 @@
 """The service with several worker processes, as `backend serve` starts it."""
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.embedded.files import free_port, within
 from tests.conftest import Servers
+from tests.process import instance
 
 SCRAPE_TOKEN = "a scrape token that is only used in the tests"
 
@@ -71,45 +69,13 @@ class Scrape:
 
 
 @contextmanager
-def workers(servers: Servers, count: int = 2, **environment: str) -> Iterator[Workers]:
+def workers(servers: Servers, count: int = 2, **settings: str) -> Iterator[Workers]:
     """`backend serve` with `count` workers, all of them serving; ended by SIGTERM."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    settings = {
-        "DATABASE_URL": servers.postgres,
-        "CACHE_REDIS_URL": servers.redis,
-        "LIMITER_REDIS_URL": servers.redis,
-        "AUTH_SECRET_KEY": "a secret that is only used in the tests",
-        "TELEMETRY_SCRAPE_TOKEN": SCRAPE_TOKEN,
-        **environment,
-    }
-    server = subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "serve", "--port", str(port), "--workers", str(count)],
-        env={**os.environ, **settings},
-        stdout=subprocess.DEVNULL,
-    )
-    try:
+    own = {"SERVER_WORKERS": str(count), "TELEMETRY_SCRAPE_TOKEN": SCRAPE_TOKEN, **settings}
+    with (
+        TemporaryDirectory(prefix="backend-api-") as folder,
+        instance(servers, Path(folder), port := free_port(), **own),
+    ):
         site = Workers(port)
-        assert reached(lambda: _is_served_by(site, count), seconds=90)
-        assert server.poll() is None
+        assert within(90, lambda: site.figures().value("worker_processes") == count)
         yield site
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(timeout=60)  # one that is starting is waited for first
-
-
-def _is_served_by(site: Workers, count: int) -> bool:
-    try:
-        return site.figures().value("worker_processes") == count
-    except httpx.TransportError:
-        return False
-
-
-def reached(condition: Callable[[], bool], seconds: float = 30) -> bool:
-    """Whether it comes true in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.1)
-    return False

@@ -11,8 +11,8 @@ from app.admin.overview import OverviewService
 from app.admin.page import Page
 from app.admin.users import AdminUserService
 from app.api import limits
+from app.api.deps.services import Sessions, Users
 from app.api.runtime import runtime_of
-from app.api.types import Sessions, Users
 from app.core.exceptions import UnauthorizedException
 from app.schemas.session import Principal
 from app.services.user.upload import UserUpload
@@ -79,7 +79,7 @@ async def get_overview_service(request: Request) -> OverviewService:
     state, parts = request.app.state, runtime_of(request)
     if not hasattr(state, "overview"):
         state.overview = OverviewService(
-            parts.dashboard, parts.answers, parts.health, parts.metrics, parts.settings.database
+            parts.dashboard, parts.health, parts.metrics, parts.settings.database
         )
     overview: OverviewService = state.overview
     return overview

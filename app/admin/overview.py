@@ -1,78 +1,76 @@
-"""The dashboard's first view: what there is to know, also while half of it is away."""
+"""Content of the dashboard's first page, also during an outage of the database or of Redis."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple, TypeVar
 
 import structlog
-from pydantic_core import to_json
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from app.admin.verdict import verdict
-from app.core.cache import AnswerCache
+from app.core.cache import CacheMode
+from app.core.cache.decorator import Lookup
 from app.core.config import DatabaseSettings
-from app.core.exceptions import AppException, ServiceUnavailableException
+from app.core.exceptions import AppException
 from app.core.timeouts import with_timeout
 from app.schemas.base import ResponseSchema
 from app.schemas.dashboard import DashboardStats, SignUps
 from app.schemas.health import HealthSchema
-from app.schemas.overview import Known, Overview
-from app.services.dashboard import STATS_TTL, DashboardService
-from app.services.monitoring.health import HealthService
+from app.schemas.overview import LastKnown, Overview, StatusSummary
+from app.services.dashboard import DashboardService
+from app.services.monitoring.health import READ_ONLY, HealthService
 from app.services.monitoring.metrics import MetricsService
 
 Figures = TypeVar("Figures", bound=ResponseSchema)
 
 log = structlog.get_logger("app.overview")
 
-PATIENCE = 2.0
+QUERY_TIMEOUT = 2.0
 """Seconds that the database may take for the figures; then the last known ones are shown."""
+_WITHOUT_REDIS = {
+    "cache": "every answer is computed anew",
+    "rate_limiter": "each process counts rate limits by itself",
+}
+_WITHOUT_DATABASE = "nothing can be read or written; figures are the last that were known."
 
 
-class _Kept(NamedTuple):
-    """Figures that this process had, and when."""
-
+class _Stored(NamedTuple):
     figures: ResponseSchema
     at: datetime
 
 
 class OverviewService:
-    """Lives as long as the process, and keeps the last figures it had: an admin looks at this page
-    when something is away."""
+    """Reads the figures of the overview. One for the process: it stores the last figures, which are
+    shown while the database is away."""
 
     def __init__(
         self,
         dashboard: DashboardService,
-        answers: AnswerCache,
         health: HealthService,
         metrics: MetricsService,
         settings: DatabaseSettings,
     ) -> None:
         self._dashboard = dashboard
-        self._answers = answers
         self._health = health
         self._metrics = metrics
         self._pool_limit = settings.pool_size + settings.max_overflow
-        self._kept: dict[type[ResponseSchema], _Kept] = {}
+        self._stored: dict[type[ResponseSchema], _Stored] = {}
 
     async def now(self) -> Overview:
-        """Everything, within a few seconds, whatever is away. It raises nothing for that."""
-        # By itself: the others' work for this process would count as the dependencies' latency.
+        """All figures, within a few seconds; an outage raises nothing."""
+        # First and alone: work of the others would count as latency of the checks.
         readiness = await self._health.readiness()
-        count = self._dashboard.get_dashboard_stats_optimized
+        is_down = readiness.status == "unhealthy"
+        mode = CacheMode.ONLY_IF_CACHED if is_down else CacheMode.DEFAULT
         stats, sign_ups, requests, cache = await asyncio.gather(
-            # Under the key of `GET /dashboard/stats`, so that both say the same.
-            self._known(DashboardStats, "get_dashboard_stats:", readiness, count),
-            self._known(SignUps, "sign_ups", readiness, self._dashboard.get_sign_ups),
+            self._last_known(DashboardStats, self._dashboard.get_dashboard_stats, mode),
+            self._last_known(SignUps, self._dashboard.get_sign_ups, mode),
             self._metrics.requests(),
             self._metrics.cache(),
         )
         at = datetime.now(UTC)
         return Overview(
             at=at,
-            verdict=verdict(readiness, self._health.failing_since, at),
+            status=status_summary(readiness, self._health.failing_since, at),
             checks=readiness.checks,
             stats=stats,
             sign_ups=sign_ups,
@@ -82,30 +80,48 @@ class OverviewService:
             cache=cache,
         )
 
-    async def _known(
-        self,
-        schema: type[Figures],
-        key: str,
-        readiness: HealthSchema,
-        ask: Callable[[], Awaitable[Figures]],
-    ) -> Known[Figures]:
-        async def compute() -> bytes:
-            if readiness.status == "unhealthy":  # known already: nobody has to wait for it
-                raise ServiceUnavailableException
-            return to_json(await ask())
-
+    async def _last_known(
+        self, schema: type[Figures], look_up: Lookup, mode: CacheMode
+    ) -> LastKnown[Figures]:
+        """The current figures, or the last ones this process had, marked as stale."""
         try:
-            entry = await with_timeout(
-                PATIENCE, lambda: self._answers.remember(key, STATS_TTL, compute)
-            )
-        except (AppException, DBAPIError, PoolTimeoutError, OSError) as error:  # OSError: timeouts
-            log.warning("figures_unknown", figures=key, reason=repr(error))
-            return self._last(schema)
+            entry = await with_timeout(QUERY_TIMEOUT, lambda: look_up(mode=mode))
+        except (AppException, OSError) as error:  # OSError: timeouts, lost connections
+            log.warning("figures_unknown", figures=schema.__name__, reason=repr(error))
+            stored = self._stored.get(schema)
+            figures, at = stored or (None, None)
+            return LastKnown[schema](figures=figures, is_stale=True, since=at)  # type: ignore[valid-type]  # pydantic makes it at run time
         figures = schema.model_validate_json(entry.body)
-        self._kept[schema] = _Kept(figures, datetime.now(UTC))
-        return Known[schema](figures=figures, is_stale=False, since=None)  # type: ignore[valid-type]  # pydantic makes it at run time
+        self._stored[schema] = _Stored(figures, datetime.now(UTC))
+        return LastKnown[schema](figures=figures, is_stale=False, since=None)  # type: ignore[valid-type]  # as above
 
-    def _last(self, schema: type[Figures]) -> Known[Figures]:
-        kept = self._kept.get(schema)
-        figures = kept.figures if kept else None
-        return Known[schema](figures=figures, is_stale=True, since=kept and kept.at)  # type: ignore[valid-type]  # as above
+
+def status_summary(
+    readiness: HealthSchema, failing_since: Callable[[str], datetime | None], now: datetime
+) -> StatusSummary:
+    """Sentences about each dependency that is down: since when, and with what effect.
+
+    Args:
+        readiness: result of the checks.
+        failing_since: when a check began to fail, by its name.
+        now: aware, UTC; a time on another day is written with its day.
+    """
+    failing = [name for name, check in readiness.checks.items() if check.status != "healthy"]
+
+    def since(name: str) -> str:
+        moment = failing_since(name) or now
+        day = "" if moment.date() == now.date() else f"{moment:%-d %B}, "
+        return f"since {day}{moment:%H:%M} UTC ({readiness.checks[name].error})"
+
+    sentences = []
+    if "database" in failing:
+        if readiness.checks["database"].error == READ_ONLY:
+            state, effect = "has taken no changes", "what is there can be read."
+        else:
+            state, effect = "has been unreachable", _WITHOUT_DATABASE
+        sentences.append(f"The database {state} {since('database')}: {effect}")
+    if redis := [name for name in _WITHOUT_REDIS if name in failing]:
+        which = "Redis" if len(redis) == 2 else f"The Redis of the {redis[0].replace('_', ' ')}"
+        effects = ", and ".join(_WITHOUT_REDIS[name] for name in redis)
+        sentences.append(f"{which} has been unreachable {since(redis[0])}: {effects}.")
+    return StatusSummary(state=readiness.status, sentences=sentences or ["Everything is running"])

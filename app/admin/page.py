@@ -1,6 +1,5 @@
 """Responses of the admin pages: views, redirects, notices, and forms that are shown again."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -103,7 +102,7 @@ class Page:
         """
         answer = RedirectResponse(BASE + to, 303, self._headers)
         if notice is not None:
-            sealed = self._forms.seal(json.dumps(notice))
+            sealed = self._forms.seal(notice)
             cookies.write(answer, self._request, "notice", sealed, NOTICE_TTL)
         return answer
 
@@ -117,5 +116,5 @@ class Page:
 def notice_in(request: Request) -> Notice | None:
     """The notice that the page before this one left in a cookie."""
     sealed = cookies.read(request, "notice")
-    text = runtime_of(request).forms.unseal(sealed) if sealed else None
-    return Notice(*json.loads(text)) if text else None
+    notice = runtime_of(request).forms.unseal(sealed) if sealed else None
+    return Notice(*notice) if notice else None

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from app.core.exceptions import ConflictException, NotFoundException
 from app.schemas.session import Principal
 from app.schemas.user import UserCreate, UserSchema, UserUpdate
-from app.services.dashboard import renew_figures
+from app.services.dashboard import invalidate_statistics
 from app.services.session import SessionService
 from app.services.user.service import UserService
 
@@ -36,13 +36,13 @@ class AdminUserService:
     async def create(self, user_in: UserCreate, admin: Principal) -> UserSchema:
         """Create a user; see `UserService.sign_up`, also for what it raises."""
         user = UserSchema.model_validate(await self.users.sign_up(user_in, admin))
-        await renew_figures()
+        await invalidate_statistics()
         return user
 
     async def update(self, user_id: int, user_in: UserUpdate, admin: Principal) -> UserSchema:
         """Change what was sent; see `UserService.update`, also for what it raises."""
         user = UserSchema.model_validate(await self.users.update(user_id, user_in, admin))
-        await renew_figures()
+        await invalidate_statistics()
         return user
 
     async def existing(self, ids: Sequence[int], admin: Principal) -> list[UserSchema]:
@@ -59,7 +59,7 @@ class AdminUserService:
             A result for each, in this order: a refusal for one does not stop the others.
         """
         results = [await self._apply_to_one(action, user_id, admin) for user_id in ids]
-        await renew_figures()
+        await invalidate_statistics()
         return results
 
     async def _apply_to_one(self, action: Action, user_id: int, admin: Principal) -> ActionResult:

@@ -1,4 +1,4 @@
-"""A file that is sent while it is made."""
+"""Streaming response of an export."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
@@ -34,10 +34,10 @@ EXPORT: dict[int | str, dict[str, Any]] = {
 
 
 class ExportResponse(StreamingResponse):
-    """Opens a stream where it is sent and closes it there, whatever becomes of the client.
+    """Iterates a stream while it is sent, and closes it even where the client disconnects.
 
-    Its first part is awaited before the answer begins, so that what fails by then is a refusal
-    like any other, and no broken file.
+    The first part is awaited before the response starts, so that an early failure is an ordinary
+    error response, and no broken file.
     """
 
     def __init__(

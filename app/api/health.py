@@ -4,9 +4,9 @@ from typing import Any
 
 from fastapi import Response
 
+from app.api.deps.services import Health
 from app.api.responses import MISSPELT
 from app.api.routing import Router
-from app.api.types import Health
 from app.schemas.health import HealthSchema, LiveSchema
 
 router = Router(prefix="/health", tags=["health"])
@@ -38,4 +38,4 @@ async def live() -> LiveSchema:
 @router.get("/ready", operation_id="ready", response_model_exclude_none=True, responses=_unhealthy)
 async def ready(service: Health, response: Response) -> HealthSchema:
     """Readiness: whether requests can be served, with or without Redis."""
-    return _answer(await service.openness(), response)
+    return _answer(await service.readiness_for_traffic(), response)

@@ -116,8 +116,7 @@ async def check_principal(
     kind = "read" if request.method in _READS else "write"
     item = parsed(getattr(settings, kind))
     window = await _hit(counter, item, kind, f"user:{principal.user_id}")
-    # As raw bytes, without searching for headers to replace: there are none yet.
-    response.raw_headers += [(k.lower().encode(), v.encode()) for k, v in window.headers().items()]
+    response.headers.update(window.headers())
 
 
 async def _hit(counter: HitCounter, item: RateLimitItem, scope: str, key: str) -> Window:

@@ -1,4 +1,4 @@
-"""Responses in the OpenAPI document, and responses from stored answers."""
+"""`responses` of routes for the OpenAPI document, and the response of `POST /users/bulk`."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -8,7 +8,7 @@ from fastapi import Response
 
 from app.schemas.bulk import BulkReport
 from app.schemas.error import ErrorSchema
-from app.services.idempotency import Answer
+from app.services.user.creation import BulkCreated
 
 _ALWAYS = (422, 429, 500, 503, 504)
 _WITH_BODY = (400, 408, 413, 415)
@@ -45,13 +45,16 @@ BULK_ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def complete(answer: Answer, headers: Mapping[str, str]) -> Response:
-    """The response for a stored answer.
+def bulk_response(result: BulkReport | BulkCreated, headers: Mapping[str, str]) -> Response:
+    """200 and the report of a dry run, or 201 and the users.
 
     Args:
-        answer: as stored.
-        headers: of the response that FastAPI would have made, including rate limits.
+        result: of the service.
+        headers: those of the response that FastAPI would have made, limits among them.
     """
-    replayed = {_REPLAYED: "true"} if answer.is_replay else {}
-    all_headers = {**headers, **replayed}
-    return Response(answer.body, answer.status, all_headers, media_type="application/json")
+    if isinstance(result, BulkReport):
+        body, status = result.model_dump_json().encode(), 200
+    else:
+        body, status = result.body, 201
+        headers = {**headers, **({_REPLAYED: "true"} if result.is_replay else {})}
+    return Response(body, status, dict(headers), media_type="application/json")

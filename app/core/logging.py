@@ -4,11 +4,13 @@ import json
 import logging
 import sys
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any
+from contextlib import suppress
+from functools import partial
+from typing import Any, TextIO
 
 import structlog
 from asgi_correlation_id import correlation_id
+from pydantic_core import to_json
 from structlog.types import EventDict, Processor, WrappedLogger
 
 from app.core.config import Settings
@@ -34,59 +36,40 @@ def _drop_colours(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
-@lru_cache
-def _encoder(default: Callable[[Any], Any]) -> json.JSONEncoder:
-    """Made once: `json.dumps` makes one for each line that is not to have NaN."""
-    return json.JSONEncoder(allow_nan=False, default=default)
-
-
 def _as_json(event: EventDict, *, default: Callable[[Any], Any]) -> str:
-    """A line, whatever was logged: JSON has no NaN, no tuples for keys and no circles."""
+    """A line, whatever was logged: JSON has no NaN, no lone surrogates and no circles."""
     try:
-        return _encoder(default).encode(event)
-    except (TypeError, ValueError):
-        shown = {k: v if isinstance(v, str) else repr(v) for k, v in event.items()}
-        return json.dumps(shown)
+        return to_json(event, inf_nan_mode="null", ensure_ascii=True, fallback=default).decode()
+    except ValueError:
+        return json.dumps({k: v if isinstance(v, str) else repr(v) for k, v in event.items()})
+
+
+class _Logger:
+    """Writes lines to a stream, like `structlog.WriteLogger`, but has a name for `add_logger_name`,
+    and neither flushes each line, for which `QueuedOutput` would wait, nor holds a lock, which it
+    has itself."""
+
+    def __init__(self, stream: TextIO, name: str) -> None:
+        self._stream = stream
+        self.name = name
+
+    def msg(self, line: str) -> None:
+        with suppress(ValueError):  # of a closed stream: a log line never fails its caller
+            self._stream.write(f"{line}\n")
+
+    debug = info = warning = error = critical = exception = msg
 
 
 class _Handler(logging.StreamHandler[Any]):
-    """Leaves it to a queue when lines are written."""
+    """Writes lines of the standard library's loggers, without waiting for `QueuedOutput`."""
 
     def flush(self) -> None:
         if not isinstance(self.stream, QueuedOutput):
             super().flush()
 
 
-_stamp: Processor = structlog.processors.TimeStamper(fmt="iso", utc=True)
-_DIRECT: list[Processor] = []
-"""How an event of `log_directly` becomes a line, by the last `configure_logging`."""
-
-
-def log_directly(logger: str, level: int, event: str, **fields: Any) -> None:
-    """Write one line like any other, past the loggers' machinery: for the line of each request,
-    at a fifth of the time.
-
-    Args:
-        logger: its name.
-        level: of `logging`.
-        event: what happened.
-        fields: about it; no exception.
-    """
-    root = logging.getLogger()
-    if level < root.level:
-        return
-    name = logging.getLevelName(level).lower()
-    line: Any = {"event": event, **fields, "level": name, "logger": logger}
-    for process in _DIRECT:
-        line = process(None, name, line)
-    for handler in root.handlers:
-        if isinstance(handler, logging.StreamHandler):
-            handler.stream.write(f"{line}\n")
-            handler.flush()
-
-
 def configure_logging(settings: Settings) -> None:
-    """Send our logs and those of every library through one formatter to standard output.
+    """Write our logs and those of every library to standard output, in one format.
 
     uvicorn's access log is silenced: `AccessLog` writes the one line a request gets.
     """
@@ -100,7 +83,7 @@ def configure_logging(settings: Settings) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         *ids,
-        _stamp,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     is_json = settings.log.format == "json" or (
         settings.log.format == "auto" and settings.is_production
@@ -119,16 +102,10 @@ def configure_logging(settings: Settings) -> None:
             )
         ]
     )
-    _DIRECT[:] = [*ids, _stamp, rendering[-1]]
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.PositionalArgumentsFormatter(),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        processors=[*shared, *rendering],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=partial(_Logger, sys.stdout),
         cache_logger_on_first_use=False,
     )
     handler = _Handler(sys.stdout)

@@ -1,10 +1,20 @@
 """Pagination parameters, by page number and by cursor."""
 
-from fastapi import Query
-from fastapi_pagination import Page, Params
-from pydantic import BaseModel
+from typing import Generic, TypeVar
 
-__all__ = ["CursorParams", "Page", "PageParams"]
+import fastapi_pagination
+from fastapi import Query
+from fastapi_pagination import Params
+from pydantic import BaseModel, ConfigDict
+
+Item = TypeVar("Item")
+
+
+class Page(fastapi_pagination.Page[Item], Generic[Item]):
+    """A page by number: of models in a repository, of schemas in a response. A page of schemas is
+    validated from a page of models."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, from_attributes=True)
 
 
 class PageParams(Params):
@@ -12,6 +22,9 @@ class PageParams(Params):
 
     page: int = Query(1, ge=1, le=1_000_000, description="page number, from 1")
     size: int = Query(50, ge=1, le=100, description="items per page")
+
+
+Page.set_params(PageParams)
 
 
 class CursorParams(BaseModel):

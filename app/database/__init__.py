@@ -9,8 +9,8 @@ from app.database.connection import (
     has_files,
     ping,
 )
-from app.database.errors import translate, violated_constraint
-from app.database.explain import Expected, expect
+from app.database.errors import translate, translated_errors, violated_constraint
+from app.database.explain import PlanEstimate, estimate
 from app.database.failover import Disconnects, ReadOnlyServerError, begin_on_primary, ping_primary
 from app.database.pool import PoolUsage, ServerConnections, pool_usage, server_connections
 from app.database.reads import Reads
@@ -19,7 +19,7 @@ from app.database.statements import watch_statements
 __all__ = [
     "Base",
     "Disconnects",
-    "Expected",
+    "PlanEstimate",
     "PoolUsage",
     "ReadOnlyServerError",
     "Reads",
@@ -27,7 +27,7 @@ __all__ = [
     "Timestamped",
     "begin_on_primary",
     "close_engine",
-    "expect",
+    "estimate",
     "get_db",
     "get_engine",
     "get_session_maker",
@@ -37,6 +37,7 @@ __all__ = [
     "pool_usage",
     "server_connections",
     "translate",
+    "translated_errors",
     "violated_constraint",
     "watch_statements",
 ]

@@ -4,6 +4,7 @@ of connection failures to sentences for the operator."""
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -105,6 +106,19 @@ def translate(error: SQLAlchemyError) -> AppException:
         # No answer from the server: asyncpg's InterfaceError, for example.
         return ServiceUnavailableException()
     return DatabaseException()
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Raise the application's exceptions for database errors inside the block.
+
+    Raises:
+        AppException: see `translate`.
+    """
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise translate(error) from error
 
 
 def translate_driver(error: Exception) -> AppException:

@@ -1,4 +1,4 @@
-"""What the planner expects of a query, which costs no more than planning it."""
+"""The planner's estimate of a query, which costs no more than planning it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from app.database.reads import Reads
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """Of a query.
+class PlanEstimate:
+    """The planner's estimate of a query.
 
     Attributes:
-        rows: about how many it has, by the statistics of its tables.
+        rows: number of rows, by the statistics of its tables.
         cost: of all of them, where 1 is a page read in order.
         reads_a_table: from its first row to its last, for want of an index.
     """
@@ -38,12 +38,12 @@ def _compile(explained: _Explained, compiler: SQLCompiler, **options: Any) -> st
     return f"EXPLAIN (FORMAT JSON) {compiler.process(explained.query, **options)}"
 
 
-async def expect(reads: Reads, query: Select[Any]) -> Expected:
-    """What the planner makes of `query`."""
+async def estimate(reads: Reads, query: Select[Any]) -> PlanEstimate:
+    """Plan `query` without running it."""
     ((explained,),) = await reads.rows(_Explained(query))
     plan = explained[0]["Plan"]
     kinds = {node["Node Type"] for node in _nodes(plan)}
-    return Expected(plan["Plan Rows"], plan["Total Cost"], "Seq Scan" in kinds)
+    return PlanEstimate(plan["Plan Rows"], plan["Total Cost"], "Seq Scan" in kinds)
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import event, text
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.core.exceptions import ServiceUnavailableException
@@ -62,19 +62,19 @@ async def ping_primary(engine: AsyncEngine) -> None:
     raise ServiceUnavailableException from ReadOnlyServerError()
 
 
-async def begin_on_primary(db: AsyncSession) -> None:
+async def begin_on_primary(connection: AsyncConnection) -> None:
     """Begin a transaction on a server that accepts writes.
 
     Args:
-        db: a session without a transaction.
+        connection: without a transaction.
 
     Raises:
         ServiceUnavailableException: there is none; the cause is a `ReadOnlyServerError`.
     """
     for _ in range(ATTEMPTS):
-        if await _takes_writes(await db.connection()):
+        if await _takes_writes(connection):
             return
-        await db.rollback()
+        await connection.rollback()
     raise ServiceUnavailableException from ReadOnlyServerError()
 
 

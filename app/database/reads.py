@@ -1,6 +1,6 @@
-"""Statements that only read, without a session."""
+"""Read-only statements, without a session."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Executable, Row
@@ -8,15 +8,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from app.core.config import DatabaseSettings
+from app.database.errors import DRIVER_ERRORS, translate_driver
+from app.database.failover import begin_on_primary
 
 
 class Reads:
-    """Runs each statement for itself, on a connection that it has only meanwhile.
+    """Runs each statement on a connection of its own, which goes back to the pool after it.
 
-    For what is asked often and changes nothing: a session costs as much as the statement, and
-    would tell objects apart, of which there are none. No transaction is begun either, which saves
-    the round trips of BEGIN and ROLLBACK; so no two statements need to see one moment. Behind a
-    pooler one is begun all the same, since our settings come with it.
+    For frequent statements that change nothing: a session costs as much as the statement, and its
+    identity map is of no use here. `rows` begins no transaction either, which saves the round trips
+    of BEGIN and ROLLBACK; no two statements see the same moment. Behind a pooler a transaction is
+    begun all the same, since our settings come with it.
 
     Args:
         engine: whose pool it uses.
@@ -24,9 +26,10 @@ class Reads:
     """
 
     def __init__(self, engine: AsyncEngine, settings: DatabaseSettings) -> None:
+        self._engine = engine
         if not settings.is_pooled:
             engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._engine = engine.sync_engine
+        self._sync_engine = engine.sync_engine
 
     async def rows(
         self, statement: Executable, values: Mapping[str, object] | None = None
@@ -44,5 +47,28 @@ class Reads:
     def _rows(
         self, statement: Executable, values: Mapping[str, object] | None
     ) -> Sequence[Row[Any]]:
-        with self._engine.connect() as connection:
+        with self._sync_engine.connect() as connection:
             return connection.execute(statement, values).all()
+
+    async def batches(self, statement: Executable, size: int) -> AsyncGenerator[Sequence[Row[Any]]]:
+        """All rows of `statement`, `size` at a time, from a cursor of the server.
+
+        All rows are of one moment, and of the primary. Close the generator to free the connection.
+
+        Args:
+            statement: that changes nothing.
+            size: rows fetched, and held, at once.
+
+        Raises:
+            ServiceUnavailableException: there is no primary.
+            AppException: the database failed while rows were fetched, as for any statement.
+        """
+        async with self._engine.connect() as connection:
+            await begin_on_primary(connection)
+            options = {"yield_per": size}
+            try:
+                async with connection.stream(statement, execution_options=options) as rows:
+                    async for batch in rows.partitions():
+                        yield batch
+            except DRIVER_ERRORS as error:
+                raise translate_driver(error) from error

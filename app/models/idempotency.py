@@ -21,7 +21,8 @@ class KeptAnswer(Base):
     operation: Mapped[str] = mapped_column(String(64), primary_key=True)
     key: Mapped[str] = mapped_column(String(128), primary_key=True)
     fingerprint: Mapped[bytes] = mapped_column(LargeBinary(32))
-    status: Mapped[int] = mapped_column(SmallInteger)
+    # Only creations are stored. For processes of an earlier release, which answer with it.
+    status: Mapped[int] = mapped_column(SmallInteger, default=201)
     body: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 

@@ -1,13 +1,15 @@
-"""What every repository has: a session, and errors that are facts."""
+"""Base of repositories: a session, pages, and conflicts by constraint name."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
+from fastapi_pagination.ext.sqlalchemy import apaginate
 from sqlalchemy import (
     ColumnClause,
     ColumnElement,
     CursorResult,
+    Select,
     UpdateBase,
     any_,
     delete,
@@ -19,6 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.exceptions import ConflictException, NotFoundException
+from app.core.pagination import Page, PageParams
 from app.database import Base, translate, violated_constraint
 
 Model = TypeVar("Model", bound=Base)
@@ -29,7 +32,7 @@ class BaseRepository(Generic[Model]):
 
     Attributes:
         model: the ORM class.
-        unique: by name of a unique constraint or index, the field it is about.
+        unique: the field of each unique constraint or index, by its name.
     """
 
     model: ClassVar[type[Base]]
@@ -42,7 +45,7 @@ class BaseRepository(Generic[Model]):
         """Insert `row`; where that fails, only it is undone and the transaction goes on.
 
         Raises:
-            ConflictException: something about it is taken already; the detail says what.
+            ConflictException: a unique value is taken already; the detail names the field.
         """
         async with self._conflicts(), self.db.begin_nested():
             self.db.add(row)
@@ -50,22 +53,27 @@ class BaseRepository(Generic[Model]):
         return row
 
     async def flush(self) -> None:
-        """Write what was changed.
+        """Write the changes of the session.
 
         Raises:
-            ConflictException: a change collides with another row; the detail says where.
+            ConflictException: a unique value is taken already; the detail names the field.
         """
         async with self._conflicts():
             await self.db.flush()
 
+    async def paginate(self, query: Select[Model], params: PageParams) -> Page[Model]:
+        """A page of `query`, which has to have a total order, and the count of all its rows."""
+        page: Page[Model] = await apaginate(self.db, query, params)
+        return page
+
     async def changed(self, statement: UpdateBase) -> int:
-        """Run an UPDATE or DELETE past the objects of the session; how many rows it met."""
+        """Run an UPDATE or DELETE past the objects of the session; the number of rows."""
         options = {"synchronize_session": False}
         result = await self.db.execute(statement, execution_options=options)
         return cast("CursorResult[Any]", result).rowcount
 
     async def delete_some(self, *which: ColumnElement[bool], limit: int) -> int:
-        """Delete at most `limit` rows, past those that others have locked; how many."""
+        """Delete at most `limit` rows that no other transaction has locked; the number of rows."""
         place: ColumnClause[Any] = literal_column(f"{self.model.__tablename__}.ctid")
         some = select(place).select_from(self.model).where(*which).limit(limit)
         # As an array, by which rows are fetched directly, in whatever plan: no join with the table.

@@ -1,12 +1,20 @@
-"""Queries on kept answers."""
+"""Queries on stored answers of idempotent requests."""
 
 from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.models import KeptAnswer
 from app.repositories.base import BaseRepository
+
+
+class StoredAnswer(NamedTuple):
+    """An answer, and the fingerprint of the request's body."""
+
+    fingerprint: bytes
+    body: bytes
 
 
 class KeptAnswerRepository(BaseRepository[KeptAnswer]):
@@ -14,25 +22,26 @@ class KeptAnswerRepository(BaseRepository[KeptAnswer]):
 
     async def find(
         self, user_id: int, operation: str, key: str, since: datetime
-    ) -> Row[bytes, int, bytes] | None:
-        """`fingerprint`, `status` and `body` under this key, if kept after `since`."""
-        query = select(KeptAnswer.fingerprint, KeptAnswer.status, KeptAnswer.body).where(
+    ) -> StoredAnswer | None:
+        """The answer under this key, if stored after `since`."""
+        query = select(KeptAnswer.fingerprint, KeptAnswer.body).where(
             KeptAnswer.user_id == user_id,
             KeptAnswer.operation == operation,
             KeptAnswer.key == key,
             KeptAnswer.created_at > since,
         )
-        return (await self.db.execute(query)).one_or_none()
+        row = (await self.db.execute(query)).one_or_none()
+        return None if row is None else StoredAnswer(*row)
 
-    async def keep(self, values: dict[str, object], since: datetime) -> bool:
-        """Keep an answer, unless one is there that was given after `since`; whether it was kept.
+    async def store(self, values: dict[str, object], since: datetime) -> bool:
+        """Insert an answer, unless the key has one that is newer than `since`; whether it was
+        inserted.
 
-        Where another transaction keeps one under the same key at this moment, its end is waited
-        for.
+        Waits for the end of another transaction that inserts one under the same key.
 
         Args:
             values: by column.
-            since: what is older is replaced.
+            since: an older answer is replaced.
         """
         query = insert(KeptAnswer).values(created_at=datetime.now(since.tzinfo), **values)
         query = query.on_conflict_do_update(
@@ -40,8 +49,8 @@ class KeptAnswerRepository(BaseRepository[KeptAnswer]):
             set_=dict(query.excluded),
             where=KeptAnswer.created_at <= since,
         )
-        return await self.db.scalar(query.returning(KeptAnswer.status)) is not None
+        return await self.db.scalar(query.returning(KeptAnswer.user_id)) is not None
 
     async def delete_before(self, moment: datetime, limit: int) -> int:
-        """Delete answers given before `moment`, at most `limit`; how many."""
+        """Delete answers stored before `moment`, at most `limit`; the number of them."""
         return await self.delete_some(KeptAnswer.created_at < moment, limit=limit)

@@ -1,12 +1,12 @@
 """Queries on sessions."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import contains_eager
 
+from app.core.pagination import Page, PageParams
 from app.models import Session, User
 from app.repositories.base import BaseRepository
 
@@ -18,12 +18,12 @@ class SessionRepository(BaseRepository[Session]):
     model = Session
 
     async def begin(self, session: Session) -> None:
-        """Insert a session, of which nothing can be taken: no savepoint is needed."""
+        """Insert a session. It has no unique values but its id: no savepoint is needed."""
         self.db.add(session)
         await self.flush()
 
     async def live_with_user(self, session_id: UUID, user_id: int) -> Session | None:
-        """The session with its active user, if it is live and theirs."""
+        """A user's live session with the user, if they are active."""
         query = (
             select(Session)
             .join(Session.user)
@@ -32,23 +32,13 @@ class SessionRepository(BaseRepository[Session]):
         )
         return await self.db.scalar(query)
 
-    async def live_of(self, user_id: int, limit: int, offset: int) -> Sequence[Session]:
-        """Some of a user's live sessions, the one used last first."""
-        query = (
-            select(Session)
-            .where(Session.user_id == user_id, *_LIVE)
-            .order_by(Session.last_seen_at.desc(), Session.id)
-            .limit(limit)
-            .offset(offset)
-        )
-        return (await self.db.scalars(query)).all()
-
-    async def count_live_of(self, user_id: int) -> int:
-        query = select(func.count()).where(Session.user_id == user_id, *_LIVE)
-        return await self.db.scalar(query) or 0
+    async def live_of(self, user_id: int, params: PageParams) -> Page[Session]:
+        """A page of a user's live sessions, the one used last first."""
+        query = select(Session).where(Session.user_id == user_id, *_LIVE)
+        return await self.paginate(query.order_by(Session.last_seen_at.desc(), Session.id), params)
 
     async def lock_live(self, session_id: UUID) -> Session | None:
-        """The session, if it is live and its user active, locked until the transaction ends."""
+        """Lock a live session of an active user until the transaction ends."""
         query = (
             select(Session)
             .join(User, Session.user_id == User.id)
@@ -62,7 +52,7 @@ class SessionRepository(BaseRepository[Session]):
         return bool(await self._end(Session.id == session_id, Session.user_id == user_id))
 
     async def end_all(self, user_id: int, but: UUID | None = None) -> int:
-        """End a user's sessions, all or all but one; how many there were."""
+        """End a user's sessions, all or all but one; the number of them."""
         spared = () if but is None else (Session.id != but,)
         return await self._end(Session.user_id == user_id, *spared)
 
@@ -72,17 +62,18 @@ class SessionRepository(BaseRepository[Session]):
         return await self.changed(query.values(ended_at=func.now()))
 
     async def touch(self, session_id: UUID, expires_at: datetime | None = None) -> None:
-        """Note that it is in use, and where it is told, how long it lives now."""
+        """Set that a session is in use now, and if given, when it expires."""
         in_use = {Session.last_seen_at: func.now()}
         renewed = {} if expires_at is None else {Session.expires_at: expires_at}
         query = update(Session).where(Session.id == session_id).values({**in_use, **renewed})
         await self.db.execute(query)
 
     async def lock_purge(self) -> bool:
-        """Whether this transaction alone may purge until it ends."""
+        """Lock the purge until the transaction ends; whether no other transaction has it."""
         return bool(await self.db.scalar(select(func.pg_try_advisory_xact_lock(_PURGE_LOCK))))
 
     async def delete_over_before(self, moment: datetime, limit: int) -> int:
-        """Delete sessions that ended or expired before `moment`, at most `limit`; how many."""
+        """Delete sessions that ended or expired before `moment`, at most `limit`; the number of
+        them."""
         is_over = or_(Session.ended_at < moment, Session.expires_at < moment)
         return await self.delete_some(is_over, limit=limit)

@@ -87,7 +87,7 @@ BULK_EXAMPLE = [
     },
 ]
 
-Row = TypeVar("Row", bound=BulkUserCreate)
+Schema = TypeVar("Schema", bound=BulkUserCreate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def read_imported(value: Any) -> UserImport | RefusedRow:
     return _read(UserImport, value)
 
 
-def _read(schema: type[Row], value: Any) -> Row | RefusedRow:
+def _read(schema: type[Schema], value: Any) -> Schema | RefusedRow:
     try:
         return schema.model_validate(value)
     except ValidationError as error:

@@ -15,25 +15,25 @@ from app.schemas.metrics import (
 Figures = TypeVar("Figures")
 
 
-class Verdict(ResponseSchema):
-    """The state of the service in words.
+class StatusSummary(ResponseSchema):
+    """State of the service in sentences.
 
     Attributes:
         state: as in /health/ready.
-        sentences: a summary, then one for each failed dependency with its consequences.
+        sentences: one for each dependency that is down, or one that says that none is.
     """
 
     state: str
     sentences: list[str]
 
 
-class Known(ResponseSchema, Generic[Figures]):
-    """Figures, current or stale.
+class LastKnown(ResponseSchema, Generic[Figures]):
+    """Current figures, or the last known ones where they cannot be read.
 
     Attributes:
-        figures: None if this process never loaded any.
-        is_stale: whether loading failed and these are the last ones.
-        since: time of the last successful load, if stale.
+        figures: None where this process has never read any.
+        is_stale: whether these are the last known ones.
+        since: when stale figures were read.
     """
 
     figures: Figures | None
@@ -45,10 +45,10 @@ class Overview(ResponseSchema):
     """All data of the page, at one moment."""
 
     at: datetime
-    verdict: Verdict
+    status: StatusSummary
     checks: dict[str, CheckSchema]
-    stats: Known[DashboardStats]
-    sign_ups: Known[SignUps]
+    stats: LastKnown[DashboardStats]
+    sign_ups: LastKnown[SignUps]
     pool: DatabaseMetricsSchema
     pool_limit: int
     requests: RequestMetricsSchema

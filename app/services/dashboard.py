@@ -1,34 +1,54 @@
-"""What the dashboard shows."""
+"""Statistics of users for the dashboard, cached for a minute."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.cache import invalidate_cache
+from app.core.cache import cache, invalidate_cache
+from app.database import translated_errors
 from app.repositories.user.statistics import UserStatisticsRepository
 from app.schemas.dashboard import DashboardStats, SignUps
 
 STATS_TTL = 60
-"""Seconds that the statistics are remembered."""
+"""Seconds that the statistics and the sign-ups are cached."""
 CHART_DAYS = 30
 
 
 class DashboardService:
-    """Figures about all users. It lives as long as the process, and takes a session only where a
-    figure is not remembered.
+    """Statistics of all users. One for the process: it opens a session only where a figure is not
+    cached.
 
     Args:
-        session: begins one, which ends with the figure.
+        session: opens a session.
     """
 
     def __init__(self, session: Callable[[], AbstractAsyncContextManager[AsyncSession]]) -> None:
         self._session = session
 
+    @cache(expire=STATS_TTL)
+    async def get_dashboard_stats(self) -> DashboardStats:
+        """The statistics, cached, for the endpoint and the dashboard page.
+
+        Raises:
+            AppException: see `translate`.
+        """
+        return await self.get_dashboard_stats_optimized()
+
+    @cache(expire=STATS_TTL)
+    async def get_sign_ups(self) -> SignUps:
+        """Users by the day on which they were created, over the last 30 days, cached.
+
+        Raises:
+            AppException: see `translate`.
+        """
+        return await self.count_sign_ups()
+
     async def get_dashboard_stats_optimized(self) -> DashboardStats:
-        """Count in one query, by the database: no user is loaded, however many there are."""
-        async with self._session() as db:
-            counts = await UserStatisticsRepository(db).count_by_state()
+        """Count users in one query, without loading any."""
+        with translated_errors():
+            async with self._session() as db:
+                counts = await UserStatisticsRepository(db).count_by_state()
         return DashboardStats(
             total_users=counts.total,
             active_users=counts.total - counts.inactive,
@@ -39,14 +59,15 @@ class DashboardService:
             timestamp=counts.now,
         )
 
-    async def get_sign_ups(self) -> SignUps:
-        """Users by the day on which they were created, over the last 30 days."""
-        async with self._session() as db:
-            days = await UserStatisticsRepository(db).count_created_by_day(CHART_DAYS)
+    async def count_sign_ups(self) -> SignUps:
+        """Count users by the day on which they were created, over the last 30 days."""
+        with translated_errors():
+            async with self._session() as db:
+                days = await UserStatisticsRepository(db).count_created_by_day(CHART_DAYS)
         return SignUps.model_validate({"days": days})
 
 
-async def renew_figures() -> None:
-    """Forget what the dashboard remembers of users."""
+async def invalidate_statistics() -> None:
+    """Delete the cached statistics of users. Call after the commit that changed users."""
     await invalidate_cache("get_dashboard_stats*")
-    await invalidate_cache("sign_ups*")
+    await invalidate_cache("get_sign_ups*")

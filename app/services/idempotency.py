@@ -1,4 +1,4 @@
-"""Requests that may be repeated, and are carried out once."""
+"""Idempotency keys: a repeated request gets the answer of the first one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,23 +15,14 @@ KEPT_FOR = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One that is complete: it can be kept, and given again as it was. `body` is JSON."""
-
-    status: int
-    body: bytes
-    is_replay: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A request whose sender may repeat it.
+class IdempotentRequest:
+    """A request that its sender may repeat.
 
     Attributes:
-        user_id: who sends it.
-        operation: what is asked for.
-        key: the sender's name for it.
-        fingerprints: of its body, by the key in use and by those before it.
+        user_id: the sender.
+        operation: the name of the operation.
+        key: the sender's name for the request.
+        fingerprints: of its body, by the secret key in use and by those before it.
     """
 
     user_id: int
@@ -41,48 +32,47 @@ class Attempt:
 
 
 class IdempotencyService(BaseService):
-    """Keeps answers for a day."""
+    """Stores the JSON bodies of answers for a day. Only answers of success are stored."""
 
     def __init__(self, db: AsyncSession) -> None:
         super().__init__(db)
-        self.kept = KeptAnswerRepository(db)
+        self.answers = KeptAnswerRepository(db)
 
-    async def find(self, attempt: Attempt) -> Answer | None:
-        """The answer that an earlier attempt was given.
+    async def find(self, request: IdempotentRequest) -> bytes | None:
+        """The body of the answer to an earlier request with this key.
 
         Raises:
             ConflictException: the key belongs to a request with another body.
         """
         since = datetime.now(UTC) - KEPT_FOR
-        kept = await self.kept.find(attempt.user_id, attempt.operation, attempt.key, since)
+        kept = await self.answers.find(request.user_id, request.operation, request.key, since)
         await self.release_connection()
         if kept is None:
             return None
-        if not any(compare_digest(kept.fingerprint, known) for known in attempt.fingerprints):
+        if not any(compare_digest(kept.fingerprint, known) for known in request.fingerprints):
             raise _used_otherwise()
-        return Answer(kept.status, kept.body, is_replay=True)
+        return kept.body
 
-    async def keep(self, attempt: Attempt, answer: Answer) -> None:
-        """Keep the answer, within the transaction that makes it true.
+    async def store(self, request: IdempotentRequest, body: bytes) -> None:
+        """Store the body of an answer, in the caller's transaction.
 
         Raises:
-            ConflictException: another attempt was faster; what this one did must be undone.
+            ConflictException: a request with the same key was faster; the caller has to roll back.
         """
         values: dict[str, object] = {
-            "user_id": attempt.user_id,
-            "operation": attempt.operation,
-            "key": attempt.key,
-            "fingerprint": attempt.fingerprints[0],
-            "status": answer.status,
-            "body": answer.body,
+            "user_id": request.user_id,
+            "operation": request.operation,
+            "key": request.key,
+            "fingerprint": request.fingerprints[0],
+            "body": body,
         }
-        if not await self.kept.keep(values, datetime.now(UTC) - KEPT_FOR):
+        if not await self.answers.store(values, datetime.now(UTC) - KEPT_FOR):
             raise _used_otherwise()
 
     async def purge(self) -> int:
-        """Delete the answers that are kept no longer; how many there were."""
+        """Delete the answers that are older than a day; the number of them."""
         moment = datetime.now(UTC) - KEPT_FOR
-        return await self.in_batches(lambda limit: self.kept.delete_before(moment, limit))
+        return await self.in_batches(lambda limit: self.answers.delete_before(moment, limit))
 
 
 def _used_otherwise() -> ConflictException:

@@ -19,6 +19,8 @@ from app.services.tombstones import TOMBSTONE, Tombstones
 TTL = 60
 """Lifetime of an entry in seconds. If a revocation cannot reach Redis, another process that can may
 still accept the session for that long."""
+PROFILE_TTL = 300
+"""Lifetime of a profile, cached for superusers who read it, in seconds."""
 TOMBSTONE_TTL = 60
 """Minimum lifetime of a tombstone in seconds. Requests that read the database before the change
 have ended by then, since their default deadline is half of it."""
@@ -43,7 +45,6 @@ class PrincipalCache:
         breaker: to the cache's Redis; None disables the cache.
         prefix: of every key.
         deadline: of a request, in seconds.
-        profile_ttl: lifetime of a profile, in seconds.
 
     Attributes:
         on_forgetting: called for each revocation or change in this process, with a predicate for
@@ -55,16 +56,14 @@ class PrincipalCache:
         breaker: CircuitBreaker | None,
         prefix: str,
         deadline: float = TOMBSTONE_TTL / 2,
-        profile_ttl: int = 300,
     ) -> None:
         self._breaker = breaker
         self._prefix = prefix
-        self._profile_ttl = profile_ttl
         self._tombstone_ttl = max(TOMBSTONE_TTL, ceil(2 * deadline))
         self.on_forgetting: list[Callable[[Concerns], None]] = []
         self._tombstones: Tombstones | None = None
         if breaker is not None:
-            lifetime = self._tombstone_ttl + max(TTL, profile_ttl)
+            lifetime = self._tombstone_ttl + max(TTL, PROFILE_TTL)
             self._tombstones = Tombstones(breaker, lifetime)
 
     def _session(self, session_id: UUID) -> str:
@@ -136,7 +135,7 @@ class PrincipalCache:
         if self._breaker is None:
             return
         redis, key, body = self._breaker.redis, self._profile(user.id), user.model_dump_json()
-        await self._try(lambda: redis.set(key, body, ex=self._profile_ttl, nx=True))
+        await self._try(lambda: redis.set(key, body, ex=PROFILE_TTL, nx=True))
 
     async def end_sessions(self, session_ids: Sequence[UUID]) -> None:
         """Revoke cached sessions. Call after the commit that ended them."""

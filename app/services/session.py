@@ -1,7 +1,6 @@
-"""Sessions: who is behind one, who has which, and ending them."""
+"""Sessions: authentication by token, lists of sessions, and their end."""
 
 from datetime import UTC, datetime, timedelta
-from math import ceil
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -12,27 +11,27 @@ from app.core.pagination import PageParams
 from app.core.security import AccessToken, TokenKind, TokenSigner
 from app.repositories.session import SessionRepository
 from app.repositories.user.repository import UserRepository
-from app.schemas.session import Principal, SessionPage, SessionSchema
+from app.schemas.session import Principal, SessionPage
 from app.schemas.user import UserSchema
 from app.services.base import BaseService
 from app.services.principals import PrincipalCache
 
 SEEN_EVERY = timedelta(minutes=1)
-"""How exact a session's `last_seen_at` is: a write for each request would cost too much."""
+"""Precision of a session's `last_seen_at`: a write for each request would cost too much."""
 RETENTION = timedelta(days=7)
-"""How long a session that is over stays on record. It cannot come back: what is not found is
-refused just like what has ended."""
+"""How long an ended session stays in the table. One that is not found is refused like one that has
+ended."""
 
 
 def expiry(settings: AuthSettings, begun: datetime) -> datetime:
-    """When a session that is in use now ends: idle for `AUTH_REFRESH_TTL`, or `AUTH_SESSION_TTL`
-    after it began, what comes first."""
+    """The expiry of a session that is in use now: `AUTH_REFRESH_TTL` from now, or
+    `AUTH_SESSION_TTL` after it began, whichever comes first."""
     idle = datetime.now(UTC) + timedelta(seconds=settings.refresh_ttl)
     return min(idle, begun + timedelta(seconds=settings.session_ttl))
 
 
 class SessionService(BaseService):
-    """Listing and ending sessions. Ended ones are so on the next request, in every process."""
+    """Lists and ends sessions. An end takes effect on the next request, in every process."""
 
     def __init__(self, db: AsyncSession, principals: PrincipalCache) -> None:
         super().__init__(db)
@@ -41,17 +40,17 @@ class SessionService(BaseService):
         self.principals = principals
 
     async def principal(self, token: AccessToken, settings: AuthSettings) -> Principal:
-        """Who is behind a token, by the database.
+        """The principal of a token, by the database.
 
-        The session of a page lives longer by this, as one of the API does by a refresh.
+        This extends the session of a page, as a refresh extends one of the API.
 
         Args:
-            token: as read.
-            settings: how long sessions live.
+            token: with a valid signature.
+            settings: lifetimes of sessions.
 
         Raises:
-            UnauthorizedException: its session has ended or expired, or its user is gone or
-                disabled.
+            UnauthorizedException: its session has ended or expired, or its user is deleted or
+                inactive.
         """
         session = await self.sessions.live_with_user(token.session_id, token.user_id)
         if session is None:
@@ -71,28 +70,16 @@ class SessionService(BaseService):
         """A page of a user's live sessions, the one used last first.
 
         Args:
-            user_id: whose.
-            current: the one that asks.
-            params: which page.
+            user_id: the user.
+            current: the session of the request.
+            params: number and size of the page.
         """
-        offset = (params.page - 1) * params.size
-        sessions = await self.sessions.live_of(user_id, params.size, offset)
-        total = len(sessions)
-        if offset or total == params.size:  # else these are all there are
-            total = await self.sessions.count_live_of(user_id)
+        page = SessionPage.model_validate(await self.sessions.live_of(user_id, params))
         items = [
-            SessionSchema.model_validate(session).model_copy(
-                update={"is_current": session.id == current}
-            )
-            for session in sessions
+            session.model_copy(update={"is_current": session.id == current})
+            for session in page.items
         ]
-        return SessionPage(
-            items=items,
-            total=total,
-            page=params.page,
-            size=params.size,
-            pages=ceil(total / params.size),
-        )
+        return page.model_copy(update={"items": items})
 
     async def of_user_or_raise(
         self, user_id: int, current: UUID, params: PageParams
@@ -138,9 +125,9 @@ class SessionService(BaseService):
         await self.end_all(user_id)
 
     async def purge(self) -> int:
-        """Delete the sessions that have been over for a week; how many there were.
+        """Delete the sessions that ended a week ago or more; the number of them.
 
-        Where another process purges at this moment, none.
+        None where another process is purging.
         """
         moment = datetime.now(UTC) - RETENTION
 
@@ -153,8 +140,8 @@ class SessionService(BaseService):
 
 
 class Authenticator:
-    """Who is behind a token: lives as long as the process, and takes a database session only
-    where the cache does not know."""
+    """Finds the principal of a token. It lives as long as the process, and opens a database session
+    only where the cache has no principal."""
 
     def __init__(
         self,
@@ -169,18 +156,18 @@ class Authenticator:
         self._settings = settings
 
     async def principal(self, token: str, kind: TokenKind = "access") -> Principal:
-        """An active user in a live session; without a query while they are remembered.
+        """An active user in a live session; without a query while they are cached.
 
         Args:
-            token: as it was sent.
-            kind: what it has to be.
+            token: as sent.
+            kind: the kind that is required.
 
         Raises:
             UnauthorizedException: the token is malformed, forged, expired or of another kind,
-                its session has ended, or its user is gone or disabled.
+                its session has ended, or its user is deleted or inactive.
         """
         read = self._tokens.read(token, kind)
-        if remembered := await self._principals.get(read):
-            return remembered
+        if cached := await self._principals.get(read):
+            return cached
         async with self._session_maker() as db:
             return await SessionService(db, self._principals).principal(read, self._settings)

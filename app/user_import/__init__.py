@@ -1,7 +1,7 @@
-"""Bringing users along from a file: `backend import-users`."""
+"""Import of users from a file: `backend import-users`."""
 
 from app.services.user.files import UserFile, UserFileError
 from app.user_import.command import import_file
-from app.user_import.work import Outcome, import_users
+from app.user_import.work import ImportResult, import_users
 
-__all__ = ["Outcome", "UserFile", "UserFileError", "import_file", "import_users"]
+__all__ = ["ImportResult", "UserFile", "UserFileError", "import_file", "import_users"]

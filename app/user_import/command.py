@@ -1,4 +1,4 @@
-"""The work behind `backend import-users`, with a bar that shows how far it is."""
+"""`backend import-users`, with a progress bar."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from app.bootstrap import bring_schema
 from app.core.config import Settings
 from app.runtime import open_runtime
 from app.services.user.files import UserFile
-from app.user_import.work import Outcome, import_users
+from app.user_import.work import ImportResult, import_users
 
 
 async def import_file(
     settings: Settings, file: Path, errors: Path, console: Console, *, without_password: bool
-) -> Outcome:
+) -> ImportResult:
     """See `import_users`. Outside production the schema is brought up to date first.
 
     Raises:

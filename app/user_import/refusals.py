@@ -1,4 +1,4 @@
-"""The file of rows that were not imported, in the format of the one that was read."""
+"""File of refused rows, in the format of the imported file."""
 
 import csv
 import json
@@ -8,22 +8,22 @@ from typing import TextIO
 
 from app.core.exceptions import Detail
 from app.core.spreadsheets import defused, undefused
-from app.services.user.files import NOTES, SECRETS, Row, UserFileError, is_csv
+from app.services.user.files import NOTES, SECRETS, FileRow, UserFileError, is_csv
 
 
 class Refusals:
-    """Begun with the first row that is refused, for its owner's eyes only: it holds what the rows
-    hold, passwords included.
+    """Writes refused rows, passwords included, into a file that only its owner may read. The file
+    is created with the first row.
 
     Args:
-        file: where.
-        source: the file that is read.
+        file: the file to write.
+        source: the imported file.
 
     Attributes:
-        count: rows in it.
+        count: number of rows written.
 
     Raises:
-        UserFileError: `file` is the one that is read, or of another kind.
+        UserFileError: `file` is `source`, or of another format.
     """
 
     def __init__(self, file: Path, source: Path) -> None:
@@ -34,7 +34,7 @@ class Refusals:
         self._is_csv = is_csv(file)
         self._output: TextIO | None = None
 
-    def add(self, row: Row, reasons: Sequence[Detail]) -> None:
+    def add(self, row: FileRow, reasons: Sequence[Detail]) -> None:
         self.count += 1
         output = self._output or self._begin(row)
         texts = [row.fault] if row.fault else [f"{r['field']}: {r['message']}" for r in reasons]
@@ -45,7 +45,7 @@ class Refusals:
             notes = {"line": row.line, "errors": texts}
             output.write(json.dumps({**row.source, **notes}) + "\n")
 
-    def _begin(self, row: Row) -> TextIO:
+    def _begin(self, row: FileRow) -> TextIO:
         self.file.unlink(missing_ok=True)
         self.file.touch(mode=0o600, exist_ok=False)
         self._output = output = self.file.open("w", encoding="utf-8", newline="")
@@ -59,5 +59,5 @@ class Refusals:
 
 
 def _cell(name: str, cell: str) -> str:
-    """As the export would write it: it is opened in a spreadsheet, and read again."""
+    """As in an export: the file is opened in a spreadsheet, and imported again."""
     return cell if name in SECRETS else defused(undefused(cell))

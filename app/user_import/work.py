@@ -1,4 +1,4 @@
-"""From a file into the database, a batch at a time."""
+"""Import of users from a file, in batches."""
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -8,22 +8,21 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-from app.bootstrap import user_service
 from app.core.exceptions import Detail
 from app.runtime import Runtime
 from app.schemas.bulk import RefusedRow, UserImport, read_imported
-from app.services.user.files import Row, UserFile
+from app.services.user.files import FileRow, UserFile
 from app.user_import.refusals import Refusals
 
 BATCH = 1_000
-"""Rows of a transaction."""
+"""Rows in a transaction."""
 PASSWORDS = 100
-"""Of them with a password to hash, so that something is seen to happen."""
+"""Rows with a password to hash in a transaction, so that the progress bar moves."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How many rows went which way, and what to look at: see `UserFile.note`."""
+class ImportResult:
+    """Numbers of imported and refused rows, and a note: see `UserFile.note`."""
 
     imported: int
     refused: int
@@ -37,18 +36,18 @@ async def import_users(
     progress: Callable[[int], None],
     *,
     without_password: bool = False,
-) -> Outcome:
-    """Create the users of a file; rows that cannot be created go into another one.
+) -> ImportResult:
+    """Create the users of a file, and write refused rows into another file.
 
-    Each batch is committed by itself. Whoever is there already is refused, so that it may be run
-    again after it was interrupted.
+    Each batch is committed by itself. Existing users are refused, so that an interrupted import may
+    be run again.
 
     Args:
         runtime: with the database.
         file: CSV or NDJSON.
-        errors: for the rows that are refused, in the same format.
-        progress: called after each batch with the line that it ended at.
-        without_password: let those without a password in; they have one that nobody knows.
+        errors: file for refused rows, in the same format.
+        progress: called after each batch with the number of its last line.
+        without_password: import users without a password, with a random one.
 
     Raises:
         UserFileError: the file cannot be read.
@@ -67,13 +66,13 @@ async def import_users(
                 imported -= 1
             progress(batch[-1].line)
         if imported:
-            async with user_service(runtime) as users:
-                await users.tell_planner()
-        return Outcome(imported, refusals.count, file.note)
+            async with runtime.open_user_service() as users:
+                await users.analyze()
+        return ImportResult(imported, refusals.count, file.note)
 
 
-def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    batch: list[Row] = []
+def _batches(rows: Iterable[FileRow]) -> Iterator[list[FileRow]]:
+    batch: list[FileRow] = []
     passwords = 0
     for row in rows:
         batch.append(row)
@@ -85,13 +84,15 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield batch
 
 
-async def _create(runtime: Runtime, batch: list[Row], defaults: dict[str, str]) -> Sequence[Detail]:
+async def _create(
+    runtime: Runtime, batch: list[FileRow], defaults: dict[str, str]
+) -> Sequence[Detail]:
     rows = [_user_in(row, defaults) for row in batch]
-    async with user_service(runtime) as users:
+    async with runtime.open_user_service() as users:
         return await users.create_acceptable_users(rows, [row.line for row in batch])
 
 
-def _user_in(row: Row, defaults: dict[str, str]) -> UserImport | RefusedRow:
+def _user_in(row: FileRow, defaults: dict[str, str]) -> UserImport | RefusedRow:
     if row.fault:
         return RefusedRow([{"field": "row", "message": row.fault}])
     has_secret = row.values.keys() & {"password", "hashed_password"}

@@ -16,19 +16,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 from fastapi import FastAPI
 from pydantic import SecretStr
+from sqlalchemy import make_url
 
 from app.core.config import load_settings
 from app.runtime import Runtime, open_servers
 from app.schemas.bulk import BulkUserCreate
-from app.services.user.service import UserService
 from app.user_import import UserFile, import_users
 from benchmarks.report import Figure
 from main import create_app
+from tests.gate import Gate, target
 
 PASSWORD = "correct horse battery staple"  # noqa: S105  # of accounts that live a minute
 EMAIL = "admin@example.com"
@@ -58,45 +58,21 @@ class Measured:
 
 
 class Counter:
-    """A proxy that counts round trips: whatever a client says before it hears an answer is one."""
+    """Counts round trips to servers, by a proxy before each."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self._gates: list[Gate] = []
 
     async def before(self, url: str) -> str:
-        """`url`, by way of the proxy."""
-        parts = urlsplit(url)
-        target = parts.hostname, parts.port
-        server = await asyncio.start_server(lambda r, w: self._pass(r, w, target), "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        account = parts.netloc.rpartition("@")[0]
-        return urlunsplit(parts._replace(netloc=f"{account}@127.0.0.1:{port}"))
+        """`url`, by way of a proxy."""
+        gate = Gate(*target(url))
+        self._gates.append(gate)
+        own = make_url(url).set(host="127.0.0.1", port=await gate.open())
+        return own.render_as_string(hide_password=False)
 
-    async def _pass(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        target: tuple[str | None, int | None],
-    ) -> None:
-        there_reader, there_writer = await asyncio.open_connection(*target)
-        has_answered = True
-
-        async def ask() -> None:
-            nonlocal has_answered
-            while part := await reader.read(1 << 20):
-                self.count += has_answered
-                has_answered = False
-                there_writer.write(part)
-            there_writer.close()
-
-        async def answer() -> None:
-            nonlocal has_answered
-            while part := await there_reader.read(1 << 20):
-                has_answered = True
-                writer.write(part)
-            writer.close()
-
-        await asyncio.gather(ask(), answer(), return_exceptions=True)
+    @property
+    def count(self) -> int:
+        return sum(gate.round_trips for gate in self._gates)
 
 
 async def _measure(runs: int, local: Path) -> Measured:
@@ -176,7 +152,7 @@ async def insert(runtime: Runtime) -> float:
     hashed = await runtime.passwords.hash(PASSWORD)
     read = [BulkUserCreate.model_validate(row) for row in rows(LARGE, hashed_password=hashed)]
     async with runtime.session_maker() as db:
-        users = UserService(db, runtime.passwords, runtime.principals, runtime.settings.auth)
+        users = runtime.user_service(db)
         return await timed(users.create_users_bulk(read))
 
 

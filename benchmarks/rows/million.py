@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import psutil
 from sqlalchemy import text
 
-from app.core.cursor import CursorSigner, Position
+from app.core.signing import CursorSigner, Position
 from app.database import close_engine, get_engine
 from app.schemas.user_list import UserFilters
 from benchmarks import load

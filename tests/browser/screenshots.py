@@ -17,6 +17,7 @@ import httpx
 from playwright.async_api import Browser, Page, async_playwright
 from pydantic import SecretStr
 
+from app.cli.seed import SeedService
 from app.core.config import load_settings
 from app.database.migrations import migrate
 from app.embedded.postgres import EmbeddedPostgres
@@ -24,8 +25,6 @@ from app.embedded.valkey import EmbeddedValkey
 from app.runtime import Runtime
 from app.schemas.user import UserCreate
 from app.services.dashboard import STATS_TTL
-from app.services.seed import SeedService
-from app.services.user.service import UserService
 from main import create_app
 from tests.browser.chromium import chromium
 from tests.browser.serving import serving
@@ -80,7 +79,7 @@ async def people(runtime: Runtime) -> None:
     await migrate(runtime.engine)
     async with runtime.session_maker() as db:
         await SeedService(db, runtime.passwords).seed(USERS, PASSWORD, lambda _: None)
-        users = UserService(db, runtime.passwords, runtime.principals, runtime.settings.auth)
+        users = runtime.user_service(db)
         secret = SecretStr(PASSWORD)
         await users.create_user(UserCreate(email=EMAIL, password=secret, is_superuser=True))
 

@@ -3,7 +3,10 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+
+from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).resolve().parents[2]
 README, OPERATIONS = ROOT / "README.md", ROOT / "docs" / "OPERATIONS.md"
@@ -16,10 +19,8 @@ _COMMAND = re.compile(
     r"|ACL|ALTER|ANALYZE|CREATE|DELETE FROM|DROP|EXPLAIN|GRANT|SELECT|UPDATE) (?!INDEX$)\S"
 )
 """What code within the text begins with where it is a command: more than a program's name."""
-_BLOCK = re.compile(
-    r"(?:^`(?P<path>[^`\n]+)`:\n\n)?^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^ *```$",
-    re.MULTILINE | re.DOTALL,
-)
+_MARKDOWN = MarkdownIt().enable("table")
+_PATH = re.compile(r"`([^`]+)`:")
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,14 @@ class Block:
 
 
 def blocks_of(page: Path) -> Iterator[Block]:
-    for found in _BLOCK.finditer(page.read_text()):
-        text = re.sub(f"^{found['indent']}", "", found["text"], flags=re.MULTILINE)
-        yield Block(found["language"], text, found["path"])
+    line_above = ""
+    for token in _MARKDOWN.parse(page.read_text()):
+        if token.type == "inline":
+            line_above = token.content
+        elif token.type == "fence":
+            named = _PATH.fullmatch(line_above)
+            yield Block(token.info, token.content, named[1] if named else None)
+            line_above = ""
 
 
 def commands() -> list[str]:
@@ -66,8 +72,9 @@ def commands() -> list[str]:
                 found += block.text.replace("\\\n", "").splitlines()
             elif block.language not in {"sh", *_NO_COMMANDS}:
                 found.append(block.text)
-        text = _BLOCK.sub("", page.read_text())
-        found += [code for code in re.findall(r"`([^`]+)`", text) if _COMMAND.match(code)]
+        inline = [t.children or [] for t in _MARKDOWN.parse(page.read_text())]
+        code = [t.content for t in chain(*inline) if t.type == "code_inline"]
+        found += filter(_COMMAND.match, code)
     return list(dict.fromkeys(filter(None, map(_plain, found))))
 
 

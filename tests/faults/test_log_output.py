@@ -204,7 +204,7 @@ def test_the_last_lines_of_a_worker_that_stops_are_written(servers, app, tmp_pat
 
     log = served.log.read_text()
     assert log.count("Finished server process") == workers
-    assert log.count('"path": "/api/v1/auth/login"') == workers * 30
+    assert log.count('"path":"/api/v1/auth/login"') == workers * 30
 
 
 def piped(servers: Servers, folder: Path, command: str, redirection: str) -> tuple[str, str]:

@@ -18,11 +18,11 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.cli.seed import SeedService
 from app.core.config import DatabaseSettings, Settings, SettingsError
 from app.database import get_session_maker, ping
 from app.database.errors import connection_failure, sqlstate
 from app.database.migrations import current_revision, head_revision
-from app.services.seed import SeedService
 from tests.conftest import PASSWORD, Servers, browsing, person, running
 from tests.databases import engine_of, new_database
 from tests.pgbouncer import POOL_SIZE, pgbouncer

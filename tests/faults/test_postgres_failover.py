@@ -17,10 +17,10 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import text
 
+from app.cli.doctor import _servers
 from app.core.config import Settings
 from app.database.hosts import HEAD_START, PREFERENCE
 from app.database.migrations import migrate
-from app.doctor import _servers
 from app.embedded.files import free_port
 from app.embedded.postgres import EmbeddedPostgres
 from tests.conftest import FAST, Person, browsing, person, running

@@ -172,4 +172,4 @@ async def test_f12_sighup_is_a_stop_with_a_drain_and_sigusr1_and_2_are_ignored(
     assert set(answered) == {200}
     assert ended == "refused"
     assert code == -signal.SIGTERM
-    assert '"event": "draining"' in served.log.read_text()
+    assert '"event":"draining"' in served.log.read_text()

@@ -12,12 +12,13 @@ from argon2 import Type
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.cli.seed import SeedService
 from app.core.config import Settings
 from app.core.exceptions import ConflictException
 from app.core.security import hashing
-from app.repositories.user.creation import NewUserRepository
+from app.repositories.user.repository import UserRepository
 from app.schemas.bulk import BulkUserCreate
-from app.services.seed import SeedService
+from app.services.idempotency import IdempotencyService, IdempotentRequest
 from app.services.user.service import UserService
 from tests.conftest import PASSWORD, browsing, running
 
@@ -341,15 +342,17 @@ async def test_a_derived_username_that_is_taken_in_between_gets_an_ending(client
     assert [user.username[:8] for user in created] == ["person0", "person1-", "person2"]
 
 
-async def test_what_is_also_done_and_fails_undoes_the_users(client, runtime):
-    async def fail(_) -> None:
+async def test_an_answer_that_cannot_be_stored_undoes_the_users(client, runtime, monkeypatch):
+    async def fail(*_) -> None:
         raise RuntimeError
 
+    monkeypatch.setattr(IdempotencyService, "store", fail)
+    request = IdempotentRequest(1, "create_users_bulk", "key-1", [b"f" * 32])
     async with runtime.session_maker() as db:
-        users = UserService(db, runtime.passwords, runtime.principals, runtime.settings.auth)
+        users = runtime.user_service(db)
         with pytest.raises(RuntimeError):
             await users.create_users_bulk(
-                [BulkUserCreate.model_validate(row) for row in people(3)], fail
+                [BulkUserCreate.model_validate(row) for row in people(3)], request
             )
 
     assert await count_users(runtime) == 0
@@ -405,7 +408,7 @@ async def test_each_look_into_a_large_table_is_by_index(app, root, runtime):
             asked.append(statement)
 
         event.listen(engine, "before_cursor_execute", note)
-        await NewUserRepository(db).taken(["a@example.com"], ["a"])
+        await UserRepository(db).taken(["a@example.com"], ["a"])
         event.remove(engine, "before_cursor_execute", note)
         (look,) = asked
         await db.execute(text(f"PREPARE look AS {look}"))

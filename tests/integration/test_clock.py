@@ -7,7 +7,7 @@ import pytest
 from limits import parse
 from sqlalchemy import text
 
-from app.core.cache import AnswerCache
+from app.core.cache import AnswerCache, Entry
 from app.core.cache.stores import MemoryStore, RedisStore
 from app.core.limiter import HitCounter
 from tests.conftest import browsing
@@ -81,10 +81,10 @@ async def test_an_answer_is_given_for_as_long_as_asked_for_at_most(
     async def compute() -> bytes:
         return b"1"
 
-    await answers.remember("key", 60, compute)
+    await answers.get_or_compute("key", 60, compute)
     set_back()
 
-    assert await answers.remember("key", 60, compute) == (60, b"1")
+    assert await answers.get_or_compute("key", 60, compute) == Entry(b"1", 60, is_hit=True)
 
 
 async def test_statistics_may_be_cached_by_a_browser_for_a_minute_at_most(root, set_back):

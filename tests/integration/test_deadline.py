@@ -10,7 +10,8 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import StreamingResponse
 from sqlalchemy import text
 
-from app.api.deps.services import Deadline, Session
+from app.api.deps.requests import Deadline
+from app.api.deps.services import Session
 from app.core.config import Settings
 from app.models import User
 from app.services.base import BaseService

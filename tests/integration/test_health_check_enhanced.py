@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from app.core.config import Settings
 from app.embedded.valkey import EmbeddedValkey
 from tests.conftest import Servers, browsing, running
+from tests.faults.observing import within
 from tests.gate import Gate, target
 
 
@@ -135,15 +136,6 @@ async def test_it_recovers_by_itself(gated):
         return bool((await probe.get("/health")).status_code == 200)
 
     assert await within(10, is_healthy)
-
-
-async def within(seconds: float, condition: Callable[[], Awaitable[bool]]) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if await condition():
-            return True
-        await asyncio.sleep(0.05)
-    return False
 
 
 async def test_a_failed_check_tells_no_host_user_or_address(gated, logged):

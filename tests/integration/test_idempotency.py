@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import text, update
 
 from app.core.exceptions import ConflictException
-from app.core.fingerprint import BodyFingerprints
+from app.core.signing import BodyFingerprints
 from app.models import KeptAnswer
-from app.services.idempotency import KEPT_FOR, Answer, Attempt, IdempotencyService
+from app.services.idempotency import KEPT_FOR, IdempotencyService, IdempotentRequest
 from tests.conftest import PASSWORD, Person, person
 
 BULK = "/api/v1/users/bulk"
@@ -147,7 +147,7 @@ async def test_an_answer_and_what_it_tells_are_committed_together(root, runtime,
     async def fail(*_) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(IdempotencyService, "keep", fail)
+    monkeypatch.setattr(IdempotencyService, "store", fail)
     failed = await send(root, "key-1")
     monkeypatch.undo()
 
@@ -211,10 +211,10 @@ def test_a_body_is_recognised_after_a_change_of_keys():
 
 
 async def test_a_slower_attempt_hears_of_the_faster_one(client, runtime):
-    attempt = Attempt(7, "anything", "key-1", [b"f" * 32])
+    request = IdempotentRequest(7, "anything", "key-1", [b"f" * 32])
     async with runtime.session_maker() as fast, runtime.session_maker() as slow:
-        await IdempotencyService(fast).keep(attempt, Answer(201, b"[]"))
-        waiting = asyncio.create_task(IdempotencyService(slow).keep(attempt, Answer(201, b"{}")))
+        await IdempotencyService(fast).store(request, b"[]")
+        waiting = asyncio.create_task(IdempotencyService(slow).store(request, b"{}"))
         await asyncio.sleep(0.1)
         assert not waiting.done()
         await fast.commit()
@@ -223,5 +223,5 @@ async def test_a_slower_attempt_hears_of_the_faster_one(client, runtime):
             await waiting
 
     async with runtime.session_maker() as db:
-        found = await IdempotencyService(db).find(attempt)
-    assert found == Answer(201, b"[]", is_replay=True)
+        found = await IdempotencyService(db).find(request)
+    assert found == b"[]"

@@ -89,30 +89,32 @@ async def answers(
 async def test_what_began_before_an_invalidation_is_neither_kept_nor_handed_out(answers):
     """S18: in one process, with Redis, without it and while it is away."""
     truth = Truth()
-    before = asyncio.create_task(answers.remember(KEY, 60, truth.compute))
+    before = asyncio.create_task(answers.get_or_compute(KEY, 60, truth.compute))
     await truth.has_begun.wait()
 
     truth.value = 2
     await answers.invalidate("stats*")
-    waiting = [asyncio.create_task(answers.remember(KEY, 60, truth.compute)) for _ in range(5)]
+    waiting = [
+        asyncio.create_task(answers.get_or_compute(KEY, 60, truth.compute)) for _ in range(5)
+    ]
     await asyncio.sleep(0.05)
     truth.go_on.set()
 
     assert (await before).body == b"1"  # it was asked for before
     assert {entry.body for entry in await asyncio.gather(*waiting)} == {b"2"}
-    assert (await answers.remember(KEY, 60, truth.compute)).body == b"2"
+    assert (await answers.get_or_compute(KEY, 60, truth.compute)).body == b"2"
 
 
 async def test_what_began_in_another_process_is_neither_kept_nor_handed_out(here, there):
     """S18: whoever computes learns of it, and so do those who wait for them, here and there."""
     truth = Truth()
-    before = asyncio.create_task(there.remember(KEY, 60, truth.compute))
+    before = asyncio.create_task(there.get_or_compute(KEY, 60, truth.compute))
     await truth.has_begun.wait()
 
     truth.value = 2
     await here.invalidate("stats*")
     waiting = [
-        asyncio.create_task(answers.remember(KEY, 60, truth.compute))
+        asyncio.create_task(answers.get_or_compute(KEY, 60, truth.compute))
         for answers in (here, there) * 3
     ]
     await asyncio.sleep(0.05)
@@ -121,13 +123,13 @@ async def test_what_began_in_another_process_is_neither_kept_nor_handed_out(here
     assert (await before).body == b"1"
     assert {entry.body for entry in await asyncio.gather(*waiting)} == {b"2"}
     for answers in (here, there):
-        assert (await answers.remember(KEY, 60, truth.compute)).body == b"2"
+        assert (await answers.get_or_compute(KEY, 60, truth.compute)).body == b"2"
 
 
 async def test_what_was_not_kept_is_not_for_keeping(here):
     """S18: nor by a browser or a proxy, to whom its seconds are told."""
     truth = Truth()
-    before = asyncio.create_task(here.remember(KEY, 60, truth.compute))
+    before = asyncio.create_task(here.get_or_compute(KEY, 60, truth.compute))
     await truth.has_begun.wait()
     await here.invalidate("stats*")
     truth.go_on.set()
@@ -138,9 +140,9 @@ async def test_what_was_not_kept_is_not_for_keeping(here):
 async def test_those_who_waited_compute_once(here):
     """S18: one of them, and not each in turn."""
     truth = Truth()
-    first = asyncio.create_task(here.remember(KEY, 60, truth.compute))
+    first = asyncio.create_task(here.get_or_compute(KEY, 60, truth.compute))
     await truth.has_begun.wait()
-    waiting = [asyncio.create_task(here.remember(KEY, 60, truth.compute)) for _ in range(10)]
+    waiting = [asyncio.create_task(here.get_or_compute(KEY, 60, truth.compute)) for _ in range(10)]
     await asyncio.sleep(0.05)
     await here.invalidate("stats*")
     truth.value = 2
@@ -162,10 +164,10 @@ async def test_an_invalidation_while_redis_is_away_holds_when_it_is_back(
     here, there, gate, breakers
 ):
     """S18: this process reads nothing from Redis before it has cleared there what it had to."""
-    await here.remember(KEY, 60, computing(b"1"))
+    await here.get_or_compute(KEY, 60, computing(b"1"))
     gate.freeze()
     await here.invalidate("stats*")
-    during = await here.remember(KEY, 60, computing(b"2"))
+    during = await here.get_or_compute(KEY, 60, computing(b"2"))
     gate.thaw()
 
     async def is_back() -> bool:
@@ -174,15 +176,15 @@ async def test_an_invalidation_while_redis_is_away_holds_when_it_is_back(
     assert await within(10, is_back)
     assert during.body == b"2"
     for answers in (here, there):
-        assert (await answers.remember(KEY, 60, computing(b"3"))).body == b"3"
+        assert (await answers.get_or_compute(KEY, 60, computing(b"3"))).body == b"3"
 
 
 async def test_a_hit_is_one_command_with_two_keys(here, redis):
     """S18: what guards it costs no round trip where nothing is computed."""
-    await here.remember(KEY, 60, computing(b"1"))
+    await here.get_or_compute(KEY, 60, computing(b"1"))
     await redis.config_resetstat()
 
-    await here.remember(KEY, 60, computing(b"2"))
+    await here.get_or_compute(KEY, 60, computing(b"2"))
 
     calls = {name: stats["calls"] for name, stats in (await redis.info("commandstats")).items()}
     ours = {name: count for name, count in calls.items() if "config" not in name}

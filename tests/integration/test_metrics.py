@@ -150,18 +150,18 @@ async def test_the_json_adds_up_and_names_the_slowest_and_the_busiest(ada, root)
     assert figures["hashing"]["threads"] == figures["processes"] * (os.cpu_count() or 1)
 
 
-async def test_the_window_begins_with_the_oldest_state_that_was_kept(app, client, settings, root):
+async def test_the_window_begins_with_the_oldest_snapshot(app, client, settings, root):
     async with running(settings) as fresh, browsing(fresh) as there:
         visitor = Person(there, root.id, root.email, tokens=root.tokens)
         await visitor.get("/users/me")
         metrics = fresh.state.runtime.metrics
         async with asyncio.timeout(20):
-            while not metrics._kept:  # noqa: ASYNC110  # that of the start is on its way
+            while not metrics._snapshots:  # noqa: ASYNC110  # that of the start is on its way
                 await asyncio.sleep(0.01)
-        metrics._kept.clear()
-        await metrics.keep()
-        kept_at, state = metrics._kept.pop()
-        metrics._kept.append((kept_at - 10, state))
+        metrics._snapshots.clear()
+        await metrics.take_snapshot()
+        taken_at, state = metrics._snapshots.pop()
+        metrics._snapshots.append((taken_at - 10, state))
         for _ in range(3):
             await visitor.get("/users/me")
         figures = (await visitor.get("/metrics/requests")).json()

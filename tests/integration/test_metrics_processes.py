@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from app.embedded.files import within
 from tests.conftest import Servers
-from tests.workers import Scrape, Workers, reached, workers
+from tests.workers import Scrape, Workers, workers
 
 CONNECTIONS = 20
 
@@ -69,7 +70,7 @@ async def test_ten_thousand_requests_to_two_workers_are_counted_one_by_one(site)
     }
     assert seen.total() == 10_000
     # The last of them is counted just after it was answered.
-    assert reached(lambda: counted() == expected, seconds=30), (counted(), expected)
+    assert within(30, lambda: counted() == expected), (counted(), expected)
     durations = site.figures().value(
         "http_request_duration_seconds_count", route="/health/live"
     ) - before.value("http_request_duration_seconds_count", route="/health/live")
@@ -119,10 +120,8 @@ async def test_a_killed_worker_leaves_no_gauge_behind_and_its_counters_stay(site
 
     os.kill(int(victim), signal.SIGKILL)
 
-    assert reached(lambda: victim not in processes(site), seconds=30)
-    assert reached(
-        lambda: len(processes(site)) == 2, seconds=60
-    )  # the supervisor has started another
+    assert within(30, lambda: victim not in processes(site))
+    assert within(60, lambda: len(processes(site)) == 2)  # the supervisor has started another
     after = site.figures()
     assert after.values("database_pool_size") == [10]
     assert after.value("worker_processes") == 2

@@ -21,7 +21,6 @@ from app.core.security import PasswordHasher, hashing
 from app.database.migrations import migrate
 from app.runtime import Runtime
 from app.schemas.user import UserCreate
-from app.services.user.service import UserService
 from app.user_import import UserFile, import_users
 from main import create_app
 from tests.conftest import PASSWORD, Person, browsing, person, running
@@ -164,7 +163,7 @@ async def test_c3_a_superuser_logs_in_to_the_page_with_the_email_as_typed(browse
     """C3: made as `backend create-superuser` and the first start make them."""
     user_in = UserCreate(email=email, password=SecretStr(PASSWORD), is_superuser=True)
     async with runtime.session_maker() as db:
-        users = UserService(db, runtime.passwords, runtime.principals, runtime.settings.auth)
+        users = runtime.user_service(db)
         await users.create_first_superuser(user_in)
 
     assert (await log_in_to_page(browser, email)).status_code == 303
@@ -494,13 +493,11 @@ async def test_s4_no_door_of_the_service_takes_a_lone_surrogate(
     """S4: where a form decodes to one, the service refuses it all the same."""
     from app.core.device import Device
     from app.core.exceptions import ValidationException
-    from app.services.auth.service import AuthService
 
     statements.clear()
     for login, password in ((email, "\ud800"), (f"\ud800{email}", "x"), (f"\0{email}", "x")):
         async with runtime.session_maker() as db:
-            parts = runtime.passwords, runtime.tokens, runtime.principals, runtime.settings.auth
-            auth = AuthService(db, *parts)
+            auth = runtime.auth_service(db)
             for door in (auth.login, auth.log_in_to_page):
                 with pytest.raises(ValidationException):
                     await door(login, password, Device(None, None))

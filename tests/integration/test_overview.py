@@ -27,7 +27,7 @@ def created(runtime):
 
 async def sign_ups(runtime) -> dict[str, int]:
     """Days on which there were any."""
-    chart = await runtime.dashboard.get_sign_ups()
+    chart = await runtime.dashboard.count_sign_ups()
     assert len(chart.days) == CHART_DAYS
     return {one.day.isoformat(): one.count for one in chart.days if one.count}
 
@@ -63,7 +63,7 @@ async def test_the_days_are_those_of_utc_wherever_the_database_thinks_it_is(
 
     async with runtime.session_maker() as db:
         await db.execute(text(f"SET LOCAL TIME ZONE '{zone}'"))
-        chart = await DashboardService(lambda: nullcontext(db)).get_sign_ups()
+        chart = await DashboardService(lambda: nullcontext(db)).count_sign_ups()
 
     assert chart.days[-1].count == 1
     assert len({one.day for one in chart.days}) == CHART_DAYS
@@ -72,9 +72,7 @@ async def test_the_days_are_those_of_utc_wherever_the_database_thinks_it_is(
 @pytest.fixture
 def overview(runtime):
     database = runtime.settings.database
-    return OverviewService(
-        runtime.dashboard, runtime.answers, runtime.health, runtime.metrics, database
-    )
+    return OverviewService(runtime.dashboard, runtime.health, runtime.metrics, database)
 
 
 async def test_a_second_look_asks_the_database_nothing(overview, root, statements):

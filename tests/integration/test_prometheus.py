@@ -15,9 +15,10 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 
+from app.embedded.files import within
 from tests.conftest import PASSWORD, Servers
 from tests.debian import program
-from tests.workers import SCRAPE_TOKEN, Workers, reached, workers
+from tests.workers import SCRAPE_TOKEN, Workers, workers
 
 pytestmark = pytest.mark.direct
 
@@ -179,7 +180,7 @@ async def test_prometheus_reads_two_workers_and_raises_an_alert(
     prometheus, rules, site, servers, tmp_path
 ):
     with watching(prometheus, rules, site, tmp_path) as watcher:
-        assert reached(lambda: (watcher.value("count_over_time(up[1m])") or 0) > 2)
+        assert within(30, lambda: (watcher.value("count_over_time(up[1m])") or 0) > 2)
         assert watcher.value('up{job="backend-api"}') == 1
         assert watcher.value("count(database_pool_process_size)") == 2
         assert watcher.value("database_pool_size") == 10
@@ -189,7 +190,7 @@ async def test_prometheus_reads_two_workers_and_raises_an_alert(
         status = await login_while_the_table_is_locked(site, servers)
 
         assert status == 504
-        assert reached(lambda: "RequestTimeouts" in watcher.firing())
+        assert within(30, lambda: "RequestTimeouts" in watcher.firing())
 
 
 async def login_while_the_table_is_locked(site: Workers, servers: Servers) -> int:

@@ -11,16 +11,16 @@ from sqlalchemy import Select, make_url, text
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
+from app.cli.seed import SeedService
 from app.core.config import Settings
-from app.core.cursor import Position
 from app.core.security import PasswordHasher
+from app.core.signing import Position
 from app.database import Reads, get_engine, get_session_maker
 from app.database.migrations import migrate
-from app.repositories.user import queries
-from app.repositories.user.listing import UserListRepository
-from app.repositories.user.queries import Part
+from app.repositories.user import listing
+from app.repositories.user.listing import Slice, UserListRepository
 from app.repositories.user.repository import UserRepository
-from app.services.seed import SeedService
+from app.schemas.user_list import UserFilters
 from app.services.user import totals
 from tests.conftest import Servers
 
@@ -103,15 +103,15 @@ def listed(**filters: Any) -> Select[Any]:
 def first_superusers(sort_order: str = "desc") -> Select[Any]:
     """Ten, since fifty of the 500 that are here are found as well by sorting them all."""
     query = REPOSITORY.get_filtered_users(is_superuser=True, sort_order=sort_order)
-    return queries.page_and_count(query.limit(10), totals.COUNTED + 1)
+    return listing.select_page_and_count(query.limit(10), totals.COUNTED + 1)
 
 
 def collected(query: Select[Any]) -> Select[Any]:
-    return queries.collected_page_and_count(query, "created_at", "desc", totals.COLLECTED + 1)
+    return listing.select_sorted_page_and_count(query, "created_at", "desc", totals.COLLECTED + 1)
 
 
 def counted(**filters: Any) -> Select[Any]:
-    return queries.counted(REPOSITORY.get_filtered_users(**filters))
+    return listing.select_count(REPOSITORY.get_filtered_users(**filters))
 
 
 EARNED = {
@@ -156,12 +156,11 @@ async def test_a_page_behind_a_cursor_is_read_off_an_index_from_there(
     connection, sort_by, sort_order
 ):
     index, position = ORDERS[sort_by]
-    order = sort_by, sort_order
-    part = Part(*order, limit=50, behind=position)
-    query = REPOSITORY.get_filtered_users(None, None, None, *order)
-    page = queries.page(queries.cut(query, part))
+    filters = UserFilters(sort_by=sort_by, sort_order=sort_order)
+    part = Slice(50, after=position)
+    page = listing.select_page(listing._sliced(filters, part))
 
-    plan = await plan_of(connection, page.params(part.parameters))
+    plan = await plan_of(connection, page.params(listing._parameters(filters, part)))
 
     (scan,) = [node for node in nodes(plan) if "Index Name" in node]
     assert scan["Index Name"] == index
@@ -245,14 +244,14 @@ async def test_all_are_looked_up_where_they_are_few_and_an_index_finds_them(
     """Two characters are in no trigram."""
     users = UserListRepository(Reads(engine, settings.database))
 
-    expected = await users.expect(REPOSITORY.get_filtered_users(search=search))
+    expected = await users.estimate(UserFilters(search=search))
 
     assert totals.are_few(expected) is is_looked_up
 
 
 async def test_a_search_prepared_once_is_still_planned_for_each_name(fresh):
     for name in [FREQUENT] * 8:
-        await fresh.execute(queries.page(listed(search=name)))
+        await fresh.execute(listing.select_page(listed(search=name)))
     by_order = await plans_so_far(fresh)
     for name in [FREQUENT, *["lovelace"] * 8, RARE]:
         query = collected(REPOSITORY.get_filtered_users(search=name))
@@ -264,8 +263,8 @@ async def test_a_search_prepared_once_is_still_planned_for_each_name(fresh):
 
 async def test_a_first_page_is_planned_once_for_each_connection(fresh):
     query = REPOSITORY.get_filtered_users(is_active=True)
-    first = queries.cut(query, Part("created_at", "desc", 50))
+    first = listing.sliced(query, "created_at", "desc", Slice(50))
     for _ in range(3):
-        await fresh.execute(queries.page_and_count(first, 1001))
+        await fresh.execute(listing.select_page_and_count(first, 1001))
 
     assert await plans_so_far(fresh) == (3, 0)

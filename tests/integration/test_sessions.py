@@ -17,7 +17,6 @@ from app import periodic
 from app.core.security import PasswordHasher, RefreshTokenSigner
 from app.repositories.session import _PURGE_LOCK
 from app.runtime import Runtime
-from app.services.session import SessionService
 from tests.conftest import PASSWORD, Person, browsing, person, running
 from tests.integration.test_over_the_wire import serving
 
@@ -567,7 +566,7 @@ async def test_a_refresh_does_not_touch_what_has_ended(client, runtime, ada):
 
 async def purged(runtime: Runtime) -> int:
     async with runtime.session_maker() as db:
-        return await SessionService(db, runtime.principals).purge()
+        return await runtime.session_service(db).purge()
 
 
 async def ids(runtime: Runtime) -> set[str]:
@@ -633,7 +632,7 @@ async def test_while_one_process_purges_another_does_not(client, runtime, ada):
 
 async def test_the_service_purges_by_itself(client, runtime, ada, monkeypatch):
     await pass_time(runtime, timedelta(days=38).total_seconds())
-    monkeypatch.setattr(periodic, "PURGE_EVERY", 0.01)
+    monkeypatch.setattr(periodic, "PURGE_INTERVAL", 0.01)
 
     async with asyncio.timeout(20), periodic.periodic_work(runtime):
         while await ids(runtime):  # noqa: ASYNC110  # the database tells nobody

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from app.runtime import Runtime
-from app.user_import import Outcome, UserFile, UserFileError, import_users
+from app.user_import import ImportResult, UserFile, UserFileError, import_users
 from tests.conftest import PASSWORD, Servers
 
 HASH = (
@@ -33,7 +33,9 @@ class Desk:
         self.errors = folder / "users.errors.csv"
         self.seen: list[int] = []
 
-    async def take(self, content: str | bytes, name: str = "users.csv", **options: bool) -> Outcome:
+    async def take(
+        self, content: str | bytes, name: str = "users.csv", **options: bool
+    ) -> ImportResult:
         file = self.folder / name
         file.write_bytes(content.encode() if isinstance(content, str) else content)
         self.errors = file.with_suffix(f".errors{file.suffix}")
@@ -62,14 +64,14 @@ def row(name: str, **values: object) -> str:
 
 
 async def test_what_was_exported_and_given_passwords_comes_back(client, desk):
-    outcome = await desk.take(
+    result = await desk.take(
         f"{EXPORTED},password\r\n"
         "7,ada@example.com,Ada,Ada Lovelace,true,false,"
         f"2024-05-01T12:00:00+00:00,2024-06-01T12:00:00Z,{PASSWORD}\r\n"
         f"8,bob@example.com,bob,,False,True,2024-05-01T14:00:00+02:00,,{PASSWORD}\r\n"
     )
 
-    assert outcome == Outcome(2, 0)
+    assert result == ImportResult(2, 0)
     columns = "email, username, full_name, is_active, is_superuser, created_at"
     then = datetime(2024, 5, 1, 12, tzinfo=UTC)
     assert await desk.users(columns) == [
@@ -84,12 +86,12 @@ async def test_what_was_exported_and_given_passwords_comes_back(client, desk):
 
 
 async def test_ndjson_is_read_as_well(desk):
-    outcome = await desk.take(
+    result = await desk.take(
         row("ada", id=3, full_name=None, is_active=False) + "\n" + row("bob", username="Bobby"),
         "users.ndjson",
     )
 
-    assert outcome == Outcome(2, 0)
+    assert result == ImportResult(2, 0)
     assert await desk.users("username, is_active") == [("ada", False), ("Bobby", True)]
 
 
@@ -102,7 +104,7 @@ async def test_the_planner_knows_of_them_at_once(desk):
 
 
 async def test_rows_that_are_refused_are_kept_and_the_others_come_in(desk):
-    outcome = await desk.take(
+    result = await desk.take(
         "email,username,password,hashed_password\n"
         f"ada@example.com,,,{CRYPT}\n"
         f"no address,,,{CRYPT}\n"
@@ -115,7 +117,7 @@ async def test_rows_that_are_refused_are_kept_and_the_others_come_in(desk):
         f"eve@example.com,,,{CRYPT}\n"
     )
 
-    assert outcome == Outcome(2, 7)
+    assert result == ImportResult(2, 7)
     assert [email for (email,) in await desk.users("email")] == [
         "ada@example.com",
         "eve@example.com",
@@ -137,20 +139,20 @@ async def test_the_file_of_refused_rows_is_for_its_owner_and_can_be_mended_and_r
     second = await desk.take(first, "again.csv")
     again = desk.errors.read_text()
 
-    outcome = await desk.take(again.replace("no address", "ada@example.com", 1), "mended.csv")
+    result = await desk.take(again.replace("no address", "ada@example.com", 1), "mended.csv")
 
     assert mode == 0o600
-    assert second == Outcome(0, 1)
+    assert second == ImportResult(0, 1)
     assert again == first
-    assert outcome == Outcome(1, 0)
+    assert result == ImportResult(1, 0)
 
 
 async def test_lines_of_ndjson_that_are_refused_are_kept_too(desk):
     lines = row("ada", username="-") + "{\n[1]\n" + row("bob")
 
-    outcome = await desk.take(lines, "users.jsonl")
+    result = await desk.take(lines, "users.jsonl")
 
-    assert outcome == Outcome(1, 3)
+    assert result == ImportResult(1, 3)
     kept = [json.loads(line) for line in desk.errors.read_text().splitlines()]
     assert [note["line"] for note in kept] == [1, 2, 3]
     assert kept[0]["email"] == "ada@example.com"
@@ -161,9 +163,9 @@ async def test_lines_of_ndjson_that_are_refused_are_kept_too(desk):
 async def test_a_second_run_brings_what_the_first_did_not(desk):
     await desk.take(row("ada"), "users.ndjson")
 
-    outcome = await desk.take(row("ada") + row("bob"), "users.ndjson")
+    result = await desk.take(row("ada") + row("bob"), "users.ndjson")
 
-    assert outcome == Outcome(1, 1)
+    assert result == ImportResult(1, 1)
     assert json.loads(desk.errors.read_text())["errors"] == ["email: already taken"]
     assert len(await desk.users()) == 2
 
@@ -171,9 +173,9 @@ async def test_a_second_run_brings_what_the_first_did_not(desk):
 async def test_many_come_in_batches_and_it_is_seen(desk):
     lines = "".join(row(f"person{n}") for n in range(2500))
 
-    outcome = await desk.take(lines, "users.ndjson")
+    result = await desk.take(lines, "users.ndjson")
 
-    assert outcome == Outcome(2500, 0)
+    assert result == ImportResult(2500, 0)
     assert desk.seen == [1000, 2000, 2500]
 
 
@@ -181,9 +183,9 @@ async def test_with_passwords_to_hash_the_batches_are_smaller(desk):
     secret = {"hashed_password": None, "password": PASSWORD}
     lines = "".join(row(f"person{n}", **secret) for n in range(120))
 
-    outcome = await desk.take(lines, "users.ndjson")
+    result = await desk.take(lines, "users.ndjson")
 
-    assert outcome == Outcome(120, 0)
+    assert result == ImportResult(120, 0)
     assert desk.seen == [100, 120]
 
 
@@ -193,19 +195,19 @@ async def test_a_spreadsheets_file_is_read(desk):
         f'\r\nbob@example.com,"say ""hi""",{CRYPT}\r\n'
     )
 
-    outcome = await desk.take(content)
+    result = await desk.take(content)
 
-    assert outcome == Outcome(2, 0)
+    assert result == ImportResult(2, 0)
     assert await desk.users("full_name") == [("Ada, Lady",), ('say "hi"',)]
 
 
 async def test_a_cell_of_several_lines_is_one_cell(desk):
-    outcome = await desk.take(
+    result = await desk.take(
         f'email,full_name,hashed_password\nada@example.com,"Ada\nLovelace",{CRYPT}\n'
         f"bob@example.com,,{CRYPT}\nx,,\n"
     )
 
-    assert outcome == Outcome(1, 2)
+    assert result == ImportResult(1, 2)
     assert desk.refused()[0] == ("2", "full_name: control characters are not allowed")
     assert desk.refused()[1][0] == "5"
 
@@ -241,7 +243,7 @@ async def test_without_passwords_they_come_in_only_where_that_is_asked_for(clien
     refused = await desk.take(content)
     accepted = await desk.take(content, without_password=True)
 
-    assert (refused, accepted) == (Outcome(0, 1), Outcome(1, 0))
+    assert (refused, accepted) == (ImportResult(0, 1), ImportResult(1, 0))
     ((hashed,),) = await desk.users("hashed_password")
     assert str(hashed).startswith("$argon2id$")
     for password in ("", "!", str(hashed)):
@@ -263,9 +265,9 @@ async def test_cells_are_separated_as_spreadsheets_of_any_country_do(desk, delim
         for line in lines
     )
 
-    outcome = await desk.take(text)
+    result = await desk.take(text)
 
-    assert outcome == Outcome(2, 0)
+    assert result == ImportResult(2, 0)
     assert await desk.users("full_name, is_active") == [("a,b;c|d e", True), (None, False)]
 
 
@@ -279,17 +281,17 @@ async def test_cells_are_separated_as_spreadsheets_of_any_country_do(desk, delim
 )
 async def test_true_and_false_are_read_in_the_languages_of_spreadsheets(desk, word, meant):
     """C22"""
-    outcome = await desk.take(f"email,is_superuser,hashed_password\na@b.de,{word},{CRYPT}\n")
+    result = await desk.take(f"email,is_superuser,hashed_password\na@b.de,{word},{CRYPT}\n")
 
-    assert outcome == Outcome(1, 0)
+    assert result == ImportResult(1, 0)
     assert await desk.users("is_superuser") == [(meant,)]
 
 
 async def test_another_word_is_refused_in_its_row(desk):
     """C22"""
-    outcome = await desk.take(f"email,is_active,hashed_password\na@b.de,perhaps,{CRYPT}\n")
+    result = await desk.take(f"email,is_active,hashed_password\na@b.de,perhaps,{CRYPT}\n")
 
-    assert outcome == Outcome(0, 1)
+    assert result == ImportResult(0, 1)
     assert desk.refused()[0][1].startswith("is_active: ")
 
 
@@ -300,17 +302,17 @@ async def test_a_file_is_read_as_excel_saves_it_and_that_is_told(desk, encoding,
     """C22"""
     text = f"Email;full_name;hashed_password\r\nada@example.com;Jörg Müller – €;{CRYPT}\r\n"
 
-    outcome = await desk.take(text.encode(encoding))
+    result = await desk.take(text.encode(encoding))
 
     assert await desk.users("full_name") == [("Jörg Müller – €",)]
-    assert (outcome.imported, outcome.refused) == (1, 0)
-    assert (outcome.note is None) == (named is None)
-    assert named is None or f"users.csv is not UTF-8 and was read as {named}" in str(outcome.note)
+    assert (result.imported, result.refused) == (1, 0)
+    assert (result.note is None) == (named is None)
+    assert named is None or f"users.csv is not UTF-8 and was read as {named}" in str(result.note)
 
 
 async def test_lines_are_numbered_as_an_editor_does(desk):
     """C22: blank lines, empty rows and cells of several lines before a fault."""
-    outcome = await desk.take(
+    result = await desk.take(
         "email,full_name,hashed_password\r\n"  # 1
         "\r\n\n"  # 2, 3
         ",,\r\n"  # 4
@@ -322,7 +324,7 @@ async def test_lines_are_numbered_as_an_editor_does(desk):
         "\n"
     )
 
-    assert outcome == Outcome(0, 3)
+    assert result == ImportResult(0, 3)
     assert [line for line, _ in desk.refused()] == ["5", "7", "10"]
 
 
@@ -338,17 +340,17 @@ async def test_what_is_no_character_is_refused_in_its_row(desk):
     in_json = await desk.take(lines + row("eve", **{"\ud800": 1}), "users.ndjson")
     in_csv = await desk.take(f"email,username,hashed_password\na@b.de,a\0b,{CRYPT}\nb\0@b.de,,\n")
 
-    assert in_json == Outcome(0, 12)
-    assert in_csv == Outcome(0, 2)
+    assert in_json == ImportResult(0, 12)
+    assert in_csv == ImportResult(0, 2)
     assert await desk.users() == []
 
 
 async def test_a_row_of_any_number_of_fields_is_refused_in_a_sentence(desk):
     """C22: not one for each of them."""
-    outcome = await desk.take(row("ada", **{f"x{n}": n for n in range(1_000)}), "users.ndjson")
+    result = await desk.take(row("ada", **{f"x{n}": n for n in range(1_000)}), "users.ndjson")
 
     (kept,) = [json.loads(line) for line in desk.errors.read_text().splitlines()]
-    assert outcome == Outcome(0, 1)
+    assert result == ImportResult(0, 1)
     assert kept["errors"][0].startswith("has other fields than id, ")
 
 
@@ -368,9 +370,9 @@ async def test_the_file_of_refused_rows_is_defused_as_the_export_is(desk):
     "moment", ["2999-01-01T00:00:00Z", "1969-01-01T00:00:00Z", "2024-05-01T12:00:00", "0001-01-01"]
 )
 async def test_a_moment_that_cannot_have_been_is_refused(desk, moment):
-    outcome = await desk.take(row("ada", created_at=moment), "users.ndjson")
+    result = await desk.take(row("ada", created_at=moment), "users.ndjson")
 
-    assert outcome == Outcome(0, 1)
+    assert result == ImportResult(0, 1)
     assert json.loads(desk.errors.read_text())["errors"][0].startswith("created_at: ")
 
 
@@ -439,9 +441,9 @@ async def test_what_was_exported_is_there_again(desk, root, runtime, everybody, 
         await db.execute(text("TRUNCATE users CASCADE"))
         await db.commit()
 
-    outcome = await desk.take(exported.content, f"users.{kind}", without_password=True)
+    result = await desk.take(exported.content, f"users.{kind}", without_password=True)
 
-    assert outcome == Outcome(len(before), 0)
+    assert result == ImportResult(len(before), 0)
     assert sorted(await desk.users(columns)) == before
 
 
@@ -464,9 +466,9 @@ async def test_what_was_exported_for_spreadsheets_is_there_again(desk, root, run
         await db.execute(text("TRUNCATE users CASCADE"))
         await db.commit()
 
-    outcome = await desk.take(exported.content, without_password=True)
+    result = await desk.take(exported.content, without_password=True)
 
-    assert outcome == Outcome(len(before), 0)
+    assert result == ImportResult(len(before), 0)
     assert sorted(await desk.users("email, full_name")) == before
 
 

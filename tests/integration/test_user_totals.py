@@ -11,7 +11,7 @@ from sqlalchemy import Select, event, text
 from app.core.cache import MemoryStore
 from app.core.pagination import PageParams
 from app.models import User
-from app.repositories.user.repository import UserRepository
+from app.repositories.user import listing
 from app.schemas.user_list import UserFilters
 from app.services.user import totals as user_totals
 from app.services.user.totals import UserTotals
@@ -335,12 +335,12 @@ async def test_a_further_filter_counts_as_it_lists(root, runtime, small_bounds, 
     class More(UserFilters):
         least_id: int = 0
 
-    plain = UserRepository.get_filtered_users
+    plain = listing.select_users
 
     def filtered(least_id: int = 0, **filters: Any) -> Select[User]:
         return plain(**filters).where(User.id >= least_id)
 
-    monkeypatch.setattr(UserRepository, "get_filtered_users", staticmethod(filtered))
+    monkeypatch.setattr(listing, "select_users", filtered)
     params = PageParams(page=1, size=10)
 
     totals = [
@@ -354,10 +354,10 @@ async def test_a_further_filter_counts_as_it_lists(root, runtime, small_bounds, 
 
 async def test_what_is_known_of_totals_is_bounded(root, runtime, small_bounds, monkeypatch):
     """U4: a filter may have any number of values."""
-    monkeypatch.setattr(user_totals, "KNOWN", 2)
+    monkeypatch.setattr(user_totals, "MAX_COUNTS", 2)
     totals = runtime.user_lists.totals
 
     for is_active, is_superuser in product(STATES, STATES):
         await totals.in_state(UserFilters(is_active=is_active, is_superuser=is_superuser))
 
-    assert len(totals._known) <= 2
+    assert len(totals._counts) <= 2

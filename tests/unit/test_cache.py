@@ -1,15 +1,26 @@
-"""Keys of remembered answers, and where they are kept."""
+"""Keys of cached answers, and their stores."""
 
 import asyncio
+from collections.abc import Iterator
 from datetime import date
 from enum import StrEnum
 from typing import Annotated
 
 import pytest
 from fastapi import Depends, FastAPI, Query
+from fastapi_cache import FastAPICache
 
-from app.core.cache import AnswerCache, MemoryStore, Unkeyed, cache
+from app.core.cache import (
+    AnswerCache,
+    CacheMode,
+    Entry,
+    MemoryStore,
+    Unkeyed,
+    cache,
+    invalidate_cache,
+)
 from app.core.cache.stores import MAX_IN_MEMORY
+from app.core.exceptions import ServiceUnavailableException
 from tests.conftest import browsing
 
 
@@ -22,26 +33,14 @@ class Service:
     """What an endpoint depends on and no answer does."""
 
 
-class Runtime:
-    """As much of a runtime as the decorator asks for."""
-
-    def __init__(self, answers: AnswerCache) -> None:
-        self.answers = answers
-
-
-def app_with(answers: AnswerCache) -> FastAPI:
-    app = FastAPI()
-    app.state.runtime = Runtime(answers)
-    return app
-
-
 @pytest.fixture
-def answers() -> AnswerCache:
-    return AnswerCache(MemoryStore(), "test")
+def app() -> Iterator[FastAPI]:
+    """An application whose cache is the process's memory."""
+    with AnswerCache(MemoryStore(), "test").as_current():
+        yield FastAPI()
 
 
-async def test_every_parameter_is_part_of_the_key(answers):
-    app = app_with(answers)
+async def test_every_parameter_is_part_of_the_key(app: FastAPI):
 
     @app.get("/{number}")
     @cache(expire=60)
@@ -81,12 +80,11 @@ def test_what_can_be_no_part_of_a_key_is_refused_when_the_route_is_made(annotati
 
     endpoint.__annotations__["value"] = annotation
 
-    with pytest.raises(TypeError, match="endpoint: value can be no part of a cache key"):
+    with pytest.raises(TypeError, match="endpoint: value cannot be part of a cache key"):
         cache(expire=60)(endpoint)
 
 
-async def test_a_request_may_ask_for_a_fresh_answer(answers):
-    app = app_with(answers)
+async def test_a_request_may_ask_for_a_fresh_answer(app: FastAPI):
     calls = 0
 
     @app.get("/")
@@ -126,27 +124,73 @@ async def test_memory_is_bounded():
     assert await store.get("0", str(MAX_IN_MEMORY)) == [None, b""]
 
 
+async def one() -> bytes:
+    return b"1"
+
+
 async def test_a_pattern_clears_what_it_matches():
     answers = AnswerCache(MemoryStore(), "test")
 
-    async def compute() -> bytes:
-        return b"1"
-
     for key in ("stats:", "total:a", "total:b"):
-        await answers.remember(key, 60, compute)
+        await answers.get_or_compute(key, 60, one)
 
     assert await answers.invalidate("total:*") == 2
     assert await answers.invalidate("*") == 1
 
 
-async def test_whoever_remembers_is_told_for_how_long():
-    async def compute() -> bytes:
-        return b"1"
+async def test_an_entry_has_the_seconds_for_which_it_is_valid():
+    on, off = AnswerCache(MemoryStore(), "test"), AnswerCache(None, "test")
 
-    kept, off = AnswerCache(MemoryStore(), "test"), AnswerCache(None, "test")
+    assert await on.get_or_compute("key", 60, one) == (b"1", 60, False)
+    assert await on.get_or_compute("key", 60, one) == (b"1", 60, True)
+    assert await off.get_or_compute("key", 60, one) == (b"1", 0, False)
 
-    assert await kept.remember("key", 60, compute) == (60, b"1")
-    assert await off.remember("key", 60, compute) == (0, b"1")
+
+@pytest.mark.parametrize("store", [MemoryStore(), None])
+async def test_only_if_cached_computes_nothing(store):
+    answers = AnswerCache(store, "test")
+
+    with pytest.raises(ServiceUnavailableException):
+        await answers.get_or_compute("key", 60, one, CacheMode.ONLY_IF_CACHED)
+    await answers.get_or_compute("key", 60, one)
+
+    if store is not None:
+        found = await answers.get_or_compute("key", 60, one, CacheMode.ONLY_IF_CACHED)
+        assert found == (b"1", 60, True)
+
+
+class Counter:
+    """A service with a cached method."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    @cache(expire=60)
+    async def count(self, step: int = 1) -> int:
+        self.calls += step
+        return self.calls
+
+
+async def test_a_method_is_cached_by_its_parameters_and_invalidated_by_its_name(app):
+    counter = Counter()
+
+    bodies = [(await counter.count(step)).body for step in (1, 1, 10, 10)]
+    bodies.append((await counter.count(step=1)).body)
+    await invalidate_cache("count:*")
+    bodies.append((await counter.count()).body)
+
+    assert bodies == [b"1", b"1", b"11", b"11", b"1", b"12"]
+
+
+async def test_the_last_cache_opened_is_the_current_one_until_it_is_closed(app):
+    counter = Counter()
+    with AnswerCache(MemoryStore(), "other").as_current():
+        await counter.count()
+        inside = await invalidate_cache("count*")
+
+    outside = await invalidate_cache("count*")
+
+    assert (inside, outside) == (1, 0)
 
 
 async def test_where_the_one_who_computes_fails_the_next_one_does():
@@ -162,12 +206,13 @@ async def test_where_the_one_who_computes_fails_the_next_one_does():
         return b"%d" % calls
 
     outcomes = await asyncio.gather(
-        *(answers.remember("key", 60, compute) for _ in range(10)), return_exceptions=True
+        *(answers.get_or_compute("key", 60, compute) for _ in range(10)), return_exceptions=True
     )
 
     assert calls == 2
     assert isinstance(outcomes[0], LookupError)
-    assert outcomes[1:] == [(60, b"2")] * 9
+    assert outcomes[1] == Entry(b"2", 60, is_hit=False)
+    assert outcomes[2:] == [Entry(b"2", 60, is_hit=True)] * 8
 
 
 async def test_where_the_one_who_computes_is_cancelled_the_next_one_does():
@@ -181,9 +226,9 @@ async def test_where_the_one_who_computes_is_cancelled_the_next_one_does():
     async def compute_at_once() -> bytes:
         return b"at once"
 
-    leader = asyncio.create_task(answers.remember("key", 60, compute))
+    leader = asyncio.create_task(answers.get_or_compute("key", 60, compute))
     await asyncio.sleep(0)
-    waiter = asyncio.create_task(answers.remember("key", 60, compute_at_once))
+    waiter = asyncio.create_task(answers.get_or_compute("key", 60, compute_at_once))
     await asyncio.sleep(0)
     leader.cancel()
 
@@ -198,10 +243,31 @@ async def test_whoever_stops_waiting_disturbs_nobody():
         await ready.wait()
         return b"1"
 
-    tasks = [asyncio.create_task(answers.remember("key", 60, compute)) for _ in range(3)]
+    tasks = [asyncio.create_task(answers.get_or_compute("key", 60, compute)) for _ in range(3)]
     await asyncio.sleep(0)
     tasks[1].cancel()
     await asyncio.sleep(0)
     ready.set()
 
     assert (await tasks[0]).body == (await tasks[2]).body == b"1"
+
+
+async def test_the_library_reads_and_clears_the_same_answers(app: FastAPI):
+    backend = FastAPICache.get_backend()
+    await backend.set("profile:1", b"{}", 60)
+    await backend.set("list:", b"[]")
+
+    ttl, body = await backend.get_with_ttl("profile:1")
+    deleted = await FastAPICache.clear("profile")
+
+    assert (0 < ttl <= 60, body) == (True, b"{}")
+    assert deleted == 1
+    assert [await backend.get("profile:1"), await backend.get("list:")] == [None, b"[]"]
+    assert await FastAPICache.clear() == 1
+
+
+async def test_without_an_application_nothing_is_stored():
+    await FastAPICache.get_backend().set("list:", b"[]")
+
+    assert await FastAPICache.get_backend().get_with_ttl("list:") == (0, None)
+    assert await FastAPICache.clear() == 0

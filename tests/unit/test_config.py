@@ -685,6 +685,13 @@ def test_past_another_pooler_leads_what_is_told(tell):
     assert not direct.is_pooled
 
 
+def test_past_supabases_pooler_at_several_hosts_leads_what_is_told(tell):
+    tell(DATABASE_PROVIDER="supabase", DATABASE_URL="postgresql://app:a@db-1:6543,db-2:6543/app")
+
+    with pytest.raises(SettingsError, match="DATABASE_MIGRATION_URL: must be set"):
+        load_settings().database.direct()
+
+
 @pytest.mark.parametrize("port", ["5432", "6543"])
 def test_without_a_pooler_migrations_go_the_usual_way(tell, port):
     tell(DATABASE_URL=f"postgresql://app:secret@db:{port}/app")

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from dotenv import dotenv_values
 
-from app.api.types import LongDeadline
+from app.api.deps.requests import LongDeadline
 from app.core.config import load_settings, variables
 from tests.dockerfile import Dockerfile
 
@@ -94,7 +94,9 @@ def test_the_proxys_bounds_fit_those_of_the_service():
     assert server["read_timeout"] > settings.request_timeout * second
     assert "write_timeout" not in server  # an export may take as long as it makes progress
     assert proxy["transport"]["response_header_timeout"] > (longest + 5) * second
-    assert proxy["transport"]["keep_alive"]["idle_timeout"] < 75 * second  # as app/cli.py tells
+    assert (
+        proxy["transport"]["keep_alive"]["idle_timeout"] < 75 * second
+    )  # as app/cli/serve.py tells
 
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
@@ -150,7 +152,7 @@ def test_pods_have_no_rights_that_they_do_not_need():
 
 def test_a_stop_leaves_time_for_the_longest_request():
     server = load_settings().server
-    deadline = server.drain + server.request_timeout + 5  # as app/cli.py tells uvicorn
+    deadline = server.drain + server.request_timeout + 5  # as app/cli/serve.py tells uvicorn
     pod = manifest("deployment")["spec"]["template"]["spec"]
     pause = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
     compose = load(COMPOSE)["services"]

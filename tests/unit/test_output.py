@@ -15,8 +15,9 @@ from app.core.output import QueuedOutput
 
 START = """
 import logging, os, sys, time
+import structlog
 from app.core.config import load_settings
-from app.core.logging import configure_logging, log_directly
+from app.core.logging import configure_logging
 configure_logging(load_settings().replaced(log={"format": "json"}))
 log = logging.getLogger("test").warning
 
@@ -25,7 +26,7 @@ def lines(numbers):
         if number % 2:
             log(str(number))
         else:
-            log_directly("test", logging.WARNING, str(number))
+            structlog.get_logger("test").warning(str(number))
 """
 SECONDS = 30
 """That a process may take on a busy machine."""
@@ -90,7 +91,7 @@ def test_a_signal_handler_may_log_while_its_process_does():
     """As the garbage collector may: the lock of the queue is taken twice by one thread."""
     ended = run("""
 import signal
-signal.signal(signal.SIGALRM, lambda *_: log_directly("test", logging.WARNING, "signal"))
+signal.signal(signal.SIGALRM, lambda *_: structlog.get_logger("test").warning("signal"))
 signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
 for number in range(20_000):
     sys.stdout.write('{"event": "%d"}\\n' % number)

@@ -10,7 +10,7 @@ import pytest
 from app.admin import assets
 from app.admin.charts import HEIGHT, columns, round_up
 from app.admin.rendering import NOTHING, duration, number, percent, span
-from app.core.forms import FormSigner
+from app.core.signing import FormSigner
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = sorted((ROOT / "app" / "admin" / "templates").rglob("*.html"))

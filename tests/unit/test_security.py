@@ -11,13 +11,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.core.config import AuthSettings
-from app.core.cursor import CursorSigner, Position
 from app.core.exceptions import (
     ServiceUnavailableException,
     UnauthorizedException,
     ValidationException,
 )
-from app.core.forms import FormSigner
 from app.core.security import (
     AccessToken,
     PasswordHasher,
@@ -26,6 +24,7 @@ from app.core.security import (
     TokenSigner,
     hashing,
 )
+from app.core.signing import CursorSigner, FormSigner, Position
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from app.cli.seed import COLUMNS, YEARS, people
 from app.models import User
 from app.schemas.user import UserCreate
-from app.services.seed import COLUMNS, YEARS, people
 
 COUNT = 20_000
 HASHED = "$argon2id$nobody's"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app import cli
+from app.cli import serve
 from app.core.config import load_settings
 from app.server.options import url_of
 
@@ -30,7 +30,7 @@ def listening() -> Iterator[socket.socket]:
 )
 def test_what_is_shown_is_an_address_that_a_browser_opens(listening, host, shown, capsys):
     url = url_of(host, [listening])
-    cli._say_where(load_settings(), url)
+    serve._print_addresses(load_settings(), url)
 
     port = listening.getsockname()[1]
     assert f" http://{shown}:{port}/health " in capsys.readouterr().out
@@ -39,6 +39,6 @@ def test_what_is_shown_is_an_address_that_a_browser_opens(listening, host, shown
 def test_a_name_in_brackets_is_shown_as_it_is(capsys):
     settings = load_settings().replaced(app={"app_name": "[b]API[/b]"})
 
-    cli._say_where(settings, "http://localhost:8000")
+    serve._print_addresses(settings, "http://localhost:8000")
 
     assert "[b]API[/b]" in capsys.readouterr().out

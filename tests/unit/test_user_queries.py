@@ -6,10 +6,11 @@ from typing import Any
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.cursor import Position
-from app.repositories.user import queries
-from app.repositories.user.queries import Part
+from app.core.signing import Position
+from app.repositories.user import listing
+from app.repositories.user.listing import Slice
 from app.repositories.user.repository import UserRepository
+from app.schemas.user_list import UserFilters
 
 REPOSITORY = UserRepository(AsyncSession())  # it builds queries here and runs none
 STATES = (None, True, False)
@@ -35,35 +36,36 @@ def test_a_list_that_is_asked_for_again_is_the_same_statement():
 
         assert query is again
         for statement, *values in (
-            (queries.page,),
-            (queries.page_and_count, 9),
-            (queries.collected_page_and_count, *order, 9),
-            (queries.cut, Part(*order, 50)),
-            (queries.cut, Part(*order, 50, offset=50)),
-            (queries.cut, Part(*order, 50, behind=Position("2026-01-01", 7))),
+            (listing.select_page,),
+            (listing.select_page_and_count, 9),
+            (listing.select_sorted_page_and_count, *order, 9),
+            (listing.sliced, *order, Slice(50)),
+            (listing.sliced, *order, Slice(50, offset=50)),
+            (listing.sliced, *order, Slice(50, after=Position("2026-01-01", 7))),
         ):
             assert statement(query, *values) is statement(again, *values)
 
 
 def test_a_page_further_on_is_the_same_statement_as_the_one_before():
+    filters = UserFilters()
     query = REPOSITORY.get_filtered_users()
     order = "created_at", "desc"
     for parts in (
-        [Part(*order, 50, offset=offset) for offset in (50, 100)],
-        [Part(*order, 50, behind=Position(f"2026-01-0{day}", day)) for day in (1, 2)],
+        [Slice(50, offset=offset) for offset in (50, 100)],
+        [Slice(50, after=Position(f"2026-01-0{day}", day)) for day in (1, 2)],
     ):
-        one, other = (queries.page(queries.cut(query, part)) for part in parts)
+        one, other = (listing.select_page(listing.sliced(query, *order, part)) for part in parts)
 
         assert one is other
-        assert parts[0].parameters != parts[1].parameters
+        assert listing._parameters(filters, parts[0]) != listing._parameters(filters, parts[1])
 
 
 def test_a_first_page_has_no_parameters():
     for filters in LISTS:
         if filters["search"] is None:
             order = filters["sort_by"], filters["sort_order"]
-            query = queries.cut(REPOSITORY.get_filtered_users(**filters), Part(*order, 50))
-            for page in (queries.page(query), queries.page_and_count(query, 1001)):
+            query = listing.sliced(REPOSITORY.get_filtered_users(**filters), *order, Slice(50))
+            for page in (listing.select_page(query), listing.select_page_and_count(query, 1001)):
                 compiled = page.compile(dialect=postgresql.dialect())
 
                 assert not compiled.params
@@ -84,4 +86,4 @@ def test_lists_without_a_search_are_all_kept():
     plain = [filters for filters in LISTS if filters["search"] is None]
     sizes_and_what_follows = [*(25, 50), *(26, 51), "by number", "by cursor"]
 
-    assert len(plain) * len(sizes_and_what_follows) <= queries.KEPT
+    assert len(plain) * len(sizes_and_what_follows) <= listing.KEPT

@@ -7,9 +7,11 @@ from fastapi import Form, Request, Response
 from app.admin.deps import LoginFormChecked, OverviewPage, Overviews, PageDep
 from app.admin.login_page import LoginForm, logged_in, login_shown_again
 from app.admin.rendering import BASE
+from app.api.deps.rate_limits import Limited
+from app.api.deps.requests import ClientDevice
+from app.api.deps.services import Auth, Sessions
 from app.api.limits import by_username
 from app.api.routing import Router
-from app.api.types import Auth, ClientDevice, Limited, Sessions
 from app.core.limiter import by_address, limiter, rate
 
 router = Router(prefix=BASE, include_in_schema=False)

@@ -17,9 +17,9 @@ from fastapi import Depends, File, Form, Request, Response, UploadFile
 from app.admin.deps import PageDep, Uploads
 from app.admin.listing import USERS
 from app.admin.page import Notice, Page
+from app.api.deps.requests import LongDeadline
 from app.api.routing import Router
 from app.api.runtime import runtime_of
-from app.api.types import LongDeadline
 from app.core.exceptions import ValidationException
 from app.core.normalisation import is_storable
 from app.services.user.upload import Preview
@@ -108,7 +108,7 @@ async def upload(
 ) -> Response:
     """Preview a file, or create its users if it is the one that was previewed."""
     with page.shown_again(TEMPLATE, **limits, sent=None, preview=None):
-        preview = await uploads.take(sent.name, sent.content, write=sent.is_confirmed)
+        preview = await uploads.submit(sent.name, sent.content, write=sent.is_confirmed)
     return await _result(page, sent, preview, limits)
 
 

@@ -13,9 +13,10 @@ from app.admin.login_page import safe_next
 from app.admin.page import Notice, Page
 from app.admin.rendering import BASE
 from app.admin.users import Action, ActionResult
+from app.api.deps.services import Exports, Sessions, UserLists, Users
 from app.api.export import ExportResponse
 from app.api.routing import Router
-from app.api.types import Exports, Sessions, UserId, UserLists, Users
+from app.api.types import UserId
 from app.core.pagination import PageParams
 from app.schemas.base import MAX_BIGINT, Text
 

@@ -1,1 +1,1 @@
-"""Dependencies of endpoints: who calls, and services."""
+"""Dependencies of endpoints: the caller, services, rate limits, the request."""

@@ -1,24 +1,23 @@
-"""What a request for many users is made of."""
+"""Dependencies of `POST /users/bulk`: rows and idempotency key."""
 
 from typing import Annotated
 
 from fastapi import Body, Depends, Header, Request
 
-from app.api.deps.auth import get_current_superuser, get_current_user
+from app.api.deps.auth import CurrentSuperuser, CurrentUser
 from app.api.runtime import runtime_of
 from app.core.config import MAX_ROWS
 from app.core.exceptions import ValidationException
 from app.schemas.bulk import BULK_EXAMPLE, BulkRow
-from app.schemas.session import Principal
-from app.services.idempotency import Attempt
+from app.services.idempotency import IdempotentRequest
 
 
 async def get_bulk_rows(
     request: Request,
     rows: Annotated[list[BulkRow], Body(max_length=MAX_ROWS, examples=[BULK_EXAMPLE])],
-    _: Annotated[Principal, Depends(get_current_superuser)],
+    _: CurrentSuperuser,
 ) -> list[BulkRow]:
-    """The rows of a list, some of which may have been refused already.
+    """The rows of a list, valid or not.
 
     Raises:
         ValidationException: there are none, or more than `USERS_BULK_MAX`.
@@ -30,9 +29,9 @@ async def get_bulk_rows(
     return rows
 
 
-async def get_attempt(
+async def get_idempotent_request(
     request: Request,
-    caller: Annotated[Principal, Depends(get_current_user)],
+    caller: CurrentUser,
     key: Annotated[
         str | None,
         Header(
@@ -42,9 +41,14 @@ async def get_attempt(
             examples=["6f1c2a52-5e0f-4e06-9d3c-0f6a4a4d1c55"],
         ),
     ] = None,
-) -> Attempt | None:
-    """For a route whose requests may be repeated, each for a day; None where no key was sent."""
+) -> IdempotentRequest | None:
+    """The request by its `Idempotency-Key`; None where no key was sent."""
     if key is None:
         return None
     fingerprints = runtime_of(request).fingerprints.of(await request.body())
-    return Attempt(caller.user_id, request.scope["endpoint"].__name__, key, fingerprints)
+    operation = request.scope["endpoint"].__name__
+    return IdempotentRequest(caller.user_id, operation, key, fingerprints)
+
+
+BulkRows = Annotated[list[BulkRow], Depends(get_bulk_rows)]
+IdempotencyKey = Annotated[IdempotentRequest | None, Depends(get_idempotent_request)]

@@ -1,50 +1,72 @@
-"""Answers by key, computed once however many ask at once."""
+"""Cache of computed answers: one computation for concurrent misses, and invalidation by pattern."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
 from math import ceil
-from typing import NamedTuple, Self
-from weakref import WeakSet
+from typing import NamedTuple
 
-from fastapi_cache.types import Backend
+from fastapi_cache import Backend, FastAPICache
 
 from app.core.cache.stores import Store
+from app.core.exceptions import ServiceUnavailableException
 from app.core.telemetry.metrics import CACHE_LOOKUPS
 
 COMPUTING_TTL = 10
-"""Seconds that other processes wait for the one that computes; then they do it themselves."""
+"""Seconds that a process waits for another one that computes the same key; then it computes."""
 POLL_INTERVAL = 0.02
-"""Seconds between their looks whether the answer is there."""
+"""Seconds between the reads of a process that waits for another one."""
 
 _hit = CACHE_LOOKUPS.labels("answers", "hit").inc
 _miss = CACHE_LOOKUPS.labels("answers", "miss").inc
-_open: WeakSet["AnswerCache"] = WeakSet()
+
+
+class CacheMode(StrEnum):
+    """How a caller uses the cache; the names are those of HTTP's `Cache-Control`."""
+
+    DEFAULT = "default"
+    """Read the entry, or compute and store it."""
+    NO_CACHE = "no-cache"
+    """Compute and store, whatever is stored already."""
+    NO_STORE = "no-store"
+    """Compute, without reading or storing."""
+    ONLY_IF_CACHED = "only-if-cached"
+    """Read, without computing."""
 
 
 class Entry(NamedTuple):
-    """An answer, and the whole seconds it may still be given."""
+    """A cached answer.
 
-    ttl: int
+    Attributes:
+        body: as computed, mostly JSON.
+        ttl: whole seconds for which it is valid; 0 where it is not stored.
+        is_hit: whether it was read from the cache.
+    """
+
     body: bytes
+    ttl: int
+    is_hit: bool
 
 
-class Began(NamedTuple):
-    """When a computation began: how often answers had been invalidated here, and which time was the
-    last anywhere."""
+class _Version(NamedTuple):
+    """State of the invalidations when a computation began: their number in this process, and the
+    store's mark of the last one in any process."""
 
-    here: int
-    anywhere: bytes | None
+    invalidations: int
+    mark: bytes | None
 
 
-class AnswerCache:
-    """Keeps answers in a store. Of those who miss at once, in all processes, one computes.
+class AnswerCache(Backend):
+    """Answers by key in a store, as a backend of fastapi-cache2. Of concurrent misses, in all
+    processes, one computes.
 
-    An invalidation wins over what began before it: that is not kept, and nobody who waits for it
-    gets it.
+    An invalidation wins over a computation that began before it: the result is returned to its
+    caller, but neither stored nor returned to those who wait for it.
 
     Args:
-        store: None where caching is switched off: everybody computes.
+        store: None where caching is switched off: each call computes.
         prefix: first part of every key.
     """
 
@@ -54,178 +76,182 @@ class AnswerCache:
         self._mark = f"{prefix}:invalidation:answers"
         self._invalidations = 0
         self._computing: dict[str, asyncio.Future[Entry | None]] = {}
-        _open.add(self)
 
     @property
     def is_enabled(self) -> bool:
         return self._store is not None
 
-    async def remember(
-        self, key: str, expire: int, compute: Callable[[], Awaitable[bytes]]
+    async def get_or_compute(
+        self,
+        key: str,
+        expire: int,
+        compute: Callable[[], Awaitable[bytes]],
+        mode: CacheMode = CacheMode.DEFAULT,
     ) -> Entry:
-        """What is kept under `key`, or else what `compute` gives, which is then kept; for 0 seconds
-        where caching is switched off.
+        """The entry of `key`, computed and stored where there is none.
 
         Args:
-            key: names the question whole, whoever asks.
-            expire: seconds.
-            compute: called by one of those who ask at once. Where it raises, so does this for
-                its caller, and the next one computes.
-        """
-        async with self.lookup(expire) as lookup:
-            body = await lookup.get(key)
-            if body is None:
-                body = await compute()
-                await lookup.set(key, body, expire)
-            return Entry(lookup.ttl or 0, body)
+            key: identifies the answer completely.
+            expire: seconds that an entry is valid, and at most returned as its `ttl`: the end is a
+                time of the wall clock, which may have been set back since.
+            compute: called by one of concurrent callers. Where it raises, that caller gets the
+                exception, and the next one computes.
 
-    def lookup(self, longest: int) -> "Lookup":
-        """One look for an answer: an `async with`. Whoever is told that there is none sets it
-        within the block; where they fail to, the next one is told so.
-
-        Args:
-            longest: seconds that an answer may be given at most. Its end is a time of the wall
-                clock, which may have been set back since, or be another machine's.
+        Raises:
+            ServiceUnavailableException: `ONLY_IF_CACHED`, and there is no entry.
         """
-        return Lookup(self, longest)
+        if mode is CacheMode.ONLY_IF_CACHED:
+            return await self._cached(key, expire)
+        if self._store is None or mode is CacheMode.NO_STORE:
+            return Entry(await compute(), 0, is_hit=False)
+        entry, version = await self._find_or_claim(self._store, key)
+        is_claimed = entry is None
+        (_miss if is_claimed else _hit)()
+        if entry is not None and mode is CacheMode.DEFAULT:
+            return entry._replace(ttl=min(entry.ttl, expire), is_hit=True)
+        try:
+            body = await compute()
+            return await self._save(self._store, key, body, expire, version)
+        except BaseException:
+            if is_claimed:
+                await self._release(self._store, key, None)
+            raise
 
     async def invalidate(self, pattern: str) -> int:
-        """Forget the answers whose keys match a glob; how many there were."""
+        """Delete the entries whose keys match a glob; returns their number."""
         self._invalidations += 1
         if self._store is None:
             return 0
         return await self._store.clear(self._prefix + pattern, self._mark)
 
-    async def find_or_lead(self, key: str) -> tuple[Entry | None, Began]:
-        """What is kept, or None for the one who has to compute it; and what they tell `keep`.
-
-        That one calls `keep` or `give_up` afterwards; everybody else who asks meanwhile waits.
-        """
-        if self._store is None:
-            return None, Began(0, None)
-        entry, began = await self._find_or_lead(key)
-        (_miss if entry is None else _hit)()
-        return entry, began
-
-    async def _find_or_lead(self, key: str) -> tuple[Entry | None, Began]:
-        entry, began = await self._read(key)
-        if entry is not None:
-            return entry, began
-        while (flight := self._computing.get(key)) is not None:
-            if (entry := await asyncio.shield(flight)) is not None:
-                return entry, began
-        self._computing[key] = asyncio.get_running_loop().create_future()
+    @contextmanager
+    def as_current(self) -> Iterator[None]:
+        """Make this the backend of `FastAPICache` while the block runs. A process serves one
+        application; where tests run several, the last one opened is current."""
+        previous = current_cache()
+        _use(self)
         try:
-            entry, began = await self._wait_for_other_processes(key)
-        except BaseException:
-            self._land(key, None)
-            raise
-        if entry is not None:
-            self._land(key, entry)
-        return entry, began
-
-    async def keep(self, key: str, body: bytes, expire: int, began: Began) -> bool:
-        """Keep what was computed, and hand it to all who wait for it, unless answers have been
-        invalidated since it began; whether they have not."""
-        if self._store is None:
-            return False
-        expires = time.time() + expire
-        kept = b"%d\n%b" % (expires * 1000, body)
-        holds = began.here == self._invalidations and await self._store.set(
-            self._prefix + key, kept, expire, self._mark, began.anywhere
-        )
-        holds = holds and began.here == self._invalidations  # it took a while to store it
-        self._land(key, Entry(expire, body) if holds else None)
-        await self._store.delete(self._claim(key))
-        return holds
-
-    async def give_up(self, key: str) -> None:
-        """Let the next one compute."""
-        self._land(key, None)
-        if self._store is not None:
-            await self._store.delete(self._claim(key))
-
-    async def _read(self, key: str) -> tuple[Entry | None, Began]:
-        assert self._store is not None  # noqa: S101  # asked by the caller; tells mypy
-        here = self._invalidations
-        kept, anywhere = await self._store.get(self._prefix + key, self._mark)
-        began = Began(here, anywhere)
-        if kept is None:
-            return None, began
-        # The end is kept with the answer: to ask Redis for it would cost as much again.
-        expires, _, body = kept.partition(b"\n")
-        return Entry(max(1, ceil(int(expires) / 1000 - time.time())), body), began
-
-    async def _wait_for_other_processes(self, key: str) -> tuple[Entry | None, Began]:
-        assert self._store is not None  # noqa: S101  # as above
-        gives_up = time.monotonic() + COMPUTING_TTL
-        while not await self._store.add(self._claim(key), b"", COMPUTING_TTL):
-            entry, began = await self._read(key)
-            if entry is not None or time.monotonic() > gives_up:
-                return entry, began
-            await asyncio.sleep(POLL_INTERVAL)
-        entry, began = await self._read(key)  # somebody may have kept it just before they let go
-        if entry is not None:
-            await self._store.delete(self._claim(key))
-        return entry, began
-
-    def _claim(self, key: str) -> str:
-        return f"{self._prefix}{key}:computing"
-
-    def _land(self, key: str, entry: Entry | None) -> None:
-        flight = self._computing.pop(key, None)
-        if flight is not None and not flight.done():
-            flight.set_result(entry)
-
-
-class Lookup(Backend):
-    """What fastapi-cache2 sees of the cache during one request.
-
-    Attributes:
-        leads: the key that this request has to compute.
-        ttl: seconds that the answer may still be given; None where it is not kept.
-        is_hit: whether it was remembered.
-    """
-
-    def __init__(self, answers: AnswerCache, longest: int) -> None:
-        self._answers = answers
-        self._longest = longest
-        self.leads: str | None = None
-        self._began = Began(0, None)
-        self.ttl: int | None = None
-        self.is_hit = False
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self.leads is not None:
-            await self._answers.give_up(self.leads)
+            yield
+        finally:
+            _use(previous)
 
     async def get_with_ttl(self, key: str) -> tuple[int, bytes | None]:
-        entry, self._began = await self._answers.find_or_lead(key)
-        if entry is None:
-            self.leads = key
-            return 0, None
-        self.ttl, self.is_hit = min(entry.ttl, self._longest), True
-        return self.ttl, entry.body
+        """Seconds that the answer is valid, and the answer; 0 and None where there is none."""
+        entry, _ = (None, None) if self._store is None else await self._read(self._store, key)
+        return (0, None) if entry is None else (entry.ttl, entry.body)
 
     async def get(self, key: str) -> bytes | None:
         return (await self.get_with_ttl(key))[1]
 
     async def set(self, key: str, value: bytes, expire: int | None = None) -> None:
-        is_kept = await self._answers.keep(key, value, expire or 0, self._began)
-        self.leads = None
-        self.ttl, self.is_hit = expire if is_kept else None, False
+        """Store an answer, for a minute by default."""
+        if self._store is not None:
+            _, version = await self._read(self._store, key)
+            await self._save(self._store, key, value, expire or 60, version)
 
     async def clear(self, namespace: str | None = None, key: str | None = None) -> int:
-        return await self._answers.invalidate(key or f"{namespace}*")
+        """Delete one answer, or those whose keys begin with the namespace; returns their number."""
+        return await self.invalidate(key or f"{(namespace or '').removeprefix(':')}*")
+
+    async def _cached(self, key: str, expire: int) -> Entry:
+        entry, _ = (None, None) if self._store is None else await self._read(self._store, key)
+        if entry is None:
+            raise ServiceUnavailableException
+        _hit()
+        return entry._replace(ttl=min(entry.ttl, expire), is_hit=True)
+
+    async def _read(self, store: Store, key: str) -> tuple[Entry | None, _Version]:
+        invalidations = self._invalidations
+        stored, mark = await store.get(self._prefix + key, self._mark)
+        version = _Version(invalidations, mark)
+        if stored is None:
+            return None, version
+        # The end is stored with the body: asking Redis for the TTL would cost as much again.
+        expires, _, body = stored.partition(b"\n")
+        ttl = max(1, ceil(int(expires) / 1000 - time.time()))
+        return Entry(body, ttl, is_hit=True), version
+
+    async def _find_or_claim(self, store: Store, key: str) -> tuple[Entry | None, _Version]:
+        """The entry, or None for the one caller that computes and then calls `_save` or
+        `_release`; the others wait for that."""
+        entry, version = await self._read(store, key)
+        if entry is not None:
+            return entry, version
+        while (computing := self._computing.get(key)) is not None:
+            if (entry := await asyncio.shield(computing)) is not None:
+                return entry, version
+        self._computing[key] = asyncio.get_running_loop().create_future()
+        try:
+            entry, version = await self._claim_in_store(store, key)
+        except BaseException:
+            self._resolve(key, None)
+            raise
+        if entry is not None:
+            self._resolve(key, entry)
+        return entry, version
+
+    async def _claim_in_store(self, store: Store, key: str) -> tuple[Entry | None, _Version]:
+        """The entry that another process computes meanwhile, or None once this one has to."""
+        deadline = time.monotonic() + COMPUTING_TTL
+        while not await store.add(self._claim(key), b"", COMPUTING_TTL):
+            entry, version = await self._read(store, key)
+            if entry is not None or time.monotonic() > deadline:
+                return entry, version
+            await asyncio.sleep(POLL_INTERVAL)
+        # Again: another process may have stored it just before it released its claim.
+        entry, version = await self._read(store, key)
+        if entry is not None:
+            await store.delete(self._claim(key))
+        return entry, version
+
+    async def _save(
+        self, store: Store, key: str, body: bytes, expire: int, version: _Version
+    ) -> Entry:
+        """Store the result and pass it to the callers that wait, unless answers were invalidated
+        since the computation began."""
+        stored = b"%d\n%b" % ((time.time() + expire) * 1000, body)
+        is_valid = version.invalidations == self._invalidations and await store.set(
+            self._prefix + key, stored, expire, self._mark, version.mark
+        )
+        is_valid = is_valid and version.invalidations == self._invalidations  # storing took a while
+        entry = Entry(body, expire if is_valid else 0, is_hit=False)
+        await self._release(store, key, entry if is_valid else None)
+        return entry
+
+    async def _release(self, store: Store, key: str, entry: Entry | None) -> None:
+        """Pass `entry` to the callers that wait; with None, let the next one compute."""
+        self._resolve(key, entry)
+        await store.delete(self._claim(key))
+
+    def _claim(self, key: str) -> str:
+        return f"{self._prefix}{key}:computing"
+
+    def _resolve(self, key: str, entry: Entry | None) -> None:
+        computing = self._computing.pop(key, None)
+        if computing is not None and not computing.done():
+            computing.set_result(entry)
+
+
+def _use(cache: AnswerCache) -> None:
+    FastAPICache.reset()
+    FastAPICache.init(cache)
+
+
+_use(AnswerCache(None, ""))
+
+
+def current_cache() -> AnswerCache:
+    """The cache of this process's application; one that stores nothing where none is open."""
+    backend = FastAPICache.get_backend()
+    assert isinstance(backend, AnswerCache)  # noqa: S101  # nothing else is set
+    return backend
 
 
 async def invalidate_cache(pattern: str) -> int:
-    """Forget remembered answers, for all processes; how many there were.
+    """Delete cached answers, for all processes; returns their number.
 
     Args:
-        pattern: a glob over keys, which begin with the endpoint's name: `get_dashboard_stats*`.
+        pattern: a glob over keys, which begin with the cached function's name:
+            `get_dashboard_stats*`.
     """
-    return sum([await answers.invalidate(pattern) for answers in list(_open)])
+    return await current_cache().invalidate(pattern)

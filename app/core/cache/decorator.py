@@ -1,31 +1,38 @@
-"""`@cache(expire=60)`: fastapi-cache2's decorator around an endpoint, with its faults mended."""
+"""The decorator `@cache(expire=60)`, and the HTTP response for a cached answer."""
 
 import inspect
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
 from datetime import date, datetime
 from enum import Enum
 from functools import wraps
 from hashlib import sha256
+from inspect import Parameter
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, Union, get_args, get_origin
 from uuid import UUID
 
 from fastapi_cache import FastAPICache
-from fastapi_cache.coder import JsonCoder
-from fastapi_cache.decorator import cache as fastapi_cache  # noqa: TID251  # mended here
-from fastapi_cache.types import Backend
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.core.cache.answers import AnswerCache, Lookup
+from app.core.cache.answers import CacheMode, Entry, current_cache
 
-Endpoint = Callable[..., Awaitable[Any]]
+Function = Callable[..., Awaitable[Any]]
 
-_REQUEST, _RESPONSE = "__fastapi_cache_request", "__fastapi_cache_response"
+_REQUEST, _RESPONSE = "cache_request", "cache_response"
+_INJECTED = (
+    Parameter(_REQUEST, Parameter.KEYWORD_ONLY, annotation=Request),
+    Parameter(_RESPONSE, Parameter.KEYWORD_ONLY, annotation=Response),
+)
 _PRIMITIVES = (bool, int, float, str, date, datetime, UUID, Enum)
-_lookup: ContextVar[Lookup] = ContextVar("lookup")
+_MODES = {mode.value: mode for mode in (CacheMode.NO_CACHE, CacheMode.NO_STORE)}
+
+
+class Lookup(Protocol):
+    """A method with `@cache`, its other arguments bound."""
+
+    def __call__(self, *, mode: CacheMode) -> Awaitable[Entry]: ...
 
 
 class Unkeyed(NamedTuple):
@@ -35,90 +42,102 @@ class Unkeyed(NamedTuple):
     reason: str
 
 
-class Body(JsonCoder):
-    """Answers are kept as the JSON that is sent: a hit is neither parsed nor made anew."""
+def cache(expire: int) -> Callable[[Function], Function]:
+    """Cache what an endpoint or a method returns, as JSON, for every caller.
 
-    @classmethod
-    def encode(cls, value: Any) -> bytes:
-        return to_json(value)
-
-    @classmethod
-    def decode_as_type(cls, value: bytes, *, type_: Any) -> Any:  # noqa: ARG003  # bytes it stays
-        return value
-
-
-class _Current(Backend):
-    """The library has one backend for a process; ours is that of the request's application."""
-
-    async def get_with_ttl(self, key: str) -> tuple[int, bytes | None]:
-        return await _lookup.get().get_with_ttl(key)
-
-    async def get(self, key: str) -> bytes | None:
-        return await _lookup.get().get(key)
-
-    async def set(self, key: str, value: bytes, expire: int | None = None) -> None:
-        await _lookup.get().set(key, value, expire)
-
-    async def clear(self, namespace: str | None = None, key: str | None = None) -> int:
-        return await _lookup.get().clear(namespace, key)
-
-
-FastAPICache.init(_Current())
-
-
-def cache(expire: int) -> Callable[[Endpoint], Endpoint]:
-    """Remember an endpoint's answers, for everybody who may call it.
-
-    Dependencies run first, so that whoever may not call it never gets this far. A hit is told by
-    `X-FastAPI-Cache`, has an ETag of its content, and is 304 to whoever has it already.
+    The key is the function's name and its parameters, without `self`. An endpoint answers with
+    `cached_response`; its dependencies run first, so that a caller who is refused never reads the
+    cache. A method takes a `CacheMode` as `mode`, and returns an `Entry`.
 
     Args:
         expire: seconds.
 
     Raises:
-        TypeError: when decorating: a parameter can be no part of a key, and is not `Unkeyed`.
+        TypeError: when decorating: a parameter cannot be part of a key, and is not `Unkeyed`.
     """
 
-    def decorate(endpoint: Endpoint) -> Endpoint:
-        keyed = _keyed_parameters(endpoint)
+    def decorate(function: Function) -> Function:
+        signature = inspect.signature(function, eval_str=True)
+        keyed = _keyed_parameters(function.__name__, signature)
 
-        def key(function: Endpoint, _: str = "", *, kwargs: dict[str, Any], **__: Any) -> str:
-            parameters = ",".join(f"{name}={kwargs[name]!r}" for name in keyed)
-            return f"{function.__name__}:{parameters}"
+        @wraps(function)
+        async def cached(
+            *args: Any, mode: CacheMode = CacheMode.DEFAULT, **kwargs: Any
+        ) -> Entry | Response:
+            request, response = kwargs.pop(_REQUEST, None), kwargs.pop(_RESPONSE, None)
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            parameters = ",".join(f"{name}={bound.arguments[name]!r}" for name in keyed)
+            key = f"{function.__name__}:{parameters}"
 
-        remembered = fastapi_cache(expire=expire, coder=Body, key_builder=key)(endpoint)
+            async def compute() -> bytes:
+                return to_json(await function(*args, **kwargs))
 
-        @wraps(remembered)
-        async def answer(*args: Any, **kwargs: Any) -> Any:
-            request: Request = kwargs[_REQUEST]
-            response: Response = kwargs.pop(_RESPONSE)  # without it the library sets no headers
-            answers: AnswerCache = request.app.state.runtime.answers
-            if not answers.is_enabled:
-                del kwargs[_REQUEST]
-                return await endpoint(*args, **kwargs)
-            async with answers.lookup(expire) as lookup:
-                token = _lookup.set(lookup)
-                try:
-                    result = await remembered(*args, **kwargs)
-                finally:
-                    _lookup.reset(token)
-            return _answer(request, response, lookup, result)
+            async def look_up(*, mode: CacheMode) -> Entry:
+                return await current_cache().get_or_compute(key, expire, compute, mode)
 
-        return answer
+            if request is None:
+                return await look_up(mode=mode)
+            return await cached_response(request, response, look_up)
+
+        # FastAPI reads it; for a method it means nothing.
+        cached.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[*signature.parameters.values(), *_INJECTED]
+        )
+        return cached
 
     return decorate
 
 
-def _keyed_parameters(endpoint: Endpoint) -> list[str]:
+async def cached_response(request: Request, response: Response, look_up: Lookup) -> Response:
+    """The response for a cached answer, or 304 where the client has it already.
+
+    `Cache-Control: no-cache` of the request computes anew for every caller, `no-store` for this
+    one. The ETag is of the content, and so the same in every process; the answer is `private`,
+    since it may depend on the caller's permissions.
+
+    Args:
+        request: that is answered.
+        response: has the headers that dependencies have set.
+        look_up: the cached method.
+    """
+    mode = _MODES.get(request.headers.get("Cache-Control", ""), CacheMode.DEFAULT)
+    entry = await look_up(mode=mode)
+    answer = Response(entry.body, media_type="application/json")
+    if current_cache().is_enabled:
+        etag = f'W/"{sha256(entry.body).hexdigest()[:32]}"'  # weak: it may be compressed later
+        if _matches(request, etag):
+            answer = Response(status_code=304)
+        answer.headers.update(_cache_headers(entry, etag))
+    answer.raw_headers += response.raw_headers
+    return answer
+
+
+def _matches(request: Request, etag: str) -> bool:
+    known = {tag.strip() for tag in request.headers.get("If-None-Match", "").split(",")}
+    return bool(known & {etag, etag.removeprefix("W/"), "*"})
+
+
+def _cache_headers(entry: Entry, etag: str) -> dict[str, str]:
+    headers = {"ETag": etag, "Vary": "Authorization, Cookie"}
+    if not entry.ttl:
+        return headers | {"Cache-Control": "private, no-store"}
+    status = "HIT" if entry.is_hit else "MISS"
+    return headers | {
+        "Cache-Control": f"private, max-age={entry.ttl}",
+        FastAPICache.get_cache_status_header(): status,
+    }
+
+
+def _keyed_parameters(function: str, signature: inspect.Signature) -> list[str]:
     """The names of the parameters that make up a key."""
-    parameters = inspect.signature(endpoint, eval_str=True).parameters
     keyed = []
-    for name, parameter in parameters.items():
+    for name, parameter in signature.parameters.items():
         metadata = getattr(parameter.annotation, "__metadata__", ())
-        if any(isinstance(mark, Unkeyed) for mark in metadata):
+        if name == "self" or any(isinstance(mark, Unkeyed) for mark in metadata):
             continue
         if not _is_primitive(parameter.annotation):
-            raise TypeError(f"{endpoint.__name__}: {name} can be no part of a cache key")
+            raise TypeError(f"{function}: {name} cannot be part of a cache key")
         keyed.append(name)
     return keyed
 
@@ -132,34 +151,3 @@ def _is_primitive(annotation: Any) -> bool:
     return origin is Literal or (
         isinstance(annotation, type) and issubclass(annotation, _PRIMITIVES)
     )
-
-
-def _answer(request: Request, response: Response, lookup: Lookup, result: Any) -> Response:
-    """The answer, with headers that tell whom it is for, how long, and what is in it.
-
-    The library's own are left out: its ETag is a hash that differs in each process, and its
-    `Cache-Control` lets any proxy hand the answer to anybody.
-
-    Args:
-        request: that is answered.
-        response: has the headers that dependencies have set.
-        lookup: what became of it.
-        result: what is answered, or the bytes of it.
-    """
-    body = result if isinstance(result, bytes) else Body.encode(result)
-    etag = f'W/"{sha256(body).hexdigest()[:32]}"'  # weak: it may be compressed on the way
-    known = {tag.strip() for tag in request.headers.get("If-None-Match", "").split(",")}
-    if known & {etag, etag.removeprefix("W/"), "*"}:
-        answer = Response(status_code=304)
-    else:
-        answer = Response(body, media_type="application/json")
-    answer.raw_headers += response.raw_headers
-    headers = answer.headers
-    headers.append("ETag", etag)
-    headers.append("Vary", "Authorization, Cookie")
-    if lookup.ttl is None:
-        headers.append("Cache-Control", "private, no-store")
-    else:
-        headers.append("Cache-Control", f"private, max-age={lookup.ttl}")
-        headers.append("X-FastAPI-Cache", "HIT" if lookup.is_hit else "MISS")
-    return answer

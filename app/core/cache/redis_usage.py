@@ -1,4 +1,4 @@
-"""What a cache's Redis holds, asked for without holding it up."""
+"""Memory and keys of the cache's Redis, read without blocking it."""
 
 import re
 from collections import Counter
@@ -8,23 +8,23 @@ from typing import Any
 from redis.asyncio import Redis
 
 MAX_SCANS = 20
-"""Round trips at most, for one look at the keys."""
+"""Round trips of one count of the keys at most."""
 SCAN_COUNT = 1000
-"""Keys that Redis looks at in each."""
+"""Keys that Redis scans in each."""
 _NAMESPACE = re.compile(rb"[a-z][a-z_-]{0,31}(?=:)")
 
 
 @dataclass(frozen=True, slots=True)
 class RedisUsage:
-    """One Redis at one moment.
+    """Memory and keys of one Redis at one moment.
 
     Attributes:
         memory: bytes in use.
         max_memory: bytes it may use; 0 is no limit.
         evicted: keys dropped for want of memory since it started.
         keys: by namespace, the part after the prefix.
-        is_complete: whether all keys were looked at; where there are too many, `keys` is of those
-            that were.
+        is_complete: whether all keys were counted; where there are too many, `keys` counts those
+            that were scanned.
     """
 
     memory: int
@@ -35,14 +35,10 @@ class RedisUsage:
 
 
 async def redis_usage(redis: Redis, prefix: str) -> RedisUsage:
-    """Ask it.
-
-    Args:
-        redis: to ask.
-        prefix: that our keys begin with; others are not counted.
+    """Read memory figures, and count the keys that begin with `prefix`.
 
     Raises:
-        Exception: it does not answer; whatever the library or the event loop raises.
+        Exception: Redis does not answer; any exception of the library or the event loop.
     """
     info = await redis.info("memory")
     stats = await redis.info("stats")
@@ -57,7 +53,7 @@ async def redis_usage(redis: Redis, prefix: str) -> RedisUsage:
 
 
 async def _keys_by_namespace(redis: Redis, prefix: str) -> tuple[dict[str, int], bool]:
-    """By SCAN, which may tell of a key twice while others come and go: a good estimate."""
+    """Count by SCAN, which may return a key twice while others are added or deleted."""
     counts: Counter[str] = Counter()
     cursor, start = 0, len(prefix) + 1
     for _ in range(MAX_SCANS):
@@ -69,6 +65,6 @@ async def _keys_by_namespace(redis: Redis, prefix: str) -> tuple[dict[str, int],
 
 
 def _namespace(key: Any) -> str:
-    """The part before the first colon, where it looks like a name: it becomes a label."""
+    """The part before the first colon, where it looks like a name: it becomes a metric label."""
     match = _NAMESPACE.match(key)
     return match[0].decode() if match else "other"

@@ -1,4 +1,4 @@
-"""Where answers are kept: in Redis for all processes, or, where there is none, in this one."""
+"""Stores of cached answers: Redis for all processes, or this process's memory."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,13 +12,13 @@ from cachetools import TLRUCache
 from app.core.redis import CircuitBreaker, RedisUnavailable
 
 MAX_IN_MEMORY = 1024
-"""Answers that a process without Redis keeps."""
+"""Answers that a process without Redis stores."""
 SCAN_COUNT = 500
-"""Keys that Redis looks at in one step of a scan: about 0.1 ms, in which it serves nobody else."""
+"""Keys that Redis scans in one step: about 0.1 ms, in which it serves no other client."""
 MARK_TTL = 600
-"""Seconds that a mark lives: longer than any computation that began before it was changed."""
+"""Seconds that a mark exists: longer than any computation that began before it was changed."""
 MAX_UNCLEARED = 100
-"""Patterns that wait for Redis to be back. With more, the answers of the oldest live to the end."""
+"""Patterns that wait for Redis to be back; answers of older ones stay until they expire."""
 _SET_UNLESS_CHANGED = """
 if (redis.call('GET', KEYS[2]) or '') == ARGV[3] then
     return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
@@ -29,29 +29,29 @@ Call = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 
 class Store(Protocol):
-    """Bytes by key, each for so many seconds. A store that is away is empty, and raises nothing."""
+    """Bytes by key, each with a lifetime. A store that is away is empty, and raises nothing."""
 
     async def get(self, *keys: str) -> Sequence[bytes | None]:
-        """The values of keys, all of one moment."""
+        """The values of keys, read at one moment."""
 
     async def set(
         self, key: str, value: bytes, expire: int, mark: str, unchanged: bytes | None
     ) -> bool:
-        """Set the key, unless `mark` was cleared since it was read as `unchanged`; whether it was
-        not, as far as the store knows."""
+        """Set the key, unless `mark` was changed since it was read as `unchanged`; returns whether
+        it was unchanged, as far as the store knows."""
 
     async def add(self, key: str, value: bytes, expire: int) -> bool:
-        """Set the key unless it is there; whether the caller may go on as if they had."""
+        """Set the key where it is not set; returns whether it was not, or the store is away."""
 
     async def delete(self, key: str) -> None: ...
 
     async def clear(self, pattern: str, mark: str) -> int:
-        """Delete the keys that match a glob, and change `mark`; how many there were."""
+        """Delete the keys that match a glob, and change `mark`; returns their number."""
 
 
 class RedisStore:
-    """Shared by all processes; empty while Redis is away. What should have been cleared meanwhile
-    is cleared when it is back, before this process reads from it again."""
+    """Redis, shared by all processes; empty while it is away. Patterns that could not be cleared
+    meanwhile are cleared when it is back, before this process reads from it again."""
 
     def __init__(self, breaker: CircuitBreaker) -> None:
         self._breaker = breaker
@@ -95,14 +95,14 @@ class RedisStore:
         return count
 
     async def _clear(self, pattern: str, mark: str, call: Call) -> int:
-        """By SCAN and UNLINK: KEYS and DEL would hold up everybody else."""
+        """By SCAN and UNLINK: KEYS and DEL would block other clients."""
 
         async def scan(cursor: int) -> tuple[int, int]:
-            """Delete what one step finds; where the next begins, and how many there were."""
+            """Delete what one step finds; returns where the next begins, and the number."""
             cursor, found = await self._redis.scan(cursor, match=pattern, count=SCAN_COUNT)
             return cursor, await self._redis.unlink(*found) if found else 0
 
-        # First: what is set after this is of a computation that began after it.
+        # First: what is set after this comes from a computation that began after it.
         await call(lambda: self._redis.set(mark, token_bytes(16), ex=MARK_TTL))
         count: int = 0
         cursor: int = 0
@@ -129,21 +129,21 @@ class RedisStore:
 
 
 async def _at_once(work: Callable[[], Awaitable[Any]]) -> Any:
-    """Past the breaker, which is open still."""
+    """Call without the breaker, which is still open."""
     return await work()
 
 
 class MemoryStore:
-    """This process's own; the answers used least recently give way. It needs no marks: what began
-    before an answer was invalidated in its process, `AnswerCache` knows."""
+    """This process's memory; the least recently used answers are evicted. It needs no marks:
+    `AnswerCache` counts the invalidations of its process."""
 
     def __init__(self) -> None:
-        self._kept: TLRUCache[str, tuple[bytes, float]] = TLRUCache(
-            MAX_IN_MEMORY, ttu=lambda _, kept, __: kept[1], timer=time.monotonic
+        self._entries: TLRUCache[str, tuple[bytes, float]] = TLRUCache(
+            MAX_IN_MEMORY, ttu=lambda _, entry, __: entry[1], timer=time.monotonic
         )
 
     async def get(self, *keys: str) -> Sequence[bytes | None]:
-        return [kept[0] if (kept := self._kept.get(key)) else None for key in keys]
+        return [entry[0] if (entry := self._entries.get(key)) else None for key in keys]
 
     async def set(
         self,
@@ -153,20 +153,20 @@ class MemoryStore:
         mark: str,  # noqa: ARG002
         unchanged: bytes | None,  # noqa: ARG002
     ) -> bool:
-        self._kept[key] = value, time.monotonic() + expire
+        self._entries[key] = value, time.monotonic() + expire
         return True
 
     async def add(self, key: str, value: bytes, expire: int) -> bool:
-        if key in self._kept:
+        if key in self._entries:
             return False
-        self._kept[key] = value, time.monotonic() + expire
+        self._entries[key] = value, time.monotonic() + expire
         return True
 
     async def delete(self, key: str) -> None:
-        self._kept.pop(key, None)
+        self._entries.pop(key, None)
 
     async def clear(self, pattern: str, mark: str) -> int:  # noqa: ARG002
-        found = [key for key in list(self._kept) if fnmatchcase(key, pattern)]
+        found = [key for key in list(self._entries) if fnmatchcase(key, pattern)]
         for key in found:
-            self._kept.pop(key, None)
+            self._entries.pop(key, None)
         return len(found)

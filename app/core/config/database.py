@@ -1,11 +1,10 @@
 """Settings of the database."""
 
-import re
 from dataclasses import replace
 from typing import Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
+from sqlalchemy import make_url
 
 from app.core.config.postgres import PostgresAddress, parse_hosts, parse_postgres
 from app.core.config.sections import Port, Seconds, Section, SettingsError, section
@@ -109,7 +108,8 @@ class DatabaseSettings(Section):
             return self.model_copy(update={"url": self.migration_url, "pooler": "none"})
         if not self.is_pooled:
             return self
-        if self.kind != "supabase":
+        # Several hosts in a URL have a port each: too many to guess.
+        if self.kind != "supabase" or (self.url is not None and len(self.address().hosts) > 1):
             raise SettingsError(
                 ["DATABASE_MIGRATION_URL: must be set, since migrations cannot run behind a pooler"]
             )
@@ -118,10 +118,9 @@ class DatabaseSettings(Section):
             hosts, _ = parse_hosts("DATABASE_HOST", self.host or "", 5432)
             update = {"host": ",".join(hosts), "port": 5432, "pooler": "none"}
             return self.model_copy(update=update)
-        parts = urlsplit(self.url.get_secret_value())
-        netloc = re.sub(r"(:\d+)?$", ":5432", parts.netloc, count=1)
-        url = SecretStr(parts._replace(netloc=netloc).geturl())
-        return self.model_copy(update={"url": url, "pooler": "none"})
+        url = make_url(self.url.get_secret_value()).set(port=5432)
+        secret = SecretStr(url.render_as_string(hide_password=False))
+        return self.model_copy(update={"url": secret, "pooler": "none"})
 
     def address(self) -> PostgresAddress:
         """Hosts, credentials and parameters of the connection.

@@ -161,9 +161,6 @@ class CacheSettings(RedisSettings):
     prefix: Annotated[str, AfterValidator(_is_literal)] = Field(
         "myapi:cache", min_length=1, description="prefix of every key"
     )
-    default_ttl: int = Field(
-        300, ge=1, description="seconds a user profile is cached for superusers who read it"
-    )
 
 
 class LimiterSettings(RedisSettings):

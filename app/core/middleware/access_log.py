@@ -2,10 +2,12 @@
 
 import logging
 
+import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.logging import log_directly
 from app.core.telemetry import Timing, request_meter
+
+log = structlog.get_logger("app.access")
 
 CLIENT_LEFT = 499
 """Logged and counted where a client has left before its answer began, as nginx does."""
@@ -52,8 +54,7 @@ class AccessLog:
             seconds, route = timing.total, timing.route
             request_meter.ended(scope["method"], route, status, seconds)
             client = scope.get("client")
-            log_directly(
-                "app.access",
+            log.log(
                 logging.ERROR if status >= 500 else logging.INFO,
                 "request",
                 method=scope["method"],

@@ -27,7 +27,7 @@ class TimeoutMiddleware:
     has begun, `timeout` bounds each pause between two parts of its body instead.
 
     Args:
-        timeout: seconds. A route may set its own (`app.api.deps.Deadline`).
+        timeout: seconds. A route may set its own (`app.api.deps.requests.Deadline`).
     """
 
     def __init__(self, app: ASGIApp, *, timeout: float = 30.0) -> None:

@@ -7,8 +7,8 @@ from hashlib import sha256
 from typing import NamedTuple
 from uuid import UUID
 
-from app.core import base64url
 from app.core.exceptions import UnauthorizedException
+from app.core.security import base64url
 
 _GENERATION_LENGTH = 4
 _RANDOM_LENGTH = 32

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from jose import jwt
 
-from app.core import base64url
 from app.core.config import AuthSettings
 from app.core.exceptions import UnauthorizedException
+from app.core.security import base64url
 from app.core.security.refresh_tokens import RefreshTokenSigner
 
 TokenKind = Literal["access", "page"]

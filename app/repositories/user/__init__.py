@@ -1,4 +1,4 @@
-"""Queries of users."""
+"""Queries on users: single users, lists, statistics."""
 
 from app.repositories.user.repository import UserRepository
 

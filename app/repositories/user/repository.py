@@ -1,16 +1,38 @@
-"""Queries on users."""
+"""Queries on single users, and their creation."""
 
-from collections.abc import AsyncGenerator, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
-from sqlalchemy import Row, Select, func, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    Select,
+    TableValuedColumn,
+    Text,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    union_all,
+    update,
+)
 
 from app.core.normalisation import normalise_login
-from app.database.errors import DRIVER_ERRORS, translate_driver
 from app.models import User
 from app.models.user import username_key_of
 from app.repositories.base import BaseRepository
-from app.repositories.user import queries
+from app.repositories.user import listing
+
+_BULK_LOCK = 4_862_019_175  # of an advisory lock; beside those of migrations and of the purge
+
+
+class Credentials(NamedTuple):
+    """The columns that a login needs."""
+
+    id: int
+    hashed_password: str
+    is_active: bool
+    is_superuser: bool
 
 
 class UserRepository(BaseRepository[User]):
@@ -41,7 +63,7 @@ class UserRepository(BaseRepository[User]):
         sort_by: str = "created_at",
         sort_order: str = "desc",
     ) -> Select[User]:
-        """Users by state and by part of a name, in an order that leaves nothing to chance.
+        """Users by state and by part of a name, in a total order.
 
         Args:
             is_active: None for both; so is `is_superuser`.
@@ -49,49 +71,35 @@ class UserRepository(BaseRepository[User]):
             sort_by: `created_at`, `username` (in any case) or `email`.
             sort_order: `desc` or `asc`, also of the ids that break ties.
         """
-        return queries.filtered(is_active, is_superuser, search, sort_by, sort_order)
-
-    async def batches(
-        self, query: Select[User], size: int
-    ) -> AsyncGenerator[Sequence[Row[Any]], None]:
-        """What `query` has, `size` rows at a time, by a cursor that the server keeps.
-
-        Args:
-            query: of users.
-            size: rows fetched, and held, at once.
-
-        Raises:
-            AppException: the database failed meanwhile, as for any statement.
-        """
-        profiles = query.with_only_columns(*queries.PROFILE)
-        rows = await self.db.stream(profiles, execution_options={"yield_per": size})
-        try:
-            async for batch in rows.partitions():
-                yield batch
-        except DRIVER_ERRORS as error:
-            raise translate_driver(error) from error
+        return listing.select_users(
+            is_active=is_active,
+            is_superuser=is_superuser,
+            search=search,
+            sort_by=sort_by,
+            sort_order=sort_order,
+        )
 
     async def by_email(self, email: str) -> User | None:
         query = select(User).where(User.email.in_(_spellings(email)))
         return await self.db.scalar(query.order_by(User.email == normalise_login(email)).limit(1))
 
-    async def credentials(self, login: str) -> Row[int, str, bool, bool] | None:
-        """`id`, `hashed_password`, `is_active` and `is_superuser` of whoever has this email or
-        username."""
+    async def credentials(self, login: str) -> Credentials | None:
+        """The credentials of the user with this email or username."""
         normal = normalise_login(login)
-        known = User.id, User.hashed_password, User.is_active, User.is_superuser
-        query = select(*known)
+        query = select(User.id, User.hashed_password, User.is_active, User.is_superuser)
         if "@" in login:
             query = query.where(User.email.in_(_spellings(login))).order_by(User.email == normal)
         else:
             query = query.where(username_key_of(User.username) == normal)
-        return (await self.db.execute(query.limit(1))).one_or_none()
+        row = (await self.db.execute(query.limit(1))).one_or_none()
+        return None if row is None else Credentials(*row)
 
     async def password_hash(self, user_id: int) -> str | None:
         return await self.db.scalar(select(User.hashed_password).where(User.id == user_id))
 
     async def lock_unchanged(self, user_id: int, hashed_password: str) -> bool:
-        """Whether they are active and still have this hash, both until the transaction ends."""
+        """Lock an active user who still has this hash, until the transaction ends; whether there
+        is one."""
         query = (
             select(User.id)
             .where(User.id == user_id, User.hashed_password == hashed_password, User.is_active)
@@ -106,11 +114,11 @@ class UserRepository(BaseRepository[User]):
         return await self.db.scalar(query) is not None
 
     async def lock_superusers(self) -> Sequence[int]:
-        """Ids of the active superusers, who stay so until the transaction ends.
+        """Lock the active superusers until the transaction ends; their ids.
 
-        Locked in the order of their ids, so that two callers cannot wait for each other.
+        In the order of their ids, so that two callers cannot wait for each other.
         """
-        query = self.superusers().with_only_columns(User.id).order_by(User.id).with_for_update()
+        query = _superusers().with_only_columns(User.id).order_by(User.id).with_for_update()
         return (await self.db.scalars(query)).all()
 
     async def last_id(self) -> int:
@@ -125,17 +133,71 @@ class UserRepository(BaseRepository[User]):
         await driver.copy_records_to_table(User.__tablename__, records=rows, columns=columns)
 
     async def analyze(self) -> None:
-        """Let the planner know what the table holds now."""
+        """Update the planner's statistics of the table."""
         await self.db.execute(text("ANALYZE users"))
 
     async def has_superuser(self) -> bool:
-        return bool(await self.db.scalar(select(self.superusers().exists())))
+        return bool(await self.db.scalar(select(_superusers().exists())))
 
-    def superusers(self) -> Select[User]:
-        return select(User).where(User.is_superuser, User.is_active)
+    async def taken(
+        self, emails: Collection[str], usernames: Collection[str]
+    ) -> dict[str, set[str]]:
+        """Of these emails and keys of usernames, those that a user has already, by field.
+
+        One query. Joined, and not compared with `= ANY`: for a plan that is made before the values
+        are known, PostgreSQL would look through the whole array at each row of the table.
+        """
+        found: dict[str, set[str]] = {"email": set(), "username": set()}
+        rows = await self.db.execute(
+            union_all(
+                *(
+                    select(literal(field), column).where(column == asked)
+                    for field, column, asked in (
+                        ("email", User.email, _each(emails)),
+                        ("username", username_key_of(User.username), _each(usernames)),
+                    )
+                )
+            )
+        )
+        for field, value in rows:
+            found[field].add(value)
+        return found
+
+    async def lock_bulk(self) -> None:
+        """Wait until no other list is being inserted, and make others wait until the transaction
+        ends."""
+        await self.db.execute(select(func.pg_advisory_xact_lock(_BULK_LOCK)))
+
+    async def add_all(self, rows: Sequence[Mapping[str, object]]) -> Sequence[User]:
+        """Insert users by one statement; where that fails, only it is undone and the transaction
+        goes on.
+
+        Args:
+            rows: by column, all with the same columns.
+
+        Returns:
+            The users, in the order of `rows`.
+
+        Raises:
+            ConflictException: an email or username is taken already; the detail says which.
+        """
+        if not rows:  # without any, the statement would insert one of defaults
+            return []
+        query = insert(User).returning(User, sort_by_parameter_order=True)
+        async with self._conflicts(), self.db.begin_nested():
+            return (await self.db.scalars(query, rows)).all()
+
+
+def _superusers() -> Select[User]:
+    return select(User).where(User.is_superuser, User.is_active)
+
+
+def _each(values: Collection[str]) -> TableValuedColumn[str]:
+    """The values as rows: one parameter, however many there are."""
+    return func.unnest(literal(list(values), ARRAY(Text))).column_valued()
 
 
 def _spellings(email: str) -> tuple[str, str]:
-    """As it was typed and as it is stored. Another program may have written a row as it was typed,
-    and the migration left such a one where its normal spelling was taken: that one comes first."""
+    """An email as typed and as stored. Another program may have written a row as it was typed, and
+    the migration left such a row where its normal spelling was taken: that row comes first."""
     return email.lower(), normalise_login(email)

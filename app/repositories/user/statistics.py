@@ -1,17 +1,18 @@
-"""How many users there are, of which kind, and since when."""
+"""Numbers of users, by state and by day of creation."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Date, Row, ScalarSelect, cast, func, select
+from sqlalchemy import ColumnElement, Date, ScalarSelect, cast, func, select
 
 from app.models import User
 from app.repositories.base import BaseRepository
 
 
 class UserCounts(NamedTuple):
-    """How many users there are at a moment.
+    """Numbers of users at a moment.
 
     Attributes:
         today: created since midnight, UTC.
@@ -24,6 +25,14 @@ class UserCounts(NamedTuple):
     today: int
     week: int
     now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DayCount:
+    """The number of users created on a day, in UTC."""
+
+    day: date
+    count: int
 
 
 class UserStatisticsRepository(BaseRepository[User]):
@@ -49,9 +58,8 @@ class UserStatisticsRepository(BaseRepository[User]):
         )
         return UserCounts(*(await self.db.execute(query)).one())
 
-    async def count_created_by_day(self, days: int) -> Sequence[Row[date, int]]:
-        """`day` and `count` of the users created on it, for each of the last days in UTC, today
-        last.
+    async def count_created_by_day(self, days: int) -> Sequence[DayCount]:
+        """Users created on each of the last `days` days, today last.
 
         One statement, which reads the index on `created_at` from the first day on.
         """
@@ -73,5 +81,4 @@ class UserStatisticsRepository(BaseRepository[User]):
             .outerjoin_from(series, created, created.c.day == day)
             .order_by(day)
         )
-        days_counted: Sequence[Row[date, int]] = (await self.db.execute(query)).all()
-        return days_counted
+        return [DayCount(*row) for row in await self.db.execute(query)]

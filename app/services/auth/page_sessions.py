@@ -1,8 +1,6 @@
 """Authentication of the admin pages by session cookie, also while the database is down."""
 
 from cachetools import TTLCache
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.core.exceptions import (
     AppException,
@@ -10,6 +8,7 @@ from app.core.exceptions import (
     UnauthorizedException,
 )
 from app.core.timeouts import with_timeout
+from app.database import translated_errors
 from app.schemas.session import Principal
 from app.services.monitoring.health import HealthService
 from app.services.principals import Concerns, PrincipalCache
@@ -50,7 +49,8 @@ class PageSessions:
         """
         ends = self._ends
         try:
-            principal = await self._authenticator.principal(token, "page")
+            with translated_errors():
+                principal = await self._authenticator.principal(token, "page")
         except UnauthorizedException:
             self._seen.pop(token, None)
             raise
@@ -68,7 +68,7 @@ class PageSessions:
         """
         try:
             return await with_timeout(PATIENCE, lambda: self.principal(token))
-        except (AppException, DBAPIError, PoolTimeoutError, OSError) as error:
+        except (AppException, OSError) as error:
             is_outage = token in self._seen and await self._health.is_database_away()
             seen = self._seen.get(token)  # after the check: it may have ended meanwhile
             if is_outage and seen is not None:

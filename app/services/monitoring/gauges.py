@@ -1,4 +1,4 @@
-"""This process's gauges: what is so at the moment, as against what has been counted."""
+"""Gauges of this process: event loop, pool, password hashing, circuit breakers."""
 
 import os
 from collections import deque
@@ -28,13 +28,13 @@ from app.database import PoolUsage, pool_usage
 
 log = structlog.get_logger("app.metrics")
 
-LAGS = 30
-"""Looks at the event loop that its lag is the longest of: 15 s, as long as between two scrapes."""
+LAG_SAMPLES = 30
+"""Samples of the event loop's lag, of which the longest is shown: 15 s, as between scrapes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
-    """What the gauges tell of: the engine that requests use, and so on."""
+class GaugeSources:
+    """Objects that the gauges read: the engine that requests use, breakers, password hashing."""
 
     engine: AsyncEngine
     breakers: Sequence[CircuitBreaker]
@@ -42,11 +42,11 @@ class Watched:
 
 
 class ProcessGauges:
-    """Sets them, twice a second and before anybody reads."""
+    """Sets the gauges, twice a second and before each read."""
 
-    def __init__(self, watched: Watched) -> None:
-        self._watched = watched
-        self._lags: deque[float] = deque(maxlen=LAGS)
+    def __init__(self, sources: GaugeSources) -> None:
+        self._sources = sources
+        self._lags: deque[float] = deque(maxlen=LAG_SAMPLES)
         self._pool_timeouts = 0
         self._process = str(os.getpid())
         shared = folder()
@@ -55,22 +55,22 @@ class ProcessGauges:
         self.save_files()
 
     def update(self, lag: float | None = None) -> None:
-        """Set every gauge to what is so now.
+        """Set every gauge to its current value.
 
         Args:
-            lag: seconds that the event loop was late, where somebody looked.
+            lag: seconds that the event loop was late, where it was measured.
         """
         if lag is not None:
             self._lags.append(lag)
-        passwords = self._watched.passwords
+        passwords = self._sources.passwords
         PROCESSES.set(1)
         LOOP_LAG.set(max(self._lags, default=0))
         REQUESTS_IN_PROGRESS.set(request_meter.in_progress)
         HASHES_PENDING.set(passwords.pending)
         HASHING_THREADS.set(passwords.workers)
-        for breaker in self._watched.breakers:
+        for breaker in self._sources.breakers:
             BREAKER_OPEN.labels(breaker.name).set(breaker.is_open)
-        self._update_pool(pool_usage(self._watched.engine))
+        self._update_pool(pool_usage(self._sources.engine))
 
     def _update_pool(self, usage: PoolUsage) -> None:
         figures = {
@@ -85,13 +85,13 @@ class ProcessGauges:
             POOL[name].set(value)
             POOL_BY_PROCESS[name].labels(self._process).set(value)
         POOL_BY_PROCESS["timeouts"].labels(self._process).set(usage.timeouts)
-        # An engine that was disposed of has another pool, which counts anew.
+        # A disposed engine has a new pool, which counts from 0.
         POOL_TIMEOUTS.inc(max(0, usage.timeouts - self._pool_timeouts))
         self._pool_timeouts = usage.timeouts
 
     def save_files(self) -> None:
-        """Have the files that siblings read: again, where they were removed or there was no space.
-        It writes up to some megabytes: call it in a thread while requests are served."""
+        """Write the files that other processes read; again where they were removed or the disk was
+        full. Writes up to some megabytes: call it in a thread while requests are served."""
         if self._lease is None:
             return
         trouble = save_files()
@@ -103,6 +103,6 @@ class ProcessGauges:
         self._in_memory = trouble is not None
 
     def close(self) -> None:
-        """This process ends: its gauges are nobody's any more."""
+        """Remove this process's gauges from those of the service."""
         if self._lease is not None:
             self._lease.release()

@@ -1,4 +1,4 @@
-"""Whether what we depend on answers, found out side by side and soon."""
+"""Health checks of the database and of Redis, run concurrently."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ from app.server.drain import Drain
 log = structlog.get_logger("app.health")
 
 CHECK_TIMEOUT = 0.9
-"""Seconds: the contract allows each check one second, answer included."""
+"""Seconds for each check: the contract allows one second, response included."""
 NOT_MIGRATED = "migrate first"
 DELETED = "its files were deleted: stop the service, and start it again"
 READ_ONLY = "read-only"
@@ -33,11 +33,15 @@ _CODE = re.compile(r"[A-Z]{3,20}")
 
 
 class _NotMigratedError(Exception):
-    """The schema is not there, or of an earlier release."""
+    """The schema is missing, or of an earlier release."""
 
 
-class _LeftAloneError(Exception):
-    """Redis works, and this process does without it: it lacks a write that has to come first."""
+class _BreakerOpenError(Exception):
+    """Redis works, but this process does not use it: a missed write has to come first."""
+
+
+class _DeletedError(Exception):
+    """The data directory of the embedded server was deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class RedisCheck:
     """A Redis to check.
 
     Attributes:
-        client: with connections of its own.
+        client: has connections of its own.
         breaker: of the process's other connections to the same Redis.
     """
 
@@ -53,25 +57,21 @@ class RedisCheck:
     breaker: CircuitBreaker
 
     async def run(self) -> None:
-        """Raises: Exception: it does not do what the service needs, or is left alone."""
+        """Raises: Exception: Redis lacks what the service needs, or its breaker is open."""
         try:
             await check_redis(self.client, self.breaker.prefix)
         except ResponseError as error:
             self.breaker.open(str(error))  # a process that only reads would not notice
             raise
         if self.breaker.is_open:
-            raise _LeftAloneError
-
-
-class _DeletedError(Exception):
-    """The data directory of the embedded server is not there any more."""
+            raise _BreakerOpenError
 
 
 class HealthService:
-    """Checks on connections of their own.
+    """Runs the checks, on connections of their own.
 
-    Probes that come while a check runs share its result: however many there are, each
-    dependency is asked once at a time.
+    Concurrent probes share the result of a running check: each dependency is asked once at a
+    time.
     """
 
     def __init__(
@@ -90,35 +90,35 @@ class HealthService:
         self._failing_since: dict[str, datetime] = {}
 
     async def report(self) -> HealthSchema:
-        """Everything; healthy only where every check is."""
+        """All checks; healthy only where every check is."""
         checks = await self._checks()
         is_healthy = all(check.status == "healthy" for check in checks.values())
         HEALTH.labels("api").set(is_healthy)
         return self._summary("healthy" if is_healthy else "unhealthy", checks)
 
     async def readiness(self) -> HealthSchema:
-        """Unhealthy only without the database; degraded where something else is away."""
+        """All checks; unhealthy without the database, degraded without anything else."""
         checks = await self._checks()
         failed = {name for name, check in checks.items() if check.status != "healthy"}
         if "database" in failed:
             return self._summary("unhealthy", checks)
         return self._summary("degraded" if failed else "healthy", checks)
 
-    async def openness(self) -> HealthSchema:
-        """Readiness for whoever sends requests here: stopping, once no more should come."""
+    async def readiness_for_traffic(self) -> HealthSchema:
+        """Readiness for load balancers: `stopping` once the process drains."""
         readiness = await self.readiness()
         is_stopping = self._drain.has_begun
         return readiness.model_copy(update={"status": "stopping"}) if is_stopping else readiness
 
     async def is_database_away(self) -> bool:
-        """Whether it does not answer on a connection of its own either. One that is only slow for
-        others does, and one that takes no writes."""
+        """Whether the database does not answer the check. One that is only slow for requests
+        answers it, and so does one that is read-only."""
         check = await self._shared("database")
         return check.status != "healthy" and check.error != READ_ONLY
 
     def failing_since(self, check: str) -> datetime | None:
-        """When this process found it failing first, of all the times in a row; None while it
-        is well."""
+        """The time of the first of the last failures in a row, in this process; None while the
+        check succeeds."""
         return self._failing_since.get(check)
 
     def _summary(self, status: str, checks: dict[str, CheckSchema]) -> HealthSchema:
@@ -145,7 +145,7 @@ class HealthService:
             check = self._database if name == "database" else self._redis_check(name)
             task = self._running[name] = asyncio.create_task(_timed(name, check))
             task.add_done_callback(lambda _: self._running.pop(name))
-        # Shielded: a probe that hangs up must not end the check for the others.
+        # Shielded: a probe that disconnects must not cancel the check for the others.
         result = await asyncio.shield(task)
         if result.status == "healthy":
             self._failing_since.pop(name, None)
@@ -160,8 +160,8 @@ class HealthService:
         await ping_primary(self._engine)
         if self._settings.database.kind == "embedded" and not await has_files(self._engine):
             raise _DeletedError
-        if not self._is_migrated:  # and then it stays so: asked until it is
-            with suppress(MigrationsError):  # this release's own are at odds
+        if not self._is_migrated:  # checked until it is, and not again
+            with suppress(MigrationsError):  # this release's own migrations are inconsistent
                 self._is_migrated = (await schema_of(self._engine)).serves
             if not self._is_migrated:
                 raise _NotMigratedError
@@ -180,7 +180,7 @@ async def _timed(name: str, check: Callable[[], Awaitable[None]]) -> CheckSchema
     try:
         await with_timeout(CHECK_TIMEOUT, check)
     except Exception as failure:
-        # The text of an exception names hosts and users: it goes to the log alone.
+        # The text of an exception names hosts and users: only the log gets it.
         error = _reason(failure)
         log.warning("check_failed", check=name, reason=error, exc_info=failure)
     latency = round((perf_counter() - began) * 1000, 2)
@@ -190,7 +190,7 @@ async def _timed(name: str, check: Callable[[], Awaitable[None]]) -> CheckSchema
 
 
 def _reason(failure: BaseException) -> str:
-    """A few words that tell an operator where to look, and a stranger nothing."""
+    """A short reason that names neither hosts nor users."""
     chain: list[BaseException] = []
     link: BaseException | None = failure
     while link is not None and link not in chain:
@@ -200,7 +200,7 @@ def _reason(failure: BaseException) -> str:
         (TimeoutError, "timeout"),
         (ConnectionRefusedError, "connection refused"),
         (_NotMigratedError, NOT_MIGRATED),
-        (_LeftAloneError, "left alone until it has what it missed"),
+        (_BreakerOpenError, "left alone until it has what it missed"),
         (_DeletedError, DELETED),
         (ReadOnlyServerError, READ_ONLY),
     ):
@@ -217,9 +217,9 @@ def _reason(failure: BaseException) -> str:
 
 
 def _refusal(failure: BaseException) -> str | None:
-    """The word by which Redis refused a command, such as READONLY or OOM; None where it did not."""
+    """Redis's error code, such as READONLY or OOM; None for other errors."""
     if not isinstance(failure, ResponseError):
         return None
-    # redis-py tells the codes that it knows from the message, and leaves others in it.
+    # redis-py removes the codes it knows from the message, and leaves others in it.
     code = failure.status_code or str(failure).partition(" ")[0]
     return code if _CODE.fullmatch(code) else None

@@ -1,4 +1,4 @@
-"""What goes on inside, in figures: one source for JSON, the dashboard and Prometheus."""
+"""Metrics of the service, for the JSON endpoints, the dashboard and Prometheus."""
 
 import asyncio
 from collections import deque
@@ -24,7 +24,7 @@ from app.core.telemetry.metrics import (
 )
 from app.database import pool_usage, server_connections
 from app.schemas.metrics import CacheMetricsSchema, DatabaseMetricsSchema, RequestMetricsSchema
-from app.services.monitoring.gauges import ProcessGauges, Watched
+from app.services.monitoring.gauges import GaugeSources, ProcessGauges
 from app.services.monitoring.health import HealthService
 from app.services.monitoring.report import cache_metrics, request_metrics
 
@@ -33,83 +33,85 @@ T = TypeVar("T")
 log = structlog.get_logger("app.metrics")
 
 WINDOW = 300.0
-"""Seconds that the JSON's figures reach back."""
-KEEP_EVERY = 15.0
-"""Seconds between the states that are kept for that."""
-LOOK_TIMEOUT = 1.0
-"""Seconds that the database or Redis may take to tell of itself."""
+"""Seconds that the figures of the JSON endpoints cover."""
+SNAPSHOT_INTERVAL = 15.0
+"""Seconds between two snapshots of the counters."""
+READ_TIMEOUT = 1.0
+"""Seconds that the database or Redis may take to report its state."""
 
 
 class MetricsService:
-    """Figures of this process and of its siblings.
+    """Metrics of all processes of the service.
 
     Args:
-        settings: names the keys of the cache.
-        watched: what this process's gauges tell of.
-        cache: None where there is none.
-        health: whose checks are gauges too.
-        spare: an engine apart from the one that is watched, to ask the server about itself.
+        settings: with the prefix of the cache's keys.
+        sources: of this process's gauges.
+        cache: the cache's Redis; None where there is none.
+        health: its checks are gauges too.
+        spare: a second engine, to read the server's state.
     """
 
     def __init__(
         self,
         settings: Settings,
-        watched: Watched,
+        sources: GaugeSources,
         cache: CircuitBreaker | None,
         health: HealthService,
         spare: AsyncEngine,
     ) -> None:
         self._settings = settings
-        self._engine = watched.engine
+        self._engine = sources.engine
         self._cache = cache
         self._health = health
         self._spare = spare
-        self._kept: deque[tuple[float, Figures]] = deque(maxlen=int(WINDOW / KEEP_EVERY))
-        self.gauges = ProcessGauges(watched)
+        self._snapshots: deque[tuple[float, Figures]] = deque(
+            maxlen=int(WINDOW / SNAPSHOT_INTERVAL)
+        )
+        self.gauges = ProcessGauges(sources)
 
     def database(self) -> DatabaseMetricsSchema:
-        """This process's connections at this moment; takes none of them."""
+        """This process's connections at this moment; uses none of them."""
         return DatabaseMetricsSchema.model_validate(pool_usage(self._engine))
 
     async def requests(self) -> RequestMetricsSchema:
-        """What all processes answered within the window."""
+        """Requests that all processes answered within `WINDOW`."""
         return request_metrics(*await self._recent())
 
     async def cache(self) -> CacheMetricsSchema:
-        """How useful the cache was within the window, and what its Redis holds."""
+        """Hits and misses within `WINDOW`, and the memory and keys of the cache's Redis."""
         redis = await self._redis_usage()
         return cache_metrics(*await self._recent(), redis, has_redis=self._cache is not None)
 
     async def exposition(self) -> str:
-        """Everything, in Prometheus' text format. It runs the health checks, too."""
-        await asyncio.gather(self._health.report(), self._look_at_redis())
-        await self._look_at_server()
+        """All metrics in Prometheus' text format. Runs the health checks too."""
+        await asyncio.gather(self._health.report(), self._update_redis())
+        await self._update_server()
         self.gauges.update()
         await asyncio.to_thread(self.gauges.save_files)
         return await asyncio.to_thread(exposition)
 
-    async def keep(self) -> None:
-        """Keep the counters as they are, for later figures to be compared with, and the files that
-        other processes read."""
+    async def take_snapshot(self) -> None:
+        """Store the counters' values, for later figures to be compared with, and write the files
+        that other processes read."""
         await asyncio.to_thread(self.gauges.save_files)
         now, current = monotonic(), await asyncio.to_thread(figures)
-        self._kept.append((now, current.counters()))
+        self._snapshots.append((now, current.counters()))
 
     async def _recent(self) -> tuple[Figures, float]:
-        """What was counted since the oldest state that was kept, and how many seconds that is."""
+        """Figures since the oldest snapshot, and the seconds since then."""
         self.gauges.update()
         current = await asyncio.to_thread(figures)
-        if not self._kept:  # no background work: a command, or a test
+        if not self._snapshots:  # no background tasks: a command, or a test
             return current, 0.0
-        kept_at, oldest = self._kept[0]
-        return current.since(oldest), monotonic() - kept_at
+        taken_at, oldest = self._snapshots[0]
+        return current.since(oldest), monotonic() - taken_at
 
-    async def _look_at_server(self) -> None:
-        server = await _told(server_connections(self._spare))
+    async def _update_server(self) -> None:
+        server = await _or_none(server_connections(self._spare))
         SERVER_CONNECTIONS.set(server.used if server else nan)
         SERVER_MAX_CONNECTIONS.set(server.maximum if server else nan)
 
-    async def _look_at_redis(self) -> None:
+    async def _update_redis(self) -> None:
         if self._cache is None:
             return
         usage = await self._redis_usage()
@@ -122,14 +124,14 @@ class MetricsService:
     async def _redis_usage(self) -> RedisUsage | None:
         if self._cache is None or self._cache.is_open:
             return None
-        return await _told(redis_usage(self._cache.redis, self._settings.cache.prefix))
+        return await _or_none(redis_usage(self._cache.redis, self._settings.cache.prefix))
 
 
-async def _told(look: Awaitable[T]) -> T | None:
-    """What the look tells; None where it fails or takes too long: a figure is then missing."""
+async def _or_none(read: Awaitable[T]) -> T | None:
+    """The result; None where reading fails or takes too long: a figure is then missing."""
     try:
-        async with asyncio.timeout(LOOK_TIMEOUT):
-            return await look
-    except Exception as error:  # noqa: BLE001  # whatever the library or the event loop raises
+        async with asyncio.timeout(READ_TIMEOUT):
+            return await read
+    except Exception as error:  # noqa: BLE001  # any exception of the library or the event loop
         log.warning("look_failed", reason=repr(error))
         return None

@@ -1,4 +1,4 @@
-"""Figures as the API tells them."""
+"""Schemas of the metrics endpoints, filled from counters and histograms."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,11 +18,11 @@ from app.schemas.metrics import (
 
 _PERCENTILES = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}
 SLOWEST = 5
-"""Routes that are named as the slowest."""
+"""Routes that are listed as the slowest."""
 
 
 def request_metrics(recent: Figures, seconds: float) -> RequestMetricsSchema:
-    """Of what was counted in so many seconds."""
+    """Requests, errors and latency of the last `seconds`."""
     traffic = traffic_by_route(recent)
     routes = [
         RouteMetricsSchema(method=method, route=route, **_traffic(one, seconds))
@@ -68,7 +68,7 @@ def _latency(buckets: Mapping[float, float]) -> dict[str, float | None]:
 def cache_metrics(
     recent: Figures, seconds: float, redis: RedisUsage | None, *, has_redis: bool
 ) -> CacheMetricsSchema:
-    """Of what was counted in so many seconds, and of `redis` now."""
+    """Hits, misses and latency of the last `seconds`, and the state of `redis` now."""
     names = sorted({labels["cache"] for labels, _ in recent.of("cache_lookups_total")})
     is_open = recent.total("redis_breaker_open", redis="cache") > 0
     return CacheMetricsSchema(

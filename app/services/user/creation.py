@@ -1,7 +1,9 @@
-"""How users come to be: one by one, or many at once."""
+"""Creation of users, one by one or in bulk."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AuthSettings
@@ -10,24 +12,37 @@ from app.core.normalisation import has_special_use_domain, username_key
 from app.core.security import PasswordHasher
 from app.core.security.passwords import weakness
 from app.models import User
-from app.repositories.user.creation import NewUserRepository
-from app.schemas.bulk import BulkUserCreate, RefusedRow
-from app.schemas.user import UserCreate
+from app.repositories.user.repository import UserRepository
+from app.schemas.bulk import BulkReport, BulkUserCreate, RefusedRow
+from app.schemas.user import UserCreate, UserSchema
 from app.services.base import BaseService
-from app.services.user.new_users import Draft, Findings, conflicts_of, settle_usernames
+from app.services.idempotency import IdempotencyService, IdempotentRequest
+from app.services.user.new_rows import CheckedRows, NewUserRow, conflicts_of, settle_usernames
 
 Rows = Sequence[BulkUserCreate | RefusedRow]
-AlsoDo = Callable[[Sequence[User]], Awaitable[None]]
+_USERS = TypeAdapter(list[UserSchema])
+
+
+@dataclass(frozen=True, slots=True)
+class BulkCreated:
+    """The users of a list, as JSON in the order of their rows.
+
+    Attributes:
+        is_replay: an earlier request created them.
+    """
+
+    body: bytes
+    is_replay: bool = False
 
 
 class UserCreation(BaseService):
-    """Creating users, with no regard to who asks.
+    """Creates users, without checks of the caller.
 
     Args:
         db: the request's session.
-        passwords: hashes them.
-        settings: how short a password may be, and at which domains an email.
-        app_name: the service's, which is no password.
+        passwords: hashes passwords.
+        settings: the least length of a password, and the accepted domains of an email.
+        app_name: the service's name, which is refused as a password.
     """
 
     def __init__(
@@ -38,7 +53,8 @@ class UserCreation(BaseService):
         app_name: str = "",
     ) -> None:
         super().__init__(db)
-        self.new_users = NewUserRepository(db)
+        self.users = UserRepository(db)
+        self.idempotency = IdempotencyService(db)
         self.passwords = passwords
         self.settings = settings
         self.app_name = app_name
@@ -50,144 +66,176 @@ class UserCreation(BaseService):
             ValidationException: the password is too weak.
             ConflictException: the email or the username is taken.
         """
-        draft = Draft.of(user_in)
-        if faults := self._weaknesses(draft):
+        row = NewUserRow.of(user_in)
+        if faults := self._weaknesses(row):
             raise ValidationException(details=faults)
         # Before the transaction: no connection is held while a core is busy for 50 ms.
         await self.release_connection()
         password = user_in.password.get_secret_value()
-        draft.hashed_password = await self.passwords.hash(password)
+        row.hashed_password = await self.passwords.hash(password)
         async with self.transaction():
-            (user,) = await self._insert([draft])
+            (user,) = await self._insert([row])
         return user
 
-    async def create_users_bulk(self, rows: Rows, also: AlsoDo | None = None) -> Sequence[User]:
+    async def submit_bulk(
+        self, rows: Rows, request: IdempotentRequest | None, *, dry_run: bool
+    ) -> BulkReport | BulkCreated:
+        """Create all users of a list, once for each request; with `dry_run` only check the list.
+
+        Raises:
+            ValidationException: rows are invalid.
+            ConflictException: emails or usernames are taken, or the request's key is.
+        """
+        if dry_run:
+            details = (await self.check(rows)).details
+            return BulkReport.model_validate(
+                {"total": len(rows), "is_acceptable": not details, "details": details}
+            )
+        if earlier := await self._earlier(request):
+            return earlier
+        try:
+            return BulkCreated(_json(await self.create_users_bulk(rows, request)))
+        except ConflictException:
+            # Perhaps with the same request: one that was under way has succeeded by now.
+            if earlier := await self._earlier(request):
+                return earlier
+            raise
+
+    async def _earlier(self, request: IdempotentRequest | None) -> BulkCreated | None:
+        body = None if request is None else await self.idempotency.find(request)
+        return None if body is None else BulkCreated(body, is_replay=True)
+
+    async def create_users_bulk(
+        self, rows: Rows, request: IdempotentRequest | None = None
+    ) -> Sequence[User]:
         """Create all users of a list, or none of them.
 
         Args:
-            rows: what was sent, at least one.
-            also: done with the users in the same transaction.
+            rows: the list, at least one.
+            request: store the created users under its key, in the same transaction.
 
         Returns:
             The users, in the order of their rows.
 
         Raises:
             ValidationException: rows are invalid; each is named, and each that collides.
-            ConflictException: emails or usernames are taken, or twice in the list; each row
-                is named.
+            ConflictException: emails or usernames are taken, or twice in the list, and each row
+                is named; or the request's key is taken.
         """
-        findings = await self.examine(rows)
-        findings.refuse()
-        drafts = findings.drafts
-        await self._hash_passwords(drafts)
+        checked = await self.check(rows)
+        checked.require_acceptable()
+        await self._hash_passwords(checked.rows)
         try:
             async with self.transaction():
                 # One list after the other: two that share names in another order would each
                 # wait for what the other has.
-                await self.new_users.lock_bulk()
-                users = await self._insert(drafts)
-                if also is not None:
-                    await also(users)
+                await self.users.lock_bulk()
+                users = await self._insert(checked.rows)
+                if request is not None:
+                    await self.idempotency.store(request, _json(users))
         except ConflictException:
-            # Somebody was faster: now it can be said who.
-            (await self.examine(rows)).refuse()
+            # Another request was faster: check again, to name the rows.
+            (await self.check(rows)).require_acceptable()
             raise
         return users
 
     async def create_acceptable_users(
         self, rows: Rows, numbers: Sequence[int], attempts: int = 3
     ) -> Sequence[Detail]:
-        """Create those of a list against whom nothing stands, at any domain: for commands.
+        """Create the users of all rows without a fault, at any domain: for commands.
 
         Args:
-            rows: what was read.
-            numbers: what each row is called.
-            attempts: how often to begin again where somebody was faster.
+            rows: the list.
+            numbers: a number for each row, which is the `index` of its faults.
+            attempts: how often to try where another process takes a name meanwhile.
 
         Returns:
-            What stands against the others, ordered by the numbers, which are its `index`.
+            The faults of the other rows, ordered by number.
 
         Raises:
-            ConflictException: somebody was faster each time.
+            ConflictException: another process took a name during each attempt.
         """
-        findings = await self.examine(rows, numbers, any_domain=True)
-        drafts = findings.acceptable
-        await self._hash_passwords(drafts)
+        checked = await self.check(rows, numbers, any_domain=True)
+        new = checked.acceptable
+        await self._hash_passwords(new)
         try:
             async with self.transaction():
-                await self.new_users.lock_bulk()
-                await self._insert(drafts)
+                await self.users.lock_bulk()
+                await self._insert(new)
         except ConflictException:
             if attempts == 1:
                 raise
             return await self.create_acceptable_users(rows, numbers, attempts - 1)
-        return findings.details
+        return checked.details
 
-    async def examine(
+    async def check(
         self, rows: Rows, numbers: Sequence[int] | None = None, *, any_domain: bool = False
-    ) -> Findings:
-        """Look at every row, and once into the table. Nothing is written, and nothing hashed.
+    ) -> CheckedRows:
+        """Check every row, with one query. Nothing is written, and nothing hashed.
 
         Args:
-            rows: what was sent.
-            numbers: what each row is called; its position, from 0, where left out.
+            rows: the list.
+            numbers: a number for each row; its position, from 0, where left out.
             any_domain: accept emails at special-use domains, whatever the settings say.
         """
-        drafts: list[Draft] = []
+        new: list[NewUserRow] = []
         invalid: list[Detail] = []
         faults: list[Detail]
-        for index, row in zip(numbers or range(len(rows)), rows, strict=True):
-            if isinstance(row, RefusedRow):
-                faults = list(row.details)
+        for index, sent in zip(numbers or range(len(rows)), rows, strict=True):
+            if isinstance(sent, RefusedRow):
+                faults = list(sent.details)
             else:
-                drafts.append(draft := Draft.of(row, index))
-                faults = self._weaknesses(draft)
+                new.append(row := NewUserRow.of(sent, index))
+                faults = self._weaknesses(row)
                 if not any_domain:
-                    faults += self._domain_faults(draft.user_in.email)
+                    faults += self._domain_faults(row.user_in.email)
             invalid += [{"index": index, **fault} for fault in faults]
-        taken = await self.new_users.taken(
-            {draft.user_in.email for draft in drafts},
-            {username_key(draft.username) for draft in drafts},
+        taken = await self.users.taken(
+            {row.user_in.email for row in new}, {username_key(row.username) for row in new}
         )
         await self.release_connection()
-        settle_usernames(drafts, taken)
-        return Findings(drafts, invalid, conflicts_of(drafts, taken))
+        settle_usernames(new, taken)
+        return CheckedRows(new, invalid, conflicts_of(new, taken))
 
-    def _weaknesses(self, draft: Draft) -> list[Detail]:
-        """What is wrong with the password; nothing where a hash was brought instead."""
-        if draft.password is None:
+    def _weaknesses(self, row: NewUserRow) -> list[Detail]:
+        """The faults of the password; none where a hash was sent instead."""
+        if row.password is None:
             return []
-        known = draft.user_in.email, draft.username, self.app_name
+        known = row.user_in.email, row.username, self.app_name
         shortest = self.settings.password_min_length
-        reason = weakness(draft.password.get_secret_value(), shortest, *known)
+        reason = weakness(row.password.get_secret_value(), shortest, *known)
         return [{"field": "password", "message": reason}] if reason else []
 
     def _domain_faults(self, email: str) -> list[Detail]:
-        """That no public mail server serves the email's domain, unless the settings accept it."""
+        """A fault where no public mail server serves the domain, unless the settings accept it."""
         if self.settings.special_use_domains or not has_special_use_domain(email):
             return []
         message = "is at a special-use domain (AUTH_SPECIAL_USE_DOMAINS)"
         return [{"field": "email", "message": message}]
 
-    async def _hash_passwords(self, drafts: Sequence[Draft]) -> None:
-        """Side by side. Those who brought a hash have no password."""
-        plain = [(draft, draft.password) for draft in drafts if draft.password is not None]
+    async def _hash_passwords(self, new: Sequence[NewUserRow]) -> None:
+        """Hash in parallel. Rows with a hash of their own have no password."""
+        plain = [(row, row.password) for row in new if row.password is not None]
         hashes = await self.passwords.hash_all([secret.get_secret_value() for _, secret in plain])
-        for (draft, _), hashed in zip(plain, hashes, strict=True):
-            draft.hashed_password = hashed
+        for (row, _), hashed in zip(plain, hashes, strict=True):
+            row.hashed_password = hashed
 
-    async def _insert(self, drafts: Sequence[Draft]) -> Sequence[User]:
-        """Insert within the caller's transaction; derived usernames that somebody took meanwhile
-        get another ending.
+    async def _insert(self, new: Sequence[NewUserRow]) -> Sequence[User]:
+        """Insert within the caller's transaction; derived usernames that were taken meanwhile get
+        another ending.
 
         Raises:
-            ConflictException: what was sent is taken.
+            ConflictException: an email or username that was sent is taken.
         """
         try:
-            return await self.new_users.add_all([draft.values() for draft in drafts])
+            return await self.users.add_all([row.values() for row in new])
         except ConflictException as conflict:
-            derived = {draft.username for draft in drafts if draft.is_derived}
+            derived = {row.username for row in new if row.is_derived}
             if not derived or all(reason["field"] != "username" for reason in conflict.details):
                 raise
-            settle_usernames(drafts, await self.new_users.taken((), derived))
-            return await self.new_users.add_all([draft.values() for draft in drafts])
+            settle_usernames(new, await self.users.taken((), derived))
+            return await self.users.add_all([row.values() for row in new])
+
+
+def _json(users: Sequence[User]) -> bytes:
+    return _USERS.dump_json(_USERS.validate_python(users, from_attributes=True))

@@ -1,4 +1,4 @@
-"""Users as a file, made while it is sent."""
+"""Export of users as a file, streamed."""
 
 import codecs
 import csv
@@ -6,87 +6,86 @@ import io
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from datetime import datetime
+from operator import attrgetter
 from time import monotonic
 from typing import Any
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app.core.exceptions import RequestTimeoutException, ValidationException
 from app.core.spreadsheets import defused
-from app.database import begin_on_primary
-from app.repositories.user.queries import PROFILE
-from app.repositories.user.repository import UserRepository
+from app.database import Reads
+from app.repositories.user.listing import UserListRepository
 from app.schemas.user import UserSchema
 from app.schemas.user_list import ExportFormat, UserFilters
 
 log = structlog.get_logger("app.export")
 
 BATCH = 500
-"""Rows held at a time; to write them down takes the event loop about 3 ms."""
+"""Users held in memory at a time; to format them takes the event loop about 3 ms."""
 TIME_LIMIT = 900.0
-"""Seconds that an export may take. A client that reads slowly, but never stops, would keep its
-connection for ever, and the database from cleaning up behind every update meanwhile."""
-COLUMNS = tuple(column.key for column in PROFILE)
+"""Seconds that an export may take. A client that reads slowly, but never stops, would hold its
+connection for ever, and keep the database from vacuuming meanwhile."""
+COLUMNS = tuple(UserSchema.model_fields)
+_values = attrgetter(*COLUMNS)
 
 
 class ExportService:
-    """Streams users from a cursor of the database, on connections kept for it.
+    """Streams users from a cursor of the database.
 
     Args:
-        session_maker: of a pool that bounds how many exports run at once.
+        reads: on a pool that bounds how many exports run at once.
     """
 
-    def __init__(self, session_maker: async_sessionmaker[AsyncSession]) -> None:
-        self._session_maker = session_maker
+    def __init__(self, reads: Reads) -> None:
+        self._users = UserListRepository(reads)
 
     async def users(
         self, filters: UserFilters, file_format: ExportFormat, *, bom: bool = False
     ) -> AsyncGenerator[bytes, None]:
-        """The file in parts, the first as soon as the database has begun to answer.
+        """The parts of the file, the first as soon as the database has begun to answer.
 
-        All rows are of one moment, and of the primary: a file without the newest rows would not
-        say that they are missing. Whoever takes the parts also closes the generator, and with it
-        the connection.
+        All users are of one moment, and of the primary: a file without the newest users would not
+        say that they are missing. The caller closes the generator, and with it the connection.
 
         Args:
-            filters: whom it holds.
+            filters: which users, in which order.
             file_format: of the file.
             bom: begin a CSV with a byte order mark, without which Excel misreads UTF-8.
 
         Raises:
             ValidationException: a byte order mark is asked for in NDJSON.
-            RequestTimeoutException: it took longer than `TIME_LIMIT`.
+            RequestTimeoutException: the export took longer than `TIME_LIMIT`.
             ServiceUnavailableException: there is no primary.
-            sqlalchemy.exc.TimeoutError: as many exports run as may, and none ended in time.
+            sqlalchemy.exc.TimeoutError: the pool is in use, and no export ended in time.
         """
         if bom and file_format != "csv":
             message = "a byte order mark is for csv alone"
             raise ValidationException(details=[{"field": "bom", "message": message}])
-        write, heading = (_csv, _csv([COLUMNS])) if file_format == "csv" else (_ndjson, b"")
+        write, heading = (_csv, _csv_lines([COLUMNS])) if file_format == "csv" else (_ndjson, b"")
         heading = codecs.BOM_UTF8 + heading if bom else heading
         until, count, is_complete = monotonic() + TIME_LIMIT, 0, False
         try:
-            async with self._session_maker() as db:
-                await begin_on_primary(db)
-                users = UserRepository(db)
-                query = users.get_filtered_users(**filters.model_dump())
-                async with aclosing(users.batches(query, BATCH)) as batches:
-                    async for rows in batches:
-                        yield heading + write(rows)
-                        heading, count = b"", count + len(rows)
-                        if monotonic() > until:
-                            raise RequestTimeoutException(TIME_LIMIT)
+            async with aclosing(self._users.batches(filters, BATCH)) as batches:
+                async for users in batches:
+                    yield heading + write(users)
+                    heading, count = b"", count + len(users)
+                    if monotonic() > until:
+                        raise RequestTimeoutException(TIME_LIMIT)
             yield heading
             is_complete = True
         finally:
             log.info("users_exported", rows=count, format=file_format, complete=is_complete)
 
 
-def _csv(rows: Iterable[Sequence[Any]]) -> bytes:
-    """After RFC 4180, in UTF-8."""
+def _csv(users: Iterable[UserSchema]) -> bytes:
+    return _csv_lines([_cell(value) for value in _values(user)] for user in users)
+
+
+def _csv_lines(rows: Iterable[Sequence[Any]]) -> bytes:
+    """By RFC 4180, in UTF-8."""
     text = io.StringIO()
-    csv.writer(text).writerows([_cell(value) for value in row] for row in rows)
+    csv.writer(text).writerows(rows)
     return text.getvalue().encode()
 
 
@@ -98,7 +97,5 @@ def _cell(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def _ndjson(rows: Iterable[Any]) -> bytes:
-    return b"".join(
-        UserSchema.model_validate(row).model_dump_json().encode() + b"\n" for row in rows
-    )
+def _ndjson(users: Iterable[UserSchema]) -> bytes:
+    return b"".join(user.model_dump_json().encode() + b"\n" for user in users)

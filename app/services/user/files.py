@@ -1,4 +1,4 @@
-"""Reading users from CSV or NDJSON, a row at a time."""
+"""CSV and NDJSON files of users, read a row at a time."""
 
 import csv
 import io
@@ -16,18 +16,18 @@ from app.core.text_files import NAMES, EncodingError, text_format
 from app.schemas.bulk import UserImport
 
 NOTES = ("line", "errors")
-"""What the file of refused rows has besides the rows: it can be mended and read in its turn."""
+"""Columns that the file of refused rows adds; ignored when it is corrected and imported again."""
 COLUMNS = ("id", *UserImport.model_fields)
-"""What a file may have. The `id` is passed over: the database gives its own."""
+"""Columns that a file may have. The `id` is ignored: the database assigns its own."""
 SECRETS = frozenset({"password", "hashed_password"})
-"""Columns whose cells are as they are."""
+"""Columns whose cells are taken literally."""
 HEADER_MAX = 4_096
-"""Characters of the line that names a CSV's columns."""
+"""Greatest length of a CSV's header line, in characters."""
 LINE_MAX = 65_536
-"""Characters of a line of NDJSON: to parse a megabyte takes 50 ms, in which nothing else runs."""
+"""Greatest length of a line of NDJSON, in characters: to parse a megabyte blocks for 50 ms."""
 _DELIMITERS = ",;\t"
 _NOT_UTF8 = "is not UTF-8: save it as CSV UTF-8, or convert it with iconv"
-# As spreadsheets write them, by the language that they speak.
+# As spreadsheets write them, in several languages.
 _BOOLEANS = dict.fromkeys(
     ("true", "yes", "wahr", "ja", "vrai", "oui", "verdadero", "sí", "si", "vero", "sì", "1"), True
 ) | dict.fromkeys(("false", "no", "falsch", "nein", "faux", "non", "falso", "0"), False)
@@ -39,14 +39,14 @@ class UserFileError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FileRow:
     """One row of the file.
 
     Attributes:
-        line: where it begins, from 1.
-        source: what is there, by column, without notes.
-        values: what it means: without what is empty, without `id`.
-        fault: why it cannot be read at all.
+        line: number of its first line, from 1.
+        source: cells by column, without notes.
+        values: parsed values by column, without empty ones and without `id`.
+        fault: the reason why it cannot be read, if any.
     """
 
     line: int
@@ -56,10 +56,10 @@ class Row:
 
 
 def is_csv(file: PurePath) -> bool:
-    """CSV, or else NDJSON.
+    """Whether a file is CSV, or else NDJSON.
 
     Raises:
-        UserFileError: its name ends in neither.
+        UserFileError: the suffix is of neither.
     """
     suffix = file.suffix.lower()
     if suffix not in {".csv", ".ndjson", ".jsonl"}:
@@ -68,19 +68,18 @@ def is_csv(file: PurePath) -> bool:
 
 
 class UserFile:
-    """A file of users that has been looked through once: nothing is imported of one that turns out
-    to be something else in its middle.
+    """A file of users whose encoding was checked to its end, so that no import fails in its middle.
 
     Args:
-        name: its name, whose ending tells the format.
-        open_content: opens it at its beginning.
+        name: the name, whose suffix is the format.
+        open_content: opens the file at its beginning.
 
     Attributes:
         name: as given.
-        lines: how many it has.
+        lines: number of lines.
 
     Raises:
-        UserFileError: it is neither CSV nor NDJSON, or in no encoding that is read.
+        UserFileError: the file is neither CSV nor NDJSON, or in an unknown encoding.
     """
 
     def __init__(self, name: PurePath, open_content: Callable[[], BinaryIO]) -> None:
@@ -103,7 +102,7 @@ class UserFile:
 
     @property
     def note(self) -> str | None:
-        """What whoever sent it should know: the letters may have been misread."""
+        """A warning for the sender that letters may be wrong, where the encoding was guessed."""
         if self._encoding not in NAMES:
             return None
         return (
@@ -111,8 +110,8 @@ class UserFile:
             "look at the letters with accents"
         )
 
-    def rows(self) -> Iterator[Row]:
-        """Every row; blank ones are passed over.
+    def rows(self) -> Iterator[FileRow]:
+        """Every row but blank ones.
 
         Raises:
             UserFileError: a CSV's first line names no or other columns, or a line is malformed.
@@ -124,7 +123,7 @@ class UserFile:
             yield from _csv_rows(self.name, lines) if self._is_csv else _json_rows(lines)
 
 
-def _csv_rows(file: PurePath, lines: TextIO) -> Iterator[Row]:
+def _csv_rows(file: PurePath, lines: TextIO) -> Iterator[FileRow]:
     header = lines.readline(HEADER_MAX + 1)
     if len(header) > HEADER_MAX:
         raise UserFileError(f"{file}: the first line is too long to name columns")
@@ -145,12 +144,12 @@ def _csv_rows(file: PurePath, lines: TextIO) -> Iterator[Row]:
 
 
 def _delimiter(header: str) -> str:
-    """The one by which most columns of ours are named; the data has no say in it."""
+    """The delimiter by which the header has most known columns; the data does not count."""
     return max(_DELIMITERS, key=lambda one: len({*_names(header, one)} & {*COLUMNS, *NOTES}))
 
 
 def _names(header: str, delimiter: str) -> list[str]:
-    """In any case, with spaces around; those without a name at the end are a spreadsheet's."""
+    """Column names, lower-case and stripped. Empty ones at the end come from spreadsheets."""
     try:
         cells = next(csv.reader([header], delimiter=delimiter, strict=True), [])
     except csv.Error:
@@ -181,12 +180,14 @@ def _some(names: Sequence[str]) -> str:
     return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
 
 
-def _csv_row(line: int, names: Sequence[str], cells: list[str]) -> Row:
+def _csv_row(line: int, names: Sequence[str], cells: list[str]) -> FileRow:
     given = dict(zip(names, cells, strict=False))
     source = _without_notes(dict.fromkeys(names, "") | given)
     if len(cells) < len(names) or any(cells[len(names) :]):
-        return Row(line, source, {}, "has more or fewer cells than the first line")
-    return Row(line, source, _meant({name: _value(name, cell) for name, cell in source.items()}))
+        return FileRow(line, source, {}, "has more or fewer cells than the first line")
+    return FileRow(
+        line, source, _meant({name: _value(name, cell) for name, cell in source.items()})
+    )
 
 
 def _value(name: str, cell: str) -> Any:
@@ -196,24 +197,24 @@ def _value(name: str, cell: str) -> Any:
     return _BOOLEANS.get(text.lower(), text) if name in _SWITCHES else text
 
 
-def _json_rows(lines: TextIO) -> Iterator[Row]:
+def _json_rows(lines: TextIO) -> Iterator[FileRow]:
     for number, line in enumerate(lines, 1):
         if line.strip():
             yield _json_row(number, line)
 
 
-def _json_row(number: int, line: str) -> Row:
+def _json_row(number: int, line: str) -> FileRow:
     try:
         found = json.loads(line) if len(line) <= LINE_MAX else None
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         fault = "is no JSON object" if len(line) <= LINE_MAX else "is too long for a user"
-        return Row(number, {"text": line.rstrip("\r\n")}, {}, fault)
+        return FileRow(number, {"text": line.rstrip("\r\n")}, {}, fault)
     source = _without_notes(found)
-    if len(source) > len(COLUMNS) + 1:  # one unknown field is told by its name, as in a list
-        return Row(number, source, {}, f"has other fields than {', '.join(COLUMNS)}")
-    return Row(number, source, _meant(source))
+    if len(source) > len(COLUMNS) + 1:  # one unknown field is reported by its name, as in a list
+        return FileRow(number, source, {}, f"has other fields than {', '.join(COLUMNS)}")
+    return FileRow(number, source, _meant(source))
 
 
 def _without_notes(source: dict[str, Any]) -> dict[str, Any]:

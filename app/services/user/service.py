@@ -1,4 +1,4 @@
-"""The rules about users."""
+"""Rules about users: sign-up, privileges, changes and deletion."""
 
 import structlog
 from pydantic import SecretStr
@@ -17,7 +17,6 @@ from app.core.security import PasswordHasher
 from app.core.security.passwords import weakness
 from app.models import User
 from app.repositories.session import SessionRepository
-from app.repositories.user.repository import UserRepository
 from app.schemas.session import Principal
 from app.schemas.user import UserCreate, UserSchema, UserUpdate
 from app.services.principals import PrincipalCache
@@ -29,15 +28,15 @@ _PRIVILEGES = frozenset({"is_active", "is_superuser"})
 
 
 class UserService(UserCreation):
-    """Creating, reading and changing users.
+    """Creates, reads, changes and deletes users.
 
     Args:
         db: the request's session.
-        passwords: hashes them.
-        principals: forgets those who changed.
-        settings: whether anybody may sign up, how short a password may be, and at which domains
-            an email.
-        app_name: the service's, which is no password.
+        passwords: hashes passwords.
+        principals: the cache of principals and profiles, invalidated by changes.
+        settings: whether registration is enabled, the least length of a password, and the accepted
+            domains of an email.
+        app_name: the service's name, which is refused as a password.
     """
 
     def __init__(
@@ -49,15 +48,14 @@ class UserService(UserCreation):
         app_name: str = "",
     ) -> None:
         super().__init__(db, passwords, settings, app_name)
-        self.users = UserRepository(db)
         self.sessions = SessionRepository(db)
         self.principals = principals
 
     async def sign_up(self, user_in: UserCreate, caller: Principal | None) -> User:
-        """Create a user for whoever asks, if they may.
+        """Create a user for an anonymous caller, a plain user or a superuser.
 
         Raises:
-            UnauthorizedException: registration is disabled, and nobody is logged in.
+            UnauthorizedException: registration is disabled, and the caller is anonymous.
             ForbiddenException: registration is disabled, and the caller is no superuser.
             ValidationException: the password is too weak, the email is at a special-use domain, or
                 a plain caller sets privileges.
@@ -73,8 +71,8 @@ class UserService(UserCreation):
     async def create_first_superuser(self, user_in: UserCreate) -> bool:
         """Create a superuser unless one is active; whether it was created.
 
-        Processes that start at once all try, and one succeeds. A user who has the email already
-        is not promoted: anybody could have signed up with it. The log names the command that does.
+        Of processes that start at once one succeeds. A user who has the email already is not
+        promoted: anyone could have signed up with it. The log names the command that promotes.
 
         Raises:
             ValidationException: the password is too weak.
@@ -105,7 +103,7 @@ class UserService(UserCreation):
         return is_taken
 
     async def promote(self, email: str) -> User:
-        """Make a superuser of the user with this email, and activate them.
+        """Make the user with this email a superuser, and activate them.
 
         Raises:
             NotFoundException: no user has the email.
@@ -146,7 +144,7 @@ class UserService(UserCreation):
         return user
 
     async def get(self, user_id: int, caller: Principal) -> UserSchema:
-        """The profile, for its owner or a superuser; while it is remembered, without a query.
+        """The profile, for its owner or a superuser; while it is cached, without a query.
 
         Raises:
             ForbiddenException: the caller is neither.
@@ -155,16 +153,14 @@ class UserService(UserCreation):
         _allow_self_or_superuser(user_id, caller)
         if user_id == caller.user_id:
             return caller.user
-        if remembered := await self.principals.profile(user_id):
-            return remembered
+        if cached := await self.principals.profile(user_id):
+            return cached
         profile = UserSchema.model_validate(await self.users.get_or_raise(user_id))
         await self.principals.fill_profile(profile)
         return profile
 
     async def update(self, user_id: int, user_in: UserUpdate, caller: Principal) -> User:
-        """Change what was sent.
-
-        A user who is deactivated is logged out everywhere, for good.
+        """Change the fields that were sent. Deactivation ends all sessions of the user.
 
         Raises:
             ForbiddenException: the caller is neither the user nor a superuser.
@@ -193,7 +189,7 @@ class UserService(UserCreation):
         return user
 
     async def delete(self, user_id: int) -> None:
-        """Delete a user and, with them, their sessions.
+        """Delete a user and their sessions.
 
         Raises:
             NotFoundException: there is no such user.
@@ -205,14 +201,14 @@ class UserService(UserCreation):
             await self.users.delete(user)
         await self.principals.forget_user(user_id)
 
-    async def tell_planner(self) -> None:
-        """Have the database plan with how many users there are by now: for when very many came."""
+    async def analyze(self) -> None:
+        """Update the planner's statistics, after many users were created."""
         async with self.transaction():
             await self.users.analyze()
 
     async def _keep_one_superuser_beside(self, user_id: int) -> None:
-        """Asked before the user is locked: two superusers who demote each other would otherwise
-        hold what the other waits for.
+        """Check before the user is locked: otherwise two superusers who demote each other would
+        wait for each other's lock.
 
         Raises:
             ConflictException: this is the last superuser who can log in.

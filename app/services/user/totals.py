@@ -1,4 +1,4 @@
-"""How many users there are, at a price that a page of them can bear (ADR 5)."""
+"""Total numbers of users in a list, at a cost that a page can bear (ADR 5)."""
 
 import json
 import time
@@ -7,104 +7,104 @@ from functools import cache
 from typing import Any
 
 from app.core.cache import AnswerCache
-from app.database import Expected
+from app.database import PlanEstimate
 from app.repositories.user.listing import UserListRepository
-from app.repositories.user.repository import UserRepository
 from app.schemas.user_list import UserFilters
 
 COUNTED = 1_000
-"""Users that are counted anew each time: 0.1 ms by an index alone."""
+"""Users that are counted for each request: 0.1 ms by an index alone."""
 REMEMBERED = 10
-"""Seconds that a larger number of users in some state may be old."""
+"""Seconds for which a larger number of users in some state is cached."""
 EXPECTED = 5_000
-"""Of a search that is expected to find as many, all are looked up: 10 to 20 ms at a million users.
+"""A search that is expected to find at most as many finds them all: 10 to 20 ms at a million users.
 More of them take longer than to go through the users in order until a page is full."""
 CHEAP = 1_000
-"""What it may cost where no index serves, by the planner: some 20,000 users are read in 10 ms."""
+"""The planner's cost of a search that may read the table where no index serves: some 20,000 users
+are read in 10 ms."""
 COLLECTED = 2 * EXPECTED
-"""Nobody looks more of them up than these, whatever was expected."""
+"""Users that a search finds at most, whatever was expected."""
 
 
-def are_few(expected: Expected) -> bool:
-    """Whether those whom a search finds are best all looked up."""
+def are_few(expected: PlanEstimate) -> bool:
+    """Whether a search is best done by finding all users before they are sorted."""
     is_cheap = not expected.reads_a_table or expected.cost <= CHEAP
     return is_cheap and expected.rows <= EXPECTED
 
 
-KNOWN = 256
-"""Numbers that a process remembers by itself; past these it begins anew."""
+MAX_COUNTS = 256
+"""Counts that a process caches by itself; beyond that it clears them all."""
 _State = tuple[tuple[str, Any], ...]
-"""Every filter but the search, by name: what is counted is what is listed."""
+"""Every filter but the search, by name: so that the list and its count have the same filters."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """A number that this process need not ask for again until then, by the monotonic clock."""
+class _CachedCount:
+    """A count, and when it expires, by the monotonic clock."""
 
     count: int
-    until: float
+    expires: float
 
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """Of a list."""
+    """The length of a list."""
 
     count: int
     is_estimate: bool = False
 
 
 class UserTotals:
-    """Counts exactly where that is cheap, remembers where it is not, and says where it estimates.
+    """Counts exactly where that is cheap, caches where it is not, and marks estimates as such.
 
     Args:
         users: counts.
-        answers: where large numbers are remembered.
+        answers: caches large numbers.
     """
 
     def __init__(self, users: UserListRepository, answers: AnswerCache) -> None:
         self.users = users
         self.answers = answers
-        self._known: dict[_State, _Known] = {}
+        self._counts: dict[_State, _CachedCount] = {}
 
     def were_many(self, filters: UserFilters) -> bool:
-        """Whether users in some state were too many to count, when that was last asked."""
-        known = self._known.get(_state(filters))
-        return known is not None and known.count > COUNTED
+        """Whether users in some state were too many to count when they were last counted."""
+        cached = self._counts.get(_state(filters))
+        return cached is not None and cached.count > COUNTED
 
     async def in_state(self, filters: UserFilters) -> int:
-        """How many users there were in some state, at most `REMEMBERED` seconds ago."""
+        """The number of users in some state, at most `REMEMBERED` seconds ago."""
         state = _state(filters)
-        known = self._known.get(state)
-        if known is None or known.until <= time.monotonic():
-            known = await self._remember(state)
-            if len(self._known) >= KNOWN:
-                self._known.clear()
-            self._known[state] = known
-        return known.count
+        cached = self._counts.get(state)
+        if cached is None or cached.expires <= time.monotonic():
+            cached = await self._count(filters, state)
+            if len(self._counts) >= MAX_COUNTS:
+                self._counts.clear()
+            self._counts[state] = cached
+        return cached.count
 
     async def of_search(self, filters: UserFilters, expected: int, seen: int) -> Total:
-        """How many users a search finds that finds too many to look them all up.
+        """The number of users that a search finds, where they are too many to find them all.
 
         Args:
             filters: those of the list.
-            expected: how many there are, by the planner and by what was found.
-            seen: how many there are at least, by the page.
+            expected: the estimate of the planner and of what was found.
+            seen: the least number, judged by the page.
         """
         searched = await self.in_state(filters)
         if searched <= COLLECTED:
-            query = UserRepository.get_filtered_users(**filters.model_dump())
-            return Total(await self.users.count(query))
+            return Total(await self.users.count(filters))
         return Total(max(seen, min(expected, searched)), is_estimate=True)
 
-    async def _remember(self, state: _State) -> _Known:
-        query = UserRepository.get_filtered_users(**dict(state))
+    async def _count(self, filters: UserFilters, state: _State) -> _CachedCount:
+        everyone = filters.model_copy(update={"search": None})
 
         async def count() -> bytes:
-            return str(await self.users.count(query)).encode()
+            return str(await self.users.count(everyone)).encode()
 
         key = f"count_users:{json.dumps(dict(state), default=str)}"
-        ttl, body = await self.answers.remember(key, REMEMBERED, count)
-        return _Known(int(body), time.monotonic() + ttl - 1)  # the end of it is rounded up
+        entry = await self.answers.get_or_compute(key, REMEMBERED, count)
+        until = time.monotonic() + entry.ttl - 1  # the ttl is rounded up
+        return _CachedCount(int(entry.body), until)
 
 
 def _state(filters: UserFilters) -> _State:

@@ -1,4 +1,4 @@
-"""Many users from a file that somebody sends: looked at first, then created, all or none."""
+"""Upload of a file of users: a preview first, then the creation of all users or none."""
 
 import asyncio
 from collections import defaultdict
@@ -9,11 +9,11 @@ from pathlib import PurePath
 
 from app.core.exceptions import ConflictException, Detail, ValidationException
 from app.schemas.bulk import RefusedRow, UserImport, read_imported
-from app.services.dashboard import renew_figures
+from app.services.dashboard import invalidate_statistics
 from app.services.user.creation import UserCreation
-from app.services.user.files import Row, UserFile, UserFileError
+from app.services.user.files import FileRow, UserFile, UserFileError
 
-_TOLD = ("email", "username", "full_name", "is_active", "is_superuser")
+_SHOWN = ("email", "username", "full_name", "is_active", "is_superuser")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,25 +21,25 @@ class PreviewRow:
     """A row of the file, without its secret.
 
     Attributes:
-        line: where it begins.
-        told: what is there, by column.
-        secret: which it brings: `password`, `hash` or, where it is to be mended, `none`.
-        faults: all that stands against it.
+        line: number of its first line.
+        values: text by column.
+        secret: `password`, `hash`, both, or `none`, which is a fault.
+        faults: sentences, one for each fault.
     """
 
     line: int
-    told: Mapping[str, str]
+    values: Mapping[str, str]
     secret: str
     faults: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What would become of a file, or what became of it.
+    """The rows of a file with their faults.
 
     Attributes:
-        note: what to look at: see `UserFile.note`.
-        created: None where nothing was written.
+        note: see `UserFile.note`.
+        created: number of users created; None where none were.
     """
 
     rows: Sequence[PreviewRow]
@@ -53,9 +53,9 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    """What was read of a file: its rows, and the user in each."""
+    """The rows of a file, and the user in each."""
 
-    rows: Sequence[Row]
+    rows: Sequence[FileRow]
     users: Sequence[UserImport | RefusedRow]
     note: str | None
 
@@ -64,35 +64,35 @@ class UserUpload:
     """Reads files as `backend import-users` does, and creates users as `POST /users/bulk` does.
 
     Args:
-        users: creates them.
-        bulk_max: rows that a file may have.
+        users: creates users.
+        bulk_max: greatest number of rows in a file.
     """
 
     def __init__(self, users: UserCreation, bulk_max: int) -> None:
         self.users = users
         self.bulk_max = bulk_max
 
-    async def take(self, name: str, content: bytes, *, write: bool) -> Preview:
-        """Look at every row, and where nothing stands against any, create them if told to.
+    async def submit(self, name: str, content: bytes, *, write: bool) -> Preview:
+        """Check every row, and with `write` create the users, if no row has a fault.
 
         Args:
-            name: of the file; its ending tells the format.
-            content: of it.
-            write: look only, where it is False.
+            name: of the file; its suffix is the format.
+            content: of the file.
+            write: create the users; otherwise only preview them.
 
         Raises:
             ValidationException: the file as a whole cannot be read, or is empty or too long.
         """
         # In a thread: a megabyte of rows would stop the event loop for half a second.
         sent = await asyncio.to_thread(self._read, name, content)
-        preview = await self._examine(sent)
+        preview = await self._preview(sent)
         if preview.faulty or not write:
             return preview
         try:
             users = await self.users.create_users_bulk(sent.users)
-        except (ConflictException, ValidationException):  # somebody was faster
-            return await self._examine(sent)
-        await renew_figures()
+        except (ConflictException, ValidationException):  # another request was faster
+            return await self._preview(sent)
+        await invalidate_statistics()
         return replace(preview, created=len(users))
 
     def _read(self, name: str, content: bytes) -> _Content:
@@ -109,10 +109,10 @@ class UserUpload:
             )
         return _Content(rows, [_user_in(row) for row in rows], file.note)
 
-    async def _examine(self, sent: _Content) -> Preview:
-        findings = await self.users.examine(sent.users, [row.line for row in sent.rows])
+    async def _preview(self, sent: _Content) -> Preview:
+        checked = await self.users.check(sent.users, [row.line for row in sent.rows])
         faults: dict[int, list[str]] = defaultdict(list)
-        for detail in findings.details:
+        for detail in checked.details:
             faults[detail["index"]].append(_sentence(detail))
         return Preview([_shown(row, faults[row.line]) for row in sent.rows], sent.note)
 
@@ -121,7 +121,7 @@ def _refused(reason: str) -> ValidationException:
     return ValidationException(details=[{"field": "file", "message": reason}])
 
 
-def _user_in(row: Row) -> UserImport | RefusedRow:
+def _user_in(row: FileRow) -> UserImport | RefusedRow:
     if row.fault:
         return RefusedRow([{"field": "row", "message": row.fault}])
     return read_imported(row.values)
@@ -131,15 +131,15 @@ def _sentence(detail: Detail) -> str:
     return f"{detail['field']}: {detail['message']}"
 
 
-def _shown(row: Row, faults: Sequence[str]) -> PreviewRow:
+def _shown(row: FileRow, faults: Sequence[str]) -> PreviewRow:
     secrets = {"password": "password", "hashed_password": "hash"}
     brought = [name for column, name in secrets.items() if column in row.values]
-    told = {column: _text(row.values.get(column)) for column in _TOLD}
-    return PreviewRow(row.line, told, " and ".join(brought) or "none", faults)
+    shown = {column: _text(row.values.get(column)) for column in _SHOWN}
+    return PreviewRow(row.line, shown, " and ".join(brought) or "none", faults)
 
 
 def _text(value: object) -> str:
-    """Anything may be in a file, also what is no character, or a list of a megabyte."""
+    """Text of any value of a file, also of a lone surrogate, or of a list of a megabyte."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict | list):

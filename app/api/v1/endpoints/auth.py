@@ -5,19 +5,14 @@ from typing import Annotated
 from fastapi import Depends
 from fastapi.security import OAuth2PasswordRequestForm
 
+from app.api.deps.auth import CurrentUser
+from app.api.deps.rate_limits import Limited, LimitedUser
+from app.api.deps.requests import ClientDevice
+from app.api.deps.services import Auth, Sessions
 from app.api.limits import by_email, by_principal, by_refreshed_session, by_username
 from app.api.responses import errors
 from app.api.routing import Router
-from app.api.types import (
-    Auth,
-    ClientDevice,
-    CurrentUser,
-    Limited,
-    LimitedUser,
-    PaginationParams,
-    SessionId,
-    Sessions,
-)
+from app.api.types import PaginationParams, SessionId
 from app.core.limiter import by_address, limiter, rate
 from app.schemas.auth import LoginRequest, PasswordChange, RefreshRequest, TokenSchema
 from app.schemas.session import SessionPage

@@ -4,9 +4,10 @@ from typing import Any
 
 from fastapi import Response
 
+from app.api.deps.auth import CurrentSuperuser, Scraper
+from app.api.deps.services import Metrics
 from app.api.responses import errors
 from app.api.routing import Router
-from app.api.types import CurrentSuperuser, Metrics, Scraper
 from app.schemas.metrics import CacheMetricsSchema, DatabaseMetricsSchema, RequestMetricsSchema
 
 router = Router(prefix="/metrics", tags=["metrics"])

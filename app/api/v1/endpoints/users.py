@@ -2,32 +2,24 @@
 
 from fastapi import Response
 
+from app.api.deps.auth import Caller, CurrentSuperuser, CurrentUser
+from app.api.deps.rate_limits import LimitedUnlessSuperuser, LimitedUser
+from app.api.deps.requests import LongDeadline
+from app.api.deps.services import Exports, Sessions, UserLists, Users
+from app.api.deps.users_bulk import BulkRows, IdempotencyKey
 from app.api.export import EXPORT, ExportResponse
 from app.api.limits import by_address_of_new_email, by_principal_of_new_email
 from app.api.paths import USER_ID
-from app.api.responses import BULK_ANSWERS, complete, errors
+from app.api.responses import BULK_ANSWERS, bulk_response, errors
 from app.api.routing import Router
 from app.api.types import (
-    Bulk,
-    BulkRows,
     ByteOrderMark,
-    Caller,
-    CurrentSuperuser,
-    CurrentUser,
     CursorPaginationParams,
     DryRun,
-    Exports,
     FileFormat,
     Filters,
-    IdempotentAttempt,
-    LimitedUnlessSuperuser,
-    LimitedUser,
-    LongDeadline,
     PaginationParams,
-    Sessions,
     UserId,
-    UserLists,
-    Users,
 )
 from app.core.limiter import by_address, limiter, rate
 from app.schemas.session import SessionPage
@@ -87,8 +79,8 @@ async def create_user(user_in: SignUpOrCreate, users: Users, caller: Caller) -> 
 )
 async def create_users_bulk(
     rows: BulkRows,
-    bulk: Bulk,
-    attempt: IdempotentAttempt,
+    users: Users,
+    request: IdempotencyKey,
     response: Response,
     *,
     dry_run: DryRun = False,
@@ -99,7 +91,8 @@ async def create_users_bulk(
     any is invalid, else 409. With an `Idempotency-Key` a repeated request gets the first answer
     again for 24 hours, and never creates anybody twice.
     """
-    return complete(await bulk.answer(rows, attempt, dry_run=dry_run), response.headers)
+    result = await users.submit_bulk(rows, request, dry_run=dry_run)
+    return bulk_response(result, response.headers)
 
 
 @router.get("", operation_id="list_users", responses=errors(401, 403))

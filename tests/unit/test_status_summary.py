@@ -1,11 +1,11 @@
-"""How things are, in words."""
+"""The sentences about the state of the service."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from app.admin.verdict import verdict
+from app.admin.overview import status_summary
 from app.schemas.health import HealthSchema
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
@@ -13,8 +13,8 @@ BEGAN = datetime(2026, 11, 21, 9, 12, tzinfo=UTC)
 
 
 def told(status: str = "healthy", **failing: str) -> str:
-    """The verdict while checks fail for these reasons, since 09:12 all of them."""
-    return verdict(readiness(status, failing), lambda _: BEGAN, NOW).sentences[0]
+    """The summary while checks fail for these reasons, since 09:12 all of them."""
+    return status_summary(readiness(status, failing), lambda _: BEGAN, NOW).sentences[0]
 
 
 def readiness(status: str, failing: dict[str, str]) -> HealthSchema:
@@ -55,7 +55,7 @@ def test_one_of_two_redis_is_away(check, words):
 def test_the_database_comes_first():
     failing = {"cache": "timeout", "rate_limiter": "timeout", "database": "timeout"}
 
-    both = verdict(readiness("unhealthy", failing), lambda _: BEGAN, NOW)
+    both = status_summary(readiness("unhealthy", failing), lambda _: BEGAN, NOW)
 
     assert both.state == "unhealthy"
     assert [sentence.split()[:2] for sentence in both.sentences] == [
@@ -67,7 +67,7 @@ def test_the_database_comes_first():
 def test_another_day_is_told():
     found, yesterday = readiness("unhealthy", {"database": "timeout"}), BEGAN - timedelta(days=1)
 
-    words = verdict(found, lambda _: yesterday, NOW).sentences[0]
+    words = status_summary(found, lambda _: yesterday, NOW).sentences[0]
 
     assert "since 20 November, 09:12 UTC" in words
 

@@ -1,4 +1,4 @@
-"""Users about to be created: what can be said of them before they are."""
+"""Rows of users to be created: their columns, usernames and conflicts."""
 
 import re
 import secrets
@@ -18,15 +18,15 @@ Taken = Mapping[str, AbstractSet[str]]
 
 
 @dataclass(slots=True)
-class Draft:
+class NewUserRow:
     """A user who is not in the database yet.
 
     Attributes:
-        user_in: what is known.
-        index: what its row is called: its position in the list.
+        user_in: the values that were sent.
+        index: the row's number in reports: its position in the list, or a line.
         username: as sent, or derived from the email.
-        password: None where a hash was brought along.
-        hashed_password: None until it is known.
+        password: None where a hash was sent instead.
+        hashed_password: None until the password is hashed.
     """
 
     user_in: NewUser
@@ -36,7 +36,7 @@ class Draft:
     hashed_password: str | None
 
     @classmethod
-    def of(cls, user_in: UserCreate | BulkUserCreate, index: int = 0) -> "Draft":
+    def of(cls, user_in: UserCreate | BulkUserCreate, index: int = 0) -> "NewUserRow":
         brought = user_in.hashed_password if isinstance(user_in, BulkUserCreate) else None
         return cls(
             user_in,
@@ -51,45 +51,45 @@ class Draft:
         return self.user_in.username is None
 
     def sent(self) -> Iterator[tuple[str, str]]:
-        """Each field that has to be unique and was sent, with what it is compared by."""
+        """Each unique field that was sent, with the key that it is compared by."""
         yield "email", self.user_in.email
         if not self.is_derived:
             yield "username", username_key(self.username)
 
     def values(self) -> dict[str, object]:
-        """What goes into the table, by column."""
+        """Values for the table, by column."""
         sent = self.user_in.model_dump(exclude={"password", "hashed_password"})
         found = {"username": self.username, "hashed_password": self.hashed_password}
         return {"is_active": True, "is_superuser": False} | sent | found
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """What the look at a list found.
+class CheckedRows:
+    """A list of users, checked.
 
     Attributes:
-        drafts: its rows, those that can be read.
+        rows: those that can be read.
         invalid: faults of rows by themselves, each with `index`, `field` and `message`.
-        conflicts: the same for what collides with another row or with the table.
+        conflicts: the same for collisions with another row or with the table.
     """
 
-    drafts: Sequence[Draft]
+    rows: Sequence[NewUserRow]
     invalid: Sequence[Detail]
     conflicts: Sequence[Detail]
 
     @property
     def details(self) -> list[Detail]:
-        """All of it, in the order of the rows."""
+        """All faults and conflicts, in the order of the rows."""
         return sorted([*self.invalid, *self.conflicts], key=lambda detail: detail["index"])
 
     @property
-    def acceptable(self) -> list[Draft]:
-        """The drafts against which nothing stands."""
+    def acceptable(self) -> list[NewUserRow]:
+        """The rows without a fault or a conflict."""
         refused = {detail["index"] for detail in self.details}
-        return [draft for draft in self.drafts if draft.index not in refused]
+        return [row for row in self.rows if row.index not in refused]
 
-    def refuse(self) -> None:
-        """Let everything be told in one answer, if there is anything to tell.
+    def require_acceptable(self) -> None:
+        """Refuse the list with all faults and conflicts at once, if there are any.
 
         Raises:
             ValidationException: some rows are invalid; others may collide as well.
@@ -101,32 +101,34 @@ class Findings:
             raise ConflictException("Some rows are already taken", details=self.details)
 
 
-def conflicts_of(drafts: Iterable[Draft], taken: Taken) -> list[Detail]:
-    """What collides with the table, or with a row before it."""
+def conflicts_of(rows: Iterable[NewUserRow], taken: Taken) -> list[Detail]:
+    """Collisions of rows with the table, or with a row before them."""
     found: list[Detail] = []
     first: dict[tuple[str, str], int] = {}
-    for draft in drafts:
-        for field, value in draft.sent():
-            before = first.setdefault((field, value), draft.index)
+    for row in rows:
+        for field, value in row.sent():
+            before = first.setdefault((field, value), row.index)
             if value in taken[field]:
                 message = "already taken"
-            elif before != draft.index:
+            elif before != row.index:
                 message = f"the same as in row {before}"
             else:
                 continue
-            found.append({"index": draft.index, "field": field, "message": message})
+            found.append({"index": row.index, "field": field, "message": message})
     return found
 
 
-def settle_usernames(drafts: Iterable[Draft], taken: Taken) -> None:
-    """Give each derived username that somebody has, in the table or the list, a random ending."""
-    drafts = list(drafts)
-    used = set(taken["username"]) | {username_key(d.username) for d in drafts if not d.is_derived}
-    for draft in drafts:
-        if draft.is_derived:
-            if draft.username in used:
-                draft.username = f"{draft.username[:23]}-{secrets.token_hex(4)}"
-            used.add(draft.username)
+def settle_usernames(rows: Iterable[NewUserRow], taken: Taken) -> None:
+    """Give each derived username that is taken, in the table or the list, a random ending."""
+    rows = list(rows)
+    used = set(taken["username"]) | {
+        username_key(row.username) for row in rows if not row.is_derived
+    }
+    for row in rows:
+        if row.is_derived:
+            if row.username in used:
+                row.username = f"{row.username[:23]}-{secrets.token_hex(4)}"
+            used.add(row.username)
 
 
 def username_from(email: str) -> str:

@@ -1,12 +1,14 @@
-"""`backend doctor`: what is wrong, and what to do about it."""
+"""`backend doctor`: checks of the configuration and its dependencies, with advice."""
 
+import asyncio
+import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
-from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.cli.running import console
 from app.core.config import Settings, SettingsError, get_settings
 from app.core.exceptions import AppException
 from app.core.logging import configure_logging
@@ -25,15 +27,20 @@ _TAKES_NO_WRITES = (
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at. `advice` is what to do, and empty where all is well."""
+    """Result of one check. `advice` is empty where the check succeeded."""
 
     subject: str
     state: str
     advice: str = ""
 
 
-async def diagnose(console: Console) -> bool:
-    """Print a table of findings; whether all is well."""
+def doctor() -> None:
+    """Check configuration, database, migrations and Redis, and say what to do."""
+    sys.exit(0 if asyncio.run(_diagnose()) else 1)
+
+
+async def _diagnose() -> bool:
+    """Print a table of findings; returns whether all checks succeeded."""
     table = Table("", "found", "what to do")
     is_well = True
     async for finding in findings():
@@ -45,14 +52,14 @@ async def diagnose(console: Console) -> bool:
 
 
 async def findings() -> AsyncIterator[Finding]:
-    """Look at one thing after another; what the first ones spoil is not looked at."""
+    """Run the checks in order, without those that depend on a failed one."""
     try:
         settings = get_settings()
     except SettingsError as error:
         for problem in error.problems:
             yield Finding("configuration", problem, "correct it in the environment or in .env")
         return
-    # The warnings that checks log would come between; structlog's own way shows local variables.
+    # Warnings of the checks would appear between the lines of the table.
     configure_logging(settings.replaced(log={"level": "ERROR"}))
     yield Finding("configuration", settings.app.environment)
     for finding in _warnings(settings):
@@ -101,7 +108,7 @@ async def _servers(runtime: Runtime) -> AsyncIterator[Finding]:
 
 
 async def _reason(runtime: Runtime) -> str:
-    """Why the database is not reached, in more words than strangers are told."""
+    """The reason why the database cannot be reached, in more detail than /health shows."""
     try:
         await ping(runtime.engine)
     except (AppException, OSError, SQLAlchemyError) as error:

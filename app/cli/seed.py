@@ -1,21 +1,56 @@
-"""People who do not exist, by the hundred thousand."""
+"""`backend seed`: made-up users, by the hundred thousand."""
 
 import random
+import secrets
 import unicodedata
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
+from typing import Annotated
 
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.bootstrap import announce, prepare_database
+from app.cli.running import command_settings, console, fail, run_command
 from app.core.security import PasswordHasher
 from app.repositories.user.repository import UserRepository
+from app.runtime import open_runtime
 from app.services.base import BaseService
 
 BATCH = 5_000
 YEARS = 2
 _DOMAINS = ("example.com", "example.org", "example.net", "mail.example.com", "corp.example")
+
+
+def seed(
+    users: Annotated[int, typer.Option(min=1, help="Number of users.")] = 1000,
+    password: Annotated[
+        str | None, typer.Option(help="Password of all of them. Default: random.")
+    ] = None,
+) -> None:
+    """Fill the database with made-up users."""
+    settings = command_settings()
+    if settings.is_production:
+        fail("not in production")
+    secret = password or secrets.token_urlsafe(12)
+    columns = TextColumn("users"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+
+    async def work() -> None:
+        async with open_runtime(settings) as runtime, runtime.session_maker() as db:
+            # First: with superusers among the made-up users, no first one would be created.
+            announce(await prepare_database(runtime), console)
+            with Progress(*columns, console=console) as bar:
+                task = bar.add_task("users", total=users)
+                service = SeedService(db, runtime.passwords)
+                await service.seed(users, secret, lambda count: bar.advance(task, count))
+            console.print(
+                f"{users} users, everybody's password: {secret}", markup=False, soft_wrap=True
+            )
+
+    run_command(work())
 
 
 class SeedService(BaseService):
@@ -27,15 +62,15 @@ class SeedService(BaseService):
         self.passwords = passwords
 
     async def seed(self, count: int, password: str, progress: Callable[[int], None]) -> None:
-        """Insert `count` users in one transaction, and let the planner know of them.
+        """Insert `count` users in one transaction, and update the planner's statistics.
 
         One in ten is inactive and one in two hundred a superuser. They signed up during the
-        last two years, ever more of them.
+        last two years, in growing numbers.
 
         Args:
-            count: how many.
-            password: everybody's; hashed once.
-            progress: called after each batch with how many it held.
+            count: number of users.
+            password: of all of them; hashed once.
+            progress: called after each batch with its size.
         """
         hashed = await self.passwords.hash(password)
         async with self.transaction():
@@ -63,18 +98,18 @@ def people(count: int, hashed_password: str, first: int) -> Iterator[tuple[objec
     """Rows in the order of `COLUMNS`; the same for the same `first`.
 
     Args:
-        count: how many.
-        hashed_password: everybody's.
-        first: a number that no one has yet: it and those after it keep names unique.
+        count: number of users.
+        hashed_password: of all of them.
+        first: an id that is free, as are those after it; they make names unique.
     """
     given_names, family_names = _lines("given_names.txt"), _lines("family_names.txt")
-    chance = random.Random(first)  # noqa: S311  # nothing secret about it
+    chance = random.Random(first)  # noqa: S311  # no secret
     now = datetime.now(UTC)
     span = YEARS * 365 * 86_400
     for number in range(first, first + count):
         given, family = chance.choice(given_names), chance.choice(family_names)
         handle = f"{_ascii(given)}.{_ascii(family)}"[:20] + str(number)
-        # The square of a uniform number crowds towards zero: the younger, the more.
+        # The square of a uniform number is mostly near zero: most accounts are young.
         age = timedelta(seconds=span * chance.random() ** 2)
         yield (
             f"{handle}@{chance.choice(_DOMAINS)}",

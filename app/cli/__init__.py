@@ -1,0 +1,31 @@
+"""The command line: `backend --help`."""
+
+import sys
+
+import typer
+
+from app.cli import accounts, database, doctor, import_users, seed, serve
+from app.cli.running import fail
+from app.core.normalisation import is_encodable
+
+cli = typer.Typer(
+    help="Run and maintain the Backend API.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+
+
+@cli.callback()
+def check_arguments() -> None:
+    """Run and maintain the Backend API."""
+    if not all(map(is_encodable, sys.argv)):
+        fail("an argument is not valid UTF-8")
+
+
+# In the order of `backend --help`.
+cli.command()(serve.serve)
+cli.command(context_settings={"ignore_unknown_options": True})(database.migrate)  # -1 is no option
+cli.command()(accounts.create_superuser)
+cli.command()(accounts.set_password)
+cli.command()(seed.seed)
+cli.command()(import_users.import_users)
+cli.command()(database.purge_sessions)
+cli.command()(doctor.doctor)

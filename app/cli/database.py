@@ -1,0 +1,44 @@
+"""`backend migrate` and `backend purge-sessions`."""
+
+from typing import Annotated
+
+import typer
+
+from app.bootstrap import bring_schema, create_first_superuser
+from app.cli.running import command_settings, console, run_command
+from app.database.migrations import current_revision, schema_of
+from app.runtime import open_runtime
+
+
+def migrate(
+    revision: Annotated[str, typer.Argument(help="head, base, a revision, or such as -1")] = "head",
+) -> None:
+    """Migrate the database's schema, and create the first superuser if one is configured."""
+    settings = command_settings()
+
+    async def work() -> None:
+        async with open_runtime(settings) as runtime:
+            before = await schema_of(runtime.engine)
+            await bring_schema(runtime, revision)
+            after = await current_revision(runtime.engine)
+            if before.state == "newer":
+                console.print(f"{before}: nothing to do")
+            else:
+                console.print(f"{before.at or 'empty'} → {after or 'empty'}")
+            named = settings.app.first_superuser_email and settings.app.first_superuser_password
+            if revision == "head" and named and await create_first_superuser(runtime):
+                console.print(f"created the superuser {settings.app.first_superuser_email}")
+
+    run_command(work())
+
+
+def purge_sessions() -> None:
+    """Delete sessions that ended a week ago or earlier. The service does so hourly."""
+    settings = command_settings()
+
+    async def work() -> None:
+        async with open_runtime(settings) as runtime, runtime.session_maker() as db:
+            count = await runtime.session_service(db).purge()
+            console.print(f"{count} deleted")
+
+    run_command(work())

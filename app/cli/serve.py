@@ -1,0 +1,93 @@
+"""`backend serve`."""
+
+from contextlib import ExitStack
+from typing import Annotated, Any
+
+import structlog
+import typer
+import uvicorn
+from rich.panel import Panel
+from rich.text import Text
+
+from app.bootstrap import FirstSuperuser, announce, database_problem, prepare_database
+from app.cli.running import command_settings, console, fail, run_command
+from app.core.config import Settings
+from app.runtime import open_runtime, open_servers
+from app.server.options import AddressError, ended_in_order, listen, reloading, url_of
+from app.server.options import run as run_server
+
+log = structlog.get_logger("app.serve")
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Default: SERVER_HOST.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Default: SERVER_PORT.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Default: SERVER_WORKERS.")] = None,
+    reload: Annotated[bool, typer.Option(help="Restart when the code changes.")] = False,  # noqa: FBT002  # Typer makes it --reload
+) -> None:
+    """Serve the API."""
+    settings = command_settings()
+    server = settings.server
+    host, port = host or server.host, port or server.port
+    workers = workers or server.workers
+    options: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "proxy_headers": bool(server.forwarded_allow_ips),
+        "forwarded_allow_ips": list(server.forwarded_allow_ips),
+        "access_log": False,
+        "server_header": False,
+        "log_config": None,
+        "lifespan": "on",  # a failed start ends the process
+        # Counted from the end of the drain; longer than any request may take.
+        "timeout_graceful_shutdown": int(server.request_timeout) + 3,
+        # Longer than proxies keep a connection for its next request, mostly 60 s: else one would go
+        # out on it now and then while it is closed here.
+        "timeout_keep_alive": 75,
+        # By default 5 s, in which a worker on a busy machine has not even begun: it would be
+        # killed and started again, for ever.
+        "timeout_worker_healthcheck": 30,
+    }
+    if reload:
+        options |= reloading()
+    try:
+        sockets = listen(host, port)
+    except AddressError as error:
+        fail(str(error))
+    with ended_in_order(), ExitStack() as stack:
+        superuser = run_command(_prepare(settings, stack))
+        _print_addresses(settings, url_of(host, sockets))
+        announce(superuser, console)
+        patience = server.drain + server.request_timeout + 5
+        code = run_server(uvicorn.Config("main:app", workers=workers, **options), sockets, patience)
+    raise typer.Exit(code)
+
+
+async def _prepare(settings: Settings, stack: ExitStack) -> FirstSuperuser | None:
+    """Start servers and migrate the schema; what is missing is an error before the start.
+
+    In production the service starts without its database too, which may come back later.
+    """
+    if settings.is_production:
+        if problem := await database_problem(settings):
+            log.warning("database_away", setting=settings.database.variable, reason=problem)
+        return None
+    # Held by this process too: they stay while workers are replaced, or the code is reloaded.
+    stack.enter_context(open_servers(settings))
+    async with open_runtime(settings) as runtime:
+        return await prepare_database(runtime)
+
+
+def _print_addresses(settings: Settings, url: str) -> None:
+    places = {
+        "dashboard": f"{url}/api/v1/dashboard",
+        "API docs": f"{url}/docs",
+        "log in": f"POST {url}/api/v1/auth/login",
+        "health": f"{url}/health",
+    }
+    lines = "\n".join(f"{name:<9}  {place}" for name, place in places.items())
+    # As `Text`: the address [fd00::1] and a name in brackets would be taken for markup.
+    title = Text(f"{settings.app.app_name} {settings.app.app_version}")
+    console.print(Panel(Text(lines), title=title, expand=False))
