@@ -110,7 +110,7 @@ NAMED |= {"LIMITER_ENABLED": "false"}
 @pytest.mark.parametrize(
     ("change", "settings", "says"),
     [
-        (READ_ONLY, {}, "read-only file system: copy the project to where you may write"),
+        (READ_ONLY, {}, "read-only file system: copy the project to a folder"),
         (READ_ONLY, NAMED, "AUTH_SECRET_KEY: set one"),
         ("true", {}, "127.0.0.1, where the server would listen, cannot be reached"),
         (ONLY_IPV6, {}, "SERVER_HOST 127.0.0.1: no address of this machine; choose"),

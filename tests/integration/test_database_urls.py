@@ -177,7 +177,7 @@ async def test_f11_where_no_host_answers_it_takes_the_time_of_one(told, frozen):
 @pytest.mark.parametrize(
     ("query", "reason"),
     [
-        ("target_session_attrs=read-only", "no server is what target_session_attrs asks for"),
+        ("target_session_attrs=read-only", "no server matches target_session_attrs"),
         ("sslmode=require", "sslmode asks for TLS, which the server does not offer"),
         ("sslmode=verify-full&sslrootcert=system", "sslmode asks for TLS"),
         ("sslmode=verify-full", "root certificate file"),

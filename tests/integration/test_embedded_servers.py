@@ -38,12 +38,10 @@ FAST = {"fsync": "off", "shared_buffers": "8MB"}
 as_root = pytest.mark.as_root
 with_namespaces = pytest.mark.with_namespaces
 
-# The package by itself: its parent, with SQLAlchemy and all, takes seconds to import.
+# Without the rest of the application, which takes seconds to import.
 ALONE = f"""
-import sys, types
+import sys
 sys.path.append({str(SOURCE)!r})
-sys.modules["app.database"] = types.ModuleType("app.database")
-sys.modules["app.database"].__path__ = [{str(SOURCE / "app" / "database")!r}]
 """
 
 # An ordinary user may not be able to read the interpreter's library: all of it is imported before.
@@ -51,8 +49,7 @@ HOLDER = f"""
 {ALONE}
 import encodings.idna, os, sys
 from pathlib import Path
-from app.database import embedded
-from app.embedded import postgres
+from app.embedded import postgres, valkey
 
 name, directory, account = sys.argv[1:]
 if account == "nobody":
@@ -61,7 +58,8 @@ elif account != "own":
     os.setgroups([])
     os.setgid(int(account))
     os.setuid(int(account))
-with getattr(embedded, name)(Path(directory)) as url:
+kinds = {{"EmbeddedPostgres": postgres.EmbeddedPostgres, "EmbeddedValkey": valkey.EmbeddedValkey}}
+with kinds[name](Path(directory)) as url:
     print(url, flush=True)
     sys.stdin.read()
 """
@@ -71,7 +69,9 @@ ELSEWHERE = f"""
 {ALONE}
 from pathlib import Path
 sys.modules["fcntl"] = sys.modules["psutil"] = None
-from app.embedded import EmbeddedPostgres, EmbeddedServerError, EmbeddedValkey
+from app.embedded.postgres import EmbeddedPostgres
+from app.embedded.server import EmbeddedServerError
+from app.embedded.valkey import EmbeddedValkey
 
 for kind in EmbeddedPostgres, EmbeddedValkey:
     assert not kind.is_available()
