@@ -29,6 +29,7 @@ GAUGES_INTERVAL = 0.5
 @asynccontextmanager
 async def periodic_work(runtime: Runtime) -> AsyncIterator[None]:
     """Run the tasks in the background while the block runs."""
+    await runtime.metrics.take_snapshot()  # before the first request, which would not count else
     work = _purge(runtime), _update_gauges(runtime.metrics), _take_snapshots(runtime.metrics)
     tasks = [asyncio.create_task(each) for each in work]
     try:
@@ -71,5 +72,5 @@ async def _update_gauges(metrics: MetricsService) -> None:
 
 async def _take_snapshots(metrics: MetricsService) -> None:
     while True:
-        await metrics.take_snapshot()
         await asyncio.sleep(SNAPSHOT_INTERVAL)
+        await metrics.take_snapshot()
