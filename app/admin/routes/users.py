@@ -42,7 +42,7 @@ class Selection(BaseModel):
 
     @property
     def path(self) -> str:
-        """`back` for `Page.redirect`."""
+        """`back` for `AdminPage.redirect`."""
         return self.back.removeprefix(BASE)
 
 

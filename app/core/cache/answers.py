@@ -137,7 +137,7 @@ class AnswerCache(Backend):
 
     async def get_with_ttl(self, key: str) -> tuple[int, bytes | None]:
         """Seconds that the answer is valid, and the answer; 0 and None where there is none."""
-        entry, _ = (None, None) if self._store is None else await self._read(self._store, key)
+        entry = await self._find(key)
         return (0, None) if entry is None else (entry.ttl, entry.body)
 
     async def get(self, key: str) -> bytes | None:
@@ -153,8 +153,11 @@ class AnswerCache(Backend):
         """Delete one answer, or those whose keys begin with the namespace; returns their number."""
         return await self.invalidate(key or f"{(namespace or '').removeprefix(':')}*")
 
+    async def _find(self, key: str) -> Entry | None:
+        return None if self._store is None else (await self._read(self._store, key))[0]
+
     async def _cached(self, key: str, expire: int) -> Entry:
-        entry, _ = (None, None) if self._store is None else await self._read(self._store, key)
+        entry = await self._find(key)
         if entry is None:
             raise ServiceUnavailableException
         _hit()

@@ -94,12 +94,13 @@ class UserCreation(BaseService):
         if earlier := await self._earlier(request):
             return earlier
         try:
-            return BulkCreated(_json(await self.create_users_bulk(rows, request)))
+            users, stored = await self._create_bulk(rows, request)
         except ConflictException:
             # Perhaps with the same request: one that was under way has succeeded by now.
             if earlier := await self._earlier(request):
                 return earlier
             raise
+        return BulkCreated(stored or _json(users))
 
     async def _earlier(self, request: IdempotentRequest | None) -> BulkCreated | None:
         body = None if request is None else await self.idempotency.find(request)
@@ -122,6 +123,14 @@ class UserCreation(BaseService):
             ConflictException: emails or usernames are taken, or twice in the list, and each row
                 is named; or the request's key is taken.
         """
+        users, _ = await self._create_bulk(rows, request)
+        return users
+
+    async def _create_bulk(
+        self, rows: Rows, request: IdempotentRequest | None
+    ) -> tuple[Sequence[User], bytes | None]:
+        """See `create_users_bulk`: the users, and what was stored of them for the request."""
+        stored = None
         checked = await self.check(rows)
         checked.require_acceptable()
         await self._hash_passwords(checked.rows)
@@ -132,12 +141,13 @@ class UserCreation(BaseService):
                 await self.users.lock_bulk()
                 users = await self._insert(checked.rows)
                 if request is not None:
-                    await self.idempotency.store(request, _json(users))
+                    stored = _json(users)
+                    await self.idempotency.store(request, stored)
         except ConflictException:
             # Another request was faster: check again, to name the rows.
             (await self.check(rows)).require_acceptable()
             raise
-        return users
+        return users, stored
 
     async def create_acceptable_users(
         self, rows: Rows, numbers: Sequence[int], attempts: int = 3
