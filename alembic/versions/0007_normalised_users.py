@@ -7,7 +7,7 @@ import sqlalchemy as sa
 import structlog
 
 from alembic import op
-from app.core.normalisation import normalise_login, normalise_name
+from app.core.text.normalisation import normalise_login, normalise_name
 from app.database.migrations import replace_index
 
 revision = "0007"

@@ -7,9 +7,9 @@ from fastapi import Depends, Request, Response
 
 from app.admin import cookies
 from app.admin.csrf import check_form
-from app.admin.overview_service import OverviewService
 from app.admin.page import AdminPage
-from app.admin.user_service import AdminUserService
+from app.admin.services.overview import OverviewService
+from app.admin.services.users import AdminUserService
 from app.api import limits
 from app.api.deps.services import Sessions, Users
 from app.api.runtime import runtime_of

@@ -28,7 +28,7 @@ from app.core.exceptions import (
     ValidationException,
 )
 from app.core.middleware.deadline import current_deadline
-from app.core.normalisation import is_encodable
+from app.core.text.normalisation import is_encodable
 
 BODY_SHARE = 0.8
 """Fraction of the request's deadline within which its body has to arrive: 24 of 30 s."""

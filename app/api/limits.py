@@ -13,7 +13,7 @@ from app.api.runtime import runtime_of
 from app.core.config import LimiterSettings
 from app.core.exceptions import UnauthorizedException
 from app.core.limiter import HitCounter, Window, by_address, limiter, parsed
-from app.core.normalisation import normalise_login
+from app.core.text.normalisation import normalise_login
 from app.schemas.session import Principal
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -6,7 +6,7 @@ import typer
 
 from app.cli import accounts, database, doctor, import_users, seed, serve
 from app.cli.running import fail
-from app.core.normalisation import is_encodable
+from app.core.text.normalisation import is_encodable
 
 cli = typer.Typer(
     help="Run and maintain the Backend API.", no_args_is_help=True, pretty_exceptions_enable=False

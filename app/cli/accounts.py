@@ -11,7 +11,7 @@ from app.bootstrap import upgrade_schema
 from app.cli.running import command_settings, console, fail, run_command
 from app.core.config import Settings
 from app.core.exceptions import NotFoundException
-from app.core.normalisation import normalise_login
+from app.core.text.normalisation import normalise_login
 from app.runtime import open_runtime
 from app.schemas.base import Email, NewPassword
 from app.schemas.user import UserCreate

@@ -11,9 +11,14 @@ from app.database.connection import (
 )
 from app.database.errors import translate, translated_errors, violated_constraint
 from app.database.explain import PlanEstimate, estimate
-from app.database.failover import Disconnects, ReadOnlyServerError, begin_on_primary, ping_primary
 from app.database.pool import PoolUsage, ServerConnections, pool_usage, server_connections
 from app.database.reads import Reads
+from app.database.servers.failover import (
+    Disconnects,
+    ReadOnlyServerError,
+    begin_on_primary,
+    ping_primary,
+)
 from app.database.statements import watch_statements
 
 __all__ = [

@@ -17,8 +17,8 @@ from starlette.requests import HTTPConnection
 
 from app.core.config import DatabaseSettings, get_settings
 from app.database.driver import Driver, connect_arguments
-from app.database.failover import Disconnects
 from app.database.pool import WatchedPool
+from app.database.servers.failover import Disconnects
 
 log = structlog.get_logger("app.database")
 

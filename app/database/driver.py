@@ -27,7 +27,7 @@ from sqlalchemy.util import await_only
 
 from app.core.config import DatabaseSettings
 from app.core.exceptions import ServiceUnavailableException
-from app.database.hosts import DatabaseHosts
+from app.database.servers.hosts import DatabaseHosts
 
 APPLICATION_NAME = "backend-api"
 

@@ -9,7 +9,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from app.core.config import DatabaseSettings
 from app.database.errors import DRIVER_ERRORS, translate_driver
-from app.database.failover import begin_on_primary
+from app.database.servers.failover import begin_on_primary
 
 
 class Reads:

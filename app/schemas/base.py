@@ -6,7 +6,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from app.core.normalisation import (
+from app.core.security import MAX_PASSWORD_LENGTH
+from app.core.text.normalisation import (
     MAX_LENGTH,
     is_blank,
     is_encodable,
@@ -15,7 +16,6 @@ from app.core.normalisation import (
     normalise_name,
     normalise_username,
 )
-from app.core.security import MAX_PASSWORD_LENGTH
 
 MAX_BIGINT = 2**63 - 1
 MAX_NAME_LENGTH = 200

@@ -13,8 +13,8 @@ from pydantic import (
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from app.core.normalisation import normalise_search
 from app.core.pagination import Page
+from app.core.text.normalisation import normalise_search
 from app.schemas.base import ResponseSchema
 from app.schemas.user import UserSchema
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from app.core.exceptions import Detail
-from app.core.spreadsheets import escape_formulas, unescape_formulas
+from app.core.text.spreadsheets import escape_formulas, unescape_formulas
 from app.services.user.file_parser import NOTES, SECRETS, FileRow, UserFileError, is_csv
 
 

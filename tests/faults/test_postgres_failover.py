@@ -19,8 +19,8 @@ from sqlalchemy import text
 
 from app.cli.doctor import _servers
 from app.core.config import Settings
-from app.database.hosts import HEAD_START, PREFERENCE
 from app.database.migrations import migrate
+from app.database.servers.hosts import HEAD_START, PREFERENCE
 from app.embedded.files import free_port
 from app.embedded.postgres import EmbeddedPostgres
 from tests.conftest import FAST, Person, browsing, person, running

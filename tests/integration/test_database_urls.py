@@ -17,7 +17,7 @@ from app.core.config import DatabaseSettings, Settings
 from app.core.exceptions import ServiceUnavailableException
 from app.database import ping
 from app.database.errors import connection_failure
-from app.database.hosts import HEAD_START
+from app.database.servers.hosts import HEAD_START
 from tests.conftest import Servers, browsing, running
 from tests.databases import engine_of
 

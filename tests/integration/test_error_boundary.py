@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.admin import errors as page_errors
-from app.admin.user_service import AdminUserService
+from app.admin.services.users import AdminUserService
 from app.core import errors as core_errors
 from app.core.config import Settings
 from main import create_app

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 from sqlalchemy import text, update
 
-from app.admin.overview_service import OverviewService
+from app.admin.services.overview import OverviewService
 from app.models import User
 from app.services.dashboard import CHART_DAYS, DashboardService
 

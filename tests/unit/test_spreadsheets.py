@@ -7,7 +7,7 @@ from time import perf_counter
 
 import pytest
 
-from app.core.spreadsheets import escape_formulas, unescape_formulas
+from app.core.text.spreadsheets import escape_formulas, unescape_formulas
 
 FORMULA = "=+-@\t\r\n＝＋－＠"
 SEPARATORS = ",;\t|: ^~"

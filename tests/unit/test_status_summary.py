@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.admin.overview_service import status_summary
+from app.admin.services.overview import status_summary
 from app.schemas.health import HealthSchema
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)

@@ -21,7 +21,7 @@ from app.api.deps.request import LongDeadline
 from app.api.routing import Router
 from app.api.runtime import runtime_of
 from app.core.exceptions import ValidationException
-from app.core.normalisation import is_storable
+from app.core.text.normalisation import is_storable
 from app.services.user.upload import Preview
 
 TEMPLATE = "users/upload.html"

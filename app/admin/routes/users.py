@@ -12,7 +12,7 @@ from app.admin.listing import USERS_PATH, ListingQuery
 from app.admin.login_page import safe_next
 from app.admin.page import AdminPage, Notice
 from app.admin.rendering import BASE
-from app.admin.user_service import Action, ActionResult
+from app.admin.services.users import Action, ActionResult
 from app.api.deps.services import Exports, Sessions, UserLists, Users
 from app.api.export import ExportResponse
 from app.api.routing import Router

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from passlib.context import CryptContext
 
 from app.core.exceptions import ServiceUnavailableException
-from app.core.normalisation import MAX_LENGTH, normalise_password
+from app.core.text.normalisation import MAX_LENGTH, normalise_password
 
 T = TypeVar("T")
 

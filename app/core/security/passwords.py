@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from runpy import run_path
 
-from app.core.normalisation import is_blank, normalise_password
+from app.core.text.normalisation import is_blank, normalise_password
 
 
 def _common() -> frozenset[str]:

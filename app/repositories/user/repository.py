@@ -17,7 +17,7 @@ from sqlalchemy import (
     update,
 )
 
-from app.core.normalisation import normalise_login
+from app.core.text.normalisation import normalise_login
 from app.models import User
 from app.models.user import username_key_of
 from app.repositories.base import BaseRepository

@@ -15,13 +15,13 @@ from app.core.exceptions import (
     UnauthorizedException,
     ValidationException,
 )
-from app.core.normalisation import is_encodable, is_storable
 from app.core.security import (
     PasswordHasher,
     RefreshToken,
     TokenSigner,
 )
 from app.core.security.passwords import weakness
+from app.core.text.normalisation import is_encodable, is_storable
 from app.models import Session
 from app.repositories.session import SessionRepository
 from app.repositories.user.repository import UserRepository

@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AuthSettings
 from app.core.exceptions import ConflictException, Detail, ValidationException
-from app.core.normalisation import has_special_use_domain, username_key
 from app.core.security import PasswordHasher
 from app.core.security.passwords import weakness
+from app.core.text.normalisation import has_special_use_domain, username_key
 from app.models import User
 from app.repositories.user.repository import UserRepository
 from app.schemas.bulk import BulkReport, BulkUserCreate, RefusedRow

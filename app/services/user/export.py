@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from app.core.exceptions import RequestTimeoutException, ValidationException
-from app.core.spreadsheets import escape_formulas
+from app.core.text.spreadsheets import escape_formulas
 from app.database import Reads
 from app.repositories.user.listing import UserListRepository
 from app.schemas.user import UserSchema

@@ -11,8 +11,8 @@ from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, TextIO
 
-from app.core.spreadsheets import unescape_formulas
-from app.core.text_files import ENCODING_NAMES, EncodingError, text_format
+from app.core.text.encoding import ENCODING_NAMES, EncodingError, text_format
+from app.core.text.spreadsheets import unescape_formulas
 from app.schemas.bulk import UserImport
 
 NOTES = ("line", "errors")

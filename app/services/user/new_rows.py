@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from app.core.exceptions import ConflictException, Detail, ValidationException
-from app.core.normalisation import username_key
+from app.core.text.normalisation import username_key
 from app.schemas.bulk import BulkUserCreate
 from app.schemas.user import NewUser, UserCreate
 

@@ -12,9 +12,9 @@ from app.core.exceptions import (
     UnauthorizedException,
     ValidationException,
 )
-from app.core.normalisation import normalise_login
 from app.core.security import PasswordHasher
 from app.core.security.passwords import weakness
+from app.core.text.normalisation import normalise_login
 from app.models import User
 from app.repositories.session import SessionRepository
 from app.schemas.session import Principal

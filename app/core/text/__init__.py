@@ -1,0 +1,1 @@
+"""Text: normalisation, encodings and escaping."""

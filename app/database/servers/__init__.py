@@ -1,0 +1,1 @@
+"""The database servers: several hosts, lost connections and failover."""
