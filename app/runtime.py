@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 from pydantic import SecretStr
@@ -32,15 +33,17 @@ from app.server.drain import Drain
 from app.services.auth.page_sessions import PageSessions
 from app.services.auth.service import AuthService
 from app.services.dashboard import DashboardService
+from app.services.export import ExportService
 from app.services.monitoring.gauges import GaugeSources
 from app.services.monitoring.health import HealthService, RedisCheck
 from app.services.monitoring.metrics import MetricsService
 from app.services.principals import PrincipalCache
+from app.services.resource import ResourceService
 from app.services.session import Authenticator, SessionService
-from app.services.user.export import ExportService
 from app.services.user.listing import UserListService
 from app.services.user.service import UserService
 
+Resource = TypeVar("Resource", bound=ResourceService)
 log = structlog.get_logger("app.runtime")
 
 
@@ -68,6 +71,7 @@ class Runtime:
     authenticator: Authenticator
     drain: Drain
     health: HealthService
+    cursors: CursorSigner
     exports: ExportService
     user_lists: UserListService
     metrics: MetricsService
@@ -89,6 +93,9 @@ class Runtime:
 
     def session_service(self, db: AsyncSession) -> SessionService:
         return SessionService(db, self.principals)
+
+    def resource_service(self, service: type[Resource], db: AsyncSession) -> Resource:
+        return service(db, self.cursors, self.exports)
 
     @asynccontextmanager
     async def open_user_service(self) -> AsyncIterator[UserService]:
@@ -236,6 +243,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             authenticator=authenticator,
             drain=drain,
             health=health,
+            cursors=cursors,
             exports=ExportService(Reads(export_engine, settings.database)),
             user_lists=UserListService(reads, cursors, answers),
             metrics=metrics,

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app.schemas.user_list import ExportFormat
+from app.schemas.listing import ExportFormat
 
 _MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
 _EXAMPLES = {

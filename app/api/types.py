@@ -7,7 +7,8 @@ from fastapi import Path, Query
 
 from app.core.pagination import CursorParams, PageParams
 from app.schemas.base import MAX_BIGINT
-from app.schemas.user_list import ExportFormat, UserFilters
+from app.schemas.listing import ExportFormat
+from app.schemas.user_list import UserFilters
 
 PaginationParams = Annotated[PageParams, Query()]
 CursorPaginationParams = Annotated[CursorParams, Query()]

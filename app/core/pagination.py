@@ -1,11 +1,11 @@
-"""Pagination parameters, by page number and by cursor."""
+"""Pages and their parameters, by page number and by cursor."""
 
 from typing import Generic, TypeVar
 
 import fastapi_pagination
 from fastapi import Query
 from fastapi_pagination import Params
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Item = TypeVar("Item")
 
@@ -25,6 +25,15 @@ class PageParams(Params):
 
 
 Page.set_params(PageParams)
+
+
+class CursorPage(BaseModel, Generic[Item]):
+    """A page with the cursor of the next one: of models in a service, of schemas in a response."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, from_attributes=True)
+
+    items: list[Item]
+    next_cursor: str | None = Field(description="cursor of the next page; null on the last one")
 
 
 class CursorParams(BaseModel):

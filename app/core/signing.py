@@ -20,9 +20,10 @@ _NOT_A_CURSOR = {
 
 
 class Position(NamedTuple):
-    """A row's place in an order: its value there, as text, and its id, which breaks ties."""
+    """A row's place in an order: its value there, as text, or None for a null, and its id, which
+    breaks ties."""
 
-    value: str
+    value: str | None
     id: int
 
 
@@ -67,12 +68,14 @@ class CursorSigner:
         """
         return self._cursors.dumps(position, salt=f"cursor {listing}")
 
-    def read(self, cursor: str, listing: str) -> Position:
-        """The position in `cursor`.
+    def read(self, cursor: str | None, listing: str) -> Position | None:
+        """The position in `cursor`; None without one, on the first page.
 
         Raises:
             ValidationException: it was changed, or made for another list.
         """
+        if cursor is None:
+            return None
         try:
             return Position(*self._cursors.loads(cursor, salt=f"cursor {listing}"))
         except (itsdangerous.BadData, UnicodeEncodeError):

@@ -1,26 +1,15 @@
 """Schemas of user lists: filters, order and pages."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    field_validator,
-)
+from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
-from pydantic_core import PydanticCustomError
 
-from app.core.pagination import Page
-from app.core.text.normalisation import normalise_search
-from app.schemas.base import ResponseSchema
+from app.core.pagination import CursorPage, Page
+from app.schemas.listing import ListParams, Search
 from app.schemas.user import UserSchema
 
 SortBy = Literal["created_at", "username", "email"]
-SortOrder = Literal["desc", "asc"]
-ExportFormat = Literal["csv", "ndjson"]
 
 _ADA: JsonDict = {
     "id": 1,
@@ -34,17 +23,7 @@ _ADA: JsonDict = {
 }
 
 
-def _search(value: str) -> str:
-    """Normalise a search. The framework replaces invalid UTF-8 by U+FFFD, which is refused."""
-    if "\ufffd" in value:
-        raise PydanticCustomError("encoding", "not valid UTF-8")
-    try:
-        return normalise_search(value)
-    except ValueError as error:
-        raise PydanticCustomError("search", "{reason}", {"reason": str(error)}) from None
-
-
-class UserFilters(BaseModel):
+class UserFilters(ListParams):
     """Filters and order of the list, the list by cursor and the export."""
 
     is_active: bool | None = Field(
@@ -53,25 +32,17 @@ class UserFilters(BaseModel):
     is_superuser: bool | None = Field(
         None, description="only superusers, or only other users", examples=[False]
     )
-    search: Annotated[str, StringConstraints(max_length=254), AfterValidator(_search)] | None = (
-        Field(
-            None,
-            description="part of the username, email or full name, case-insensitive; "
-            "%, _ and \\ are literal; surrounding space is ignored",
-            examples=["lovelace"],
-        )
+    search: Search | None = Field(
+        None,
+        description="part of the username, email or full name, case-insensitive; "
+        "%, _ and \\ are literal; surrounding space is ignored",
+        examples=["lovelace"],
     )
     sort_by: SortBy = Field(
         "created_at",
         description="usernames are sorted case-insensitively; ties are broken by id",
         examples=["username"],
     )
-    sort_order: SortOrder = Field("desc", examples=["asc"])
-
-    @field_validator("search")
-    @classmethod
-    def _blank_is_none(cls, value: str | None) -> str | None:
-        return value or None
 
 
 class UserPage(Page[UserSchema]):
@@ -97,7 +68,7 @@ class UserPage(Page[UserSchema]):
     )
 
 
-class UserCursorPage(ResponseSchema):
+class UserCursorPage(CursorPage[UserSchema]):
     """A page of users with the cursor of the next one."""
 
     model_config = ConfigDict(
@@ -105,6 +76,3 @@ class UserCursorPage(ResponseSchema):
             "examples": [{"items": [_ADA], "next_cursor": "cFo4dX0Zk1yNQ2b8mA9rZVsiYWRhIiwxXQ"}]
         }
     )
-
-    items: list[UserSchema]
-    next_cursor: str | None = Field(description="cursor of the next page; null on the last one")

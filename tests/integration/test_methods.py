@@ -117,7 +117,7 @@ async def test_head_of_an_export_reads_no_more_than_its_beginning(root, runtime,
     assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert "Content-Length" not in response.headers
     assert await none_is_left(runtime)
-    (exported,) = [line for line in logged() if line["event"] == "users_exported"]
+    (exported,) = [line for line in logged() if line["event"] == "exported"]
     assert exported["complete"] is False
     assert exported["rows"] <= 2_000
     assert not [line for line in logged() if line["level"] == "error"]

@@ -20,6 +20,7 @@ from app.database.migrations import migrate
 from app.repositories.user import listing
 from app.repositories.user.listing import Slice, UserListRepository
 from app.repositories.user.repository import UserRepository
+from app.schemas.listing import SortOrder
 from app.schemas.user_list import UserFilters
 from app.services.user import totals
 from tests.conftest import Servers
@@ -100,16 +101,14 @@ def listed(**filters: Any) -> Select[Any]:
     return REPOSITORY.get_filtered_users(**filters).limit(50)
 
 
-def first_superusers(sort_order: str = "desc") -> Select[Any]:
+def first_superusers(sort_order: SortOrder = "desc") -> Select[Any]:
     """Ten, since fifty of the 500 that are here are found as well by sorting them all."""
     query = REPOSITORY.get_filtered_users(is_superuser=True, sort_order=sort_order)
     return listing.select_page_and_count(query.limit(10), totals.COUNT_LIMIT + 1)
 
 
 def collected(query: Select[Any]) -> Select[Any]:
-    return listing.select_sorted_page_and_count(
-        query, "created_at", "desc", totals.MAX_COLLECTED + 1
-    )
+    return listing.select_sorted_page_and_count(query, UserFilters(), totals.MAX_COLLECTED + 1)
 
 
 def counted(**filters: Any) -> Select[Any]:
@@ -265,7 +264,7 @@ async def test_a_search_prepared_once_is_still_planned_for_each_name(fresh):
 
 async def test_a_first_page_is_planned_once_for_each_connection(fresh):
     query = REPOSITORY.get_filtered_users(is_active=True)
-    first = listing.sliced(query, "created_at", "desc", Slice(50))
+    first = listing.sliced(query, UserFilters(), Slice(50))
     for _ in range(3):
         await fresh.execute(listing.select_page_and_count(first, 1001))
 

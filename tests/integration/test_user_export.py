@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from app.core.exceptions import RequestTimeoutException, ServiceUnavailableException
 from app.runtime import Runtime
 from app.schemas.user_list import UserFilters
-from app.services.user import export
+from app.services import export
 from tests.conftest import Person, Servers
 from tests.integration.test_dashboard_page import PAGE, browser, log_in
 from tests.integration.test_over_the_wire import serving
@@ -281,14 +281,14 @@ async def test_a_file_whose_database_goes_away_has_no_end(root, runtime, logged)
         async for _ in parts:
             pass
 
-    (line,) = [line for line in logged() if line["event"] == "users_exported"]
+    (line,) = [line for line in logged() if line["event"] == "exported"]
     assert line["complete"] is False
 
 
 async def test_an_export_is_written_into_the_log(root, logged):
     await root.get("/users/export", params={"format": "ndjson"})
 
-    (line,) = [line for line in logged() if line["event"] == "users_exported"]
+    (line,) = [line for line in logged() if line["event"] == "exported"]
     assert line["rows"] == 1
     assert line["format"] == "ndjson"
     assert line["complete"] is True

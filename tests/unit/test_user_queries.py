@@ -32,16 +32,16 @@ LISTS: list[dict[str, Any]] = [
 def test_a_list_that_is_asked_for_again_is_the_same_statement():
     for filters in LISTS:
         query, again = (REPOSITORY.get_filtered_users(**filters) for _ in range(2))
-        order = filters["sort_by"], filters["sort_order"]
+        order = UserFilters(**filters)
 
         assert query is again
         for statement, *values in (
             (listing.select_page,),
             (listing.select_page_and_count, 9),
-            (listing.select_sorted_page_and_count, *order, 9),
-            (listing.sliced, *order, Slice(50)),
-            (listing.sliced, *order, Slice(50, offset=50)),
-            (listing.sliced, *order, Slice(50, after=Position("2026-01-01", 7))),
+            (listing.select_sorted_page_and_count, order, 9),
+            (listing.sliced, order, Slice(50)),
+            (listing.sliced, order, Slice(50, offset=50)),
+            (listing.sliced, order, Slice(50, after=Position("2026-01-01", 7))),
         ):
             assert statement(query, *values) is statement(again, *values)
 
@@ -49,12 +49,11 @@ def test_a_list_that_is_asked_for_again_is_the_same_statement():
 def test_a_page_further_on_is_the_same_statement_as_the_one_before():
     filters = UserFilters()
     query = REPOSITORY.get_filtered_users()
-    order = "created_at", "desc"
     for parts in (
         [Slice(50, offset=offset) for offset in (50, 100)],
         [Slice(50, after=Position(f"2026-01-0{day}", day)) for day in (1, 2)],
     ):
-        one, other = (listing.select_page(listing.sliced(query, *order, part)) for part in parts)
+        one, other = (listing.select_page(listing.sliced(query, filters, part)) for part in parts)
 
         assert one is other
         assert listing._parameters(filters, parts[0]) != listing._parameters(filters, parts[1])
@@ -63,8 +62,8 @@ def test_a_page_further_on_is_the_same_statement_as_the_one_before():
 def test_a_first_page_has_no_parameters():
     for filters in LISTS:
         if filters["search"] is None:
-            order = filters["sort_by"], filters["sort_order"]
-            query = listing.sliced(REPOSITORY.get_filtered_users(**filters), *order, Slice(50))
+            order = UserFilters(**filters)
+            query = listing.sliced(REPOSITORY.get_filtered_users(**filters), order, Slice(50))
             for page in (listing.select_page(query), listing.select_page_and_count(query, 1001)):
                 compiled = page.compile(dialect=postgresql.dialect())
 

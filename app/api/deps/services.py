@@ -1,6 +1,6 @@
 """Providers of services, each beside its alias for endpoints."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,10 +11,11 @@ from app.core.cache import Unkeyed
 from app.database import get_db
 from app.services.auth.service import AuthService
 from app.services.dashboard import DashboardService
+from app.services.export import ExportService
 from app.services.monitoring.health import HealthService
 from app.services.monitoring.metrics import MetricsService
+from app.services.resource import ResourceService
 from app.services.session import SessionService
-from app.services.user.export import ExportService
 from app.services.user.listing import UserListService
 from app.services.user.service import UserService
 
@@ -92,3 +93,13 @@ async def get_metrics_service(request: Request) -> MetricsService:
 
 
 Metrics = Annotated[MetricsService, Depends(get_metrics_service)]
+
+
+def resource(service: type[ResourceService]) -> Any:
+    """The dependency on the service of a resource: `Annotated[NoteService, resource(NoteService)]`
+    in the file of its endpoints."""
+
+    async def provide(request: Request, db: DbSession) -> ResourceService:
+        return runtime_of(request).resource_service(service, db)
+
+    return Depends(provide)

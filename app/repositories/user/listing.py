@@ -7,35 +7,20 @@ page has no parameters, but for the search: PostgreSQL plans a statement without
 each connection (behind a pooler, each time), and planning, too, takes longer than running it.
 """
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    DateTime,
-    Integer,
-    Row,
-    Select,
-    SQLColumnExpression,
-    String,
-    UnaryExpression,
-    bindparam,
-    func,
-    literal_column,
-    select,
-    tuple_,
-)
+from sqlalchemy import ColumnElement, Integer, Row, Select, bindparam, func, literal_column, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.signing import Position
 from app.database import PlanEstimate, Reads, estimate
 from app.models import SEARCHED_TEXT, User
 from app.models.user import username_key_of
+from app.repositories.list_queries import ListQueries
 from app.schemas.user import UserSchema
 from app.schemas.user_list import UserFilters
 
@@ -46,13 +31,7 @@ _FIELDS = tuple(UserSchema.model_fields)
 _COLUMNS: tuple[InstrumentedAttribute[Any], ...] = tuple(getattr(User, name) for name in _FIELDS)
 _USERS = TypeAdapter(list[UserSchema])
 _LIMIT, _OFFSET = bindparam("limit", type_=Integer), bindparam("offset", type_=Integer)
-_TEXT = bindparam("value", type_=String)
-_VALUES: Mapping[str, tuple[ColumnElement[Any], Callable[[str], Any]]] = {
-    "created_at": (bindparam("value", type_=DateTime(timezone=True)), datetime.fromisoformat),
-    "username": (username_key_of(_TEXT), str),
-    "email": (_TEXT, str),
-}
-"""By order: the value of a position, and how to parse it from the position's text."""
+LISTS = ListQueries(User, SEARCHED_TEXT, {"username": username_key_of})
 
 
 class Slice(NamedTuple):
@@ -93,8 +72,7 @@ class UserListRepository:
 
         Where the count is `up_to`, there are more users, and those returned are not the first.
         """
-        query = _sliced(filters, part)
-        found = select_sorted_page_and_count(query, filters.sort_by, filters.sort_order, up_to)
+        found = select_sorted_page_and_count(_sliced(filters, part), filters, up_to)
         return await self._counted(found, filters, part, up_to)
 
     async def _counted(
@@ -107,41 +85,30 @@ class UserListRepository:
 
     async def count(self, filters: UserFilters, up_to: int | None = None) -> int:
         """The length of a list, not counting beyond `up_to`."""
-        ((count,),) = await self._reads.rows(select_count(_query(filters), up_to))
+        ((count,),) = await self._reads.rows(select_count(select_users(filters), up_to))
         return int(count)
 
     async def estimate(self, filters: UserFilters) -> PlanEstimate:
         """The planner's estimate for finding all users of a list."""
-        ids = _query(filters).with_only_columns(User.id).order_by(None)
+        ids = select_users(filters).with_only_columns(User.id).order_by(None)
         return await estimate(self._reads, ids)
 
     async def batches(self, filters: UserFilters, size: int) -> AsyncGenerator[list[UserSchema]]:
         """A whole list, `size` users at a time: see `Reads.batches`."""
-        async with aclosing(self._reads.batches(select_page(_query(filters)), size)) as batches:
+        async with aclosing(
+            self._reads.batches(select_page(select_users(filters)), size)
+        ) as batches:
             async for rows in batches:
                 yield _users(rows)
 
 
-def position_of(user: UserSchema, sort_by: str) -> Position:
-    """A user's position in an order."""
-    value = getattr(user, sort_by)
-    return Position(value if isinstance(value, str) else value.isoformat(), user.id)
-
-
-def _query(filters: UserFilters) -> Select[User]:
-    return select_users(**filters.model_dump())
-
-
 def _sliced(filters: UserFilters, part: Slice) -> Select[User]:
-    return sliced(_query(filters), filters.sort_by, filters.sort_order, part)
+    return sliced(select_users(filters), filters, part)
 
 
 def _parameters(filters: UserFilters, part: Slice) -> dict[str, Any]:
     values: dict[str, Any] = {"limit": part.limit, "offset": part.offset}
-    if part.after is not None:
-        _, parse = _VALUES[filters.sort_by]
-        values |= {"value": parse(part.after.value), "id": part.after.id}
-    return values
+    return values if part.after is None else values | LISTS.values(filters, part.after)
 
 
 def _users(rows: Sequence[Row[Any]]) -> list[UserSchema]:
@@ -150,40 +117,15 @@ def _users(rows: Sequence[Row[Any]]) -> list[UserSchema]:
 
 
 @lru_cache(MAX_STATEMENTS)
-def select_users(
-    *,
-    is_active: bool | None,
-    is_superuser: bool | None,
-    search: str | None,
-    sort_by: str,
-    sort_order: str,
-) -> Select[User]:
+def select_users(filters: UserFilters) -> Select[User]:
     """See `UserRepository.get_filtered_users`."""
-    query = select(User).order_by(*_order(User, sort_by, sort_order))
-    for column, wanted in ((User.is_active, is_active), (User.is_superuser, is_superuser)):
-        if wanted is not None:
-            query = query.where(column if wanted else ~column)
-    if search:
-        query = query.where(SEARCHED_TEXT.icontains(search, autoescape=True))
-    return query
+    return LISTS.select(filters)
 
 
-def _order(users: Any, sort_by: str, sort_order: str) -> list[UnaryExpression[Any]]:
-    """Of `users`, or of a subquery's columns."""
-    key = _value(users, sort_by), users.id
-    return [part.desc() if sort_order == "desc" else part.asc() for part in key]
-
-
-def _value(users: Any, sort_by: str) -> SQLColumnExpression[Any]:
-    """The first part of an order; the id is the second."""
-    column: SQLColumnExpression[Any] = getattr(users, sort_by)
-    return username_key_of(column) if sort_by == "username" else column
-
-
-def sliced(query: Select[User], sort_by: str, sort_order: str, part: Slice) -> Select[User]:
+def sliced(query: Select[User], filters: UserFilters, part: Slice) -> Select[User]:
     """`query` with the limit of a part; it takes the part's parameters."""
     if part.after is not None:
-        return _after(query, sort_by, sort_order)
+        return _after(query, filters)
     return _further(query) if part.offset else _first(query, part.limit)
 
 
@@ -198,11 +140,8 @@ def _further(query: Select[User]) -> Select[User]:
 
 
 @lru_cache(MAX_STATEMENTS)
-def _after(query: Select[User], sort_by: str, sort_order: str) -> Select[User]:
-    value, _ = _VALUES[sort_by]
-    here = tuple_(_value(User, sort_by), User.id)
-    last = tuple_(value, bindparam("id", type_=BigInteger))
-    return query.where(here < last if sort_order == "desc" else here > last).limit(_LIMIT)
+def _after(query: Select[User], filters: UserFilters) -> Select[User]:
+    return LISTS.after(query, filters).limit(_LIMIT)
 
 
 @lru_cache(MAX_STATEMENTS)
@@ -219,7 +158,7 @@ def select_page_and_count(query: Select[User], up_to: int) -> Select[Any]:
 
 @lru_cache(MAX_STATEMENTS)
 def select_sorted_page_and_count(
-    query: Select[User], sort_by: str, sort_order: str, up_to: int
+    query: Select[User], filters: UserFilters, up_to: int
 ) -> Select[Any]:
     """The same among any `up_to` rows, all of which are found before they are sorted. Otherwise
     PostgreSQL may go through the users in order, where it expects to find enough of them soon; it
@@ -227,7 +166,7 @@ def select_sorted_page_and_count(
     """
     found = _unordered(query, up_to).with_only_columns(*_COLUMNS).cte("found")
     count = select(func.count()).select_from(found).scalar_subquery()
-    ordered = select(found, count).order_by(*_order(found.c, sort_by, sort_order))
+    ordered = select(found, count).order_by(*LISTS.order(found.c, filters))
     return ordered.limit(_LIMIT).offset(_OFFSET)
 
 

@@ -22,6 +22,8 @@ from app.models import User
 from app.models.user import username_key_of
 from app.repositories.base import BaseRepository
 from app.repositories.user import listing
+from app.schemas.listing import SortOrder
+from app.schemas.user_list import SortBy, UserFilters
 
 _BULK_LOCK = 4_862_019_175  # of an advisory lock; beside those of migrations and of the purge
 
@@ -37,31 +39,16 @@ class Credentials(NamedTuple):
 
 class UserRepository(BaseRepository[User]):
     model = User
+    lists = listing.LISTS
     unique = {"uq_users_email": "email", "uq_users_username_lower": "username"}  # noqa: RUF012  # declared ClassVar in the base
-
-    async def get_or_raise(self, user_id: int, *, lock: bool = False) -> User:
-        """The user, locked until the transaction ends where `lock` is set.
-
-        Raises:
-            NotFoundException: there is none.
-        """
-        user = await self.db.get(User, user_id, with_for_update=lock or None)
-        if user is None:
-            raise self._not_found()
-        return user
-
-    async def delete(self, user: User) -> None:
-        """Delete the row; the database deletes the sessions with it."""
-        await self.db.delete(user)
-        await self.flush()
 
     @staticmethod
     def get_filtered_users(
         is_active: bool | None = None,  # noqa: FBT001  # a fixed name that others rely on
         is_superuser: bool | None = None,  # noqa: FBT001  # the same
         search: str | None = None,
-        sort_by: str = "created_at",
-        sort_order: str = "desc",
+        sort_by: SortBy = "created_at",
+        sort_order: SortOrder = "desc",
     ) -> Select[User]:
         """Users by state and by part of a name, in a total order.
 
@@ -72,11 +59,13 @@ class UserRepository(BaseRepository[User]):
             sort_order: `desc` or `asc`, also of the ids that break ties.
         """
         return listing.select_users(
-            is_active=is_active,
-            is_superuser=is_superuser,
-            search=search,
-            sort_by=sort_by,
-            sort_order=sort_order,
+            UserFilters(
+                is_active=is_active,
+                is_superuser=is_superuser,
+                search=search,
+                sort_by=sort_by,
+                sort_order=sort_order,
+            )
         )
 
     async def by_email(self, email: str) -> User | None:

@@ -7,7 +7,8 @@ from app.core.cache import AnswerCache
 from app.core.pagination import CursorParams, PageParams
 from app.core.signing import CursorSigner
 from app.database import Reads
-from app.repositories.user.listing import Slice, UserListRepository, position_of
+from app.repositories.list_queries import position_of
+from app.repositories.user.listing import Slice, UserListRepository
 from app.schemas.user import UserSchema
 from app.schemas.user_list import UserCursorPage, UserFilters, UserPage
 from app.services.user import totals
@@ -88,19 +89,14 @@ class UserListService:
             ValidationException: the cursor is not of a list with these filters and this order.
         """
         listing = filters.model_dump_json()
-        after = None if params.cursor is None else self.cursors.read(params.cursor, listing)
-        part = Slice(params.size + 1, after=after)
+        part = Slice(params.size + 1, after=self.cursors.read(params.cursor, listing))
         if filters.search:
             users, _ = await self._find(filters, part)
         else:
             users = await self.users.page(filters, part)
         items, is_last = users[: params.size], len(users) <= params.size
-        return UserCursorPage(
-            items=items,
-            next_cursor=None
-            if is_last
-            else self.cursors.sign(position_of(items[-1], filters.sort_by), listing),
-        )
+        end = None if is_last else position_of(items[-1], filters.sort_by)
+        return UserCursorPage(items=items, next_cursor=end and self.cursors.sign(end, listing))
 
 
 def _seen(users: Sequence[UserSchema], part: Slice) -> int:

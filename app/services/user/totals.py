@@ -3,12 +3,12 @@
 import json
 import time
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from app.core.cache import AnswerCache
 from app.database import PlanEstimate
 from app.repositories.user.listing import UserListRepository
+from app.schemas.listing import filters_of
 from app.schemas.user_list import UserFilters
 
 COUNT_LIMIT = 1_000
@@ -108,11 +108,4 @@ class UserTotals:
 
 
 def _state(filters: UserFilters) -> _State:
-    return tuple((name, getattr(filters, name)) for name in _narrowing(type(filters)))
-
-
-@cache
-def _narrowing(filters: type[UserFilters]) -> tuple[str, ...]:
-    """The names of the filters that a count depends on, beside the search."""
-    others = {"search", "sort_by", "sort_order"}
-    return tuple(name for name in filters.model_fields if name not in others)
+    return tuple((name, getattr(filters, name)) for name in filters_of(type(filters)))

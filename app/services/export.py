@@ -1,55 +1,74 @@
-"""Export of users as a file, streamed."""
+"""`ExportService`: lists as CSV or NDJSON files, streamed."""
 
 import codecs
 import csv
 import io
-from collections.abc import AsyncGenerator, Iterable, Sequence
+import json
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
-from datetime import datetime
+from datetime import date
+from functools import partial
 from operator import attrgetter
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
+from pydantic import BaseModel
 
 from app.core.exceptions import RequestTimeoutException, ValidationException
 from app.core.text.spreadsheets import escape_formulas
 from app.database import Reads
 from app.repositories.user.listing import UserListRepository
+from app.schemas.listing import ExportFormat
 from app.schemas.user import UserSchema
-from app.schemas.user_list import ExportFormat, UserFilters
+from app.schemas.user_list import UserFilters
 
+Schema = TypeVar("Schema", bound=BaseModel)
 log = structlog.get_logger("app.export")
 
 BATCH = 500
-"""Users held in memory at a time; to format them takes the event loop about 3 ms."""
+"""Rows held in memory at a time; to format 500 users takes the event loop about 3 ms."""
 TIME_LIMIT = 900.0
 """Seconds that an export may take. A client that reads slowly, but never stops, would hold its
 connection for ever, and keep the database from vacuuming meanwhile."""
-COLUMNS = tuple(UserSchema.model_fields)
-_values = attrgetter(*COLUMNS)
 
 
 class ExportService:
-    """Streams users from a cursor of the database.
+    """Streams lists from a cursor of the database.
 
     Args:
         reads: on a pool that bounds how many exports run at once.
     """
 
     def __init__(self, reads: Reads) -> None:
+        self.reads = reads
         self._users = UserListRepository(reads)
 
-    async def users(
+    def users(
         self, filters: UserFilters, file_format: ExportFormat, *, bom: bool = False
+    ) -> AsyncGenerator[bytes, None]:
+        """All users of a list: see `stream`."""
+        batches = self._users.batches(filters, BATCH)
+        return self.stream("users", batches, UserSchema, file_format, bom=bom)
+
+    async def stream(
+        self,
+        name: str,
+        batches: AsyncGenerator[list[Schema]],
+        schema: type[Schema],
+        file_format: ExportFormat,
+        *,
+        bom: bool = False,
     ) -> AsyncGenerator[bytes, None]:
         """The parts of the file, the first as soon as the database has begun to answer.
 
-        All users are of one moment, and of the primary: a file without the newest users would not
+        All rows are of one moment, and of the primary: a file without the newest rows would not
         say that they are missing. The caller closes the generator, and with it the connection.
 
         Args:
-            filters: which users, in which order.
+            name: of the list, for the log.
+            batches: the rows; see `BaseRepository.batches`.
+            schema: of a row. Its fields are the columns.
             file_format: of the file.
             bom: begin a CSV with a byte order mark, without which Excel misreads UTF-8.
 
@@ -62,24 +81,27 @@ class ExportService:
         if bom and file_format != "csv":
             message = "a byte order mark is for csv alone"
             raise ValidationException(details=[{"field": "bom", "message": message}])
-        write, heading = (_csv, _csv_lines([COLUMNS])) if file_format == "csv" else (_ndjson, b"")
+        columns = tuple(schema.model_fields)
+        is_csv = file_format == "csv"
+        write = partial(_csv, attrgetter(*columns)) if is_csv else _ndjson
+        heading = _csv_lines([columns]) if is_csv else b""
         heading = codecs.BOM_UTF8 + heading if bom else heading
         until, count, is_complete = monotonic() + TIME_LIMIT, 0, False
         try:
-            async with aclosing(self._users.batches(filters, BATCH)) as batches:
-                async for users in batches:
-                    yield heading + write(users)
-                    heading, count = b"", count + len(users)
+            async with aclosing(batches):
+                async for rows in batches:
+                    yield heading + write(rows)
+                    heading, count = b"", count + len(rows)
                     if monotonic() > until:
                         raise RequestTimeoutException(TIME_LIMIT)
             yield heading
             is_complete = True
         finally:
-            log.info("users_exported", rows=count, format=file_format, complete=is_complete)
+            log.info("exported", list=name, rows=count, format=file_format, complete=is_complete)
 
 
-def _csv(users: Iterable[UserSchema]) -> bytes:
-    return _csv_lines([_cell(value) for value in _values(user)] for user in users)
+def _csv(values: Callable[[Any], Iterable[Any]], rows: Iterable[BaseModel]) -> bytes:
+    return _csv_lines([_cell(value) for value in values(row)] for row in rows)
 
 
 def _csv_lines(rows: Iterable[Sequence[Any]]) -> bytes:
@@ -90,12 +112,14 @@ def _csv_lines(rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, str):
-        return escape_formulas(value)
     if isinstance(value, bool):
         return "true" if value else "false"
-    return value.isoformat() if isinstance(value, datetime) else value
+    if isinstance(value, dict | list):
+        value = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return escape_formulas(str(value))
+    return value.isoformat() if isinstance(value, date) else value
 
 
-def _ndjson(users: Iterable[UserSchema]) -> bytes:
-    return b"".join(user.model_dump_json().encode() + b"\n" for user in users)
+def _ndjson(rows: Iterable[BaseModel]) -> bytes:
+    return b"".join(row.model_dump_json().encode() + b"\n" for row in rows)

@@ -1,0 +1,69 @@
+"""`ResourceService`: base of the services of resources that are listed and exported."""
+
+from collections.abc import AsyncGenerator
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.pagination import CursorPage, CursorParams
+from app.core.signing import CursorSigner
+from app.database import Base
+from app.repositories.base import BaseRepository
+from app.schemas.base import ResponseSchema
+from app.schemas.listing import ExportFormat, ListParams
+from app.schemas.session import Principal
+from app.services.base import BaseService
+from app.services.export import BATCH, ExportService
+
+Model = TypeVar("Model", bound=Base)
+
+
+class ResourceService(BaseService):
+    """A service with lists by cursor and exports.
+
+    Args:
+        db: session of the request; only `transaction` may commit it.
+        cursors: signs the position where a page ended.
+        exports: streams files, on connections of its own.
+    """
+
+    def __init__(self, db: AsyncSession, cursors: CursorSigner, exports: ExportService) -> None:
+        super().__init__(db)
+        self.cursors = cursors
+        self.exports = exports
+
+    async def page_by_cursor(
+        self,
+        rows: BaseRepository[Model],
+        filters: ListParams,
+        params: CursorParams,
+        owner_id: int | None = None,
+    ) -> CursorPage[Model]:
+        """The page behind a cursor, or the first.
+
+        Raises:
+            ValidationException: the cursor is not of a list with these filters and this order.
+        """
+        listing = f"{rows.model.__tablename__} {owner_id} {filters.model_dump_json()}"
+        after = self.cursors.read(params.cursor, listing)
+        items, end = await rows.page_after(filters, params.size, after, owner_id)
+        return CursorPage(items=items, next_cursor=end and self.cursors.sign(end, listing))
+
+    def file(
+        self,
+        rows: BaseRepository[Model],
+        schema: type[ResponseSchema],
+        filters: ListParams,
+        file_format: ExportFormat,
+        owner_id: int | None = None,
+        *,
+        bom: bool = False,
+    ) -> AsyncGenerator[bytes, None]:
+        """The whole list as a file: see `ExportService.stream`."""
+        batches = rows.batches(filters, schema, self.exports.reads, BATCH, owner_id)
+        return self.exports.stream(rows.model.__tablename__, batches, schema, file_format, bom=bom)
+
+
+def owner_of(caller: Principal) -> int | None:
+    """The user whose rows a caller may reach: the caller; None, any user, for superusers."""
+    return None if caller.is_superuser else caller.user_id
