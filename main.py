@@ -4,6 +4,7 @@ import gc
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from operator import itemgetter
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -32,13 +33,7 @@ DESCRIPTION = """Users with roles, sessions that can be revoked, and figures for
 Every refusal has one shape, whose `error` is a code that stays; every answer has an `X-Request-ID`,
 which is in our log as well. Get a token at `/api/v1/auth/login`, and send it as a bearer token.
 """
-TAGS = [
-    {"name": "auth", "description": "Logging in and out; sessions that can be revoked."},
-    {"name": "users", "description": "Signing up, and managing users."},
-    {"name": "metrics", "description": "What goes on inside, for superusers."},
-    {"name": "dashboard", "description": "Figures for superusers."},
-    {"name": "health", "description": "For uptime probes and load balancers; never limited."},
-]
+TAGS = sorted((router.tag for router in (*v1.ROUTERS, health.router)), key=itemgetter("name"))
 
 
 def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:

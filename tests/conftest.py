@@ -29,7 +29,7 @@ from app.core import redis  # noqa: E402
 from app.core.config import load_settings  # noqa: E402
 from app.core.logging import configure_logging  # noqa: E402
 from app.core.security import hashing  # noqa: E402
-from app.database import get_engine  # noqa: E402
+from app.database import Base, get_engine  # noqa: E402
 from app.database.migrations import migrate  # noqa: E402
 from app.embedded.account import accounts  # noqa: E402
 from app.embedded.postgres import EmbeddedPostgres  # noqa: E402
@@ -195,7 +195,7 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """Nobody in particular, with an empty database."""
     runtime: Runtime = app.state.runtime
     async with runtime.engine.begin() as connection:
-        tables = "users, sessions, kept_answers"
+        tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
         await connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
     assert runtime.cache is not None
     await runtime.cache.redis.flushall()

@@ -9,7 +9,11 @@ from app.api.responses import MISSPELT
 from app.api.routing import Router
 from app.schemas.health import HealthSchema, LiveSchema
 
-router = Router(prefix="/health", tags=["health"])
+router = Router(
+    prefix="/health",
+    tag="health",
+    description="For uptime probes and load balancers; never limited.",
+)
 _unhealthy: dict[int | str, dict[str, Any]] = MISSPELT | {
     503: {"model": HealthSchema, "description": "A check failed"}
 }

@@ -59,7 +59,13 @@ class Route(BoundedRoute, StrictRoute):
 
 
 class Router(APIRouter):
-    """A router of such routes. Routes are tried in turn: put the most frequent ones first."""
+    """A router of such routes. Routes are tried in turn: put the most frequent ones first.
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(route_class=Route, **options)
+    Args:
+        tag: of its operations in the OpenAPI document.
+        description: of the tag.
+    """
+
+    def __init__(self, tag: str = "", description: str = "", **options: Any) -> None:
+        super().__init__(route_class=Route, tags=[tag] if tag else None, **options)
+        self.tag = {"name": tag, "description": description}

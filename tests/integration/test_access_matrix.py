@@ -1,87 +1,41 @@
-"""Who may do what: every operation, called by everybody.
+"""The access matrix: every operation, called by every kind of caller.
 
-A new operation needs a row in MATRIX, a new view or form of the admin page one in PAGES, or a test
-here fails, and so does one of the rate limits'.
+A new operation needs a row in MATRIX, or, for a resource of your own, in `RESOURCE` of its tests; a
+new view or form of the admin pages needs one in PAGES.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from app.core.security import RefreshTokenSigner, TokenSigner
+from app.core.security import TokenSigner
 from app.models import Session, User
 from app.runtime import Runtime
+from tests.access import (
+    API,
+    CALLERS,
+    LOGGED_IN,
+    LOGIN,
+    NOBODY,
+    OWNER,
+    OWNER_OR_SUPERUSER,
+    REFRESH,
+    REFRESH_TOKENS,
+    SIGN_UP,
+    SUPERUSER,
+    Caller,
+    Row,
+    resources,
+)
 from tests.conftest import PASSWORD
 
-API = "/api/v1"
-CALLERS = ("anonymous", "owner", "another", "superuser", "disabled", "expired", "logged out")
-"""`owner` is a plain user, whose resources all of them ask for; `another` is one too. The last
-three are superusers of old, who may do most: one deactivated after the token was issued, one with
-a token past its end, one who has logged out."""
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Somebody who calls. An anonymous one has no account, and tokens that never were."""
-
-    id: int
-    email: str
-    access_token: str | None
-    refresh_token: str
-    session_id: UUID
-    page_token: str | None = None
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.access_token}"} if self.access_token else {}
-
-    @property
-    def named(self) -> dict[str, object]:
-        """What a path may name of theirs, by its parameter."""
-        return {"user_id": self.id, "session_id": self.session_id}
-
-
-REFRESH_TOKENS = RefreshTokenSigner("a secret that is only used in the tests")
-NOBODY = Caller(0, "nobody@example.com", None, REFRESH_TOKENS.new(uuid4()), uuid4())
-
-
-@dataclass(frozen=True)
-class Row:
-    """One operation.
-
-    Attributes:
-        expected: a status for each of CALLERS; 2xx is any success.
-        options: what is sent, as httpx takes it, where it depends on nobody.
-        options_of: the same, where it is the caller's own.
-    """
-
-    expected: str
-    options: dict[str, Any] | None = None
-    options_of: Callable[[Caller], dict[str, Any]] | None = None
-
-    def status_for(self, caller: str) -> str:
-        return dict(zip(CALLERS, self.expected.split(), strict=True))[caller]
-
-    def sent_by(self, caller: Caller) -> dict[str, Any]:
-        return self.options_of(caller) if self.options_of else self.options or {}
-
-
-#                 anonymous, owner, another, superuser, disabled, expired, logged out
-LOGGED_IN = "         401     2xx     2xx       2xx        401      401       401"
-OWNER = "             401     2xx     404       404        401      401       401"
-OWNER_OR_SUPERUSER = "401     2xx     403       2xx        401      401       401"
-SUPERUSER = "         401     403     403       2xx        401      401       401"
-SIGN_UP = "           2xx     2xx     2xx       2xx        401      401       401"
-LOGIN = "             401     2xx     2xx       2xx        401      2xx       2xx"
-REFRESH = "           401     2xx     2xx       2xx        401      2xx       401"
-
+RESOURCES = tuple(resources())
 MATRIX = {
     "login": Row(LOGIN, options_of=lambda me: {"json": {"email": me.email, "password": PASSWORD}}),
     "login_form": Row(
@@ -114,7 +68,7 @@ MATRIX = {
     "cache_metrics": Row(SUPERUSER),
     "request_metrics": Row(SUPERUSER),
     "prometheus_metrics": Row(SUPERUSER),
-}
+} | {operation: row for resource in RESOURCES for operation, row in resource.rows.items()}
 
 VIEW = "              login   login   login     2xx        login    login     login"
 FORM = "              401     401     401       303        401      401       401"
@@ -156,6 +110,7 @@ class Cast:
         self._runtime = runtime
         self._hashed_password = hashed_password
         self._ids: dict[str, int] = {}
+        self._rows: dict[str, object] = {}
 
     async def add_users(self) -> None:
         superusers = {"root", "once"}
@@ -172,7 +127,11 @@ class Cast:
         async with self._runtime.session_maker() as db:
             db.add_all(users)
             await db.commit()
-        self._ids = {user.username: user.id for user in users}
+            self._ids = {user.username: user.id for user in users}
+            for resource in RESOURCES:
+                row = await resource.add(db, self._ids["ada"])
+                self._rows[resource.parameter] = row.id
+            await db.commit()
 
     async def begin_session(self, name: str, access_ttl: int = 900) -> Caller:
         session_id, user_id = uuid4(), self._ids[name]
@@ -199,12 +158,13 @@ class Cast:
             refresh_token,
             session_id,
             signer.sign(user_id, session_id, "page") if access_ttl > 0 else "expired",
+            self._rows,
         )
 
     async def caller(self, kind: str, client: httpx.AsyncClient) -> Caller:
         """One of CALLERS, whom the cache has known in better days."""
         if kind == "anonymous":
-            return NOBODY
+            return replace(NOBODY, rows=self._rows)
         names = {"owner": "ada", "another": "bob", "superuser": "root"}
         if kind == "expired":
             return await self.begin_session("once", access_ttl=-1)
@@ -242,7 +202,7 @@ async def cast(client, runtime, hashed_password) -> Cast:
 
 
 def operations(app: FastAPI) -> dict[str, tuple[str, str]]:
-    """Method and path by operation id, as the OpenAPI document tells them."""
+    """Method and path by operation id, from the OpenAPI document."""
     return {
         operation["operationId"]: (method.upper(), path)
         for path, item in app.openapi()["paths"].items()
@@ -252,7 +212,13 @@ def operations(app: FastAPI) -> dict[str, tuple[str, str]]:
 
 
 def test_every_operation_has_a_row_and_every_row_an_operation(app):
-    assert set(operations(app)) == set(MATRIX)
+    served, rows = set(operations(app)), set(MATRIX)
+
+    assert not served - rows, (
+        f"add a row for each of {sorted(served - rows)}: to MATRIX in {__name__}, or to RESOURCE "
+        "in the tests of its resource"
+    )
+    assert not rows - served, f"remove the rows {sorted(rows - served)}: there is no such operation"
 
 
 def pages(app: FastAPI) -> dict[str, tuple[str, str]]:

@@ -15,13 +15,12 @@ from fastapi import FastAPI
 from app.core.config import Settings
 from app.core.limiter import HitCounter, parsed
 from app.core.redis import TIMEOUT, CircuitBreaker, connect_redis
+from tests.access import API, REFRESH_TOKENS
 from tests.conftest import PASSWORD, browsing, running
 from tests.gate import Gate, target
 from tests.integration.test_access_matrix import (
-    API,
     MATRIX,
     PAGES,
-    REFRESH_TOKENS,
     cast,
     hashed_password,
     operations,

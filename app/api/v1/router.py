@@ -1,11 +1,10 @@
 """Version 1 of the API."""
 
-from fastapi import APIRouter
-
+from app.api.routing import Router
 from app.api.v1.endpoints import auth, dashboard, metrics, users
 
 PREFIX = "/api/v1"
-ROUTERS: tuple[APIRouter, ...] = (
+ROUTERS: tuple[Router, ...] = (
     dashboard.router,
     users.router,
     auth.router,

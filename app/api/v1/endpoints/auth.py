@@ -17,7 +17,9 @@ from app.core.limiter import by_address, limiter, rate
 from app.schemas.auth import LoginRequest, PasswordChange, RefreshRequest, TokenSchema
 from app.schemas.session import SessionPage
 
-router = Router(prefix="/auth", tags=["auth"])
+router = Router(
+    prefix="/auth", tag="auth", description="Logging in and out; sessions that can be revoked."
+)
 
 
 _login = limiter.shared_limit(rate("login"), scope="login", key_func=by_email)

@@ -8,7 +8,7 @@ from app.api.routing import Router
 from app.core.cache import cached_response
 from app.schemas.dashboard import DashboardStats
 
-router = Router(prefix="/dashboard", tags=["dashboard"])
+router = Router(prefix="/dashboard", tag="dashboard", description="Figures for superusers.")
 
 
 @router.get(

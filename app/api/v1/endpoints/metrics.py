@@ -10,7 +10,9 @@ from app.api.responses import errors
 from app.api.routing import Router
 from app.schemas.metrics import CacheMetricsSchema, DatabaseMetricsSchema, RequestMetricsSchema
 
-router = Router(prefix="/metrics", tags=["metrics"])
+router = Router(
+    prefix="/metrics", tag="metrics", description="What goes on inside, for superusers."
+)
 
 
 class Exposition(Response):

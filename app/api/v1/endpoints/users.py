@@ -26,7 +26,7 @@ from app.schemas.session import SessionPage
 from app.schemas.user import SignUpOrCreate, UserSchema, UserUpdate
 from app.schemas.user_list import UserCursorPage, UserPage
 
-router = Router(prefix="/users", tags=["users"])
+router = Router(prefix="/users", tag="users", description="Signing up, and managing users.")
 
 _sign_up = limiter.shared_limit(rate("sign_up"), scope="sign-up", key_func=by_address)
 _email = limiter.shared_limit(

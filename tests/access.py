@@ -1,0 +1,105 @@
+"""Access of callers to operations: rows of the matrix, and what a resource adds to it.
+
+A resource has its rows beside its own tests: a module `tests/integration/test_*.py` with
+`RESOURCE = Resource(…)` is found by its text.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.security import RefreshTokenSigner
+
+API = "/api/v1"
+CALLERS = ("anonymous", "owner", "another", "superuser", "disabled", "expired", "logged out")
+"""`owner` is a plain user, whose resources all of them ask for; `another` is one too. The last
+three are superusers of old, who may do most: one deactivated after the token was issued, one with
+a token past its end, one who has logged out."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A caller. An anonymous one has no account, and tokens that were never issued.
+
+    Attributes:
+        rows: ids of the owner's rows of resources, by path parameter.
+    """
+
+    id: int
+    email: str
+    access_token: str | None
+    refresh_token: str
+    session_id: UUID
+    page_token: str | None = None
+    rows: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.access_token}"} if self.access_token else {}
+
+    @property
+    def named(self) -> dict[str, object]:
+        """Values of path parameters: of this caller, and of the resources."""
+        return {"user_id": self.id, "session_id": self.session_id, **self.rows}
+
+
+REFRESH_TOKENS = RefreshTokenSigner("a secret that is only used in the tests")
+NOBODY = Caller(0, "nobody@example.com", None, REFRESH_TOKENS.new(uuid4()), uuid4())
+
+
+@dataclass(frozen=True)
+class Row:
+    """One operation.
+
+    Attributes:
+        expected: a status for each of CALLERS; 2xx is any success.
+        options: what is sent, as httpx takes it, where it depends on nobody.
+        options_of: the same, where it is the caller's own.
+    """
+
+    expected: str
+    options: dict[str, Any] | None = None
+    options_of: Callable[[Caller], dict[str, Any]] | None = None
+
+    def status_for(self, caller: str) -> str:
+        return dict(zip(CALLERS, self.expected.split(), strict=True))[caller]
+
+    def sent_by(self, caller: Caller) -> dict[str, Any]:
+        return self.options_of(caller) if self.options_of else self.options or {}
+
+
+#                 anonymous, owner, another, superuser, disabled, expired, logged out
+LOGGED_IN = "         401     2xx     2xx       2xx        401      401       401"
+OWNER = "             401     2xx     404       404        401      401       401"
+OWN_OR_SUPERUSER = "  401     2xx     404       2xx        401      401       401"
+OWNER_OR_SUPERUSER = "401     2xx     403       2xx        401      401       401"
+SUPERUSER = "         401     403     403       2xx        401      401       401"
+SIGN_UP = "           2xx     2xx     2xx       2xx        401      401       401"
+LOGIN = "             401     2xx     2xx       2xx        401      2xx       2xx"
+REFRESH = "           401     2xx     2xx       2xx        401      2xx       401"
+
+
+@dataclass(frozen=True)
+class Resource:
+    """What a resource adds to the matrix.
+
+    Attributes:
+        rows: of its operations.
+        add: adds a row that belongs to the user with this id.
+        parameter: of the paths, which names that row.
+    """
+
+    rows: Mapping[str, Row]
+    add: Callable[[AsyncSession, int], Awaitable[Any]]
+    parameter: str
+
+
+def resources() -> Iterator[Resource]:
+    for file in sorted(Path(__file__).with_name("integration").glob("test_*.py")):
+        if "\nRESOURCE = Resource(" in file.read_text():
+            yield import_module(f"tests.integration.{file.stem}").RESOURCE
