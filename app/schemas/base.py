@@ -1,9 +1,20 @@
 """Base classes and shared field types of the schemas."""
 
 import re
+from datetime import UTC, datetime
+from math import isfinite
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SecretStr,
+    StringConstraints,
+)
 from pydantic_core import PydanticCustomError
 
 from app.core.security import MAX_PASSWORD_LENGTH
@@ -71,6 +82,28 @@ def _storable_secret(value: SecretStr) -> SecretStr:
     return value
 
 
+def _storable_json(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    parts: list[JsonValue] = [value]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, str):
+            storable(part)
+        elif isinstance(part, dict):
+            parts += [*part.keys(), *part.values()]
+        elif isinstance(part, list):
+            parts += part
+        elif isinstance(part, float) and not isfinite(part):
+            raise PydanticCustomError("number", "numbers should be finite")
+    return value
+
+
+def _utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:  # a year before 1 or after 9999 in UTC
+        raise PydanticCustomError("datetime", "out of range") from None
+
+
 Text = Annotated[str, AfterValidator(storable)]
 """Text that the database can store and a page can show."""
 Secret = Annotated[SecretStr, AfterValidator(_encodable)]
@@ -108,6 +141,16 @@ NewPassword = Annotated[
         examples=["correct horse battery staple"],
     ),
 ]
+
+
+RowId = Annotated[int, Field(ge=1, le=MAX_BIGINT)]
+"""The id of a row."""
+BigInt = Annotated[int, Field(ge=-MAX_BIGINT - 1, le=MAX_BIGINT)]
+"""A whole number that the database's `bigint` can store."""
+Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
+"""A time with its offset from UTC, converted to UTC."""
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_storable_json)]
+"""An object of JSON that the database can store."""
 
 
 class RequestSchema(BaseModel):
