@@ -96,7 +96,7 @@ async def change_password(change: PasswordChange, caller: CurrentUser, auth: Aut
     )
 
 
-@router.get("/sessions", operation_id="list_sessions", responses=errors(401, 422))
+@router.get("/sessions", operation_id="list_sessions", responses=errors(401))
 async def list_sessions(
     params: PaginationParams, caller: CurrentUser, sessions: Sessions
 ) -> SessionPage:
