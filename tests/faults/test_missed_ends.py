@@ -184,7 +184,7 @@ async def test_what_cannot_be_remembered_is_made_up_for_by_patience(redis, valke
     await redis.mset(dict.fromkeys("abc", "alive"))
     gate.shut()
     for key in "abc":
-        await missed.bury({key: 60})
+        await missed.replace({key: 60})
     await gate.open()
 
     async def are_written() -> bool:

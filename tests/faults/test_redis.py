@@ -417,8 +417,8 @@ async def test_an_end_that_redis_refuses_holds_at_once_and_is_written_later(site
 
         assert await within_async(5, is_well)
         after = [(await somebody.get("/users/me")).status_code for somebody in (ada, bob)]
-        buried = [await site.redis.get(f"myapi:cache:principal:{bob.id}")]
+        stored = [await site.redis.get(f"myapi:cache:principal:{bob.id}")]
 
     assert during == after == [401, 401]
     assert health.json()["checks"]["cache"]["status"] == "unhealthy"
-    assert buried == [TOMBSTONE]
+    assert stored == [TOMBSTONE]
