@@ -25,8 +25,8 @@ from app.core.telemetry.lazy_tracing import OFF, load_tracing
 from app.database import translate
 from app.periodic import periodic_work
 from app.runtime import open_runtime
-from app.server.acceptor import bound_connections
 from app.server.drain import stop_with_parent
+from app.server.setup import bound_connections
 
 DESCRIPTION = """Users with roles, sessions that can be revoked, and figures for superusers.
 

@@ -155,7 +155,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
 
     Args:
         settings: as loaded.
-        local: where embedded servers and the generated secret key are kept.
+        local: where embedded servers and the generated secret key are stored.
 
     Raises:
         EmbeddedServerError: see `open_servers`.
@@ -254,7 +254,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
 
 
 def _store(settings: Settings, cache: CircuitBreaker | None) -> Store | None:
-    """Where answers are kept: nowhere, in Redis, or, where none was found, in this process."""
+    """The store of cached answers: Redis, or this process's memory; None if caching is disabled."""
     if not settings.cache.enabled:
         return None
     return RedisStore(cache) if cache is not None else MemoryStore()

@@ -10,7 +10,7 @@ from app.admin.csrf import check_form
 from app.admin.page import AdminPage
 from app.admin.services.overview import OverviewService
 from app.admin.services.users import AdminUserService
-from app.api import limits
+from app.api.deps.auth import count_call
 from app.api.deps.services import Sessions, Users
 from app.api.runtime import runtime_of
 from app.core.exceptions import UnauthorizedException
@@ -46,7 +46,7 @@ async def get_overview_page(request: Request, response: Response) -> AdminPage:
 async def _authenticated(
     request: Request, response: Response, authenticate: Callable[[str], Awaitable[Principal]]
 ) -> AdminPage:
-    parts, token = runtime_of(request), cookies.read(request, "session")
+    token = cookies.read(request, "session")
     if token is None:
         raise LoginRequiredException
     try:
@@ -56,7 +56,7 @@ async def _authenticated(
     if not admin.is_superuser:
         raise LoginRequiredException("This page is for superusers only")
     request.state.principal = admin.user_id
-    await limits.check_principal(request, response, parts.hits, parts.settings.limiter, admin)
+    await count_call(request, response, admin)
     await check_form(request, str(admin.session_id))
     return AdminPage(request, response, admin)
 

@@ -11,8 +11,8 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 from uuid import uuid4
 
@@ -25,7 +25,9 @@ from sqlalchemy import make_url, text
 from app.core.config import Settings
 from app.database import get_engine
 from app.database.migrations import head_revision, migrate
+from app.embedded.files import free_port
 from tests.conftest import PASSWORD, Person, Servers, browsing, running
+from tests.launcher import answers, launched
 
 pytestmark = pytest.mark.direct
 
@@ -64,12 +66,15 @@ class Project:
     def typing(self, text: str) -> "Project":
         return replace(self, typed=text)
 
-    def popen(self, *arguments: str, **settings: str) -> "subprocess.Popen[str]":
+    def environment(self, **settings: str) -> Environment:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        return {**kept, "PYTHONPATH": str(self.path), "SERVER_DRAIN": "0", **settings}
+
+    def popen(self, *arguments: str, **settings: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             [sys.executable, *arguments],
             cwd=self.path,
-            env={**kept, "PYTHONPATH": str(self.path), "SERVER_DRAIN": "0", **settings},
+            env=self.environment(**settings),
             stdin=subprocess.DEVNULL if self.typed is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -110,30 +115,17 @@ class Project:
         return sorted(name for pid, name in names.items() if parents[pid] not in names)
 
 
+@dataclass(frozen=True)
 class Visit:
-    """A server while it runs, and afterwards what it left."""
+    """A server that runs, or has ended."""
 
-    def __init__(self, process: "subprocess.Popen[str]", client: httpx.Client) -> None:
-        self.process = process
-        self.client = client
-        self.ended: Ended | None = None
-
-    def wait_until_it_answers(self) -> None:
-        deadline = monotonic() + START
-        while monotonic() < deadline and self.process.poll() is None:
-            try:
-                if self.client.get("/health/live").status_code == 200:
-                    return
-            except httpx.TransportError:
-                sleep(0.05)
-        self.end(signal.SIGKILL)
-        raise AssertionError(self.ended)
+    process: "subprocess.Popen[bytes]"
+    log: Path
+    client: httpx.Client
 
     def end(self, how: signal.Signals) -> Ended:
         self.process.send_signal(how)
-        output, _ = self.process.communicate(timeout=START)
-        self.ended = Ended(self.process.returncode, output)
-        return self.ended
+        return Ended(self.process.wait(START), self.log.read_text())
 
     def login(self, email: str, password: str) -> httpx.Response:
         return self.client.post("/api/v1/auth/login", json={"email": email, "password": password})
@@ -142,17 +134,21 @@ class Visit:
 @contextmanager
 def visiting(project: Project, *arguments: str, **settings: str) -> Iterator[Visit]:
     """Start a server on a free port, and never leave it running."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    process = project.popen(*arguments, "--port", str(port), **settings)
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
-        visit = Visit(process, client)
-        try:
-            visit.wait_until_it_answers()
-            yield visit
-        finally:
-            if visit.ended is None:
-                visit.end(signal.SIGKILL)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with (
+        tempfile.NamedTemporaryFile() as log,
+        launched(
+            [sys.executable, *arguments, "--port", str(port)],
+            Path(log.name),
+            partial(answers, f"{url}/health/live"),
+            environment=project.environment(**settings),
+            folder=project.path,
+            seconds=START,
+        ) as process,
+        httpx.Client(base_url=url, timeout=10) as client,
+    ):
+        yield Visit(process, Path(log.name), client)
 
 
 @pytest.fixture(scope="module")

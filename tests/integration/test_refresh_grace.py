@@ -3,7 +3,7 @@ one that comes back later than that does."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from app.runtime import Runtime
 from tests.conftest import Person, browsing, running
-from tests.integration.test_over_the_wire import serving
 from tests.integration.test_sessions import pass_time, refreshed, row, session_id
+from tests.process import instance
 
 
 async def exchanged(client: httpx.AsyncClient, token: str) -> str:
@@ -54,21 +54,20 @@ async def test_two_tabs_that_refresh_at_once_both_stay_logged_in(client, runtime
 
 
 @pytest.fixture(scope="module")
-def ports(servers, app) -> Iterator[list[int]]:
+def urls(servers, app, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     """Two real processes."""
-    with ExitStack() as stack:
-        yield [stack.enter_context(serving(servers)) for _ in range(2)]
+    folder = tmp_path_factory.mktemp("instances")
+    with instance(servers, folder) as one, instance(servers, folder) as other:
+        yield [one.url, other.url]
 
 
-async def test_twenty_at_once_over_two_processes_leave_one_chain(client, ports, runtime, ada):
+async def test_twenty_at_once_over_two_processes_leave_one_chain(client, urls, runtime, ada):
     """C1: all are answered with a pair, and of the twenty refresh tokens one holds."""
     token = ada.tokens["refresh_token"]
     async with AsyncExitStack() as stack:
         processes = [
-            await stack.enter_async_context(
-                httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30)
-            )
-            for port in ports
+            await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30))
+            for url in urls
         ]
         answers = await asyncio.gather(*(refreshed(each, token) for each in processes * 10))
         await runtime.cache.redis.flushall()  # the session's limit of refreshes

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +17,8 @@ from app.core.security import PasswordHasher, RefreshTokenSigner
 from app.repositories.session import _PURGE_LOCK
 from app.runtime import Runtime
 from tests.conftest import PASSWORD, Person, browsing, person, running
-from tests.integration.test_over_the_wire import serving
+from tests.polling import within_async
+from tests.process import instance
 
 LOGIN, REFRESH = "/api/v1/auth/login", "/api/v1/auth/refresh"
 REFRESH_TOKENS = RefreshTokenSigner("a secret that is only used in the tests")
@@ -68,10 +68,12 @@ async def pass_time(runtime: Runtime, seconds: float) -> None:
 
 async def waiting_for_locks(runtime: Runtime, count: int) -> None:
     query = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-    async with asyncio.timeout(20), runtime.session_maker() as db:
-        while await db.scalar(query) != count:
-            await db.rollback()
-            await asyncio.sleep(0.01)
+
+    async def are_waiting() -> bool:
+        async with runtime.session_maker() as db:
+            return bool(await db.scalar(query) == count)
+
+    assert await within_async(20, are_waiting)
 
 
 async def test_own_sessions_are_listed_with_device_address_and_times(app, client, ada, bob):
@@ -330,16 +332,17 @@ async def test_whoever_is_disabled_in_the_database_alone_is_out_when_read_anew(
 
 
 @pytest.fixture(scope="module")
-def ports(servers, app) -> Iterator[list[int]]:
+def urls(servers, app, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     """Two real processes."""
-    with ExitStack() as stack:
-        yield [stack.enter_context(serving(servers)) for _ in range(2)]
+    folder = tmp_path_factory.mktemp("instances")
+    with instance(servers, folder) as one, instance(servers, folder) as other:
+        yield [one.url, other.url]
 
 
-async def test_logout_and_deactivation_hold_across_real_processes(client, ports, ada, bob, root):
+async def test_logout_and_deactivation_hold_across_real_processes(client, urls, ada, bob, root):
     async with (
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{ports[0]}") as here,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{ports[1]}") as there,
+        httpx.AsyncClient(base_url=urls[0]) as here,
+        httpx.AsyncClient(base_url=urls[1]) as there,
     ):
         for somebody in (ada, bob, root):
             for process in (here, there):
@@ -634,6 +637,8 @@ async def test_the_service_purges_by_itself(client, runtime, ada, monkeypatch):
     await pass_time(runtime, timedelta(days=38).total_seconds())
     monkeypatch.setattr(periodic, "PURGE_INTERVAL", 0.01)
 
-    async with asyncio.timeout(20), periodic.periodic_work(runtime):
-        while await ids(runtime):  # noqa: ASYNC110  # the database tells nobody
-            await asyncio.sleep(0.01)
+    async def are_purged() -> bool:
+        return not await ids(runtime)
+
+    async with periodic.periodic_work(runtime):
+        assert await within_async(20, are_purged)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, aclosing, suppress
 from io import StringIO
 from itertools import product
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -22,8 +23,9 @@ from app.schemas.user_list import UserFilters
 from app.services import export
 from tests.conftest import Person, Servers
 from tests.integration.test_dashboard_page import PAGE, browser, log_in
-from tests.integration.test_over_the_wire import serving
 from tests.people import ORDERS, STATES, expected, sent
+from tests.polling import within_async
+from tests.process import instance
 
 __all__ = ["browser"]
 COLUMNS = [
@@ -55,11 +57,11 @@ async def exports_at_work(runtime: Runtime) -> int:
 
 async def none_is_left(runtime: Runtime) -> bool:
     """Whether every export has ended, soon."""
-    for _ in range(200):
-        if await exports_at_work(runtime) == 0:
-            return True
-        await asyncio.sleep(0.05)
-    return False
+
+    async def have_ended() -> bool:
+        return await exports_at_work(runtime) == 0
+
+    return await within_async(10, have_ended)
 
 
 def rows_of(file: str) -> list[dict[str, str]]:
@@ -295,10 +297,10 @@ async def test_an_export_is_written_into_the_log(root, logged):
 
 
 @pytest.fixture
-def impatient_port(servers: Servers) -> Iterator[int]:
-    """A server that waits two seconds for a client, on the same database."""
-    with serving(servers, SERVER_REQUEST_TIMEOUT="2") as port:
-        yield port
+def impatient_port(servers: Servers, tmp_path: Path) -> Iterator[int]:
+    """The port of a server that waits two seconds for a client, on the same database."""
+    with instance(servers, tmp_path, SERVER_REQUEST_TIMEOUT="2") as served:
+        yield served.port
 
 
 def asking(port: int, root: Person) -> socket.socket:

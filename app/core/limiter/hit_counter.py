@@ -1,98 +1,21 @@
-"""Rate limiting: slowapi's decorators and exception, with counting by `limits.aio` (decision 8).
-
-slowapi's own check is synchronous: it would block the event loop while Redis hangs. Here its
-decorator only registers a limit with an endpoint; dependencies in `app.api.limits` check it.
-"""
+"""`HitCounter`: counts the hits of rate limits by `limits.aio`, in Redis or in memory."""
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
 from math import ceil
-from typing import Any, TypeVar
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage
-from slowapi import Limiter
-from slowapi.wrappers import Limit, LimitGroup
-from starlette.requests import Request
+from slowapi.errors import RateLimitExceeded
+from slowapi.wrappers import Limit
 
-from app.core.config import LimiterSettings
+from app.core.limiter.registry import by_address
 from app.core.redis import CircuitBreaker, RedisUnavailable
-
-Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 MAX_KNOWN_WINDOWS = 10_000
 """Maximum number of windows whose end a process caches: about 2 MB."""
-
-
-def by_address(request: Request) -> str:
-    """The client's network: its IPv4 address, or the /64 that providers assign to a customer."""
-    host = request.client.host if request.client else "unknown"
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return f"address:{host}"
-    if isinstance(address, IPv6Address):
-        address = address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64)
-    return f"address:{address}"
-
-
-_settings: ContextVar[LimiterSettings] = ContextVar("limiter_settings")
-
-
-def rate(name: str) -> Callable[[], str]:
-    """A provider of the rate in the application's setting `LIMITER_<NAME>`."""
-
-    def provide() -> str:
-        value: str = getattr(_settings.get(), name)
-        return value
-
-    return provide
-
-
-def _only(register: Callable[..., Any]) -> Callable[[Endpoint], Endpoint]:
-    """Turn slowapi's decorator into one that registers the endpoint without wrapping it."""
-
-    def decorate(endpoint: Endpoint) -> Endpoint:
-        def named(request: Request) -> None:
-            """Stand-in for the endpoint: slowapi needs its name, and this parameter."""
-
-        named.__module__, named.__name__ = endpoint.__module__, endpoint.__name__
-        register(named)
-        return endpoint
-
-    return decorate
-
-
-class LimitRegistry(Limiter):
-    """slowapi's limiter, of which only the decorators are used."""
-
-    def limit(self, *args: Any, **kwargs: Any) -> Callable[[Endpoint], Endpoint]:
-        """Register a limit with the endpoint, without wrapping it."""
-        return _only(super().limit(*args, **kwargs))
-
-    def shared_limit(self, *args: Any, **kwargs: Any) -> Callable[[Endpoint], Endpoint]:
-        """Register a limit that is counted together for all endpoints of a scope."""
-        return _only(super().shared_limit(*args, **kwargs))
-
-    def limits_of(self, request: Request, settings: LimiterSettings) -> list[Limit]:
-        """The limits of the endpoint that `request` is routed to."""
-        endpoint = request.scope["endpoint"]
-        groups: Sequence[LimitGroup] = self._dynamic_route_limits.get(
-            f"{endpoint.__module__}.{endpoint.__name__}", ()
-        )
-        token = _settings.set(settings)
-        try:
-            return [limit for group in groups for limit in group]
-        finally:
-            _settings.reset(token)
-
-
-limiter = LimitRegistry(key_func=by_address)
 
 
 @lru_cache(maxsize=128)
@@ -200,6 +123,31 @@ class HitCounter:
         used, left = await self._count_here(item, key)
         reset = time.monotonic() + left
         return Window(item.amount, used, reset, is_local=self._breaker is not None)
+
+    async def hit_or_raise(self, item: RateLimitItem, scope: str, key: str) -> Window:
+        """Count one hit.
+
+        Raises:
+            RateLimitExceeded: it is one too many; the exception has the headers of the response.
+        """
+        window = await self.hit(item, scope, key)
+        if window.is_exceeded:
+            refusal = RateLimitExceeded(
+                Limit(
+                    item,
+                    key_func=by_address,
+                    scope=scope,
+                    per_method=False,
+                    methods=None,
+                    error_message=None,
+                    exempt_when=None,
+                    cost=1,
+                    override_defaults=False,
+                )
+            )
+            refusal.headers = {**window.headers(), "Retry-After": str(window.retry_after())}
+            raise refusal
+        return window
 
     async def _count_here(self, item: RateLimitItem, key: str) -> tuple[int, float]:
         """Count one hit in memory.
