@@ -434,7 +434,7 @@ async def test_an_existing_user_is_promoted(project, named, settings):
     ended = project.cli("create-superuser", "bob@example.com", **named)
 
     assert ended.code == 0
-    assert "promoted bob@example.com" in ended.output
+    assert "promoted the existing user bob@example.com" in ended.output
     assert "password stays" in ended.output
     query = "SELECT is_superuser, is_active, hashed_password FROM users WHERE username = 'bob'"
     assert await fetch(settings, named, query) == [(True, True, "as it was")]
@@ -454,7 +454,7 @@ async def test_u2_a_password_that_is_given_for_an_existing_user_is_set(project, 
 
     for ended in (by_variable, by_option):
         assert ended.code == 0, ended.output
-        assert "promoted ada@corp.local" in ended.output
+        assert "promoted the existing user ada@corp.local" in ended.output
         assert "set the password" in ended.output
         assert PASSWORD not in ended.output
     assert (first, second) == (200, 200)
@@ -647,7 +647,7 @@ async def test_seed_creates_as_many_as_asked_for(seeded, settings):
 
 async def test_everybody_who_was_seeded_logs_in_with_the_password_that_was_shown(seeded, settings):
     ended, environment = seeded
-    password = ended.output.split("everybody's password: ")[1].strip()
+    password = ended.output.split("all with the password: ")[1].strip()
     query = f"""
         SELECT max(email) FILTER (WHERE is_active), count(DISTINCT hashed_password)
         FROM users WHERE email <> '{ADMIN}'
@@ -675,7 +675,7 @@ async def test_nobody_is_seeded_in_production(project, named):
     ended = project.cli("seed", **production(named))
 
     assert ended.code == 1
-    assert ended.output.strip() == "not in production"
+    assert ended.output.strip() == "backend seed is not allowed in production"
 
 
 def test_the_doctor_finds_nothing_wrong(project, first_start):

@@ -81,7 +81,7 @@ async def test_u3_a_newer_schema_is_not_taken_back(project, own, environment, re
     ended = project.cli("migrate", revision, **environment)
 
     assert ended.code == 1
-    assert "only a release that has it can change it" in ended.output
+    assert "only a release that contains this schema can change it" in ended.output
     assert "Traceback" not in ended.output
 
 

@@ -37,8 +37,8 @@ def test_all_is_well():
 
 def test_redis_is_away_as_a_whole():
     assert told("degraded", cache="timeout", rate_limiter="timeout") == (
-        "Redis has been unreachable since 09:12 UTC (timeout): every answer is computed anew, "
-        "and each process counts rate limits by itself."
+        "Redis has been unreachable since 09:12 UTC (timeout): responses are not cached, "
+        "and each process counts rate limits separately."
     )
 
 
@@ -74,5 +74,6 @@ def test_another_day_is_told():
 
 def test_a_database_that_takes_no_writes_is_not_unreachable():
     assert told("unhealthy", database="read-only") == (
-        "The database has taken no changes since 09:12 UTC (read-only): what is there can be read."
+        "The database has not accepted changes since 09:12 UTC (read-only): existing data can be "
+        "read."
     )
