@@ -286,7 +286,7 @@ async def status_of_login(
         return (await client.post("/api/v1/auth/login", json=body)).status_code
 
 
-def test_serve_says_where_everything_is(first_start):
+def test_serve_prints_all_urls(first_start):
     for place in "/api/v1/dashboard", "/docs", "/api/v1/auth/login", "/health":
         assert f"{first_start.url.rstrip('/')}{place}" in first_start.ended.output
     assert first_start.docs == 200
@@ -645,7 +645,7 @@ async def test_seed_creates_as_many_as_asked_for(seeded, settings):
     assert await fetch(settings, environment, query) == [(2000,)]
 
 
-async def test_everybody_who_was_seeded_logs_in_with_the_password_that_was_shown(seeded, settings):
+async def test_seeded_users_log_in_with_the_printed_password(seeded, settings):
     ended, environment = seeded
     password = ended.output.split("all with the password: ")[1].strip()
     query = f"""
@@ -661,7 +661,7 @@ async def test_everybody_who_was_seeded_logs_in_with_the_password_that_was_shown
     assert hashes == 1
 
 
-async def test_seeding_first_keeps_nobody_from_the_first_superuser(seeded, settings):
+async def test_seed_before_the_first_start_still_creates_the_first_superuser(seeded, settings):
     ended, environment = seeded
     password = re.findall(r"password +(\S+)", ended.output)[0]
 
@@ -671,7 +671,7 @@ async def test_seeding_first_keeps_nobody_from_the_first_superuser(seeded, setti
     assert login.status_code == 200
 
 
-async def test_nobody_is_seeded_in_production(project, named):
+async def test_seed_is_refused_in_production(project, named):
     ended = project.cli("seed", **production(named))
 
     assert ended.code == 1

@@ -31,7 +31,7 @@ def readiness(status: str, failing: dict[str, str]) -> HealthSchema:
     )
 
 
-def test_all_is_well():
+def test_without_failures_everything_is_running():
     assert told() == "Everything is running"
 
 
@@ -64,7 +64,7 @@ def test_the_database_comes_first():
     ]
 
 
-def test_another_day_is_told():
+def test_an_outage_since_another_day_shows_the_date():
     found, yesterday = readiness("unhealthy", {"database": "timeout"}), BEGAN - timedelta(days=1)
 
     words = status_summary(found, lambda _: yesterday, NOW).sentences[0]
