@@ -435,7 +435,7 @@ async def test_an_existing_user_is_promoted(project, named, settings):
 
     assert ended.code == 0
     assert "promoted the existing user bob@example.com" in ended.output
-    assert "password stays" in ended.output
+    assert "password is unchanged" in ended.output
     query = "SELECT is_superuser, is_active, hashed_password FROM users WHERE username = 'bob'"
     assert await fetch(settings, named, query) == [(True, True, "as it was")]
 
