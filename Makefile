@@ -1,4 +1,4 @@
-# `make` alone lists what there is. Everything installs what it needs into .venv first.
+# `make` without a target lists all targets. Each target first installs its packages into .venv.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,7 +7,7 @@ GENERATOR := .venv/client-generator
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header pyproject.toml
 
-# uv needs seconds where pip needs a minute or two; without it, pip says what it is at.
+# uv takes seconds, pip a minute or two; without uv, pip shows its progress.
 UV := $(shell command -v uv 2>/dev/null)
 HOW := $(if $(UV),with uv,with pip: a minute or two)
 INSTALL := $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install \
@@ -16,42 +16,42 @@ INSTALL := $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m 
 .PHONY: help run test postman openapi screenshots bench soak check format lock migrate seed doctor clean
 .DEFAULT_GOAL := help
 
-help: ## this list
+help: ## list all targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-run: .venv/installed ## install, start, migrate and serve on http://127.0.0.1:8000
+run: .venv/installed ## install, start the servers, migrate, and serve on http://127.0.0.1:8000
 	@$(BIN)/backend serve
 
-migrate: .venv/installed ## bring the schema up to date
+migrate: .venv/installed ## migrate the database to the newest schema
 	@$(BIN)/backend migrate
 
-seed: .venv/installed ## a thousand users who do not exist
+seed: .venv/installed ## fill the database with a thousand made-up users
 	@$(BIN)/backend seed
 
-doctor: .venv/installed ## look for what is wrong, and say what to do
+doctor: .venv/installed ## diagnose the installation, with advice
 	@$(BIN)/backend doctor
 
-test: .venv/installed-dev $(NODE)/.installed $(GENERATOR)/.installed ## every test, against real servers and in a real browser
+test: .venv/installed-dev $(NODE)/.installed $(GENERATOR)/.installed ## run all tests, with real servers and a real browser
 	@$(BIN)/python tests/browser/chromium.py
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/faults
 	$(BIN)/python -m pytest tests/faults
 
-postman: .venv/installed-dev $(NODE)/.installed ## the Postman collections, against a fresh instance
+postman: .venv/installed-dev $(NODE)/.installed ## run the Postman collections against a new instance
 	$(BIN)/python -m pytest -q -s tests/clients/test_postman.py
 
-openapi: .venv/installed ## docs/openapi.json anew, after a change of the API
+openapi: .venv/installed ## regenerate docs/openapi.json after a change of the API
 	@ENVIRONMENT=test $(BIN)/python -c 'import json, main; print(json.dumps(main.app.openapi(), indent=2, ensure_ascii=False))' > docs/openapi.json
 
-screenshots: .venv/installed-dev ## the pictures in docs/images, taken anew
+screenshots: .venv/installed-dev ## retake the screenshots in docs/images
 	$(BIN)/python -m tests.browser.screenshots
 
-bench: .venv/installed-bench ## the table of docs/PERFORMANCE.md, measured afresh; ROW=P2 for one row, RUNS=5
+bench: .venv/installed-bench ## measure the table of docs/PERFORMANCE.md; ROW=P2 for one row, RUNS=5
 	@$(BIN)/python -m benchmarks --runs $(or $(RUNS),5) $(if $(ROW),--row $(ROW),--write)
 
-soak: .venv/installed-dev ## clients against a service whose servers and processes fail again and again; MINUTES=5, SEED=1
+soak: .venv/installed-dev ## run clients while servers and processes fail repeatedly; MINUTES=5, SEED=1
 	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
 
-check: .venv/installed-dev ## format, lint, types, import contracts, one newest migration, lock freshness
+check: .venv/installed-dev ## check format, lint, types, import contracts, a single head of migrations, lock files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -59,18 +59,18 @@ check: .venv/installed-dev ## format, lint, types, import contracts, one newest 
 	@$(BIN)/python .ci/check_migrations.py
 	@$(BIN)/python .ci/check_locks.py $(COMPILE)
 
-format: .venv/installed-dev ## mend what can be mended
+format: .venv/installed-dev ## format the code, and fix lint errors automatically
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: .venv/installed-dev ## the locks anew, after a change of pyproject.toml; UPGRADE=1 for newer versions
+lock: .venv/installed-dev ## update the lock files after a change of pyproject.toml; UPGRADE=1 for newer versions
 	$(COMPILE) --extra development $(if $(UPGRADE),--upgrade) -o requirements.lock
 	$(COMPILE) --extra development --extra test $(if $(UPGRADE),--upgrade) -c requirements.lock -o requirements-dev.lock
 	$(COMPILE) --extra development --extra bench $(if $(UPGRADE),--upgrade) -c requirements-dev.lock -o requirements-bench.lock
 	$(COMPILE) -c requirements.lock -o deploy/requirements.lock
 	$(subst pyproject.toml,tests/clients/generator.in,$(COMPILE)) $(if $(UPGRADE),--upgrade) -o tests/clients/generator.lock
 
-clean: ## remove .venv and caches; the data in .local stays
+clean: ## remove .venv and caches, but not the data in .local
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache $(NODE)
 
 .venv/bin/python:

@@ -20,8 +20,8 @@ from app.runtime import Runtime, open_runtime
 from app.services.monitoring.health import NOT_MIGRATED, READ_ONLY
 
 _TAKES_NO_WRITES = (
-    "is it a standby, or is default_transaction_read_only on? Name the primary, or all servers "
-    "with target_session_attrs=read-write"
+    "the server is a standby, or default_transaction_read_only is on: name the primary, or all "
+    "servers with target_session_attrs=read-write"
 )
 
 
@@ -35,13 +35,13 @@ class Finding:
 
 
 def doctor() -> None:
-    """Check configuration, database, migrations and Redis, and say what to do."""
+    """Check configuration, database, migrations and Redis, and print advice."""
     sys.exit(0 if asyncio.run(_diagnose()) else 1)
 
 
 async def _diagnose() -> bool:
     """Print a table of findings; returns whether all checks succeeded."""
-    table = Table("", "found", "what to do")
+    table = Table("check", "result", "advice")
     is_well = True
     async for finding in findings():
         is_well = is_well and not finding.advice
@@ -74,7 +74,7 @@ async def findings() -> AsyncIterator[Finding]:
 
 def _warnings(settings: Settings) -> Iterator[Finding]:
     if settings.is_production and "*" in settings.server.trusted_hosts:
-        yield Finding("hosts", "any Host header is served", "set SERVER_TRUSTED_HOSTS")
+        yield Finding("hosts", "any Host header is accepted", "set SERVER_TRUSTED_HOSTS")
     for warning in settings.warnings():
         name, _, rest = warning.partition(": ")
         state, _, advice = rest.partition(": ")
@@ -83,9 +83,10 @@ def _warnings(settings: Settings) -> Iterator[Finding]:
 
 async def _servers(runtime: Runtime) -> AsyncIterator[Finding]:
     advice = {
-        "database": "is DATABASE_URL (or DATABASE_HOST, …) right, and the server up?",
-        "cache": "is CACHE_REDIS_URL right, and the server up? It serves without, more slowly",
-        "rate_limiter": "is LIMITER_REDIS_URL right, and the server up? It limits per process",
+        "database": "is DATABASE_URL (or DATABASE_HOST, …) correct, and the server running?",
+        "cache": "is CACHE_REDIS_URL correct, and the server running? Requests are slow until then",
+        "rate_limiter": "is LIMITER_REDIS_URL correct, and the server running? Until then each "
+        "process counts its own requests",
     }
     checks = (await runtime.health.report()).checks
     is_behind = checks["database"].error == NOT_MIGRATED
@@ -123,6 +124,6 @@ async def _migrations(runtime: Runtime) -> Finding:
         return Finding("migrations", "multiple heads", str(error))
     advice = {
         "behind": "run: backend migrate",
-        "unknown": "is DATABASE_URL the right database, and this the right release?",
+        "unknown": "does DATABASE_URL name the right database, and is this the right release?",
     }
     return Finding("migrations", str(schema), advice.get(schema.state, ""))

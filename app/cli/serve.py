@@ -25,11 +25,15 @@ log = structlog.get_logger("app.serve")
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Default: SERVER_HOST.")] = None,
-    port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Default: SERVER_PORT.")
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on. Default: SERVER_HOST.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Default: SERVER_WORKERS.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on. Default: SERVER_PORT.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Number of worker processes. Default: SERVER_WORKERS.")
+    ] = None,
     reload: Annotated[bool, typer.Option(help="Restart when the code changes.")] = False,  # noqa: FBT002  # Typer makes it --reload
 ) -> None:
     """Serve the API."""

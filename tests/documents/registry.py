@@ -90,7 +90,7 @@ ELSEWHERE = {
     "make migrate": _EXAMPLE,
     ".venv/bin/alembic revision --autogenerate --rev-id …": _EXAMPLE,
     ".venv/bin/python -m pytest -k …": _EXAMPLE,
-    "backend serve": "integration/test_cli.py::test_serve_says_where_everything_is",
+    "backend serve": "integration/test_cli.py::test_serve_prints_all_urls",
     "uvicorn main:app": "integration/test_cli.py::test_plain_uvicorn_does_the_same",
     "uvicorn main:app --workers 2": "integration/test_cli_serve.py"
     "::test_f12_workers_and_embedded_servers_end_with_a_parent_that_is_killed",

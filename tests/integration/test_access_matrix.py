@@ -257,7 +257,7 @@ def test_nothing_is_hidden_from_the_openapi_document_but_the_admin_page(app):
 
 @pytest.mark.parametrize("kind", CALLERS)
 @pytest.mark.parametrize("operation", MATRIX)
-async def test_who_may(app, client, cast, operation, kind):
+async def test_each_caller_gets_the_documented_status(app, client, cast, operation, kind):
     owner = await cast.begin_session("ada")
     caller = owner if kind == "owner" else await cast.caller(kind, client)
     method, path = operations(app)[operation]
@@ -274,7 +274,7 @@ async def test_who_may(app, client, cast, operation, kind):
 
 
 @pytest.mark.parametrize("kind", CALLERS)
-async def test_head_is_for_whom_get_is(app, client, cast, kind):
+async def test_head_has_the_permissions_of_get(app, client, cast, kind):
     """C32"""
     owner = await cast.begin_session("ada")
     caller = owner if kind == "owner" else await cast.caller(kind, client)
@@ -289,7 +289,7 @@ async def test_head_is_for_whom_get_is(app, client, cast, kind):
 
 @pytest.mark.parametrize("kind", CALLERS)
 @pytest.mark.parametrize("page", PAGES)
-async def test_who_may_see_the_page(app, client, cast, page, kind):
+async def test_each_caller_gets_the_documented_status_of_the_pages(app, client, cast, page, kind):
     caller = await cast.caller(kind, client)
 
     response = await client.request(**visit(app, page, caller))

@@ -282,7 +282,7 @@ async def status_of_login(
         return (await client.post("/api/v1/auth/login", json=body)).status_code
 
 
-def test_serve_says_where_everything_is(first_start):
+def test_serve_prints_all_urls(first_start):
     for place in "/api/v1/dashboard", "/docs", "/api/v1/auth/login", "/health":
         assert f"{first_start.url.rstrip('/')}{place}" in first_start.ended.output
     assert first_start.docs == 200
@@ -430,8 +430,8 @@ async def test_an_existing_user_is_promoted(project, named, settings):
     ended = project.cli("create-superuser", "bob@example.com", **named)
 
     assert ended.code == 0
-    assert "promoted bob@example.com" in ended.output
-    assert "password stays" in ended.output
+    assert "promoted the existing user bob@example.com" in ended.output
+    assert "password is unchanged" in ended.output
     query = "SELECT is_superuser, is_active, hashed_password FROM users WHERE username = 'bob'"
     assert await fetch(settings, named, query) == [(True, True, "as it was")]
 
@@ -450,7 +450,7 @@ async def test_u2_a_password_that_is_given_for_an_existing_user_is_set(project, 
 
     for ended in (by_variable, by_option):
         assert ended.code == 0, ended.output
-        assert "promoted ada@corp.local" in ended.output
+        assert "promoted the existing user ada@corp.local" in ended.output
         assert "set the password" in ended.output
         assert PASSWORD not in ended.output
     assert (first, second) == (200, 200)
@@ -641,9 +641,9 @@ async def test_seed_creates_as_many_as_asked_for(seeded, settings):
     assert await fetch(settings, environment, query) == [(2000,)]
 
 
-async def test_everybody_who_was_seeded_logs_in_with_the_password_that_was_shown(seeded, settings):
+async def test_seeded_users_log_in_with_the_printed_password(seeded, settings):
     ended, environment = seeded
-    password = ended.output.split("everybody's password: ")[1].strip()
+    password = ended.output.split("all with the password: ")[1].strip()
     query = f"""
         SELECT max(email) FILTER (WHERE is_active), count(DISTINCT hashed_password)
         FROM users WHERE email <> '{ADMIN}'
@@ -657,7 +657,7 @@ async def test_everybody_who_was_seeded_logs_in_with_the_password_that_was_shown
     assert hashes == 1
 
 
-async def test_seeding_first_keeps_nobody_from_the_first_superuser(seeded, settings):
+async def test_seed_before_the_first_start_still_creates_the_first_superuser(seeded, settings):
     ended, environment = seeded
     password = re.findall(r"password +(\S+)", ended.output)[0]
 
@@ -667,11 +667,11 @@ async def test_seeding_first_keeps_nobody_from_the_first_superuser(seeded, setti
     assert login.status_code == 200
 
 
-async def test_nobody_is_seeded_in_production(project, named):
+async def test_seed_is_refused_in_production(project, named):
     ended = project.cli("seed", **production(named))
 
     assert ended.code == 1
-    assert ended.output.strip() == "not in production"
+    assert ended.output.strip() == "backend seed is not allowed in production"
 
 
 def test_the_doctor_finds_nothing_wrong(project, first_start):

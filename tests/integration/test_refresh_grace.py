@@ -164,9 +164,7 @@ async def voided(client: httpx.AsyncClient, ada: Person, *, is_used: bool) -> tu
 
 
 @pytest.mark.parametrize("is_used", [False, True], ids=["beside it", "one further"])
-async def test_one_that_lost_against_a_repeat_is_merely_refused_within_the_grace(
-    client, runtime, ada, is_used
-):
+async def test_a_void_successor_is_only_refused_within_the_grace(client, runtime, ada, is_used):
     """C1: a slow tab has it; the session lives."""
     loser, holds = await voided(client, ada, is_used=is_used)
 
@@ -177,9 +175,7 @@ async def test_one_that_lost_against_a_repeat_is_merely_refused_within_the_grace
 
 
 @pytest.mark.parametrize("is_used", [False, True], ids=["beside it", "one further"])
-async def test_one_that_lost_against_a_repeat_ends_the_session_after_the_grace(
-    client, runtime, ada, is_used
-):
+async def test_a_void_successor_ends_the_session_after_the_grace(client, runtime, ada, is_used):
     """C1: two have the session by now, and one of them may have stolen it."""
     loser, holds = await voided(client, ada, is_used=is_used)
     await grace_passes(runtime)
@@ -190,7 +186,7 @@ async def test_one_that_lost_against_a_repeat_ends_the_session_after_the_grace(
     assert (await refreshed(client, holds)).status_code == 401
 
 
-async def test_one_that_lost_two_generations_ago_ends_the_session(client, runtime, ada):
+async def test_a_void_successor_of_two_generations_ago_ends_the_session(client, runtime, ada):
     """C1: the grace is for a race, and that one is long over."""
     loser, holds = await voided(client, ada, is_used=True)
     await exchanged(client, holds)
@@ -206,7 +202,9 @@ async def strict_app(app, settings) -> AsyncIterator[Any]:
         yield strict
 
 
-async def test_without_a_grace_the_loser_ends_the_session_at_once(strict_app, client, runtime, ada):
+async def test_without_a_grace_a_void_successor_ends_the_session_at_once(
+    strict_app, client, runtime, ada
+):
     """C1: `AUTH_REFRESH_GRACE=0`; a lost answer may be repeated all the same."""
     async with browsing(strict_app) as strict:
         loser, _ = await voided(strict, ada, is_used=False)

@@ -115,7 +115,7 @@ async def test_a_session_is_listed_as_seen_when_it_was_used(runtime, ada):
     assert seen - created >= timedelta(seconds=120)
 
 
-async def test_what_is_over_is_not_listed(client, runtime, ada):
+async def test_ended_sessions_are_not_listed(client, runtime, ada):
     ended, expired = replace(ada), replace(ada)
     await ended.login()
     await expired.login()
@@ -320,9 +320,7 @@ async def test_a_demotion_is_known_to_the_other_process_by_the_next_request(
     assert (await eve_elsewhere.get("/users/me")).json()["is_superuser"] is False
 
 
-async def test_whoever_is_disabled_in_the_database_alone_is_out_when_read_anew(
-    client, runtime, ada
-):
+async def test_a_user_disabled_by_sql_is_refused_after_the_cache_expires(client, runtime, ada):
     async with runtime.session_maker() as db:
         await db.execute(text("UPDATE users SET is_active = false"))
         await db.commit()
@@ -376,7 +374,7 @@ def meanwhile(monkeypatch) -> Callable[[Callable[[], Awaitable[Any]]], None]:
     return arrange
 
 
-async def test_whoever_is_deactivated_during_their_login_is_not_let_in(
+async def test_a_user_deactivated_during_the_login_is_refused(
     client, runtime, ada, root, meanwhile
 ):
     meanwhile(lambda: root.patch(f"/users/{ada.id}", json={"is_active": False}))
@@ -388,7 +386,7 @@ async def test_whoever_is_deactivated_during_their_login_is_not_let_in(
     assert (await root.get(f"/users/{ada.id}/sessions")).json()["items"] == []
 
 
-async def test_whoever_is_deleted_during_their_login_is_not_let_in(client, ada, root, meanwhile):
+async def test_a_user_deleted_during_the_login_is_refused(client, ada, root, meanwhile):
     meanwhile(lambda: root.delete(f"/users/{ada.id}"))
 
     response = await client.post(LOGIN, json={"email": ada.email, "password": PASSWORD})

@@ -109,7 +109,7 @@ async def test_a_row_of_csv_has_every_field_as_text(root):
     assert response.text.endswith("\r\n")
 
 
-async def test_what_nobody_is_called_gives_a_heading_or_nothing(root):
+async def test_an_export_without_matches_has_only_a_heading(root):
     nobody = {"search": "nobody at all"}
 
     as_csv = await root.get("/users/export", params=nobody)
@@ -238,7 +238,7 @@ async def busy(root: Person, runtime: Runtime) -> AsyncIterator[None]:
         yield
 
 
-async def test_one_export_more_than_may_is_a_503_and_nobody_else_notices(root, runtime, busy):
+async def test_an_export_beyond_the_limit_is_a_503_and_affects_no_other(root, runtime, busy):
     refused = await root.get("/users/export")
     listed = await root.get("/users")
 

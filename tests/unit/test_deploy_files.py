@@ -65,7 +65,7 @@ def test_the_compose_file_keeps_to_its_schema():
     assert tool("check-jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE) == ""
 
 
-def test_caddy_takes_its_file():
+def test_caddy_accepts_its_file():
     assert (
         tool("caddy", "validate", "--adapter", "caddyfile", "--config", DEPLOY / "Caddyfile") == ""
     )
@@ -163,7 +163,7 @@ def test_a_stop_leaves_time_for_the_longest_request():
 
 
 @pytest.mark.parametrize("told", ["api.env.example", "config", "secret.example"])
-def test_what_is_set_is_a_setting(told):
+def test_every_variable_of_the_deployment_is_a_setting(told):
     if told.endswith(".env.example"):
         names = set(dotenv_values(DEPLOY / told))
     else:
@@ -173,7 +173,7 @@ def test_what_is_set_is_a_setting(told):
     assert names <= set(variables())
 
 
-def test_the_proxy_of_the_compose_file_knows_both_instances_and_they_believe_it():
+def test_the_proxy_of_the_compose_file_serves_both_instances_and_is_trusted():
     compose = load(COMPOSE)
     services = compose["services"]
     (network,) = compose["networks"]["front"]["ipam"]["config"]
@@ -184,7 +184,7 @@ def test_the_proxy_of_the_compose_file_knows_both_instances_and_they_believe_it(
         assert set(services["proxy"]["networks"]) & set(services[name]["networks"]) == {"front"}
 
 
-def test_instances_reach_the_world_and_what_keeps_data_does_not():
+def test_instances_have_outgoing_access_and_data_stores_do_not():
     """U10: mail and traces go out; nobody comes in but by the proxy."""
     compose = load(COMPOSE)
     services, networks = compose["services"], compose["networks"]
@@ -203,7 +203,7 @@ def test_instances_reach_the_world_and_what_keeps_data_does_not():
     assert [name for name in services if "ports" in services[name]] == ["proxy"]
 
 
-def test_pods_reach_what_they_are_told_of_and_nothing_else_is_open():
+def test_network_policies_allow_only_the_required_connections():
     """U10, for Kubernetes."""
     policy = manifest("network-policy")["spec"]
     ports = {(p["protocol"], p["port"]) for rule in policy["egress"] for p in rule["ports"]}
@@ -224,7 +224,7 @@ def test_a_pod_that_is_busy_is_taken_off_the_service_long_before_it_is_restarted
     assert seconds("readinessProbe") * 5 <= seconds("livenessProbe")
 
 
-def test_all_instances_together_fit_into_postgresql_as_it_comes():
+def test_all_instances_together_fit_into_postgresqls_default_connections():
     told, autoscaler = manifest("config")["data"], manifest("autoscaler")["spec"]
     surge = manifest("deployment")["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
     exports_and_spare = load_settings().users.exports_max + 1
