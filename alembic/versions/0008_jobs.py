@@ -116,18 +116,36 @@ TRIGGER = """
     EXECUTE FUNCTION fn_pgqueuer_changed()
 """
 
+# Our own: a job that is taken over from a worker that died has had an attempt. One that kills each
+# worker is given up in the end.
+COUNT_DEATH = """
+    CREATE FUNCTION fn_pgqueuer_taken_over() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        NEW.attempts := OLD.attempts + 1;
+        RETURN NEW;
+    END $$
+"""
+DEATH_TRIGGER = """
+    CREATE TRIGGER tg_pgqueuer_taken_over BEFORE UPDATE OF queue_manager_id ON pgqueuer
+    FOR EACH ROW WHEN (
+        OLD.status = 'picked' AND NEW.status = 'picked'
+        AND OLD.queue_manager_id <> NEW.queue_manager_id
+    )
+    EXECUTE FUNCTION fn_pgqueuer_taken_over()
+"""
+
 
 def upgrade() -> None:
     for statement in TABLES:
         op.execute(statement)
     for index in INDEXES:  # of tables that nobody uses yet
         op.execute(f"CREATE {index}")
-    op.execute(NOTIFY)
-    op.execute(TRIGGER)
+    for statement in (NOTIFY, TRIGGER, COUNT_DEATH, DEATH_TRIGGER):
+        op.execute(statement)
 
 
 def downgrade() -> None:
     """Jobs that wait are lost."""
     op.execute("DROP TABLE pgqueuer, pgqueuer_log, pgqueuer_schedules, pgqueuer_statistics")
-    op.execute("DROP FUNCTION fn_pgqueuer_changed()")
+    op.execute("DROP FUNCTION fn_pgqueuer_changed(), fn_pgqueuer_taken_over()")
     op.execute("DROP TYPE pgqueuer_status")

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
+from asgi_correlation_id import correlation_id
 from pgqueuer.queries import Queries
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.jobs import JobPayload
-from app.database.queue import ConnectionDriver
+from app.database.queue import SessionDriver
 
 MAX_PAYLOAD = 65_536
 """Bytes. A payload names rows; it does not carry them."""
@@ -53,16 +54,23 @@ class JobQueue:
     async def _enqueue(
         self, payloads: Sequence[JobPayload], delay: timedelta, keys: list[str | None]
     ) -> list[int | None]:
-        queries = Queries(ConnectionDriver(await self.db.connection()))
+        queries = Queries(SessionDriver(await self.db.connection()))
         ids = await queries.enqueue(
             [payload.kind for payload in payloads],
             [_encoded(payload) for payload in payloads],
             [0] * len(payloads),
             [delay] * len(payloads),
             keys,
+            [_headers()] * len(payloads),
             on_conflict="skip",
         )
         return list(ids)
+
+
+def _headers() -> dict[str, str] | None:
+    """The request that causes the job, for the log."""
+    request_id = correlation_id.get()
+    return None if request_id is None else {"request_id": request_id}
 
 
 def _encoded(payload: JobPayload) -> bytes:

@@ -9,7 +9,7 @@ from sqlalchemy import make_url, text
 
 from app.core.jobs import JobPayload
 from app.database import get_engine, get_session_maker
-from app.database.queue import ConnectionDriver
+from app.database.queue import SessionDriver
 from app.repositories.jobs import MAX_PAYLOAD, JobQueue
 from tests.gate import Gate, target
 
@@ -35,7 +35,7 @@ async def queued(runtime) -> list[tuple[str, bytes]]:
 
 async def test_the_migrated_tables_are_those_that_pgqueuer_expects(client, runtime):
     async with runtime.engine.connect() as connection:
-        plan = await Queries(ConnectionDriver(connection)).plan_upgrade()
+        plan = await Queries(SessionDriver(connection)).plan_upgrade()
 
     # Its trigger's function is our own, which sends the same notifications.
     assert [line for line in plan.statements if "fn_pgqueuer_changed" not in line] == []
