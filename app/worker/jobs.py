@@ -3,9 +3,13 @@
 from typing import Any
 
 from app.runtime import Runtime
-from app.schemas.jobs import PurgeAnswers, PurgeSessions
+from app.schemas.jobs import PurgeAnswers, PurgeJobs, PurgeSessions
 from app.services.idempotency import IdempotencyService
+from app.services.jobs import JobService
 from app.worker.job import Job
+
+PURGE_TIMEOUT = 300.0
+"""Seconds. What is deleted until then stays deleted; the next attempt deletes the rest."""
 
 
 async def purge_sessions(runtime: Runtime, _: PurgeSessions) -> None:
@@ -18,7 +22,14 @@ async def purge_answers(runtime: Runtime, _: PurgeAnswers) -> None:
         await IdempotencyService(db).purge()
 
 
+async def purge_jobs(runtime: Runtime, _: PurgeJobs) -> None:
+    async with runtime.session_maker() as db:
+        await JobService(db).purge(runtime.settings.jobs.keep)
+
+
 JOBS: tuple[Job[Any], ...] = (
-    Job(PurgeSessions, purge_sessions, concurrency=1, cron="7 * * * *"),
-    Job(PurgeAnswers, purge_answers, concurrency=1, cron="17 * * * *"),
+    # At odd minutes, at which nothing else on the machine begins.
+    Job(PurgeSessions, purge_sessions, concurrency=1, timeout=PURGE_TIMEOUT, cron="7 * * * *"),
+    Job(PurgeAnswers, purge_answers, concurrency=1, timeout=PURGE_TIMEOUT, cron="17 * * * *"),
+    Job(PurgeJobs, purge_jobs, concurrency=1, timeout=PURGE_TIMEOUT, cron="27 * * * *"),
 )

@@ -13,7 +13,6 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app import periodic
 from app.core.security import PasswordHasher, RefreshTokenSigner
 from app.repositories.session import _PURGE_LOCK
 from app.runtime import Runtime
@@ -628,12 +627,3 @@ async def test_while_one_process_purges_another_does_not(client, runtime, ada):
 
         await connection.rollback()
     assert await purged(runtime) == 1
-
-
-async def test_the_service_purges_by_itself(client, runtime, ada, monkeypatch):
-    await pass_time(runtime, timedelta(days=38).total_seconds())
-    monkeypatch.setattr(periodic, "PURGE_INTERVAL", 0.01)
-
-    async with asyncio.timeout(20), periodic.periodic_work(runtime):
-        while await ids(runtime):  # noqa: ASYNC110  # the database tells nobody
-            await asyncio.sleep(0.01)
