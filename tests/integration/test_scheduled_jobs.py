@@ -55,7 +55,7 @@ def test_every_purge_is_scheduled_hourly_and_no_two_at_once():
 @pytest.mark.parametrize("job", [job for job in JOBS if job.cron], ids=lambda job: job.kind)
 def test_a_scheduled_job_needs_no_input_and_has_a_valid_time(job):
     assert job.payload().kind == job.kind
-    assert PgQueuer.in_memory().schedule(job.kind, job.cron)  # which refuses any other
+    PgQueuer.in_memory().schedule(job.kind, job.cron)  # which refuses what is no time
 
 
 def test_no_two_kinds_have_one_name():
