@@ -26,6 +26,8 @@ log = structlog.get_logger("app.jobs")
 
 BATCH = 10
 """Jobs that are taken from the queue at once, at most."""
+QUEUE_CONNECTIONS = 3
+"""Connections to the database besides those that the jobs use: one listens."""
 RESTART_DELAY = 2.0
 """Seconds before it begins anew, after an error that it did not foresee."""
 LAST_WORDS = 5.0
@@ -64,7 +66,9 @@ class Worker:
 
     async def run(self) -> None:
         """Run jobs until `stop`."""
-        engine = get_engine(self._runtime.settings.database, pool_size=2, max_overflow=1)
+        engine = get_engine(
+            self._runtime.settings.database, pool_size=2, max_overflow=QUEUE_CONNECTIONS - 2
+        )
         try:
             while not self._stopping.is_set():
                 try:
