@@ -4,7 +4,6 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from app.models.idempotency import IdempotentAnswer
-from app.models.job import JobEvent, QueuedJob
 from app.models.session import Session
 from app.models.user import SEARCHED_TEXT, User
 
