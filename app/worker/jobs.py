@@ -5,7 +5,6 @@ from typing import Any
 from app.runtime import Runtime
 from app.schemas.jobs import PurgeAnswers, PurgeJobs, PurgeSessions
 from app.services.idempotency import IdempotencyService
-from app.services.jobs import JobService
 from app.worker.job import Job
 
 PURGE_TIMEOUT = 300.0
@@ -24,7 +23,7 @@ async def purge_answers(runtime: Runtime, _: PurgeAnswers) -> None:
 
 async def purge_jobs(runtime: Runtime, _: PurgeJobs) -> None:
     async with runtime.session_maker() as db:
-        await JobService(db).purge(runtime.settings.jobs.keep)
+        await runtime.job_service(db).purge(runtime.settings.jobs.keep)
 
 
 JOBS: tuple[Job[Any], ...] = (
