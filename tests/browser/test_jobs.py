@@ -38,7 +38,7 @@ async def test_the_navigation_leads_to_the_jobs(root_page):
     await root_page.get_by_role("link", name="Jobs").click()
 
     await expect(root_page.get_by_role("heading", name="Jobs")).to_be_visible()
-    await expect(root_page.get_by_text("No jobs are failed.")).to_be_visible()
+    await expect(root_page.get_by_text("No jobs match.")).to_be_visible()
 
 
 async def test_another_state_is_shown_as_soon_as_it_is_chosen(table):
@@ -54,7 +54,7 @@ async def test_a_failed_job_is_chosen_and_retried(table):
     await table.get_by_role("button", name="Retry job 4").click()
 
     await expect(table.get_by_role("status").first).to_have_text("Retried 1 job")
-    await expect(table.get_by_text("No jobs are failed.")).to_be_visible()
+    await expect(table.get_by_text("No jobs match.")).to_be_visible()
 
 
 async def test_a_job_is_cancelled_from_its_own_page(table):
