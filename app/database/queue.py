@@ -19,7 +19,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.exceptions import AppException, ServiceUnavailableException
 from app.core.timeouts import with_timeout
-from app.database.driver import SAME_COLUMNS
 from app.database.errors import translate
 from app.database.servers.failover import reports_read_only
 
@@ -77,9 +76,8 @@ class SessionDriver(QueueDriver):
         self._lock = asyncio.Lock()  # pgqueuer sends some statements side by side
 
     async def fetch(self, query: str, *args: object) -> Rows:
-        """In one round trip: no migration changes the columns of pgqueuer's statements."""
         async with self._lock:
-            return await _fetch(self._connection, SAME_COLUMNS + query, args)
+            return await _fetch(self._connection, query, args)
 
 
 class WorkerDriver(QueueDriver):

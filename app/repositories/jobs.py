@@ -4,15 +4,31 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from asgi_correlation_id import correlation_id
-from pgqueuer.queries import Queries
+from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.jobs import JobPayload
-from app.database.queue import SessionDriver
+from app.database.driver import SAME_COLUMNS
 
 MAX_PAYLOAD = 65_536
 """Bytes. A payload names rows; it does not carry them."""
 _AT_ONCE = timedelta(0)
+# What pgqueuer's own statement does, which is made for many jobs, looks up the name of the sequence
+# each time, and takes 0.2 ms longer: a seventh of a small change (row P13 of the benchmark).
+_ENQUEUE = f"""{SAME_COLUMNS}
+    WITH job AS (
+        INSERT INTO pgqueuer
+            (priority, status, entrypoint, payload, execute_after, dedupe_key, headers)
+        VALUES (0, 'queued', $1, $2, now() + $3, $4, $5)
+        ON CONFLICT (dedupe_key) WHERE status IN ('queued', 'picked') AND dedupe_key IS NOT NULL
+            DO NOTHING
+        RETURNING id, entrypoint
+    )
+    INSERT INTO pgqueuer_log (job_id, status, entrypoint, priority)
+    SELECT id, 'queued', entrypoint, 0 FROM job
+    RETURNING job_id
+"""  # noqa: S608  # of constants
+_Values = tuple[str, bytes, timedelta, str | None, str | None]
 
 
 class JobQueue:
@@ -38,43 +54,28 @@ class JobQueue:
         Raises:
             ValueError: the payload is longer than `MAX_PAYLOAD`.
         """
-        ids = await self._enqueue([payload], delay, [unique])
-        return ids[0]
+        connection = await self.db.connection()
+        values = _values(payload, delay, unique)
+        return (await connection.exec_driver_sql(_ENQUEUE, values)).scalar()
 
     async def enqueue_all(
         self, payloads: Sequence[JobPayload], *, delay: timedelta = _AT_ONCE
-    ) -> list[int | None]:
+    ) -> None:
         """Enqueue several jobs, in one round trip.
 
         Raises:
             ValueError: a payload is longer than `MAX_PAYLOAD`.
         """
-        return await self._enqueue(payloads, delay, [None] * len(payloads))
-
-    async def _enqueue(
-        self, payloads: Sequence[JobPayload], delay: timedelta, keys: list[str | None]
-    ) -> list[int | None]:
-        queries = Queries(SessionDriver(await self.db.connection()))
-        ids = await queries.enqueue(
-            [payload.kind for payload in payloads],
-            [_encoded(payload) for payload in payloads],
-            [0] * len(payloads),
-            [delay] * len(payloads),
-            keys,
-            [_headers()] * len(payloads),
-            on_conflict="skip",
-        )
-        return list(ids)
+        connection = await self.db.connection()
+        values = [_values(payload, delay, None) for payload in payloads]
+        if values:
+            await connection.exec_driver_sql(_ENQUEUE, values)
 
 
-def _headers() -> dict[str, str] | None:
-    """The request that causes the job, for the log."""
-    request_id = correlation_id.get()
-    return None if request_id is None else {"request_id": request_id}
-
-
-def _encoded(payload: JobPayload) -> bytes:
+def _values(payload: JobPayload, delay: timedelta, unique: str | None) -> _Values:
     encoded = payload.model_dump_json().encode()
     if len(encoded) > MAX_PAYLOAD:
         raise ValueError(f"the payload of {payload.kind} is longer than {MAX_PAYLOAD} bytes")
-    return encoded
+    request_id = correlation_id.get()  # of the request that causes the job, for the log
+    headers = None if request_id is None else to_json({"request_id": request_id}).decode()
+    return payload.kind, encoded, delay, unique, headers

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from asgi_correlation_id import correlation_id
 from pgqueuer.queries import Queries
 from pydantic import SecretStr
 from sqlalchemy import make_url, text
@@ -83,15 +84,36 @@ async def test_a_job_with_a_key_is_enqueued_once_until_it_is_done(db, runtime):
 
 
 async def test_several_jobs_are_enqueued_at_once_in_their_order(db, runtime):
-    ids = await JobQueue(db).enqueue_all([Greet(name=name) for name in "abc"])
+    await JobQueue(db).enqueue_all([Greet(name=name) for name in "abc"])
+    await JobQueue(db).enqueue_all([])
     await db.commit()
 
-    assert ids == sorted(job for job in ids if job is not None)
     assert [payload for _, payload in await queued(runtime)] == [
         b'{"name":"a"}',
         b'{"name":"b"}',
         b'{"name":"c"}',
     ]
+
+
+async def test_a_job_is_stored_as_pgqueuer_stores_one(db, runtime):
+    theirs = Queries(SessionDriver(await db.connection()))
+    await theirs.enqueue("greet", b'{"name":"Ada"}', dedupe_key="one")
+    await JobQueue(db).enqueue(Greet(name="Ada"), unique="two")
+    await db.commit()
+
+    same = "to_jsonb(t) - ARRAY['id', 'job_id', 'dedupe_key']"
+    for table in ("pgqueuer", "pgqueuer_log"):
+        stored = list(await db.scalars(text(f"SELECT {same} FROM {table} AS t")))
+        assert len(stored) == 2
+        assert stored[0] == stored[1]
+
+
+async def test_a_job_bears_the_request_that_caused_it(db, runtime):
+    correlation_id.set("the-request")
+    await JobQueue(db).enqueue(Greet(name="Ada"))
+    correlation_id.set(None)
+
+    assert await db.scalar(text("SELECT headers->>'request_id' FROM pgqueuer")) == "the-request"
 
 
 async def test_a_delay_begins_with_the_transaction(db, runtime):
