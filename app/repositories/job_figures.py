@@ -60,6 +60,10 @@ class JobFigures(NamedTuple):
     events: dict[Key, int]
     durations: dict[str, list[float]]
 
+    def count_in(self, state: str) -> int:
+        """Jobs in a state, of all kinds."""
+        return sum(count for (_, found), count in self.states.items() if found == state)
+
 
 async def job_figures(engine: AsyncEngine) -> JobFigures:
     """Read the figures.

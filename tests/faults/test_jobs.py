@@ -23,7 +23,7 @@ from tests.databases import new_database
 from tests.faults.conftest import Postgres, Site
 from tests.faults.job_kills import run
 from tests.faults.observing import within
-from tests.process import CLI, environment
+from tests.process import CLI, environment, instance
 
 KILLS = 12
 """`python -m tests.faults --kills 200` has more."""
@@ -194,3 +194,11 @@ async def test_r16_the_web_process_runs_jobs_where_it_is_told_to(settings, clien
         await enqueue(runtime, PurgeSessions())
 
         assert await has_done(runtime)
+
+
+async def test_r16_a_web_process_that_runs_jobs_stops_in_time(servers, client, runtime, tmp_path):
+    with instance(servers, tmp_path, JOBS_IN_PROCESS="true") as site:
+        await enqueue(runtime, PurgeSessions())
+        assert await has_done(runtime)
+
+        assert site.stop(10) in {0, -signal.SIGTERM}

@@ -5,6 +5,7 @@ from math import isnan
 import pytest
 from sqlalchemy import text
 
+from app.cli import doctor
 from tests.workers import Scrape
 
 JOBS = """
@@ -94,3 +95,15 @@ async def test_figures_that_cannot_be_read_are_missing_and_all_others_are_there(
 
     assert isnan(figures.value("jobs", kind="counted"))
     assert figures.value("database_server_connections") > 0
+
+
+async def test_the_doctor_asks_for_a_worker_where_jobs_have_been_due_for_long(scrape, runtime):
+    early = await doctor._jobs(runtime)
+    async with runtime.engine.begin() as connection:
+        late = "UPDATE pgqueuer SET execute_after = now() - interval '10 minutes'"
+        await connection.execute(text(late))
+
+    late_finding = await doctor._jobs(runtime)
+
+    assert early == doctor.Finding("background jobs", "2 waiting, 1 failed")
+    assert "backend worker" in late_finding.advice
