@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.exceptions import NotFoundException
@@ -10,6 +11,8 @@ from app.repositories.job_history import JobHistory
 from app.repositories.job_list import JobList
 from app.schemas.job_list import JobChange, JobDetail, JobFilters, JobPage, JobSummary
 from app.services.base import BaseService
+
+log = structlog.get_logger("app.jobs")
 
 PAGE_SIZE = 25
 """Jobs of a page."""
@@ -60,6 +63,7 @@ class JobService(BaseService):
         async with self.transaction():
             jobs = [job for job in await self.existing(ids) if job.state in {"failed", "delayed"}]
             await self.jobs.retry([job.id for job in jobs])
+        log.info("jobs_retried", jobs=[job.id for job in jobs])
         return jobs
 
     async def cancel(self, ids: Sequence[int]) -> list[JobSummary]:
@@ -67,6 +71,7 @@ class JobService(BaseService):
         async with self.transaction():
             jobs = await self.existing(ids)
             await self.jobs.cancel([job.id for job in jobs])
+        log.info("jobs_cancelled", jobs=[job.id for job in jobs])
         return jobs
 
     async def purge(self, keep: float) -> int:

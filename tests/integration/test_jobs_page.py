@@ -222,3 +222,11 @@ async def test_a_job_that_runs_is_interrupted_when_it_is_cancelled(browser, root
 
     assert await states(runtime) == {}
     assert shown(await browser.get(JOBS, params={"state": "cancelled"})) == [job]
+
+
+async def test_the_log_tells_which_jobs_were_changed(admin, logged):
+    await change(admin, "cancel", 1, 4)
+
+    (line,) = [line for line in logged() if line["event"] == "jobs_cancelled"]
+    assert sorted(line["jobs"]) == [1, 4]
+    assert line["request_id"]

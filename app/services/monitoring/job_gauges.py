@@ -22,12 +22,8 @@ class JobGauges:
     def __init__(self) -> None:
         self._kinds: set[str] = set()
 
-    def update(self, figures: JobFigures | None) -> None:
-        """Set every gauge.
-
-        Args:
-            figures: None where they could not be read: every gauge is then missing.
-        """
+    def update(self, figures: JobFigures | None, durations: dict[str, list[float]] | None) -> None:
+        """Set every gauge. What could not be read, which is None here, is missing then."""
         if figures is not None:
             self._kinds |= {kind for kind, _ in (*figures.states, *figures.events)}
         for kind in self._kinds:
@@ -41,6 +37,6 @@ class JobGauges:
                 JOBS_ENDED.labels(kind, outcome).set(count)
             attempts = nan if figures is None else figures.events.get((kind, "picked"), 0)
             JOB_ATTEMPTS.labels(kind).set(attempts)
-            seen = None if figures is None else figures.durations.get(kind)
-            for percentile, seconds in zip(_PERCENTILES, seen or [nan] * 3, strict=True):
+            seen = (durations or {}).get(kind, [nan] * 3)
+            for percentile, seconds in zip(_PERCENTILES, seen, strict=True):
                 JOB_DURATION.labels(kind, percentile).set(seconds)
