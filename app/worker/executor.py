@@ -85,7 +85,7 @@ class JobExecutor(AbstractEntrypointExecutor):
         except RetryRequested:
             raise
         except Exception as error:
-            log.warning("job_attempt_failed", job=queued.id, exc_info=error)
+            log.warning("job_attempt_failed", kind=queued.entrypoint, job=queued.id, exc_info=error)
             failure = self._failure(error, queued.attempts + 1)
         # Outside the block: the traceback of what is raised is stored, with all it was caused by.
         raise failure
