@@ -34,6 +34,7 @@ from app.services.auth.page_sessions import PageSessions
 from app.services.auth.service import AuthService
 from app.services.dashboard import DashboardService
 from app.services.export import ExportService
+from app.services.jobs import JobService
 from app.services.monitoring.gauges import GaugeSources
 from app.services.monitoring.health import HealthService, RedisCheck
 from app.services.monitoring.metrics import MetricsService
@@ -96,6 +97,9 @@ class Runtime:
 
     def resource_service(self, service: type[Resource], db: AsyncSession) -> Resource:
         return service(db, self.cursors, self.exports)
+
+    def job_service(self, db: AsyncSession) -> JobService:
+        return JobService(db)
 
     @asynccontextmanager
     async def open_user_service(self) -> AsyncIterator[UserService]:

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from app.cli import accounts, database, doctor, import_users, seed, serve
+from app.cli import accounts, database, doctor, import_users, seed, serve, worker
 from app.cli.new.resource import resource
 from app.cli.running import fail
 from app.core.text.normalisation import is_encodable
@@ -23,6 +23,7 @@ def check_arguments() -> None:
 
 # In the order of `backend --help`.
 cli.command()(serve.serve)
+cli.command()(worker.worker)
 cli.command(context_settings={"ignore_unknown_options": True})(database.migrate)  # -1 is no option
 cli.command()(accounts.create_superuser)
 cli.command()(accounts.set_password)

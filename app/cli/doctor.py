@@ -16,6 +16,7 @@ from app.database import ping
 from app.database.errors import connection_failure
 from app.database.migrations import MigrationsError, encoding_fault, schema_of
 from app.embedded.server import EmbeddedServerError
+from app.repositories.job_figures import job_figures
 from app.runtime import Runtime, open_runtime
 from app.services.monitoring.health import NOT_MIGRATED, READ_ONLY
 
@@ -23,6 +24,9 @@ _TAKES_NO_WRITES = (
     "the server is a standby, or default_transaction_read_only is on: name the primary, or all "
     "servers with target_session_attrs=read-write"
 )
+
+JOBS_LATE = 300.0
+"""Seconds that a job may be due before the workers are in doubt, as for the alert JobsWaiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,8 @@ async def _servers(runtime: Runtime) -> AsyncIterator[Finding]:
             state, _, fault_advice = fault.partition(": ")
             yield Finding("database", state, fault_advice)
         yield await _migrations(runtime)
+        if not is_behind:
+            yield await _jobs(runtime)
 
 
 async def _reason(runtime: Runtime) -> str:
@@ -115,6 +121,15 @@ async def _reason(runtime: Runtime) -> str:
     except (AppException, OSError, SQLAlchemyError) as error:
         return connection_failure(error) or ""
     return ""
+
+
+async def _jobs(runtime: Runtime) -> Finding:
+    figures = await job_figures(runtime.engine)
+    waiting, failed = figures.count_in("waiting"), figures.count_in("failed")
+    oldest = max(figures.ages.values(), default=0)
+    advice = "is a worker running? Start `backend worker`, or set JOBS_IN_PROCESS=true"
+    state = f"{waiting} waiting, {failed} failed"
+    return Finding("background jobs", state, advice if oldest > JOBS_LATE else "")
 
 
 async def _migrations(runtime: Runtime) -> Finding:

@@ -1,14 +1,15 @@
 """Base classes and shared field types of the schemas."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from math import isfinite
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
@@ -97,6 +98,13 @@ def _storable_json(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return value
 
 
+def _written(value: Any) -> Any:
+    """Refuse numbers, which pydantic takes for seconds since 1970."""
+    if isinstance(value, date) or (isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d", value)):
+        return value
+    raise PydanticCustomError("date", "should be written as 2026-11-27")
+
+
 def _utc(value: datetime) -> datetime:
     try:
         return value.astimezone(UTC)
@@ -147,8 +155,10 @@ RowId = Annotated[int, Field(ge=1, le=MAX_BIGINT)]
 """The id of a row."""
 BigInt = Annotated[int, Field(ge=-MAX_BIGINT - 1, le=MAX_BIGINT)]
 """A whole number that the database's `bigint` can store."""
-Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
-"""A time with its offset from UTC, converted to UTC."""
+Day = Annotated[date, BeforeValidator(_written)]
+"""A date as ISO 8601 writes it."""
+Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_utc)]
+"""A time as ISO 8601 writes it, with its offset from UTC; converted to UTC."""
 JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_storable_json)]
 """An object of JSON that the database can store."""
 

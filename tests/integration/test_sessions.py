@@ -12,7 +12,6 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app import periodic
 from app.core.security import PasswordHasher, RefreshTokenSigner
 from app.repositories.session import _PURGE_LOCK
 from app.runtime import Runtime
@@ -629,14 +628,3 @@ async def test_while_one_process_purges_another_does_not(client, runtime, ada):
 
         await connection.rollback()
     assert await purged(runtime) == 1
-
-
-async def test_the_service_purges_by_itself(client, runtime, ada, monkeypatch):
-    await pass_time(runtime, timedelta(days=38).total_seconds())
-    monkeypatch.setattr(periodic, "PURGE_INTERVAL", 0.01)
-
-    async def are_purged() -> bool:
-        return not await ids(runtime)
-
-    async with periodic.periodic_work(runtime):
-        assert await within_async(20, are_purged)

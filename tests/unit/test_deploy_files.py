@@ -16,6 +16,7 @@ from dotenv import dotenv_values
 
 from app.api.deps.request import LongDeadline
 from app.core.config import load_settings, variables
+from app.worker.worker import LAST_WORDS, QUEUE_CONNECTIONS
 from tests.dockerfile import Dockerfile
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -53,7 +54,7 @@ def manifest(name: str) -> Any:
 
 
 def pods() -> Iterator[Any]:
-    for name in ("deployment", "migrate"):
+    for name in ("deployment", "worker", "migrate"):
         yield manifest(name)["spec"]["template"]["spec"]
 
 
@@ -118,7 +119,6 @@ def test_everything_is_found_by_the_same_label_and_port():
         deployment["spec"]["selector"]["matchLabels"],
         service["spec"]["selector"],
         manifest("disruption-budget")["spec"]["selector"]["matchLabels"],
-        manifest("network-policy")["spec"]["podSelector"]["matchLabels"],
     ]
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
 
@@ -132,9 +132,9 @@ def test_everything_is_found_by_the_same_label_and_port():
 
 def test_the_migration_runs_the_image_that_is_released():
     (image,) = load(K8S / "kustomization.yaml")["images"]
-    migration, api = (pod["containers"][0]["image"] for pod in list(pods())[::-1])
+    api, worker, migration = (pod["containers"][0]["image"] for pod in pods())
 
-    assert api == image["name"]
+    assert api == worker == image["name"]
     assert migration == f"{image['newName']}:{image['newTag']}"
 
 
@@ -160,6 +160,31 @@ def test_a_stop_leaves_time_for_the_longest_request():
     assert pod["terminationGracePeriodSeconds"] > deadline + pause
     for name in ("api-1", "api-2"):
         assert float(compose[name]["stop_grace_period"].removesuffix("s")) > deadline
+
+
+def test_a_stop_leaves_time_for_the_jobs_that_run():
+    needed = load_settings().jobs.drain + LAST_WORDS
+    pod = manifest("worker")["spec"]["template"]["spec"]
+
+    assert pod["terminationGracePeriodSeconds"] > needed
+    assert (
+        float(load(COMPOSE)["services"]["worker"]["stop_grace_period"].removesuffix("s")) > needed
+    )
+
+
+def test_the_worker_is_under_the_policy_of_the_instances_and_takes_no_requests():
+    worker = manifest("worker")["spec"]
+    (container,) = worker["template"]["spec"]["containers"]
+    (expression,) = manifest("network-policy")["spec"]["podSelector"]["matchExpressions"]
+    names = [
+        manifest(name)["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"]
+        for name in ("deployment", "worker")
+    ]
+
+    assert expression["values"] == names
+    assert worker["selector"]["matchLabels"] == worker["template"]["metadata"]["labels"]
+    assert container["args"] == ["worker"]
+    assert "ports" not in container
 
 
 @pytest.mark.parametrize("told", ["api.env.example", "config", "secret.example"])
@@ -196,6 +221,7 @@ def test_instances_have_outgoing_access_and_data_stores_do_not():
         "proxy": {"edge"},
         "api-1": {"out"},
         "api-2": {"out"},
+        "worker": {"out"},
         "migrate": set(),
         "postgres": set(),
         "redis": set(),
@@ -228,9 +254,11 @@ def test_all_instances_together_fit_into_postgresqls_default_connections():
     told, autoscaler = manifest("config")["data"], manifest("autoscaler")["spec"]
     surge = manifest("deployment")["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
     exports_and_spare = load_settings().users.exports_max + 1
-    each = int(told["DATABASE_POOL_SIZE"]) + int(told["DATABASE_MAX_OVERFLOW"]) + exports_and_spare
+    pool = int(told["DATABASE_POOL_SIZE"]) + int(told["DATABASE_MAX_OVERFLOW"])
+    instances = (autoscaler["maxReplicas"] + surge) * (pool + exports_and_spare)
+    workers = manifest("worker")["spec"]["replicas"] * (pool + QUEUE_CONNECTIONS)
 
-    assert (autoscaler["maxReplicas"] + surge) * each <= 100 - 3  # three are the superuser's
+    assert instances + workers <= 100 - 3  # three are the superuser's
 
 
 def test_images_are_named_by_an_exact_version():

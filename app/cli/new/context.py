@@ -45,8 +45,16 @@ def context_of(name: str, table: str, specs: Sequence[FieldSpec]) -> dict[str, A
     _refuse_double([column for field in fields for column in field["columns"]])
     owner = next((field for field in fields if field["is_owner"]), None)
     refs = [field for field in fields if field["target"] and not field["is_owner"]]
+    for field in refs:
+        # Otherwise the deletion of a user would be refused for a row of somebody else.
+        goes_with_a_user = field["target"] == "user" or (field["target_is_owned"] and not owner)
+        if goes_with_a_user and not field["is_optional"]:
+            raise FieldError(
+                f"{field['name']}: what it refers to is deleted with its owner, and a {name} is not: "
+                "make it optional with ?"
+            )
     ref_owned = any(field["target_is_owned"] for field in refs)
-    takes_caller = bool(owner or ref_owned)
+    takes_caller = owner is not None
     word = name.replace("_", " ")
     a_word = f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
     head = head_revision() or ""
@@ -54,7 +62,7 @@ def context_of(name: str, table: str, specs: Sequence[FieldSpec]) -> dict[str, A
     own, other = ("OWN_OR_SUPERUSER", "OWN_OR_SUPERUSER") if owner else ("LOGGED_IN", "SUPERUSER")
     create = "LOGGED_IN" if owner else "SUPERUSER"
     if owner and ref_owned:  # another user's row cannot be referred to
-        create = '"401 2xx 422 2xx 401 401 401"'
+        create = '"401 2xx 422 422 401 401 401"'
     return {
         "name": name,
         "table": table,
