@@ -10,7 +10,7 @@ from app.api.deps.services import Exports, Sessions, UserLists, Users
 from app.api.deps.users_bulk import BulkRows, IdempotencyKey
 from app.api.export import EXPORT, ExportResponse
 from app.api.limits import by_address_of_new_email, by_principal_of_new_email
-from app.api.responses import BULK_ANSWERS, bulk_response, errors
+from app.api.responses import BULK_ANSWERS, WITH_OR_WITHOUT_TOKEN, bulk_response, errors
 from app.api.routing import Router
 from app.api.types import (
     ByteOrderMark,
@@ -37,7 +37,9 @@ _email_address = limiter.shared_limit(
 )
 
 
-@router.get("/me", operation_id="get_me", responses=errors(401))
+@router.get(
+    "/me", operation_id="get_me", response_description="Your profile", responses=errors(401)
+)
 async def get_me(caller: CurrentUser) -> UserSchema:
     """Your own profile."""
     return caller.user
@@ -46,6 +48,7 @@ async def get_me(caller: CurrentUser) -> UserSchema:
 @router.patch(
     "/me",
     operation_id="update_me",
+    response_description="Your changed profile",
     dependencies=[LimitedUser],
     responses=errors(401, 409, body=True),
 )
@@ -59,9 +62,11 @@ async def update_me(user_in: UserUpdate, users: Users, caller: CurrentUser) -> U
 @router.post(
     "",
     operation_id="create_user",
+    response_description="The new user",
     status_code=201,
     dependencies=[LimitedUnlessSuperuser],
     responses=errors(401, 403, 409, body=True),
+    openapi_extra=WITH_OR_WITHOUT_TOKEN,
 )
 @_sign_up
 async def create_user(user_in: SignUpOrCreate, users: Users, caller: Caller) -> UserSchema:
@@ -95,7 +100,12 @@ async def create_users_bulk(
     return bulk_response(result, response.headers)
 
 
-@router.get("", operation_id="list_users", responses=errors(401, 403))
+@router.get(
+    "",
+    operation_id="list_users",
+    response_description="A page of users",
+    responses=errors(401, 403),
+)
 async def list_users(
     filters: Filters, params: PaginationParams, users: UserLists, _: CurrentSuperuser
 ) -> UserPage:
@@ -103,7 +113,12 @@ async def list_users(
     return await users.page(filters, params)
 
 
-@router.get("/cursor", operation_id="list_users_by_cursor", responses=errors(401, 403))
+@router.get(
+    "/cursor",
+    operation_id="list_users_by_cursor",
+    response_description="A page of users",
+    responses=errors(401, 403),
+)
 async def list_users_by_cursor(
     filters: Filters, params: CursorPaginationParams, users: UserLists, _: CurrentSuperuser
 ) -> UserCursorPage:
@@ -135,6 +150,7 @@ async def export_users(
 @router.get(
     USER_ID,
     operation_id="get_user",
+    response_description="The profile",
     responses=errors(401, 403, 404),
 )
 async def get_user(user_id: UserId, users: Users, caller: CurrentUser) -> UserSchema:
@@ -145,6 +161,7 @@ async def get_user(user_id: UserId, users: Users, caller: CurrentUser) -> UserSc
 @router.patch(
     USER_ID,
     operation_id="update_user",
+    response_description="The changed profile",
     dependencies=[LimitedUser],
     responses=errors(401, 403, 404, 409, body=True),
 )
@@ -160,6 +177,7 @@ async def update_user(
 @router.delete(
     USER_ID,
     operation_id="delete_user",
+    response_description="The user is deleted",
     status_code=204,
     responses=errors(401, 403, 404, 409),
 )
@@ -171,6 +189,7 @@ async def delete_user(user_id: UserId, users: Users, _: CurrentSuperuser) -> Non
 @router.get(
     f"{USER_ID}/sessions",
     operation_id="list_user_sessions",
+    response_description="A page of sessions",
     responses=errors(401, 403, 404),
 )
 async def list_user_sessions(
@@ -183,6 +202,7 @@ async def list_user_sessions(
 @router.delete(
     f"{USER_ID}/sessions",
     operation_id="end_user_sessions",
+    response_description="All of the user's sessions have ended",
     status_code=204,
     responses=errors(401, 403, 404),
 )
