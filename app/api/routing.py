@@ -12,7 +12,7 @@ from fastapi.security.base import SecurityBase
 
 from app.api.bounded_request import BoundedRoute
 from app.api.query_parameters import QueryParameters
-from app.core.errors import violations
+from app.core.details import violations
 from app.core.exceptions import ValidationException
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]

@@ -3,10 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import Any
 
-Detail = Mapping[str, Any]
-"""One reason: `field`, `message`, and further keys such as `index`."""
+from app.core.details import Detail, DetailCode
 
 
 class AppException(Exception):
@@ -14,7 +12,7 @@ class AppException(Exception):
 
     Args:
         message: human-readable sentence; default: the message of the class.
-        details: reasons, without submitted values.
+        details: reasons, without submitted values; where one has no code, the class's is added.
         headers: added to the response.
 
     Attributes:
@@ -25,6 +23,7 @@ class AppException(Exception):
     error: str = "internal_error"
     message: str = "Something went wrong on our side"
     headers: Mapping[str, str] = {}
+    detail_code: DetailCode = "invalid"
     is_logged: bool = False
 
     def __init__(
@@ -35,7 +34,9 @@ class AppException(Exception):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.message = message or self.message
-        self.details = list(details)
+        self.details: list[Detail] = [
+            {**detail, "code": detail.get("code", self.detail_code)} for detail in details
+        ]
         self.headers = {**self.headers, **(headers or {})}
         super().__init__(self.message)
 
@@ -74,6 +75,7 @@ class ConflictException(AppException):
 
     status, error = 409, "conflict"
     message = "Already taken"
+    detail_code = "taken"
 
 
 class BodyTimeoutException(AppException):

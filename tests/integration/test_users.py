@@ -92,7 +92,9 @@ async def test_what_is_taken_is_a_409_that_names_the_field(client, ada, taken, f
 
     assert response.status_code == 409
     assert response.json()["error"] == "conflict"
-    assert response.json()["details"] == [{"field": field, "message": "already taken"}]
+    assert response.json()["details"] == [
+        {"field": field, "message": "already taken", "code": "taken"}
+    ]
 
 
 async def test_of_twenty_identical_sign_ups_at_once_one_succeeds(app, client):

@@ -126,7 +126,9 @@ class UserService(UserCreation):
         await self.release_connection()
         new = password.get_secret_value()
         if reason := weakness(new, self.settings.password_min_length, *known):
-            raise ValidationException(details=[{"field": "password", "message": reason}])
+            raise ValidationException(
+                details=[{"field": "password", "message": reason, "code": "weak_password"}]
+            )
         hashed = await self.passwords.hash(new)
         async with self.transaction():
             user = await self.users.get_or_raise(user_id, lock=True)
@@ -236,4 +238,6 @@ def _allow_self_or_superuser(user_id: int, caller: Principal) -> None:
 def _refuse_privileges(fields: set[str]) -> None:
     if sent := sorted(fields & _PRIVILEGES):
         message = "only a superuser may set this"
-        raise ValidationException(details=[{"field": field, "message": message} for field in sent])
+        raise ValidationException(
+            details=[{"field": field, "message": message, "code": "not_allowed"} for field in sent]
+        )
