@@ -56,6 +56,36 @@ class UnauthorizedException(AppException):
     headers: Mapping[str, str] = {"WWW-Authenticate": "Bearer"}
 
 
+class TokenInvalidException(UnauthorizedException):
+    """A token is malformed, forged or of another kind."""
+
+    error = "token_invalid"
+    message = "Invalid token"
+    headers: Mapping[str, str] = {
+        "WWW-Authenticate": 'Bearer error="invalid_token", error_description="token_invalid"'
+    }
+
+
+class TokenExpiredException(UnauthorizedException):
+    """An authentic token is past its expiry."""
+
+    error = "token_expired"
+    message = "The token has expired"
+    headers: Mapping[str, str] = {
+        "WWW-Authenticate": 'Bearer error="invalid_token", error_description="token_expired"'
+    }
+
+
+class TokenRevokedException(UnauthorizedException):
+    """The session of an authentic token has ended, or its user may not log in any more."""
+
+    error = "token_revoked"
+    message = "The session of the token has ended"
+    headers: Mapping[str, str] = {
+        "WWW-Authenticate": 'Bearer error="invalid_token", error_description="token_revoked"'
+    }
+
+
 class ForbiddenException(AppException):
     """The authenticated caller lacks permission."""
 

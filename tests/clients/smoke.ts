@@ -91,7 +91,7 @@ async function logsOut() {
   const { response } = await api.POST("/api/v1/auth/logout");
   check(response.status === 204, "the session ends");
   const { error } = await api.GET("/api/v1/users/me");
-  check(error?.error === "unauthorized", "its token is refused");
+  check(error?.error === "token_revoked", "its token is refused");
   check(store.read() === null, "and forgotten");
 }
 

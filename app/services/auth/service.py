@@ -13,6 +13,7 @@ from app.core.details import DetailCode
 from app.core.device import Device
 from app.core.exceptions import (
     ForbiddenException,
+    TokenRevokedException,
     UnauthorizedException,
     ValidationException,
 )
@@ -191,7 +192,7 @@ class AuthService(BaseService):
             await self.principals.end_sessions([token.session_id])
         # Recorded first, refused after: a raise inside would roll back the end (decision 2).
         if tokens is None:
-            raise UnauthorizedException("Invalid refresh token")
+            raise TokenRevokedException
         return tokens
 
     def _renew(self, session: Session) -> Tokens:
