@@ -18,6 +18,7 @@ _MEANINGS = {
     404: "There is no such resource",
     408: "The body did not arrive in time",
     409: "The request conflicts with existing data",
+    412: "It has changed since the `ETag` of `If-Match` was read",
     413: "The body is too large",
     415: "The content type is not supported",
     422: "A value is not valid, or a query parameter is unknown; `details` names each",
@@ -42,6 +43,18 @@ MISSPELT: dict[int | str, dict[str, Any]] = {
 }
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
     304: {"description": "Not modified: the ETag matches `If-None-Match`"}
+}
+ETAG: dict[str, Any] = {
+    "ETag": {"description": "Version of the user, for `If-Match`", "schema": {"type": "string"}}
+}
+WITH_ETAG: dict[int | str, dict[str, Any]] = {200: {"headers": ETAG}}
+CREATED: dict[int | str, dict[str, Any]] = {
+    201: {
+        "headers": {
+            "Location": {"description": "Path of the user", "schema": {"type": "string"}},
+            **ETAG,
+        }
+    }
 }
 WITH_OR_WITHOUT_TOKEN: dict[str, Any] = {"security": [{}]}
 """`openapi_extra` of a route that anonymous callers may use, and that reads a token if one is

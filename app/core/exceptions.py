@@ -116,6 +116,13 @@ class BodyTimeoutException(AppException):
     headers: Mapping[str, str] = {"Connection": "close"}
 
 
+class PreconditionFailedException(AppException):
+    """The resource has changed since the caller read it (`If-Match`)."""
+
+    status, error = 412, "precondition_failed"
+    message = "It has changed since it was read"
+
+
 class PayloadTooLargeException(AppException):
     """The body exceeds `SERVER_MAX_BODY_BYTES`, or the limit of a form."""
 
