@@ -102,7 +102,7 @@ $(GENERATOR)/.installed: tests/clients/generator.lock .venv/installed-dev
 	@touch $@
 
 $(NODE)/.installed: tests/node/package-lock.json
-	@command -v npm >/dev/null || { echo "The tests need Node.js 20 or newer with npm: \
+	@command -v npm >/dev/null || { echo "The tests need Node.js 20.19 or newer with npm: \
 	apt-get install nodejs npm, brew install node, or nodejs.org" >&2; exit 1; }
 	@echo "installing the tests' Node tools …"
 	@npm ci --prefix tests/node --ignore-scripts --no-audit --no-fund --loglevel=error

@@ -226,6 +226,7 @@ class Person:
 
     async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.tokens['access_token']}"}
+        headers |= options.pop("headers", {})
         return await self.client.request(method, f"/api/v1{path}", headers=headers, **options)
 
     async def get(self, path: str, **options: Any) -> httpx.Response:

@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 from fastapi import Form
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from app.core.errors import violations
+from app.core.details import violations
 from app.core.exceptions import ValidationException
 from app.schemas.base import Text
 from app.schemas.user import UserCreate, UserSchema, UserUpdate
@@ -90,7 +90,11 @@ def _validated(schema: type[Schema], values: Mapping[str, object]) -> Schema:
         faults = error.errors(include_input=False, include_url=False, include_context=False)
         raise ValidationException(
             details=violations(
-                {"loc": ("form", *fault["loc"]), "msg": _MESSAGES.get(fault["type"], fault["msg"])}
+                {
+                    "loc": ("form", *fault["loc"]),
+                    "msg": _MESSAGES.get(fault["type"], fault["msg"]),
+                    "type": fault["type"],
+                }
                 for fault in faults
             )
         ) from None

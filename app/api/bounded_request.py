@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from app.core.cookies import parse_cookies
-from app.core.errors import violations
+from app.core.details import violations
 from app.core.exceptions import (
     BadRequestException,
     BodyTimeoutException,
@@ -187,7 +187,9 @@ def _parsed(content: bytes) -> Any:
     except ValueError as error:
         if "hex escape" in str(error) and (fields := _fields_with_surrogates(content)):
             message = "should be valid Unicode text"
-            details = violations({"loc": ("body", name), "msg": message} for name in fields)
+            details = violations(
+                {"loc": ("body", name), "msg": message, "type": "characters"} for name in fields
+            )
             raise ValidationException(details=details) from error
         raise BadRequestException("The request body is not valid JSON") from error
     if isinstance(value, list) and len(value) > MAX_CONTAINERS:
@@ -238,4 +240,4 @@ def _fields(content: bytes) -> FormData:
 
 
 def _invalid(message: str) -> ValidationException:
-    return ValidationException(details=[{"field": "body", "message": message}])
+    return ValidationException(details=[{"field": "body", "message": message, "code": "too_long"}])

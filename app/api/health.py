@@ -27,19 +27,33 @@ def _answer(report: HealthSchema, response: Response) -> HealthSchema:
     return report
 
 
-@router.get("", operation_id="health", response_model_exclude_none=True, responses=_unhealthy)
+@router.get(
+    "",
+    operation_id="health",
+    response_description="Healthy or degraded",
+    response_model_exclude_none=True,
+    responses=_unhealthy,
+)
 async def health(service: Health, response: Response) -> HealthSchema:
     """State of the service and all of its dependencies."""
     return _answer(await service.report(), response)
 
 
-@router.get("/live", operation_id="live", responses=MISSPELT)
+@router.get(
+    "/live", operation_id="live", response_description="The process answers", responses=MISSPELT
+)
 async def live() -> LiveSchema:
     """Liveness: whether the process answers, without checking dependencies."""
     return LiveSchema()
 
 
-@router.get("/ready", operation_id="ready", response_model_exclude_none=True, responses=_unhealthy)
+@router.get(
+    "/ready",
+    operation_id="ready",
+    response_description="Requests can be served",
+    response_model_exclude_none=True,
+    responses=_unhealthy,
+)
 async def ready(service: Health, response: Response) -> HealthSchema:
     """Readiness: whether requests can be served, with or without Redis."""
     return _answer(await service.readiness_for_traffic(), response)

@@ -12,8 +12,8 @@ from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_flat_params
 
-from app.core.errors import violations
-from app.core.exceptions import Detail, ValidationException
+from app.core.details import Detail, violations
+from app.core.exceptions import ValidationException
 
 MAX_PARAMETERS = 200
 """Maximum number per request; the admin pages send at most 100 ids of users."""
@@ -48,21 +48,25 @@ class QueryParameters:
         """
         if request.scope["query_string"].count(b"&") >= MAX_PARAMETERS:
             raise ValidationException(
-                details=[_detail("", f"at most {MAX_PARAMETERS} query parameters are accepted")]
+                details=[
+                    _detail(
+                        "", f"at most {MAX_PARAMETERS} query parameters are accepted", "too_long"
+                    )
+                ]
             )
         sent = Counter(name for name, _ in request.query_params.multi_items())
         faults = self._faults(sent)
         details = list(islice(faults, NAMED))
         if more := sum(1 for _ in faults):
-            details.append(_detail("", f"{more} more query parameters are not accepted"))
+            details.append(_detail("", f"{more} more query parameters are not accepted", "unknown"))
         return details
 
     def _faults(self, sent: Mapping[str, int]) -> Iterator[Detail]:
         for name, times in sent.items():
             if name not in self.repeatable:
-                yield _detail(name, f"unknown query parameter{self._hint(name)}")
+                yield _detail(name, f"unknown query parameter{self._hint(name)}", "unknown")
             elif times > 1 and not self.repeatable[name]:
-                yield _detail(name, "should be given once")
+                yield _detail(name, "should be given once", "repeated")
 
     def _hint(self, name: str) -> str:
         known = self.repeatable if len(name) <= _LONGEST else ()
@@ -70,9 +74,9 @@ class QueryParameters:
         return f", did you mean {nearest[0]}?" if nearest else ""
 
 
-def _detail(name: str, message: str) -> Detail:
+def _detail(name: str, message: str, kind: str) -> Detail:
     """An error; the field is left out if `name` does not look like a parameter's name."""
-    return violations([{"loc": ("query", name), "msg": message}])[0]
+    return violations([{"loc": ("query", name), "msg": message, "type": kind}])[0]
 
 
 def _declared(dependant: Dependant) -> Iterator[Any]:

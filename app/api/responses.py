@@ -1,7 +1,6 @@
 """`responses` of routes for the OpenAPI document, and the response of `POST /users/bulk`."""
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import Response
@@ -12,13 +11,29 @@ from app.services.user.creation import BulkCreated
 
 _ALWAYS = (422, 429, 500, 503, 504)
 _WITH_BODY = (400, 408, 413, 415)
+_MEANINGS = {
+    400: "The body is malformed",
+    401: "The credentials are missing or not valid",
+    403: "The caller may not do this",
+    404: "There is no such resource",
+    408: "The body did not arrive in time",
+    409: "The request conflicts with existing data",
+    412: "It has changed since the `ETag` of `If-Match` was read",
+    413: "The body is too large",
+    415: "The content type is not supported",
+    422: "A value is not valid, or a query parameter is unknown; `details` names each",
+    429: "A rate limit is exceeded; `Retry-After` has the seconds to wait",
+    500: "A fault of the service, which its log has under the same `request_id`",
+    503: "Temporarily unavailable; `Retry-After` has the seconds to wait",
+    504: "The deadline passed before the request was done",
+}
 
 
 def errors(*statuses: int, body: bool = False) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route with these error statuses. Those of every route are added, such as
     422 for an unknown query parameter, and with `body` those of routes that read a body."""
     return {
-        status: {"model": ErrorSchema, "description": HTTPStatus(status).phrase}
+        status: {"model": ErrorSchema, "description": _MEANINGS[status]}
         for status in sorted({*statuses, *_ALWAYS, *(_WITH_BODY if body else ())})
     }
 
@@ -29,6 +44,21 @@ MISSPELT: dict[int | str, dict[str, Any]] = {
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
     304: {"description": "Not modified: the ETag matches `If-None-Match`"}
 }
+ETAG: dict[str, Any] = {
+    "ETag": {"description": "Version of the user, for `If-Match`", "schema": {"type": "string"}}
+}
+WITH_ETAG: dict[int | str, dict[str, Any]] = {200: {"headers": ETAG}}
+CREATED: dict[int | str, dict[str, Any]] = {
+    201: {
+        "headers": {
+            "Location": {"description": "Path of the user", "schema": {"type": "string"}},
+            **ETAG,
+        }
+    }
+}
+WITH_OR_WITHOUT_TOKEN: dict[str, Any] = {"security": [{}]}
+"""`openapi_extra` of a route that anonymous callers may use, and that reads a token if one is
+sent."""
 _REPLAYED = "Idempotency-Replayed"
 
 BULK_ANSWERS: dict[int | str, dict[str, Any]] = {

@@ -5,12 +5,14 @@ from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, get_request_handler
+from fastapi.security.base import SecurityBase
 
 from app.api.bounded_request import BoundedRoute
 from app.api.query_parameters import QueryParameters
-from app.core.errors import violations
+from app.core.details import violations
 from app.core.exceptions import ValidationException
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -55,7 +57,20 @@ async def _nothing(**_: Any) -> None:
 
 
 class Route(BoundedRoute, StrictRoute):
-    """A route with a bounded body and strict query parameters."""
+    """A route with a bounded body and strict query parameters.
+
+    In the OpenAPI document, one without an authentication dependency says that it is public.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if not _reads_token(self.dependant):
+            self.openapi_extra = {"security": [], **(self.openapi_extra or {})}
+
+
+def _reads_token(dependant: Dependant) -> bool:
+    call: object = dependant.call
+    return isinstance(call, SecurityBase) or any(map(_reads_token, dependant.dependencies))
 
 
 class Router(APIRouter):

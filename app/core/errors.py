@@ -1,7 +1,6 @@
 """Exception handlers: the one place where an exception becomes an HTTP response."""
 
-import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -13,10 +12,10 @@ from starlette.exceptions import HTTPException  # noqa: TID251  # the router rai
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from app.core.details import violations
 from app.core.exceptions import (
     AppException,
     BadRequestException,
-    Detail,
     ForbiddenException,
     FrameworkException,
     NotFoundException,
@@ -45,7 +44,6 @@ _BY_STATUS: dict[int, type[AppException]] = {
 }
 MAX_DETAILS = 100
 """Faults of a request that its answer lists; the rest are counted."""
-_FIELD_NAME = re.compile(r"[A-Za-z_]\w{0,31}|\d{1,4}")
 
 
 Handler = Callable[[Request, AppException], Awaitable[Response]]
@@ -114,23 +112,6 @@ def framework_error(status: int, headers: Mapping[str, str] | None = None) -> Ap
     if known := _BY_STATUS.get(status):
         return known(headers=headers)
     return FrameworkException(status, headers)
-
-
-def violations(errors: Iterable[Mapping[str, Any]]) -> list[Detail]:
-    """Pydantic's errors as details: the field's path and the reason, never the value."""
-    return [{"field": _field(error["loc"]), "message": error["msg"]} for error in errors]
-
-
-def _field(location: Sequence[str | int]) -> str:
-    """`email` for what FastAPI calls `("body", "email")`; `body` where all of it is wrong.
-
-    A part may be a name that the caller made up, or a position in what could not be parsed: one
-    that looks like no field's name is left out. The names of headers are ours.
-    """
-    source, *parts = map(str, location)
-    if source == "header":
-        return parts[0]
-    return ".".join(part for part in parts if _FIELD_NAME.fullmatch(part)) or source
 
 
 def translated_by(

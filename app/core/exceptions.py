@@ -3,10 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import Any
 
-Detail = Mapping[str, Any]
-"""One reason: `field`, `message`, and further keys such as `index`."""
+from app.core.details import Detail, DetailCode
 
 
 class AppException(Exception):
@@ -14,7 +12,7 @@ class AppException(Exception):
 
     Args:
         message: human-readable sentence; default: the message of the class.
-        details: reasons, without submitted values.
+        details: reasons, without submitted values; where one has no code, the class's is added.
         headers: added to the response.
 
     Attributes:
@@ -25,6 +23,7 @@ class AppException(Exception):
     error: str = "internal_error"
     message: str = "Something went wrong on our side"
     headers: Mapping[str, str] = {}
+    detail_code: DetailCode = "invalid"
     is_logged: bool = False
 
     def __init__(
@@ -35,7 +34,9 @@ class AppException(Exception):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.message = message or self.message
-        self.details = list(details)
+        self.details: list[Detail] = [
+            {**detail, "code": detail.get("code", self.detail_code)} for detail in details
+        ]
         self.headers = {**self.headers, **(headers or {})}
         super().__init__(self.message)
 
@@ -53,6 +54,36 @@ class UnauthorizedException(AppException):
     status, error = 401, "unauthorized"
     message = "Not authenticated"
     headers: Mapping[str, str] = {"WWW-Authenticate": "Bearer"}
+
+
+class TokenInvalidException(UnauthorizedException):
+    """A token is malformed, forged or of another kind."""
+
+    error = "token_invalid"
+    message = "Invalid token"
+    headers: Mapping[str, str] = {
+        "WWW-Authenticate": 'Bearer error="invalid_token", error_description="token_invalid"'
+    }
+
+
+class TokenExpiredException(UnauthorizedException):
+    """An authentic token is past its expiry."""
+
+    error = "token_expired"
+    message = "The token has expired"
+    headers: Mapping[str, str] = {
+        "WWW-Authenticate": 'Bearer error="invalid_token", error_description="token_expired"'
+    }
+
+
+class TokenRevokedException(UnauthorizedException):
+    """The session of an authentic token has ended, or its user may not log in any more."""
+
+    error = "token_revoked"
+    message = "The session of the token has ended"
+    headers: Mapping[str, str] = {
+        "WWW-Authenticate": 'Bearer error="invalid_token", error_description="token_revoked"'
+    }
 
 
 class ForbiddenException(AppException):
@@ -74,6 +105,7 @@ class ConflictException(AppException):
 
     status, error = 409, "conflict"
     message = "Already taken"
+    detail_code = "taken"
 
 
 class BodyTimeoutException(AppException):
@@ -82,6 +114,13 @@ class BodyTimeoutException(AppException):
     status, error = 408, "body_timeout"
     message = "The request body did not arrive in time"
     headers: Mapping[str, str] = {"Connection": "close"}
+
+
+class PreconditionFailedException(AppException):
+    """The resource has changed since the caller read it (`If-Match`)."""
+
+    status, error = 412, "precondition_failed"
+    message = "It has changed since it was read"
 
 
 class PayloadTooLargeException(AppException):

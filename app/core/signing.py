@@ -16,6 +16,7 @@ from app.core.exceptions import ValidationException
 _NOT_A_CURSOR = {
     "field": "cursor",
     "message": "not a cursor of a list with these filters and this order",
+    "code": "malformed",
 }
 
 

@@ -52,7 +52,7 @@ def _username(value: str) -> str:
 
 
 def _full_name(value: str) -> str:
-    too_long = PydanticCustomError("name", f"should have at most {MAX_NAME_LENGTH} characters")
+    too_long = PydanticCustomError("too_long", f"should have at most {MAX_NAME_LENGTH} characters")
     if len(value) > MAX_LENGTH:  # before each character is checked
         raise too_long
     try:
@@ -60,7 +60,7 @@ def _full_name(value: str) -> str:
     except ValueError as error:
         raise PydanticCustomError("name", "{reason}", {"reason": str(error)}) from None
     if is_blank(name):
-        raise PydanticCustomError("name", "should not be blank")
+        raise PydanticCustomError("blank", "should not be blank")
     if len(name) > MAX_NAME_LENGTH:
         raise too_long
     return name

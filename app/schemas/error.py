@@ -1,7 +1,10 @@
 """The error response, the same for every status from 400 to 599."""
 
+from typing import get_args
+
 from pydantic import ConfigDict, Field
 
+from app.core.details import DetailCode
 from app.schemas.base import ResponseSchema
 
 
@@ -12,6 +15,12 @@ class ErrorDetail(ResponseSchema):
 
     field: str = Field(description="path of the field, parts joined by dots", examples=["email"])
     message: str = Field(examples=["not a valid email address"])
+    # No enum: a client that was generated from an older document has to accept newer codes.
+    code: str = Field(
+        description="stable reason, for programs; one that is not in the list means `invalid`",
+        examples=["malformed"],
+        json_schema_extra={"x-extensible-enum": [*get_args(DetailCode)]},
+    )
 
 
 class ErrorSchema(ResponseSchema):

@@ -80,7 +80,9 @@ class ExportService:
         """
         if bom and file_format != "csv":
             message = "a byte order mark is available for csv only"
-            raise ValidationException(details=[{"field": "bom", "message": message}])
+            raise ValidationException(
+                details=[{"field": "bom", "message": message, "code": "not_allowed"}]
+            )
         columns = tuple(schema.model_fields)
         is_csv = file_format == "csv"
         write = partial(_csv, attrgetter(*columns)) if is_csv else _ndjson

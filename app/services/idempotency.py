@@ -79,5 +79,5 @@ def _used_otherwise() -> ConflictException:
     message = "was used for another request"
     return ConflictException(
         "The Idempotency-Key was used already",
-        details=[{"field": "Idempotency-Key", "message": message}],
+        details=[{"field": "Idempotency-Key", "message": message, "code": "repeated"}],
     )

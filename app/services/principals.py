@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from app.core.exceptions import UnauthorizedException
+from app.core.exceptions import TokenRevokedException
 from app.core.redis import CircuitBreaker, RedisUnavailable
 from app.core.security import AccessToken
 from app.core.telemetry.metrics import CACHE_LOOKUPS
@@ -79,13 +79,13 @@ class PrincipalCache:
         """The cached principal of `token`; None if the database has to be asked.
 
         Raises:
-            UnauthorizedException: its session has ended.
+            TokenRevokedException: its session has ended.
         """
         if self._breaker is None:
             return None
         keys = self._session(token.session_id), self._user(token.user_id)
         if self._is_unwritten(keys[0]):
-            raise UnauthorizedException("Invalid token")
+            raise TokenRevokedException
         if self._is_unwritten(keys[1]):
             return None
         try:
@@ -191,7 +191,7 @@ def _profile(value: bytes | None) -> UserSchema | None:
 def _cached(token: AccessToken, session: bytes | None, user: bytes | None) -> Principal | None:
     """The principal of `token` by the values of its two keys; None if they are not sufficient."""
     if session == TOMBSTONE:
-        raise UnauthorizedException("Invalid token")
+        raise TokenRevokedException
     if session != _owner(token.user_id):
         return None
     profile = _profile(user)

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app.core.config import AuthSettings
-from app.core.exceptions import NotFoundException, UnauthorizedException
+from app.core.exceptions import NotFoundException, TokenRevokedException
 from app.core.pagination import PageParams
 from app.core.security import AccessToken, TokenKind, TokenSigner
 from app.repositories.session import SessionRepository
@@ -49,12 +49,12 @@ class SessionService(BaseService):
             settings: lifetimes of sessions.
 
         Raises:
-            UnauthorizedException: its session has ended or expired, or its user is deleted or
+            TokenRevokedException: its session has ended or expired, or its user is deleted or
                 inactive.
         """
         session = await self.sessions.live_with_user(token.session_id, token.user_id)
         if session is None:
-            raise UnauthorizedException("Invalid token")
+            raise TokenRevokedException
         principal = Principal(session_id=session.id, user=UserSchema.model_validate(session.user))
         now, renewed = datetime.now(UTC), None
         if session.last_seen_at < now - SEEN_EVERY:

@@ -8,7 +8,7 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-from app.core.exceptions import Detail
+from app.core.details import Detail
 from app.runtime import Runtime
 from app.schemas.bulk import RefusedRow, UserImport, read_imported
 from app.services.user.file_parser import FileRow, UserFile

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from app.core.exceptions import Detail
+from app.core.details import Detail
 from app.core.text.spreadsheets import escape_formulas, unescape_formulas
 from app.services.user.file_parser import NOTES, SECRETS, FileRow, UserFileError, is_csv
 

@@ -1,5 +1,7 @@
 """An instance of its own, with an empty database, and tools that know nothing of our code."""
 
+import json
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,10 +13,24 @@ import pytest
 
 from tests.conftest import PASSWORD, Servers
 from tests.databases import new_database
+from tests.documents.pages import ROOT, Block, blocks_of
 from tests.process import instance
 
 SUPERUSER = "admin@example.com"
 UNLIMITED = "1000000/minute"
+QUIET = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
+"""Environment of Node's tools: none of them asks another host."""
+PAGE = ROOT / "docs" / "CLIENTS.md"
+TSCONFIG = {
+    "compilerOptions": {
+        "strict": True,
+        "noUncheckedIndexedAccess": True,
+        "module": "nodenext",
+        "target": "es2022",
+        "lib": ["es2022", "dom"],
+        "types": [],
+    }
+}
 
 
 @dataclass(frozen=True)
@@ -63,7 +79,47 @@ def node(repository: Path) -> Tool:
 
     def call(tool: str, *arguments: str | Path) -> "CompletedProcess[str]":
         assert (tools / tool).exists(), "`make postman` installs it"
-        command = [tools / tool, *arguments]
-        return run(command, check=False, stdout=PIPE, stderr=STDOUT, text=True, cwd=repository)
+        return run(
+            [tools / tool, *arguments],
+            check=False,
+            stdout=PIPE,
+            stderr=STDOUT,
+            text=True,
+            cwd=repository,
+            env={**os.environ, **QUIET},
+        )
 
     return call
+
+
+def shown(language: str) -> list[Block]:
+    return [block for block in blocks_of(PAGE) if block.language == language]
+
+
+@pytest.fixture(scope="module")
+def project(repository: Path, node: Tool, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project as the page has it, and `smoke.ts` beside it."""
+    folder = tmp_path_factory.mktemp("typescript")
+    (folder / "node_modules").symlink_to(repository / "tests" / "node" / "node_modules")
+    (folder / "package.json").write_text('{"type": "module"}')
+    (folder / "tsconfig.json").write_text(json.dumps(TSCONFIG))
+    (folder / "src").mkdir()
+    for block in shown("ts"):
+        assert block.path is not None
+        (folder / block.path).write_text(block.text)
+    smoke = repository / "tests" / "clients" / "smoke.ts"
+    (folder / "src" / "smoke.ts").write_text(smoke.read_text())
+    command = shown("sh")[1].text.splitlines()[-1].split()
+    assert command[:2] == ["npx", "openapi-typescript"]
+    output = folder / command.pop()
+    report = node(*command[1:], output)
+    assert report.returncode == 0, report.stdout
+    return folder
+
+
+@pytest.fixture(scope="module")
+def compiled(project: Path, node: Tool) -> Path:
+    """Its folder of JavaScript, compiled with strict types."""
+    report = node("tsc", "--project", project)
+    assert report.returncode == 0, report.stdout
+    return project / "src"

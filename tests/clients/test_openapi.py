@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,35 @@ def test_spectral_finds_nothing_amiss(node):
     report = node("spectral", "lint", "--fail-severity", "hint", KEPT)
 
     assert report.returncode == 0, report.stdout
+
+
+def test_redocly_finds_nothing_amiss(node):
+    report = node("redocly", "lint", KEPT)
+
+    assert report.returncode == 0, report.stdout
+
+
+def test_every_operation_says_who_may_call_it():
+    public = {operation["operationId"] for operation in operations() if operation["security"] == []}
+    with_or_without = [
+        operation["operationId"] for operation in operations() if {} in operation["security"]
+    ]
+
+    assert public >= {"login", "login_form", "refresh", "health", "live", "ready"}
+    assert public.isdisjoint({"get_me", "list_users", "prometheus_metrics", "get_dashboard_stats"})
+    assert with_or_without == ["create_user"]
+
+
+def test_every_response_says_what_it_means():
+    phrases = {status.phrase for status in HTTPStatus} | {"Successful Response", ""}
+    bare = [
+        (operation["operationId"], status)
+        for operation in operations()
+        for status, answer in operation["responses"].items()
+        if answer["description"] in phrases
+    ]
+
+    assert bare == [], "give the route a response_description="
 
 
 def test_every_operation_says_what_it_is():

@@ -75,6 +75,7 @@ _PASSWORDS = f"{_OPERATIONS}test_while_redis_takes_two_passwords_one_may_change"
 _WORKER = "faults/test_jobs.py::test_r16_a_worker_that_is_told_to_stop_ends_in_order"
 _FIRST = f"{_FIRST_STEPS}test_the_first_requests_are_answered_as_the_readme_shows"
 _MIGRATION = f"{_FIRST_STEPS}test_a_migration_is_made_run_and_taken_back"
+_TYPESCRIPT = "clients/test_typescript_client.py::test_the_page_installs_what_the_tests_have"
 _SEARCH = f"{_OPERATIONS}test_the_index_for_search_may_be_made_later"
 
 ELSEWHERE = {
@@ -106,6 +107,10 @@ ELSEWHERE = {
     "backend import-users FILE": "integration/test_user_import.py"
     "::test_the_command_says_how_many_and_fails_where_any_was_refused",
     "openapi-python-client generate …": "clients/test_generated_client.py::test_its_types_hold",
+    "npm install openapi-fetch": _TYPESCRIPT,
+    "npm install --save-dev openapi-typescript typescript@5": _TYPESCRIPT,
+    "npx openapi-typescript docs/openapi.json …": "clients/test_typescript_client.py"
+    "::test_its_types_hold",
     "pytest --pgbouncer tests/integration": "faults/test_pgbouncer.py"
     "::test_the_integration_suite_passes",
     "python -m tests.faults --kills 200": "faults/test_jobs.py"

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from app.core.security import PasswordHasher
 from tests.conftest import PASSWORD
+from tests.integration.test_sessions import refreshed
 
 LOGIN, TOKEN, REFRESH = "/api/v1/auth/login", "/api/v1/auth/token", "/api/v1/auth/refresh"
 KEY = "a secret that is only used in the tests"
@@ -236,7 +237,50 @@ async def test_a_token_with_anything_wrong_is_a_401(ada, change):
     response = await ada.get("/users/me")
 
     assert response.status_code == 401
-    assert response.json()["error"] == "unauthorized"
+    assert response.json()["error"] in {"token_invalid", "token_expired", "token_revoked"}
+
+
+def refusal(response):
+    assert response.status_code == 401
+    return response.json()["error"], response.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"exp": datetime.now(UTC) - timedelta(seconds=1)}, "token_expired"),
+        ({"key": "another key of no less than 32 characters"}, "token_invalid"),
+        (
+            {
+                "key": "another key of 32 characters or more",
+                "exp": datetime(2001, 1, 1, tzinfo=UTC),
+            },
+            "token_invalid",
+        ),
+        ({"typ": "page", "exp": datetime(2001, 1, 1, tzinfo=UTC)}, "token_invalid"),
+        ({"sid": str(uuid4())}, "token_revoked"),
+    ],
+)
+async def test_a_401_tells_whether_a_token_is_expired_revoked_or_invalid(ada, change, error):
+    ada.tokens["access_token"] = forged(ada, **change)
+
+    told = refusal(await ada.get("/users/me"))
+
+    assert told == (error, f'Bearer error="invalid_token", error_description="{error}"')
+
+
+async def test_after_a_logout_both_tokens_are_revoked(client, ada):
+    await ada.post("/auth/logout")
+
+    access = refusal(await ada.get("/users/me"))
+    refresh = refusal(await refreshed(client, ada.tokens["refresh_token"]))
+    made_up = refusal(await refreshed(client, "made up"))
+
+    assert [error for error, _ in (access, refresh, made_up)] == [
+        "token_revoked",
+        "token_revoked",
+        "token_invalid",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -262,7 +306,7 @@ async def test_an_invalid_authorization_header_is_a_401(client, authorization):
     )
 
     assert response.status_code == 401
-    assert response.headers["www-authenticate"] == "Bearer"
+    assert response.headers["www-authenticate"].partition(" ")[0] == "Bearer"
 
 
 @pytest.mark.usefixtures("costly")

@@ -158,9 +158,9 @@ async def test_collisions_alone_are_a_409_that_names_them_all(root, ada, runtime
 
     assert response.status_code == 409
     assert response.json()["details"] == [
-        {"index": 1, "field": "email", "message": "already taken"},
-        {"index": 4, "field": "username", "message": "the same as in row 3"},
-        {"index": 5, "field": "username", "message": "already taken"},
+        {"index": 1, "field": "email", "message": "already taken", "code": "taken"},
+        {"index": 4, "field": "username", "message": "the same as in row 3", "code": "repeated"},
+        {"index": 5, "field": "username", "message": "already taken", "code": "taken"},
     ]
     assert await count_users(runtime) == before
 
@@ -263,8 +263,13 @@ async def test_a_dry_run_tells_what_would_be_refused(root, ada):
         "total": 2,
         "is_acceptable": False,
         "details": [
-            {"index": 0, "field": "email", "message": "already taken"},
-            {"index": 1, "field": "email", "message": "not a valid email address"},
+            {"index": 0, "field": "email", "message": "already taken", "code": "taken"},
+            {
+                "index": 1,
+                "field": "email",
+                "message": "not a valid email address",
+                "code": "malformed",
+            },
         ],
     }
 
@@ -556,6 +561,7 @@ async def test_there_is_either_a_password_or_a_hash(root, secrets):
         "index": 0,
         "field": "password",
         "message": "give either a password or a hashed_password",
+        "code": "invalid",
     }
 
 

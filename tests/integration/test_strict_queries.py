@@ -44,7 +44,7 @@ async def test_an_unknown_parameter_is_refused_by_name(root, path, name, meant):
     (detail,) = details(await root.get(path))
 
     hint = f", did you mean {meant}?" if meant else ""
-    assert detail == {"field": name, "message": UNKNOWN + hint}
+    assert detail == {"field": name, "message": UNKNOWN + hint, "code": "unknown"}
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/health/live", "/health/ready"])
@@ -72,7 +72,11 @@ async def test_a_bulk_is_not_created_where_dry_run_is_misspelt(root):
 
     (detail,) = details(await root.post("/users/bulk?dryrun=true", json=rows))
 
-    assert detail == {"field": "dryrun", "message": f"{UNKNOWN}, did you mean dry_run?"}
+    assert detail == {
+        "field": "dryrun",
+        "message": f"{UNKNOWN}, did you mean dry_run?",
+        "code": "unknown",
+    }
     assert (await root.get("/users")).json()["total"] == 1
 
 
@@ -83,7 +87,11 @@ async def test_a_second_value_is_refused_where_one_is_meant(root, query):
     """C14: the last one would win."""
     (detail,) = details(await root.get(f"/users?{query}"))
 
-    assert detail == {"field": query.partition("=")[0], "message": "should be given once"}
+    assert detail == {
+        "field": query.partition("=")[0],
+        "message": "should be given once",
+        "code": "repeated",
+    }
 
 
 async def test_all_errors_of_a_query_are_reported_together(root):
@@ -107,8 +115,18 @@ async def test_the_details_are_bounded(root):
     too_many = details(await root.get("/users?" + "&" * 20_000))
 
     assert len(found) == 100
-    assert found[-1] == {"field": "query", "message": "101 more query parameters are not accepted"}
-    assert too_many == [{"field": "query", "message": "at most 200 query parameters are accepted"}]
+    assert found[-1] == {
+        "field": "query",
+        "message": "101 more query parameters are not accepted",
+        "code": "unknown",
+    }
+    assert too_many == [
+        {
+            "field": "query",
+            "message": "at most 200 query parameters are accepted",
+            "code": "too_long",
+        }
+    ]
 
 
 async def test_missing_permission_is_reported_before_unknown_parameters(client, ada):

@@ -92,7 +92,9 @@ async def test_a_taken_email_or_username_is_a_409_with_the_field(client, ada, ta
 
     assert response.status_code == 409
     assert response.json()["error"] == "conflict"
-    assert response.json()["details"] == [{"field": field, "message": "already taken"}]
+    assert response.json()["details"] == [
+        {"field": field, "message": "already taken", "code": "taken"}
+    ]
 
 
 async def test_of_twenty_identical_sign_ups_at_once_one_succeeds(app, client):

@@ -32,7 +32,10 @@ def test_every_operation_has_a_request():
         for method in methods
     }
 
-    assert operations - requested() == set()
+    missing = sorted(operations - requested())
+    assert not missing, (
+        f"add a request with a test to a collection in postman/ for each of {missing}"
+    )
 
 
 def test_every_request_is_tested():

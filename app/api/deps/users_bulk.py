@@ -25,7 +25,8 @@ async def get_bulk_rows(
     limit = runtime_of(request).settings.users.bulk_max
     if not 1 <= len(rows) <= limit:
         message = f"should have at least 1 and at most {limit} users (USERS_BULK_MAX)"
-        raise ValidationException(details=[{"field": "body", "message": message}])
+        code = "too_long" if rows else "too_short"
+        raise ValidationException(details=[{"field": "body", "message": message, "code": code}])
     return rows
 
 

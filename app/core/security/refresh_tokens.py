@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import NamedTuple
 from uuid import UUID
 
-from app.core.exceptions import UnauthorizedException
+from app.core.exceptions import TokenInvalidException
 from app.core.security import base64url
 
 _GENERATION_LENGTH = 4
@@ -55,7 +55,7 @@ class RefreshTokenSigner:
         """The contents of `token`.
 
         Raises:
-            UnauthorizedException: it is malformed or not authentic.
+            TokenInvalidException: it is malformed or not authentic.
         """
         session, _, secret = token.partition(".")
         if len(token) != _LENGTH:
@@ -78,5 +78,5 @@ def _mac(key: bytes, session_id: UUID, content: bytes) -> bytes:
     return hmac.digest(key, session_id.bytes + content, "sha256")[:_MAC_LENGTH]
 
 
-def _refusal() -> UnauthorizedException:
-    return UnauthorizedException("Invalid refresh token")
+def _refusal() -> TokenInvalidException:
+    return TokenInvalidException("Invalid refresh token")

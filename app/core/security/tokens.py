@@ -10,7 +10,7 @@ from uuid import UUID
 from jose import jwt
 
 from app.core.config import AuthSettings
-from app.core.exceptions import UnauthorizedException
+from app.core.exceptions import TokenExpiredException, TokenInvalidException
 from app.core.security import base64url
 from app.core.security.refresh_tokens import RefreshTokenSigner
 
@@ -24,7 +24,7 @@ REMEMBERED_TOKENS = 4096
 
 _ISSUER = "backend-api"
 _ALGORITHM = "HS256"
-_REQUIRED = ("exp", "iat", "sub", "iss", "aud")
+_REQUIRED = ("iat", "sub", "iss", "aud")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +75,22 @@ class TokenSigner:
         """The contents of `token`. The signature is verified once, the expiry each time.
 
         Raises:
-            UnauthorizedException: the token is invalid, expired or of another kind; the message
-                does not say which.
+            TokenExpiredException: the token is authentic, of this kind, and expired.
+            TokenInvalidException: it is invalid otherwise; the message does not say how.
         """
         if len(token) > MAX_TOKEN_LENGTH:
-            raise UnauthorizedException("Invalid token")
+            raise TokenInvalidException
         try:
             read, expires = self._verified(token)
         except Exception as error:  # jose raises far more than JWTError on malformed input
-            raise UnauthorizedException("Invalid token") from error
-        if expires <= time.time() or read.kind != kind:
-            raise UnauthorizedException("Invalid token")
+            raise TokenInvalidException from error
+        if read.kind != kind:
+            raise TokenInvalidException
+        if expires <= time.time():
+            raise TokenExpiredException
         return read
 
-    def _verify(self, token: str) -> tuple[AccessToken, float]:
+    def _verify(self, token: str) -> tuple[AccessToken, int]:
         """Contents of `token`, and its expiry (Unix time)."""
         for part in token.split("."):
             base64url.decode(part)  # jose's decoder also accepts non-canonical spellings
@@ -98,9 +100,10 @@ class TokenSigner:
             algorithms=[_ALGORITHM],
             audience=_ISSUER,
             issuer=_ISSUER,
-            options={f"require_{claim}": True for claim in _REQUIRED},
+            # `read` checks the expiry, each time, with an error of its own.
+            options={f"require_{claim}": True for claim in _REQUIRED} | {"verify_exp": False},
         )
         if claims["typ"] not in self._ttl:
             raise ValueError("unknown kind of token")
         read = AccessToken(int(claims["sub"]), UUID(claims["sid"]), claims["typ"])
-        return read, float(claims["exp"])
+        return read, int(claims["exp"])

@@ -9,9 +9,11 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AuthSettings
+from app.core.details import DetailCode
 from app.core.device import Device
 from app.core.exceptions import (
     ForbiddenException,
+    TokenRevokedException,
     UnauthorizedException,
     ValidationException,
 )
@@ -120,7 +122,7 @@ class AuthService(BaseService):
     ) -> _Begun:
         # First, before any step that depends on whether the account exists.
         if not is_storable(login):
-            raise _invalid("username", "should be valid Unicode text without U+0000")
+            raise _invalid("username", "should be valid Unicode text without U+0000", "malformed")
         _refuse_unencodable("password", password)
         found = await self.users.credentials(login)
         await self.release_connection()
@@ -190,7 +192,7 @@ class AuthService(BaseService):
             await self.principals.end_sessions([token.session_id])
         # Recorded first, refused after: a raise inside would roll back the end (decision 2).
         if tokens is None:
-            raise UnauthorizedException("Invalid refresh token")
+            raise TokenRevokedException
         return tokens
 
     def _renew(self, session: Session) -> Tokens:
@@ -228,12 +230,12 @@ class AuthService(BaseService):
         hashed = await self.users.password_hash(user.id)
         await self.release_connection()
         is_right, _ = await self.passwords.verify(current, hashed)
-        wrong = _invalid("current_password", "is not the current password")
+        wrong = _invalid("current_password", "is not the current password", "wrong_password")
         if not is_right or hashed is None:
             raise wrong
         known = user.email, user.username, self.app_name
         if reason := weakness(new, self.settings.password_min_length, *known):
-            raise _invalid("new_password", reason)
+            raise _invalid("new_password", reason, "weak_password")
         renewed = await self.passwords.hash(new)
         async with self.transaction():
             if not await self.users.replace_hash(user.id, hashed, renewed):
@@ -245,7 +247,7 @@ class AuthService(BaseService):
 
 def _refuse_unencodable(field: str, password: str) -> None:
     if not is_encodable(password):
-        raise _invalid(field, "should be valid Unicode text")
+        raise _invalid(field, "should be valid Unicode text", "malformed")
 
 
 def _is_repeat(session: Session, token: RefreshToken) -> bool:
@@ -254,5 +256,5 @@ def _is_repeat(session: Session, token: RefreshToken) -> bool:
     return last is not None and compare_digest(last, token.hash)
 
 
-def _invalid(field: str, message: str) -> ValidationException:
-    return ValidationException(details=[{"field": field, "message": message}])
+def _invalid(field: str, message: str, code: DetailCode) -> ValidationException:
+    return ValidationException(details=[{"field": field, "message": message, "code": code}])

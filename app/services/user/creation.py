@@ -7,7 +7,8 @@ from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AuthSettings
-from app.core.exceptions import ConflictException, Detail, ValidationException
+from app.core.details import Detail
+from app.core.exceptions import ConflictException, ValidationException
 from app.core.security import PasswordHasher
 from app.core.security.passwords import weakness
 from app.core.text.normalisation import has_special_use_domain, username_key
@@ -214,14 +215,16 @@ class UserCreation(BaseService):
         known = row.user_in.email, row.username, self.app_name
         shortest = self.settings.password_min_length
         reason = weakness(row.password.get_secret_value(), shortest, *known)
-        return [{"field": "password", "message": reason}] if reason else []
+        if not reason:
+            return []
+        return [{"field": "password", "message": reason, "code": "weak_password"}]
 
     def _domain_faults(self, email: str) -> list[Detail]:
         """A fault where no public mail server serves the domain, unless the settings accept it."""
         if self.settings.special_use_domains or not has_special_use_domain(email):
             return []
         message = "is at a special-use domain (AUTH_SPECIAL_USE_DOMAINS)"
-        return [{"field": "email", "message": message}]
+        return [{"field": "email", "message": message, "code": "not_allowed"}]
 
     async def _hash_passwords(self, new: Sequence[NewUserRow]) -> None:
         """Hash in parallel. Rows with a hash of their own have no password."""

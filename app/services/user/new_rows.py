@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from app.core.exceptions import ConflictException, Detail, ValidationException
+from app.core.details import Detail
+from app.core.exceptions import ConflictException, ValidationException
 from app.core.text.normalisation import username_key
 from app.schemas.bulk import BulkUserCreate
 from app.schemas.user import NewUser, UserCreate
@@ -111,12 +112,12 @@ def conflicts_of(rows: Iterable[NewUserRow], taken: Taken) -> list[Detail]:
         for field, value in row.sent():
             before = first.setdefault((field, value), row.index)
             if value in taken[field]:
-                message = "already taken"
+                code, message = "taken", "already taken"
             elif before != row.index:
-                message = f"the same as in row {before}"
+                code, message = "repeated", f"the same as in row {before}"
             else:
                 continue
-            found.append({"index": row.index, "field": field, "message": message})
+            found.append({"index": row.index, "field": field, "message": message, "code": code})
     return found
 
 

@@ -1,5 +1,8 @@
 """Rules about users: sign-up, privileges, changes and deletion."""
 
+from collections.abc import Callable
+from datetime import datetime
+
 import structlog
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -9,6 +12,7 @@ from app.core.exceptions import (
     ConflictException,
     ForbiddenException,
     NotFoundException,
+    PreconditionFailedException,
     UnauthorizedException,
     ValidationException,
 )
@@ -25,6 +29,10 @@ from app.services.user.creation import UserCreation
 log = structlog.get_logger("app.security")
 
 _PRIVILEGES = frozenset({"is_active", "is_superuser"})
+
+
+def _any_version(_: datetime) -> bool:
+    return True
 
 
 class UserService(UserCreation):
@@ -126,7 +134,9 @@ class UserService(UserCreation):
         await self.release_connection()
         new = password.get_secret_value()
         if reason := weakness(new, self.settings.password_min_length, *known):
-            raise ValidationException(details=[{"field": "password", "message": reason}])
+            raise ValidationException(
+                details=[{"field": "password", "message": reason, "code": "weak_password"}]
+            )
         hashed = await self.passwords.hash(new)
         async with self.transaction():
             user = await self.users.get_or_raise(user_id, lock=True)
@@ -159,14 +169,27 @@ class UserService(UserCreation):
         await self.principals.fill_profile(profile)
         return profile
 
-    async def update(self, user_id: int, user_in: UserUpdate, caller: Principal) -> User:
+    async def update(
+        self,
+        user_id: int,
+        user_in: UserUpdate,
+        caller: Principal,
+        is_expected: Callable[[datetime], bool] = _any_version,
+    ) -> User:
         """Change the fields that were sent. Deactivation ends all sessions of the user.
+
+        Args:
+            user_id: the user.
+            user_in: the changes.
+            caller: who makes them.
+            is_expected: whether the caller expects this `updated_at`; asked under the row's lock.
 
         Raises:
             ForbiddenException: the caller is neither the user nor a superuser.
             ValidationException: a plain caller sets privileges, or the new email is at a
                 special-use domain.
             NotFoundException: there is no such user.
+            PreconditionFailedException: the user is not as expected.
             ConflictException: the email or the username is taken, or no active superuser
                 would be left.
         """
@@ -178,6 +201,7 @@ class UserService(UserCreation):
             if not (changes.get("is_active", True) and changes.get("is_superuser", True)):
                 await self._keep_one_superuser_beside(user_id)
             user = await self.users.get_or_raise(user_id, lock=True)
+            _check_version(user, is_expected)
             if changes.get("email", user.email) != user.email:
                 self._check_domain(changes["email"])
             for field, value in changes.items():
@@ -188,16 +212,24 @@ class UserService(UserCreation):
         await self.principals.forget_user(user_id)
         return user
 
-    async def delete(self, user_id: int) -> None:
+    async def delete(
+        self, user_id: int, is_expected: Callable[[datetime], bool] = _any_version
+    ) -> None:
         """Delete a user and their sessions.
+
+        Args:
+            user_id: the user.
+            is_expected: as for `update`.
 
         Raises:
             NotFoundException: there is no such user.
+            PreconditionFailedException: the user is not as expected.
             ConflictException: no active superuser would be left.
         """
         async with self.transaction():
             await self._keep_one_superuser_beside(user_id)
             user = await self.users.get_or_raise(user_id, lock=True)
+            _check_version(user, is_expected)
             await self.users.delete(user)
         await self.principals.forget_user(user_id)
 
@@ -228,6 +260,11 @@ class UserService(UserCreation):
         raise ForbiddenException("Registration is disabled")
 
 
+def _check_version(user: User, is_expected: Callable[[datetime], bool]) -> None:
+    if not is_expected(user.updated_at):
+        raise PreconditionFailedException
+
+
 def _allow_self_or_superuser(user_id: int, caller: Principal) -> None:
     if not caller.is_superuser and caller.user_id != user_id:
         raise ForbiddenException
@@ -236,4 +273,6 @@ def _allow_self_or_superuser(user_id: int, caller: Principal) -> None:
 def _refuse_privileges(fields: set[str]) -> None:
     if sent := sorted(fields & _PRIVILEGES):
         message = "only a superuser may set this"
-        raise ValidationException(details=[{"field": field, "message": message} for field in sent])
+        raise ValidationException(
+            details=[{"field": field, "message": message, "code": "not_allowed"} for field in sent]
+        )

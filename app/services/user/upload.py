@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import PurePath
 
-from app.core.exceptions import ConflictException, Detail, ValidationException
+from app.core.details import Detail
+from app.core.exceptions import ConflictException, ValidationException
 from app.schemas.bulk import RefusedRow, UserImport, read_imported
 from app.services.dashboard import invalidate_statistics
 from app.services.user.creation import UserCreation

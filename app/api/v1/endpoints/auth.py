@@ -36,7 +36,11 @@ _login_address = limiter.shared_limit(
 
 
 @router.post(
-    "/login", operation_id="login", dependencies=[Limited], responses=errors(401, body=True)
+    "/login",
+    operation_id="login",
+    response_description="Tokens of a new session",
+    dependencies=[Limited],
+    responses=errors(401, body=True),
 )
 @_login
 @_login_address
@@ -49,6 +53,7 @@ async def login(credentials: LoginRequest, auth: Auth, device: ClientDevice) -> 
 @router.post(
     "/token",
     operation_id="login_form",
+    response_description="Tokens of a new session",
     dependencies=[Limited],
     responses=errors(401, body=True),
 )
@@ -62,7 +67,11 @@ async def login_form(
 
 
 @router.post(
-    "/refresh", operation_id="refresh", dependencies=[Limited], responses=errors(401, body=True)
+    "/refresh",
+    operation_id="refresh",
+    response_description="A new pair of tokens",
+    dependencies=[Limited],
+    responses=errors(401, body=True),
 )
 @limiter.limit(rate("refresh"), key_func=by_refreshed_session)
 @limiter.shared_limit(rate("refresh_address"), scope="refresh-address", key_func=by_address)
@@ -75,13 +84,25 @@ async def refresh(request: RefreshRequest, auth: Auth) -> TokenSchema:
     return TokenSchema.model_validate(await auth.refresh(request.refresh_token.get_secret_value()))
 
 
-@router.post("/logout", operation_id="logout", status_code=204, responses=errors(401))
+@router.post(
+    "/logout",
+    operation_id="logout",
+    response_description="The session has ended",
+    status_code=204,
+    responses=errors(401),
+)
 async def logout(caller: CurrentUser, sessions: Sessions) -> None:
     """End this session; effective on the next request."""
     await sessions.end(caller.session_id, caller.user_id)
 
 
-@router.post("/logout-all", operation_id="logout_all", status_code=204, responses=errors(401))
+@router.post(
+    "/logout-all",
+    operation_id="logout_all",
+    response_description="All sessions have ended",
+    status_code=204,
+    responses=errors(401),
+)
 async def logout_all(caller: CurrentUser, sessions: Sessions) -> None:
     """End all of your sessions, including this one."""
     await sessions.end_all(caller.user_id)
@@ -90,6 +111,7 @@ async def logout_all(caller: CurrentUser, sessions: Sessions) -> None:
 @router.post(
     "/password",
     operation_id="change_password",
+    response_description="The password is changed",
     status_code=204,
     dependencies=[LimitedUser],
     responses=errors(401, body=True),
@@ -102,7 +124,12 @@ async def change_password(change: PasswordChange, caller: CurrentUser, auth: Aut
     )
 
 
-@router.get("/sessions", operation_id="list_sessions", responses=errors(401))
+@router.get(
+    "/sessions",
+    operation_id="list_sessions",
+    response_description="A page of sessions",
+    responses=errors(401),
+)
 async def list_sessions(
     params: PaginationParams, caller: CurrentUser, sessions: Sessions
 ) -> SessionPage:
@@ -113,6 +140,7 @@ async def list_sessions(
 @router.delete(
     "/sessions/{session_id}",
     operation_id="end_session",
+    response_description="The session has ended",
     status_code=204,
     responses=errors(401, 404),
 )

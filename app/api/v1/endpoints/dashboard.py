@@ -14,6 +14,7 @@ router = Router(prefix="/dashboard", tag="dashboard", description="Figures for s
 @router.get(
     "/stats",
     operation_id="get_dashboard_stats",
+    response_description="The counts",
     response_model=DashboardStats,
     responses=NOT_MODIFIED | errors(401, 403),
 )

@@ -37,19 +37,34 @@ _EXPOSITION: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/database", operation_id="database_metrics", responses=errors(401, 403))
+@router.get(
+    "/database",
+    operation_id="database_metrics",
+    response_description="State of the pool",
+    responses=errors(401, 403),
+)
 async def database_metrics(metrics: Metrics, _: CurrentSuperuser) -> DatabaseMetricsSchema:
     """The connection pool of the process that answers, at this moment."""
     return metrics.database()
 
 
-@router.get("/cache", operation_id="cache_metrics", responses=errors(401, 403))
+@router.get(
+    "/cache",
+    operation_id="cache_metrics",
+    response_description="Hit rates and sizes",
+    responses=errors(401, 403),
+)
 async def cache_metrics(metrics: Metrics, _: CurrentSuperuser) -> CacheMetricsSchema:
     """How useful the caches were in the last five minutes, and what their Redis holds."""
     return await metrics.cache()
 
 
-@router.get("/requests", operation_id="request_metrics", responses=errors(401, 403))
+@router.get(
+    "/requests",
+    operation_id="request_metrics",
+    response_description="Rates, errors and percentiles",
+    responses=errors(401, 403),
+)
 async def request_metrics(metrics: Metrics, _: CurrentSuperuser) -> RequestMetricsSchema:
     """What all processes answered in the last five minutes, in all and by route."""
     return await metrics.requests()

@@ -1,9 +1,10 @@
 """Endpoints of users: profile, lists, export, sign-up, bulk creation, changes."""
 
-from fastapi import Response
+from fastapi import Request, Response
 
 from app.api.convertors import USER_ID
 from app.api.deps.auth import Caller, CurrentSuperuser, CurrentUser
+from app.api.deps.etags import IfMatch, tagged
 from app.api.deps.request import LongDeadline
 from app.api.deps.services import Exports, Sessions, UserLists, Users
 from app.api.deps.users_bulk import BulkRows, IdempotencyKey
@@ -14,7 +15,14 @@ from app.api.limits import (
     by_address_of_new_email,
     by_principal_of_new_email,
 )
-from app.api.responses import BULK_ANSWERS, bulk_response, errors
+from app.api.responses import (
+    BULK_ANSWERS,
+    CREATED,
+    WITH_ETAG,
+    WITH_OR_WITHOUT_TOKEN,
+    bulk_response,
+    errors,
+)
 from app.api.routing import Router
 from app.api.types import (
     ByteOrderMark,
@@ -41,36 +49,55 @@ _email_address = limiter.shared_limit(
 )
 
 
-@router.get("/me", operation_id="get_me", responses=errors(401))
-async def get_me(caller: CurrentUser) -> UserSchema:
+@router.get(
+    "/me",
+    operation_id="get_me",
+    response_description="Your profile",
+    responses=WITH_ETAG | errors(401),
+)
+async def get_me(caller: CurrentUser, response: Response) -> UserSchema:
     """Your own profile."""
-    return caller.user
+    return tagged(caller.user, response)
 
 
 @router.patch(
     "/me",
     operation_id="update_me",
+    response_description="Your changed profile",
     dependencies=[LimitedUser],
-    responses=errors(401, 409, body=True),
+    responses=WITH_ETAG | errors(401, 409, 412, body=True),
 )
 @_email
 @_email_address
-async def update_me(user_in: UserUpdate, users: Users, caller: CurrentUser) -> UserSchema:
+async def update_me(
+    user_in: UserUpdate,
+    users: Users,
+    caller: CurrentUser,
+    if_match: IfMatch,
+    response: Response,
+) -> UserSchema:
     """Change your own profile."""
-    return UserSchema.model_validate(await users.update(caller.user_id, user_in, caller))
+    user = await users.update(caller.user_id, user_in, caller, if_match)
+    return tagged(UserSchema.model_validate(user), response)
 
 
 @router.post(
     "",
     operation_id="create_user",
+    response_description="The new user",
     status_code=201,
     dependencies=[LimitedUnlessSuperuser],
-    responses=errors(401, 403, 409, body=True),
+    responses=CREATED | errors(401, 403, 409, body=True),
+    openapi_extra=WITH_OR_WITHOUT_TOKEN,
 )
 @_sign_up
-async def create_user(user_in: SignUpOrCreate, users: Users, caller: Caller) -> UserSchema:
+async def create_user(
+    user_in: SignUpOrCreate, users: Users, caller: Caller, request: Request, response: Response
+) -> UserSchema:
     """Sign up, or, as a superuser, create a user."""
-    return UserSchema.model_validate(await users.sign_up(user_in, caller))
+    user = UserSchema.model_validate(await users.sign_up(user_in, caller))
+    response.headers["Location"] = f"{request.url.path}/{user.id}"
+    return tagged(user, response)
 
 
 @router.post(
@@ -99,7 +126,12 @@ async def create_users_bulk(
     return bulk_response(result, response.headers)
 
 
-@router.get("", operation_id="list_users", responses=errors(401, 403))
+@router.get(
+    "",
+    operation_id="list_users",
+    response_description="A page of users",
+    responses=errors(401, 403),
+)
 async def list_users(
     filters: Filters, params: PaginationParams, users: UserLists, _: CurrentSuperuser
 ) -> UserPage:
@@ -107,7 +139,12 @@ async def list_users(
     return await users.page(filters, params)
 
 
-@router.get("/cursor", operation_id="list_users_by_cursor", responses=errors(401, 403))
+@router.get(
+    "/cursor",
+    operation_id="list_users_by_cursor",
+    response_description="A page of users",
+    responses=errors(401, 403),
+)
 async def list_users_by_cursor(
     filters: Filters, params: CursorPaginationParams, users: UserLists, _: CurrentSuperuser
 ) -> UserCursorPage:
@@ -139,42 +176,56 @@ async def export_users(
 @router.get(
     USER_ID,
     operation_id="get_user",
-    responses=errors(401, 403, 404),
+    response_description="The profile",
+    responses=WITH_ETAG | errors(401, 403, 404),
 )
-async def get_user(user_id: UserId, users: Users, caller: CurrentUser) -> UserSchema:
+async def get_user(
+    user_id: UserId, users: Users, caller: CurrentUser, response: Response
+) -> UserSchema:
     """A profile: your own, or anybody's as a superuser."""
-    return await users.get(user_id, caller)
+    return tagged(await users.get(user_id, caller), response)
 
 
 @router.patch(
     USER_ID,
     operation_id="update_user",
+    response_description="The changed profile",
     dependencies=[LimitedUser],
-    responses=errors(401, 403, 404, 409, body=True),
+    responses=WITH_ETAG | errors(401, 403, 404, 409, 412, body=True),
 )
 @_email
 @_email_address
 async def update_user(
-    user_id: UserId, user_in: UserUpdate, users: Users, caller: CurrentUser
+    user_id: UserId,
+    user_in: UserUpdate,
+    users: Users,
+    caller: CurrentUser,
+    if_match: IfMatch,
+    response: Response,
 ) -> UserSchema:
     """Change a profile: your own, or anybody's as a superuser."""
-    return UserSchema.model_validate(await users.update(user_id, user_in, caller))
+    user = await users.update(user_id, user_in, caller, if_match)
+    return tagged(UserSchema.model_validate(user), response)
 
 
 @router.delete(
     USER_ID,
     operation_id="delete_user",
+    response_description="The user is deleted",
     status_code=204,
-    responses=errors(401, 403, 404, 409),
+    responses=errors(401, 403, 404, 409, 412),
 )
-async def delete_user(user_id: UserId, users: Users, _: CurrentSuperuser) -> None:
+async def delete_user(
+    user_id: UserId, users: Users, _: CurrentSuperuser, if_match: IfMatch
+) -> None:
     """Delete a user and end their sessions."""
-    await users.delete(user_id)
+    await users.delete(user_id, if_match)
 
 
 @router.get(
     f"{USER_ID}/sessions",
     operation_id="list_user_sessions",
+    response_description="A page of sessions",
     responses=errors(401, 403, 404),
 )
 async def list_user_sessions(
@@ -187,6 +238,7 @@ async def list_user_sessions(
 @router.delete(
     f"{USER_ID}/sessions",
     operation_id="end_user_sessions",
+    response_description="All of the user's sessions have ended",
     status_code=204,
     responses=errors(401, 403, 404),
 )

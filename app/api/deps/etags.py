@@ -1,0 +1,45 @@
+"""`ETag` and `If-Match` of users."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Header, Response
+
+from app.schemas.user import UserSchema
+
+Expected = Callable[[datetime], bool]
+
+
+def etag_of(updated_at: datetime) -> str:
+    """A strong entity tag: the time of the last change, in microseconds, as the database has it."""
+    return f'"{updated_at.isoformat()}"'
+
+
+def tagged(user: UserSchema, response: Response) -> UserSchema:
+    """`user`, with their `ETag` in the response."""
+    response.headers["ETag"] = etag_of(user.updated_at)
+    return user
+
+
+async def get_expected(
+    if_match: Annotated[
+        str | None,
+        Header(
+            max_length=1000,
+            description="`ETag` of the user as you read them: 412 if they have changed since",
+            examples=['"2026-11-21T06:30:00.123456+00:00"'],
+        ),
+    ] = None,
+) -> Expected:
+    """Whether a version of a user is one that `If-Match` names; any without the header, or by `*`.
+
+    Comparison is strong (RFC 9110 §13.1.1): a weak tag matches nothing.
+    """
+    if if_match is None or if_match.strip() == "*":
+        return lambda _: True
+    tags = {tag.strip() for tag in if_match.split(",")}
+    return lambda updated_at: etag_of(updated_at) in tags
+
+
+IfMatch = Annotated[Expected, Depends(get_expected)]
