@@ -4,8 +4,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 NODE := tests/node/node_modules
 GENERATOR := .venv/client-generator
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-header pyproject.toml
 
 # uv needs seconds where pip needs a minute or two; without it, pip says what it is at.
 UV := $(shell command -v uv 2>/dev/null)
@@ -13,7 +11,7 @@ HOW := $(if $(UV),with uv,with pip: a minute or two)
 INSTALL := $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install \
 	--disable-pip-version-check --progress-bar off)
 
-.PHONY: help run test postman openapi screenshots bench soak check format lock migrate seed doctor clean
+.PHONY: help run test postman openapi screenshots bench soak check check-code check-packages format lock migrate seed doctor clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -51,24 +49,24 @@ bench: .venv/installed-bench ## the table of docs/PERFORMANCE.md, measured afres
 soak: .venv/installed-dev ## clients against a service whose servers and processes fail again and again; MINUTES=5, SEED=1
 	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
 
-check: .venv/installed-dev ## format, lint, types, import contracts, one newest migration, lock freshness
+check: check-code check-packages ## format, lint, types, import contracts, migrations; dependencies, licences, advisories, locks
+
+check-code: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	@$(BIN)/python .ci/check_migrations.py
-	@$(BIN)/python .ci/check_locks.py $(COMPILE)
+
+check-packages: .venv/installed-dev
+	@$(BIN)/python .ci/locks.py
 
 format: .venv/installed-dev ## mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: .venv/installed-dev ## the locks anew, after a change of pyproject.toml; UPGRADE=1 for newer versions
-	$(COMPILE) --extra development $(if $(UPGRADE),--upgrade) -o requirements.lock
-	$(COMPILE) --extra development --extra test $(if $(UPGRADE),--upgrade) -c requirements.lock -o requirements-dev.lock
-	$(COMPILE) --extra development --extra bench $(if $(UPGRADE),--upgrade) -c requirements-dev.lock -o requirements-bench.lock
-	$(COMPILE) -c requirements.lock -o deploy/requirements.lock
-	$(subst pyproject.toml,tests/clients/generator.in,$(COMPILE)) $(if $(UPGRADE),--upgrade) -o tests/clients/generator.lock
+lock: .venv/installed-dev ## the locks anew, after a change of pyproject.toml; UPGRADE=1 for newer versions, COOLDOWN=7 days old or older
+	$(BIN)/python .ci/locks.py --write $(if $(UPGRADE),--upgrade) $(if $(COOLDOWN),--cooldown $(COOLDOWN))
 
 clean: ## remove .venv and caches; the data in .local stays
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache $(NODE)
