@@ -79,6 +79,7 @@ def instance(
     *,
     redirection: str = "",
     prefix: Sequence[str] = (),
+    python: str | Path = sys.executable,
     **settings: str,
 ) -> Iterator[Instance]:
     """One that is ready.
@@ -89,6 +90,7 @@ def instance(
         port: a free one where left out.
         redirection: of its output, which goes to the log otherwise, as for a shell: `>&-`.
         prefix: a command that is given the one of the instance, and becomes it.
+        python: the interpreter, by its path.
         settings: its environment variables.
     """
     port = port or free_port()
@@ -96,7 +98,7 @@ def instance(
     log = folder / f"instance-{port}.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [*prefix, "/bin/sh", "-c", f'exec "$@" {redirection}', "sh", *CLI, "serve"],
+            [*prefix, "/bin/sh", "-c", f'exec "$@" {redirection}', "sh", python, *CLI[1:], "serve"],
             env=environment(servers) | own,
             stdout=output,
             stderr=subprocess.STDOUT,
