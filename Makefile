@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 NODE := tests/node/node_modules
+PYTHONS ?= python3.12 python3.13
+LOCKED = $(shell sed -n 's/^\([a-z0-9._-]*\)==.*/\1/p' requirements-dev.lock)
 GENERATOR := .venv/client-generator
 
 # uv needs seconds where pip needs a minute or two; without it, pip says what it is at.
@@ -11,7 +13,7 @@ HOW := $(if $(UV),with uv,with pip: a minute or two)
 INSTALL := $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install \
 	--disable-pip-version-check --progress-bar off)
 
-.PHONY: help run test postman openapi screenshots bench soak check check-code check-packages format lock migrate seed doctor clean
+.PHONY: help run test postman openapi screenshots bench soak check check-code check-web check-packages audit sbom pythons format lock migrate seed doctor clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -49,21 +51,43 @@ bench: .venv/installed-bench ## the table of docs/PERFORMANCE.md, measured afres
 soak: .venv/installed-dev ## clients against a service whose servers and processes fail again and again; MINUTES=5, SEED=1
 	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
 
-check: check-code check-packages ## format, lint, types, import contracts, migrations; dependencies, licences, advisories, locks
+check: check-code check-web check-packages ## format, lint, types, imports, dependencies, migrations; scripts and styles; licences, advisories, locks
 
 check-code: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/deptry .
 	@$(BIN)/python .ci/check_migrations.py
 
+check-web: $(NODE)/.installed
+	$(NODE)/.bin/biome check --error-on-warnings
+
 check-packages: .venv/installed-dev
+	@echo "checking licences, advisories and locks …"
+	@$(BIN)/pip-licenses --packages $(LOCKED) > /dev/null
+	@$(BIN)/python .ci/check_advisories.py
 	@$(BIN)/python .ci/locks.py
 
-format: .venv/installed-dev ## mend what can be mended
+audit: .venv/installed-dev ## known vulnerabilities of the image's packages; fails where they cannot be looked up
+	@$(BIN)/python .ci/check_advisories.py --required
+
+sbom: .venv/installed-dev ## sbom.cdx.json: the image's packages, as CycloneDX
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o sbom.cdx.json deploy/requirements.lock
+
+pythons: .venv/installed-dev ## unit and integration tests under other versions; PYTHONS="python3.12 python3.13"
+	@for python in $(PYTHONS); do \
+		own=.venv/for-$$(basename $$python); $$python -m venv --clear $$own && $$own/bin/python -V && \
+		$(BIN)/uv pip install --quiet --python $$own/bin/python --require-hashes -r requirements-dev.lock && \
+		$(BIN)/uv pip install --quiet --python $$own/bin/python --no-deps --no-build-isolation -e . && \
+		$$own/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests/unit tests/integration || exit 1; \
+	done
+
+format: .venv/installed-dev $(NODE)/.installed ## mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(NODE)/.bin/biome check --write
 
 lock: .venv/installed-dev ## the locks anew, after a change of pyproject.toml; UPGRADE=1 for newer versions, COOLDOWN=7 days old or older
 	$(BIN)/python .ci/locks.py --write $(if $(UPGRADE),--upgrade) $(if $(COOLDOWN),--cooldown $(COOLDOWN))
@@ -100,8 +124,8 @@ $(GENERATOR)/.installed: tests/clients/generator.lock .venv/installed-dev
 	@touch $@
 
 $(NODE)/.installed: tests/node/package-lock.json
-	@command -v npm >/dev/null || { echo "The tests need Node.js 20 or newer with npm: \
+	@command -v npm >/dev/null || { echo "Tests and checks need Node.js 20 or newer with npm: \
 	apt-get install nodejs npm, brew install node, or nodejs.org" >&2; exit 1; }
-	@echo "installing the tests' Node tools …"
+	@echo "installing the Node tools of tests and checks …"
 	@npm ci --prefix tests/node --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@

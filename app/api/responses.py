@@ -14,11 +14,18 @@ _ALWAYS = (422, 429, 500, 503, 504)
 _WITH_BODY = (400, 408, 413, 415)
 
 
+_RENAMED = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""Phrases of RFC 9110, which Python has from 3.13 on: the document is the same in every version."""
+
+
 def errors(*statuses: int, body: bool = False) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route with these error statuses. Those of every route are added, such as
     422 for an unknown query parameter, and with `body` those of routes that read a body."""
     return {
-        status: {"model": ErrorSchema, "description": HTTPStatus(status).phrase}
+        status: {
+            "model": ErrorSchema,
+            "description": _RENAMED.get(status, HTTPStatus(status).phrase),
+        }
         for status in sorted({*statuses, *_ALWAYS, *(_WITH_BODY if body else ())})
     }
 
