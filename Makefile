@@ -1,4 +1,4 @@
-# `make` alone lists what there is. Everything installs what it needs into .venv first.
+# `make` without a target lists all targets. Each target first installs its packages into .venv.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,7 +7,7 @@ PYTHONS ?= python3.12 python3.13
 LOCKED = $(shell sed -n 's/^\([a-z0-9._-]*\)==.*/\1/p' requirements-dev.lock)
 GENERATOR := .venv/client-generator
 
-# uv needs seconds where pip needs a minute or two; without it, pip says what it is at.
+# uv takes seconds, pip a minute or two; without uv, pip shows its progress.
 UV := $(shell command -v uv 2>/dev/null)
 HOW := $(if $(UV),with uv,with pip: a minute or two)
 INSTALL := $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install \
@@ -16,42 +16,42 @@ INSTALL := $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m 
 .PHONY: help run test postman openapi screenshots bench soak check check-code check-web check-packages audit sbom pythons format lock migrate seed doctor clean
 .DEFAULT_GOAL := help
 
-help: ## this list
+help: ## list all targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-run: .venv/installed ## install, start, migrate and serve on http://127.0.0.1:8000
+run: .venv/installed ## install, start the servers, migrate, and serve on http://127.0.0.1:8000
 	@$(BIN)/backend serve
 
-migrate: .venv/installed ## bring the schema up to date
+migrate: .venv/installed ## migrate the database to the newest schema
 	@$(BIN)/backend migrate
 
-seed: .venv/installed ## a thousand users who do not exist
+seed: .venv/installed ## fill the database with a thousand made-up users
 	@$(BIN)/backend seed
 
-doctor: .venv/installed ## look for what is wrong, and say what to do
+doctor: .venv/installed ## diagnose the installation, with advice
 	@$(BIN)/backend doctor
 
-test: .venv/installed-dev $(NODE)/.installed $(GENERATOR)/.installed ## every test, against real servers and in a real browser
+test: .venv/installed-dev $(NODE)/.installed $(GENERATOR)/.installed ## run all tests, with real servers and a real browser
 	@$(BIN)/python tests/browser/chromium.py
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/faults
 	$(BIN)/python -m pytest tests/faults
 
-postman: .venv/installed-dev $(NODE)/.installed ## the Postman collections, against a fresh instance
+postman: .venv/installed-dev $(NODE)/.installed ## run the Postman collections against a new instance
 	$(BIN)/python -m pytest -q -s tests/clients/test_postman.py
 
-openapi: .venv/installed ## docs/openapi.json anew, after a change of the API
+openapi: .venv/installed ## regenerate docs/openapi.json after a change of the API
 	@ENVIRONMENT=test $(BIN)/python -c 'import json, main; print(json.dumps(main.app.openapi(), indent=2, ensure_ascii=False))' > docs/openapi.json
 
-screenshots: .venv/installed-dev ## the pictures in docs/images, taken anew
+screenshots: .venv/installed-dev ## retake the screenshots in docs/images
 	$(BIN)/python -m tests.browser.screenshots
 
-bench: .venv/installed-bench ## the table of docs/PERFORMANCE.md, measured afresh; ROW=P2 for one row, RUNS=5
+bench: .venv/installed-bench ## measure the table of docs/PERFORMANCE.md; ROW=P2 for one row, RUNS=5
 	@$(BIN)/python -m benchmarks --runs $(or $(RUNS),5) $(if $(ROW),--row $(ROW),--write)
 
-soak: .venv/installed-dev ## clients against a service whose servers and processes fail again and again; MINUTES=5, SEED=1
+soak: .venv/installed-dev ## run clients while servers and processes fail repeatedly; MINUTES=5, SEED=1
 	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
 
-check: check-code check-web check-packages ## format, lint, types, imports, dependencies, migrations; scripts and styles; licences, advisories, locks
+check: check-code check-web check-packages ## check format, lint, types, imports, dependencies, migrations; scripts and styles; licences, advisories, locks
 
 check-code: .venv/installed-dev
 	$(BIN)/ruff format --check .
@@ -70,13 +70,13 @@ check-packages: .venv/installed-dev
 	@$(BIN)/python .ci/check_advisories.py
 	@$(BIN)/python .ci/locks.py
 
-audit: .venv/installed-dev ## known vulnerabilities of the image's packages; fails where they cannot be looked up
+audit: .venv/installed-dev ## look up known vulnerabilities of the image's packages; fails where they cannot be looked up
 	@$(BIN)/python .ci/check_advisories.py --required
 
-sbom: .venv/installed-dev ## sbom.cdx.json: the image's packages, as CycloneDX
+sbom: .venv/installed-dev ## write sbom.cdx.json: the image's packages, as CycloneDX
 	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o sbom.cdx.json deploy/requirements.lock
 
-pythons: .venv/installed-dev ## unit and integration tests under other versions; PYTHONS="python3.12 python3.13"
+pythons: .venv/installed-dev ## run unit and integration tests under other versions; PYTHONS="python3.12 python3.13"
 	@for python in $(PYTHONS); do \
 		own=.venv/for-$$(basename $$python); $$python -m venv --clear $$own && $$own/bin/python -V && \
 		$(BIN)/uv pip install --quiet --python $$own/bin/python --require-hashes -r requirements-dev.lock && \
@@ -84,15 +84,15 @@ pythons: .venv/installed-dev ## unit and integration tests under other versions;
 		$$own/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests/unit tests/integration || exit 1; \
 	done
 
-format: .venv/installed-dev $(NODE)/.installed ## mend what can be mended
+format: .venv/installed-dev $(NODE)/.installed ## format the code, and fix lint errors automatically
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(NODE)/.bin/biome check --write
 
-lock: .venv/installed-dev ## the locks anew, after a change of pyproject.toml; UPGRADE=1 for newer versions, COOLDOWN=7 days old or older
+lock: .venv/installed-dev ## update the lock files after a change of pyproject.toml; UPGRADE=1 for newer versions, COOLDOWN=7, their least age in days
 	$(BIN)/python .ci/locks.py --write $(if $(UPGRADE),--upgrade) $(if $(COOLDOWN),--cooldown $(COOLDOWN))
 
-clean: ## remove .venv and caches; the data in .local stays
+clean: ## remove .venv and caches, but not the data in .local
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache $(NODE)
 
 .venv/bin/python:

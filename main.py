@@ -25,8 +25,9 @@ from app.core.telemetry.lazy_tracing import OFF, load_tracing
 from app.database import translate
 from app.periodic import periodic_work
 from app.runtime import open_runtime
-from app.server.acceptor import bound_connections
 from app.server.drain import stop_with_parent
+from app.server.setup import bound_connections
+from app.worker.worker import running_jobs
 
 DESCRIPTION = """Users with roles, sessions that can be revoked, and figures for superusers.
 
@@ -64,6 +65,8 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
             if tracing is not None:
                 stack.enter_context(tracing.watching(runtime.engine.sync_engine))
             await stack.enter_async_context(periodic_work(runtime))
+            if settings.run_jobs_in_web:
+                await stack.enter_async_context(running_jobs(runtime))
             # FastAPI puts included routes together at first use: 150 ms that would stop the event
             # loop under the first request.
             deque(iter_route_contexts(app.routes), maxlen=0)

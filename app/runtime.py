@@ -34,6 +34,7 @@ from app.services.auth.page_sessions import PageSessions
 from app.services.auth.service import AuthService
 from app.services.dashboard import DashboardService
 from app.services.export import ExportService
+from app.services.jobs import JobService
 from app.services.monitoring.gauges import GaugeSources
 from app.services.monitoring.health import HealthService, RedisCheck
 from app.services.monitoring.metrics import MetricsService
@@ -97,6 +98,9 @@ class Runtime:
     def resource_service(self, service: type[Resource], db: AsyncSession) -> Resource:
         return service(db, self.cursors, self.exports)
 
+    def job_service(self, db: AsyncSession) -> JobService:
+        return JobService(db)
+
     @asynccontextmanager
     async def open_user_service(self) -> AsyncIterator[UserService]:
         """A user service with a session of its own, for commands."""
@@ -155,7 +159,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
 
     Args:
         settings: as loaded.
-        local: where embedded servers and the generated secret key are kept.
+        local: where embedded servers and the generated secret key are stored.
 
     Raises:
         EmbeddedServerError: see `open_servers`.
@@ -254,7 +258,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
 
 
 def _store(settings: Settings, cache: CircuitBreaker | None) -> Store | None:
-    """Where answers are kept: nowhere, in Redis, or, where none was found, in this process."""
+    """The store of cached answers: Redis, or this process's memory; None if caching is disabled."""
     if not settings.cache.enabled:
         return None
     return RedisStore(cache) if cache is not None else MemoryStore()

@@ -2,13 +2,13 @@
 
 import asyncio
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 import httpx
 import psutil
@@ -20,11 +20,12 @@ from app.core.config import Settings, load_settings
 from app.core.security import PasswordHasher
 from app.database import close_engine, get_engine, get_session_maker
 from app.database.migrations import migrate
-from app.embedded.files import free_port, within
+from app.embedded.files import free_port
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
 from app.schemas.user import UserCreate
 from app.services.user.creation import UserCreation
+from tests.launcher import answers, launched
 
 EMAIL = "admin@example.com"
 PASSWORD = "correct horse battery staple"  # noqa: S105  # of accounts that live a minute
@@ -163,25 +164,16 @@ def _process(
     module: str, settings: dict[str, str], path: str, folder: str = ""
 ) -> Iterator[Instance]:
     port = free_port()
-    command = [sys.executable, "-m", "uvicorn", module, "--port", str(port), "--no-access-log"]
-    server = subprocess.Popen(  # noqa: S603  # of our own
-        [*command, "--log-level", "warning"],
-        cwd=folder or None,
-        env={**os.environ, **settings},
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        if not within(30, lambda: _answers(f"http://127.0.0.1:{port}{path}")):
-            raise TimeoutError(module)
-        yield Instance(port, psutil.Process(server.pid))
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _answers(url: str) -> bool:
-    try:
-        httpx.get(url)
-    except httpx.TransportError:
-        return False
-    return True
+    command = sys.executable, "-m", "uvicorn", module, "--port", str(port), "--no-access-log"
+    with (
+        NamedTemporaryFile() as errors,
+        launched(
+            [*command, "--log-level", "warning"],
+            Path(errors.name),
+            partial(answers, f"http://127.0.0.1:{port}{path}"),
+            environment={**os.environ, **settings},
+            folder=Path(folder),
+            redirection=">/dev/null",
+        ) as process,
+    ):
+        yield Instance(port, psutil.Process(process.pid))

@@ -20,10 +20,12 @@ from typing import Any
 
 import httpx
 
+from app.embedded.polling import within
 from app.server.admission import raise_descriptor_limit
 from benchmarks.instance import Instance, application, servers
 from benchmarks.load import get
 from benchmarks.report import machine
+from tests.launcher import answers
 
 USERS = 10_000
 PATH = "/api/v1/users?size=50"
@@ -212,15 +214,8 @@ def watching(instance: Instance) -> Iterator[Watched]:
 def recovery(instance: Instance) -> float:
     """Seconds until a request is answered within half a second again."""
     began = time.monotonic()
-    headers = {"Authorization": f"Bearer {instance.token}"}
     url = f"http://127.0.0.1:{instance.port}{PATH}"
-    while time.monotonic() - began < 120:
-        try:
-            if httpx.get(url, headers=headers, timeout=0.5).status_code == 200:
-                break
-        except httpx.HTTPError:
-            pass
-        time.sleep(0.05)
+    within(120, lambda: answers(url, timeout=0.5, Authorization=f"Bearer {instance.token}"))
     return time.monotonic() - began
 
 

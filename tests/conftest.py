@@ -195,7 +195,9 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """Nobody in particular, with an empty database."""
     runtime: Runtime = app.state.runtime
     async with runtime.engine.begin() as connection:
-        tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
+        tables = ", ".join(
+            [*(table.name for table in Base.metadata.sorted_tables), "pgqueuer_statistics"]
+        )
         await connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
     assert runtime.cache is not None
     await runtime.cache.redis.flushall()

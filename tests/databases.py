@@ -22,13 +22,18 @@ async def new_database(server: str, options: str = "") -> AsyncIterator[str]:
         options: of CREATE DATABASE.
     """
     name = f"own_{uuid4().hex}"
-    admin = await asyncpg.connect(server)
-    await admin.execute(f"CREATE DATABASE {name} {options}")
+    await _execute(server, f"CREATE DATABASE {name} {options}")
     try:
         yield make_url(server).set(database=name).render_as_string(hide_password=False)
     finally:
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await admin.close()
+        await _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _execute(server: str, statement: str) -> None:
+    """On a connection of its own: the server may have been restarted since the last one."""
+    connection = await asyncpg.connect(server)
+    await connection.execute(statement)
+    await connection.close()
 
 
 @asynccontextmanager

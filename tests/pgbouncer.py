@@ -1,16 +1,16 @@
 """A real PgBouncer in transaction mode before the tests' PostgreSQL."""
 
 import os
-import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import make_url
 
-from app.embedded.files import free_port, within
+from app.embedded.files import free_port
 from tests.debian import program
+from tests.launcher import accepts, launched
 
 POOL_SIZE = 4
 """Connections to the server, far fewer than an application's: they change hands all the time."""
@@ -39,7 +39,6 @@ def pgbouncer(postgres: str, folder: Path, **options: str) -> Iterator[str]:
         "pool_mode": "transaction",
         "default_pool_size": str(POOL_SIZE),
         "max_client_conn": "400",
-        "logfile": str(folder / "pgbouncer.log"),
         **({"user": "nobody"} if os.geteuid() == 0 else {}),  # it refuses to be root
         **options,
     }
@@ -49,19 +48,10 @@ def pgbouncer(postgres: str, folder: Path, **options: str) -> Iterator[str]:
         f"[databases]\n* = host={server.host} port={server.port}\n[pgbouncer]\n{lines}"
     )
     bouncer = program("pgbouncer")
-    folder.chmod(0o777)  # its log is written by nobody
-    process = subprocess.Popen(
-        [bouncer.path, "--quiet", configuration], env={**os.environ, **bouncer.environment}
-    )
-    try:
-        assert within(10, lambda: process.poll() is not None or _accepts(port))
-        assert process.poll() is None, (folder / "pgbouncer.log").read_text()
+    with launched(
+        [bouncer.path, configuration],
+        folder / "pgbouncer.log",
+        partial(accepts, port),
+        environment={**os.environ, **bouncer.environment},
+    ):
         yield server.set(port=port).render_as_string(hide_password=False)
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
-
-
-def _accepts(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

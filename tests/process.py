@@ -1,53 +1,39 @@
-"""`backend serve` in processes of its own, as it runs in production."""
+"""Instances of the service: `backend serve` in a process of its own, as in production."""
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import httpx
 import psutil
 
-from app.embedded.files import free_port, within
+from app.embedded.files import free_port
 from tests.conftest import Servers
+from tests.launcher import answers, launched, stop
 
 CLI = sys.executable, "-m", "app.cli"
+SERVE = *CLI, "serve"
 
 
 @dataclass
 class Instance:
-    """One that serves, or has served.
+    """An instance that serves, or has served. `log`: the file with its output."""
 
-    Attributes:
-        url: where.
-        log: everything it wrote.
-    """
-
-    url: str
+    port: int
     process: "subprocess.Popen[bytes]"
     log: Path
 
-    def answers(self) -> bool:
-        """Whether it is ready. One that has ended instead is an error.
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
-        Raises:
-            RuntimeError: it ended; its log is the message.
-        """
-        if self.process.poll() is not None:
-            raise RuntimeError(self.log.read_text())
-        try:
-            return httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200
-        except httpx.HTTPError:
-            return False
-
-    def stop(self, seconds: float = 40) -> int:
-        """End it in order; its exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=seconds)
+    def stop(self) -> int:
+        """End it by SIGTERM; returns its exit code."""
+        return stop(self.process)
 
 
 def workers(instance: Instance) -> list[psutil.Process]:
@@ -61,7 +47,7 @@ def workers(instance: Instance) -> list[psutil.Process]:
 
 
 def environment(servers: Servers) -> dict[str, str]:
-    """That of a process on these servers."""
+    """The variables of a process on these servers."""
     return {
         **os.environ,
         "DATABASE_URL": servers.postgres,
@@ -77,36 +63,30 @@ def instance(
     folder: Path,
     port: int | None = None,
     *,
+    command: Sequence[str] = SERVE,
+    probe: str = "/health/ready",
     redirection: str = "",
-    prefix: Sequence[str] = (),
-    python: str | Path = sys.executable,
     **settings: str,
 ) -> Iterator[Instance]:
-    """One that is ready.
+    """An instance that is ready.
 
     Args:
         servers: those that it uses, unless `settings` name others.
         folder: for its log.
-        port: a free one where left out.
-        redirection: of its output, which goes to the log otherwise, as for a shell: `>&-`.
-        prefix: a command that is given the one of the instance, and becomes it.
-        python: the interpreter, by its path.
+        port: by default a free one.
+        command: that starts it.
+        probe: path that is answered with 200 once it is ready.
+        redirection: see `launched`.
         settings: its environment variables.
     """
     port = port or free_port()
-    own = {"LOG_FORMAT": "json", "SERVER_PORT": str(port), **settings}
     log = folder / f"instance-{port}.log"
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [*prefix, "/bin/sh", "-c", f'exec "$@" {redirection}', "sh", python, *CLI[1:], "serve"],
-            env=environment(servers) | own,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    started = Instance(f"http://127.0.0.1:{port}", process, log)
-    try:
-        assert within(100, started.answers)
-        yield started
-    finally:
-        if process.poll() is None:
-            started.stop()
+    own = {"LOG_FORMAT": "json", "SERVER_PORT": str(port), **settings}
+    with launched(
+        command,
+        log,
+        partial(answers, f"http://127.0.0.1:{port}{probe}"),
+        environment=environment(servers) | own,
+        redirection=redirection,
+    ) as process:
+        yield Instance(port, process, log)

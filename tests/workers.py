@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.embedded.files import free_port, within
+from app.embedded.files import free_port
+from app.embedded.polling import within
 from tests.conftest import Servers
 from tests.process import instance
 

@@ -10,11 +10,12 @@ from app.admin.csrf import check_form
 from app.admin.page import AdminPage
 from app.admin.services.overview import OverviewService
 from app.admin.services.users import AdminUserService
-from app.api import limits
-from app.api.deps.services import Sessions, Users
+from app.api.deps.auth import count_call
+from app.api.deps.services import DbSession, Sessions, Users
 from app.api.runtime import runtime_of
 from app.core.exceptions import UnauthorizedException
 from app.schemas.session import Principal
+from app.services.jobs import JobService
 from app.services.user.upload import UserUpload
 
 
@@ -46,7 +47,7 @@ async def get_overview_page(request: Request, response: Response) -> AdminPage:
 async def _authenticated(
     request: Request, response: Response, authenticate: Callable[[str], Awaitable[Principal]]
 ) -> AdminPage:
-    parts, token = runtime_of(request), cookies.read(request, "session")
+    token = cookies.read(request, "session")
     if token is None:
         raise LoginRequiredException
     try:
@@ -56,7 +57,7 @@ async def _authenticated(
     if not admin.is_superuser:
         raise LoginRequiredException("This page is for superusers only")
     request.state.principal = admin.user_id
-    await limits.check_principal(request, response, parts.hits, parts.settings.limiter, admin)
+    await count_call(request, response, admin)
     await check_form(request, str(admin.session_id))
     return AdminPage(request, response, admin)
 
@@ -89,9 +90,14 @@ async def get_user_upload(request: Request, users: Users) -> UserUpload:
     return UserUpload(users, runtime_of(request).settings.users.bulk_max)
 
 
+async def get_job_service(request: Request, db: DbSession) -> JobService:
+    return runtime_of(request).job_service(db)
+
+
 PageDep = Annotated[AdminPage, Depends(get_page)]
 OverviewPage = Annotated[AdminPage, Depends(get_overview_page)]
 LoginFormChecked = Depends(check_login_form)
 AdminUsers = Annotated[AdminUserService, Depends(get_admin_user_service)]
 Overviews = Annotated[OverviewService, Depends(get_overview_service)]
+Jobs = Annotated[JobService, Depends(get_job_service)]
 Uploads = Annotated[UserUpload, Depends(get_user_upload)]

@@ -51,7 +51,7 @@ def login_page(
         request: what is answered.
         status: of the answer.
         headers: of the answer.
-        error: its `message` says why the page is shown, unless nobody has tried to log in yet.
+        error: its `message` says why the page is shown, unless no login was tried yet.
         form: what was sent, to be filled in again.
     """
     browser_id = cookies.read(request, "form") or secrets.token_urlsafe(16)

@@ -75,19 +75,22 @@ class BoundedRequest(Request):
             is_wanted: whether the route has body parameters; if not, other types are ignored.
 
         Raises:
-            UnsupportedMediaTypeException: the type is not accepted, or its charset is not UTF-8;
-                nothing was read.
+            UnsupportedMediaTypeException: the type is not accepted, the charset is not UTF-8, or
+                the body is compressed; nothing was read.
             BadRequestException: the body is malformed, or the client disconnected.
             BodyTimeoutException: the body did not arrive in time.
             PayloadTooLargeException: it is larger than allowed.
             ValidationException: the JSON has too many parts, or contains lone surrogates.
         """
-        media_type = _media_type(self)
+        media_type, charset = _content_type(self)
         if media_type not in accepted:
             if is_wanted:
                 raise UnsupportedMediaTypeException(f"The body should be {' or '.join(accepted)}")
             return
-        _check_charset(self)
+        if charset not in {b"utf-8", b"utf8"}:
+            raise UnsupportedMediaTypeException("The request body should be in UTF-8")
+        if _is_compressed(self):
+            raise UnsupportedMediaTypeException("The request body should not be compressed")
         content = await self._receive_body()
         if not content:
             return
@@ -153,29 +156,21 @@ def _accepted(route: APIRoute) -> tuple[str, ...]:
     return (_FORM, _MULTIPART) if is_form else (_JSON,)
 
 
-def _options(request: Request) -> tuple[bytes, dict[bytes, bytes]]:
-    """The parsed `Content-Type` header; empty if it is too long."""
+def _content_type(request: Request) -> tuple[str, bytes]:
+    """Media type and charset of the body in lower case; no media type if the header is too long."""
     header = request.headers.get("content-type", "")
-    return parse_options_header(header if len(header) <= MAX_CONTENT_TYPE else "")
-
-
-def _media_type(request: Request) -> str:
-    media_type = _options(request)[0].decode("latin-1").strip().lower()
+    value, options = parse_options_header(header if len(header) <= MAX_CONTENT_TYPE else "")
+    media_type = value.decode("latin-1").strip().lower()
     is_json = media_type.startswith("application/") and media_type.endswith("+json")
-    return _JSON if is_json else media_type
+    return _JSON if is_json else media_type, options.get(b"charset", b"utf-8").lower()
 
 
-def _check_charset(request: Request) -> None:
-    """Raises: UnsupportedMediaTypeException: the body is not in UTF-8, or is compressed."""
-    charset = _options(request)[1].get(b"charset", b"utf-8")
-    if charset.lower() not in {b"utf-8", b"utf8"}:
-        raise UnsupportedMediaTypeException("The request body should be in UTF-8")
-    is_compressed = (
-        request.headers.get("content-encoding", "identity").lower() != "identity"
-        or request.headers.get("transfer-encoding", "chunked").lower() != "chunked"
+def _is_compressed(request: Request) -> bool:
+    headers = request.headers
+    return (
+        headers.get("content-encoding", "identity").lower() != "identity"
+        or headers.get("transfer-encoding", "chunked").lower() != "chunked"
     )
-    if is_compressed:
-        raise UnsupportedMediaTypeException("The request body should not be compressed")
 
 
 def _parsed(content: bytes) -> Any:

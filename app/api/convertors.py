@@ -1,12 +1,12 @@
-"""URL convertor of user ids, which does not match fixed paths such as `/users/me`."""
+"""URL convertor of row ids, which does not match fixed paths such as `/users/me`."""
 
 from starlette.convertors import Convertor, register_url_convertor
 
 FIXED = ("bulk", "cursor", "export", "me")
-"""What follows `/users/` in the paths of other routes."""
+"""Last parts of paths of lists, which are no ids: `/users/me`, `/users/cursor`."""
 
 
-class UserIdConvertor(Convertor[str]):
+class RowIdConvertor(Convertor[str]):
     """Whatever is no other route's: the parameter's type tells what is wrong with it.
 
     Without it `/users/{user_id}` takes `/users/me` for a user, and a DELETE of it is not a 405.
@@ -22,6 +22,6 @@ class UserIdConvertor(Convertor[str]):
         return str(value)
 
 
-register_url_convertor("user_id", UserIdConvertor())
+register_url_convertor("row_id", RowIdConvertor())
 
-USER_ID = "/{user_id:user_id}"
+USER_ID = "/{user_id:row_id}"

@@ -1,36 +1,46 @@
 """Streaming response of an export."""
 
+import csv
+import io
+import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
 from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
 from app.schemas.listing import ExportFormat
 
 _MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
-_EXAMPLES = {
-    "csv": "id,email,username,full_name,is_active,is_superuser,created_at,updated_at\r\n"
-    "1,ada@example.com,ada,Ada Lovelace,true,false,"
-    "2026-11-21T06:30:00.123456+00:00,2026-11-21T06:30:00.123456+00:00\r\n",
-    "ndjson": '{"id":1,"email":"ada@example.com","username":"ada","full_name":"Ada Lovelace",'
-    '"is_active":true,"is_superuser":false,"created_at":"2026-11-21T06:30:00.123456Z",'
-    '"updated_at":"2026-11-21T06:30:00.123456Z"}\n',
-}
-EXPORT: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The file",
-        "content": {
-            _MEDIA_TYPES[name].partition(";")[0]: {
-                "schema": {"type": "string"},
-                "example": example,
-            }
-            for name, example in _EXAMPLES.items()
-        },
+
+
+def export_of(schema: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI `responses` of an export: a file for each format, with the example of a row that
+    the examples of the schema's fields make."""
+    fields = schema.model_json_schema(mode="serialization")["properties"]
+    row = {name: field.get("examples", [True])[0] for name, field in fields.items()}
+    lines = io.StringIO()
+    csv.writer(lines).writerows([row, [_cell(value) for value in row.values()]])
+    examples = {"csv": lines.getvalue(), "ndjson": f"{json.dumps(row)}\n"}
+    return {
+        200: {
+            "description": "The file",
+            "content": {
+                _MEDIA_TYPES[name].partition(";")[0]: {
+                    "schema": {"type": "string"},
+                    "example": example,
+                }
+                for name, example in examples.items()
+            },
+        }
     }
-}
+
+
+def _cell(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 class ExportResponse(StreamingResponse):

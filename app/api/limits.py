@@ -1,22 +1,20 @@
-"""Rate limit checks for endpoints and principals, and the RateLimit headers."""
+"""Rate limits of routes: key functions for the decorators of `app.core.limiter`, and dependencies
+that check those limits: `Limited`, `LimitedUser`, `LimitedUnlessSuperuser`.
+
+The limits of reads and writes, which every caller has, are checked in `app.api.deps.auth`.
+"""
 
 from hashlib import sha256
 from inspect import isawaitable
 from typing import Any
 
-from fastapi import Request, Response
-from limits import RateLimitItem
-from slowapi.errors import RateLimitExceeded
-from slowapi.wrappers import Limit
+from fastapi import Depends, Request, Response
 
+from app.api.deps.auth import Caller, CurrentUser, count_call
 from app.api.runtime import runtime_of
-from app.core.config import LimiterSettings
 from app.core.exceptions import UnauthorizedException
-from app.core.limiter import HitCounter, Window, by_address, limiter, parsed
+from app.core.limiter import by_address, limiter
 from app.core.text.normalisation import normalise_login
-from app.schemas.session import Principal
-
-_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 async def by_email(request: Request) -> str:
@@ -74,15 +72,15 @@ async def _in_body(request: Request, field: str) -> Any:
     return body.get(field) if isinstance(body, dict) else None
 
 
-async def check_endpoint(
-    request: Request, response: Response, counter: HitCounter, settings: LimiterSettings
-) -> None:
-    """Count a hit on each limit of the endpoint whose key is not None, and set the headers of the
-    tightest one.
+async def limited(request: Request, response: Response) -> None:
+    """For a public route: count a hit on each of its limits whose key is not None, and set the
+    headers of the tightest one.
 
     Raises:
         RateLimitExceeded: a limit is exceeded; those after it are not counted.
     """
+    parts = runtime_of(request)
+    settings = parts.settings.limiter
     if not settings.enabled:
         return
     windows = []
@@ -93,48 +91,25 @@ async def check_endpoint(
         if key is None:
             continue
         scope = limit.scope or request.scope["endpoint"].__name__
-        windows.append(await _hit(counter, limit.limit, scope, str(key)))
+        windows.append(await parts.hits.hit_or_raise(limit.limit, scope, str(key)))
     if windows:
         tightest = min(windows, key=lambda window: window.limit - window.used)
         response.headers.update(tightest.headers())
 
 
-async def check_principal(
-    request: Request,
-    response: Response,
-    counter: HitCounter,
-    settings: LimiterSettings,
-    principal: Principal,
-) -> None:
-    """Count a read or a write of the authenticated caller.
-
-    Raises:
-        RateLimitExceeded: the limit is exceeded.
-    """
-    if not settings.enabled:
-        return
-    kind = "read" if request.method in _READS else "write"
-    item = parsed(getattr(settings, kind))
-    window = await _hit(counter, item, kind, f"user:{principal.user_id}")
-    response.headers.update(window.headers())
+async def limited_user(request: Request, response: Response, _: CurrentUser) -> None:
+    """The same for a route that requires a login, on top of the limit of writes."""
+    await limited(request, response)
 
 
-async def _hit(counter: HitCounter, item: RateLimitItem, scope: str, key: str) -> Window:
-    window = await counter.hit(item, scope, key)
-    if window.is_exceeded:
-        refusal = RateLimitExceeded(
-            Limit(
-                item,
-                key_func=by_address,
-                scope=scope,
-                per_method=False,
-                methods=None,
-                error_message=None,
-                exempt_when=None,
-                cost=1,
-                override_defaults=False,
-            )
-        )
-        refusal.headers = {**window.headers(), "Retry-After": str(window.retry_after())}
-        raise refusal
-    return window
+async def limited_unless_superuser(request: Request, response: Response, caller: Caller) -> None:
+    """The same, where superusers have their limit of writes instead."""
+    if caller is not None and caller.is_superuser:
+        await count_call(request, response, caller)
+    else:
+        await limited(request, response)
+
+
+Limited = Depends(limited)
+LimitedUser = Depends(limited_user)
+LimitedUnlessSuperuser = Depends(limited_unless_superuser)

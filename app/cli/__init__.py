@@ -4,7 +4,8 @@ import sys
 
 import typer
 
-from app.cli import accounts, database, doctor, import_users, seed, serve
+from app.cli import accounts, database, doctor, import_users, seed, serve, worker
+from app.cli.new.resource import resource
 from app.cli.running import fail
 from app.core.text.normalisation import is_encodable
 
@@ -22,6 +23,7 @@ def check_arguments() -> None:
 
 # In the order of `backend --help`.
 cli.command()(serve.serve)
+cli.command()(worker.worker)
 cli.command(context_settings={"ignore_unknown_options": True})(database.migrate)  # -1 is no option
 cli.command()(accounts.create_superuser)
 cli.command()(accounts.set_password)
@@ -29,3 +31,7 @@ cli.command()(seed.seed)
 cli.command()(import_users.import_users)
 cli.command()(database.purge_sessions)
 cli.command()(doctor.doctor)
+
+new = typer.Typer(help="Write the code of a resource.", no_args_is_help=True)
+new.command()(resource)
+cli.add_typer(new, name="new")

@@ -17,17 +17,21 @@ from app.schemas.base import Email, NewPassword
 from app.schemas.user import UserCreate
 from app.services.user.service import UserService
 
-_Email = Annotated[str, typer.Argument(help="Email to log in with.")]
+_Email = Annotated[str, typer.Argument(help="Email address of the user.")]
 _Password = Annotated[
     str | None,
-    typer.Option(envvar="PASSWORD", help="Default: prompted for where needed.", show_envvar=True),
+    typer.Option(
+        envvar="PASSWORD",
+        help="New password. Default: the command prompts for it if necessary.",
+        show_envvar=True,
+    ),
 ]
 
 
 def create_superuser(email: _Email, password: _Password = None) -> None:
-    """Create a superuser, or promote and activate the user who has this email.
+    """Create a superuser, or promote and activate the user with this email.
 
-    The password of an existing user is changed only where one is given.
+    The password of an existing user is changed only if --password is set.
     """
     settings = command_settings()
 
@@ -45,17 +49,17 @@ def create_superuser(email: _Email, password: _Password = None) -> None:
         if password is not None:
             await users.set_password(email, _new_password(password))
         user = await users.promote(email)
-        console.print(f"promoted {user.email}, id {user.id}, who exists already", soft_wrap=True)
+        console.print(f"promoted the existing user {user.email}, id {user.id}", soft_wrap=True)
         if password is None:
-            console.print("their password stays; `backend set-password` sets another")
+            console.print("the password is unchanged; `backend set-password` sets a new one")
         else:
-            console.print("set the password, and ended all their sessions")
+            console.print("set the password, and ended all sessions of the user")
 
     run_command(work())
 
 
 def set_password(email: _Email, password: _Password = None) -> None:
-    """Set the password of a user, and end all their sessions."""
+    """Set the password of a user, and end all sessions of the user."""
     settings = command_settings()
 
     async def work() -> None:
@@ -68,7 +72,7 @@ def set_password(email: _Email, password: _Password = None) -> None:
                 soft_wrap=True,
             )
             if not user.is_active:
-                console.print("they are inactive, and cannot log in until they are activated")
+                console.print("the user is inactive, and cannot log in until activated")
 
     run_command(work())
 

@@ -11,9 +11,11 @@ from app.runtime import open_runtime
 
 
 def migrate(
-    revision: Annotated[str, typer.Argument(help="head, base, a revision, or such as -1")] = "head",
+    revision: Annotated[
+        str, typer.Argument(help="head, base, a revision id, or a relative one such as -1.")
+    ] = "head",
 ) -> None:
-    """Migrate the database's schema, and create the first superuser if one is configured."""
+    """Migrate the database schema, and create the first superuser if configured."""
     settings = command_settings()
 
     async def work() -> None:
@@ -33,12 +35,12 @@ def migrate(
 
 
 def purge_sessions() -> None:
-    """Delete sessions that ended a week ago or earlier. The service does so hourly."""
+    """Delete sessions that ended at least a week ago. The service does this hourly."""
     settings = command_settings()
 
     async def work() -> None:
         async with open_runtime(settings) as runtime, runtime.session_maker() as db:
             count = await runtime.session_service(db).purge()
-            console.print(f"{count} deleted")
+            console.print(f"{count} sessions deleted")
 
     run_command(work())

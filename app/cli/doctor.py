@@ -16,13 +16,17 @@ from app.database import ping
 from app.database.errors import connection_failure
 from app.database.migrations import MigrationsError, encoding_fault, schema_of
 from app.embedded.server import EmbeddedServerError
+from app.repositories.job_figures import job_figures
 from app.runtime import Runtime, open_runtime
 from app.services.monitoring.health import NOT_MIGRATED, READ_ONLY
 
 _TAKES_NO_WRITES = (
-    "is it a standby, or is default_transaction_read_only on? Name the primary, or all servers "
-    "with target_session_attrs=read-write"
+    "the server is a standby, or default_transaction_read_only is on: name the primary, or all "
+    "servers with target_session_attrs=read-write"
 )
+
+JOBS_LATE = 300.0
+"""Seconds that a job may be due before the workers are in doubt, as for the alert JobsWaiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,13 @@ class Finding:
 
 
 def doctor() -> None:
-    """Check configuration, database, migrations and Redis, and say what to do."""
+    """Check configuration, database, migrations and Redis, and print advice."""
     sys.exit(0 if asyncio.run(_diagnose()) else 1)
 
 
 async def _diagnose() -> bool:
     """Print a table of findings; returns whether all checks succeeded."""
-    table = Table("", "found", "what to do")
+    table = Table("check", "result", "advice")
     is_well = True
     async for finding in findings():
         is_well = is_well and not finding.advice
@@ -74,7 +78,7 @@ async def findings() -> AsyncIterator[Finding]:
 
 def _warnings(settings: Settings) -> Iterator[Finding]:
     if settings.is_production and "*" in settings.server.trusted_hosts:
-        yield Finding("hosts", "any Host header is served", "set SERVER_TRUSTED_HOSTS")
+        yield Finding("hosts", "any Host header is accepted", "set SERVER_TRUSTED_HOSTS")
     for warning in settings.warnings():
         name, _, rest = warning.partition(": ")
         state, _, advice = rest.partition(": ")
@@ -83,9 +87,10 @@ def _warnings(settings: Settings) -> Iterator[Finding]:
 
 async def _servers(runtime: Runtime) -> AsyncIterator[Finding]:
     advice = {
-        "database": "is DATABASE_URL (or DATABASE_HOST, …) right, and the server up?",
-        "cache": "is CACHE_REDIS_URL right, and the server up? It serves without, more slowly",
-        "rate_limiter": "is LIMITER_REDIS_URL right, and the server up? It limits per process",
+        "database": "is DATABASE_URL (or DATABASE_HOST, …) correct, and the server running?",
+        "cache": "is CACHE_REDIS_URL correct, and the server running? Requests are slow until then",
+        "rate_limiter": "is LIMITER_REDIS_URL correct, and the server running? Until then each "
+        "process counts its own requests",
     }
     checks = (await runtime.health.report()).checks
     is_behind = checks["database"].error == NOT_MIGRATED
@@ -105,6 +110,8 @@ async def _servers(runtime: Runtime) -> AsyncIterator[Finding]:
             state, _, fault_advice = fault.partition(": ")
             yield Finding("database", state, fault_advice)
         yield await _migrations(runtime)
+        if not is_behind:
+            yield await _jobs(runtime)
 
 
 async def _reason(runtime: Runtime) -> str:
@@ -116,6 +123,15 @@ async def _reason(runtime: Runtime) -> str:
     return ""
 
 
+async def _jobs(runtime: Runtime) -> Finding:
+    figures = await job_figures(runtime.engine)
+    waiting, failed = figures.count_in("waiting"), figures.count_in("failed")
+    oldest = max(figures.ages.values(), default=0)
+    advice = "is a worker running? Start `backend worker`, or set JOBS_IN_PROCESS=true"
+    state = f"{waiting} waiting, {failed} failed"
+    return Finding("background jobs", state, advice if oldest > JOBS_LATE else "")
+
+
 async def _migrations(runtime: Runtime) -> Finding:
     try:
         schema = await schema_of(runtime.engine)
@@ -123,6 +139,6 @@ async def _migrations(runtime: Runtime) -> Finding:
         return Finding("migrations", "multiple heads", str(error))
     advice = {
         "behind": "run: backend migrate",
-        "unknown": "is DATABASE_URL the right database, and this the right release?",
+        "unknown": "does DATABASE_URL name the right database, and is this the right release?",
     }
     return Finding("migrations", str(schema), advice.get(schema.state, ""))

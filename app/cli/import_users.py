@@ -11,7 +11,10 @@ from app.user_import import import_file
 
 def import_users(
     file: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, help="CSV or NDJSON, as exported.")
+        Path,
+        typer.Argument(
+            exists=True, dir_okay=False, help="CSV or NDJSON file, in the format of the export."
+        ),
     ],
     errors: Annotated[
         Path | None, typer.Option(help="File for refused rows. Default: FILE.errors.csv.")
@@ -19,14 +22,15 @@ def import_users(
     without_password: Annotated[  # noqa: FBT002  # Typer makes it --without-password
         bool,
         typer.Option(
-            "--without-password", help="Import users without a password too; they cannot log in."
+            "--without-password",
+            help="Import users without a password; they must reset it before logging in.",
         ),
     ] = False,
 ) -> None:
-    """Import users from a file, with a `password` or a `hashed_password` each.
+    """Import users from a file; each row has a `password` or a `hashed_password`.
 
-    It may be run again after an interruption: users that exist already are refused. Refused rows
-    are written to another file, secrets included, which can be corrected and imported.
+    The command can be repeated after an interruption, since existing users are refused. Refused
+    rows are written to another file, including secrets; it can be corrected and imported.
     """
     settings = command_settings()
     errors = errors or file.with_suffix(f".errors{file.suffix}")
@@ -37,4 +41,4 @@ def import_users(
     if result.note:
         console.print(result.note, style="yellow", highlight=False, markup=False, soft_wrap=True)
     if result.refused:
-        fail(f"what was refused, and why: {errors}")
+        fail(f"refused rows, with their errors: {errors}")

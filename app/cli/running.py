@@ -57,4 +57,4 @@ def _explain(error: AppException | SQLAlchemyError) -> NoReturn:
         details = (f"\n  {detail['field']}: {detail['message']}" for detail in error.details)
         fail(f"{error}{cause}{''.join(details)}")
     # The database's own words, without the statement and its parameters.
-    fail(f"{getattr(error, 'orig', None) or error}\n`backend doctor` may tell more")
+    fail(f"{getattr(error, 'orig', None) or error}\nrun `backend doctor` for details")

@@ -1,4 +1,4 @@
-"""`backend seed`: made-up users, by the hundred thousand."""
+"""`backend seed`: fills the database with made-up users."""
 
 import random
 import secrets
@@ -28,13 +28,13 @@ _DOMAINS = ("example.com", "example.org", "example.net", "mail.example.com", "co
 def seed(
     users: Annotated[int, typer.Option(min=1, help="Number of users.")] = 1000,
     password: Annotated[
-        str | None, typer.Option(help="Password of all of them. Default: random.")
+        str | None, typer.Option(help="Password of all users. Default: random.")
     ] = None,
 ) -> None:
     """Fill the database with made-up users."""
     settings = command_settings()
     if settings.is_production:
-        fail("not in production")
+        fail("backend seed is not allowed in production")
     secret = password or secrets.token_urlsafe(12)
     columns = TextColumn("users"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
 
@@ -47,7 +47,9 @@ def seed(
                 service = SeedService(db, runtime.passwords)
                 await service.seed(users, secret, lambda count: bar.advance(task, count))
             console.print(
-                f"{users} users, everybody's password: {secret}", markup=False, soft_wrap=True
+                f"{users} users created, all with the password: {secret}",
+                markup=False,
+                soft_wrap=True,
             )
 
     run_command(work())

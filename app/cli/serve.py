@@ -20,16 +20,21 @@ from app.core.config import Settings
 from app.runtime import open_runtime, open_servers
 from app.server.run import AddressError, listen, reload_options, unwind_on_signal, url_of
 from app.server.run import run as run_server
+from app.worker.worker import LAST_WORDS
 
 log = structlog.get_logger("app.serve")
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Default: SERVER_HOST.")] = None,
-    port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Default: SERVER_PORT.")
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on. Default: SERVER_HOST.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Default: SERVER_WORKERS.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on. Default: SERVER_PORT.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Number of worker processes. Default: SERVER_WORKERS.")
+    ] = None,
     reload: Annotated[bool, typer.Option(help="Restart when the code changes.")] = False,  # noqa: FBT002  # Typer makes it --reload
 ) -> None:
     """Serve the API."""
@@ -65,7 +70,8 @@ def serve(
         superuser = run_command(_prepare(settings, stack))
         _print_addresses(settings, url_of(host, sockets))
         show_generated_password(superuser, console)
-        patience = server.drain + server.request_timeout + 5
+        jobs = settings.jobs.drain + LAST_WORDS if settings.run_jobs_in_web else 0
+        patience = server.drain + server.request_timeout + jobs + 5
         code = run_server(uvicorn.Config("main:app", workers=workers, **options), sockets, patience)
     raise typer.Exit(code)
 

@@ -74,7 +74,7 @@ def json_response(error: AppException) -> JSONResponse:
 
 
 def log_failure(error: AppException) -> None:
-    """Log why a request failed (503, 500 and above). The client is told only that it did."""
+    """Log why a request failed (503, 500 and above). The response says only that it did."""
     if error.is_logged:
         return
     if error.status == 503:

@@ -95,7 +95,7 @@ class UnsupportedMediaTypeException(AppException):
     """The body's content type, charset or encoding is not supported."""
 
     status, error = 415, "unsupported_media_type"
-    message = "The request body has a content type that is not accepted here"
+    message = "The content type of the request body is not supported"
 
 
 class ValidationException(AppException):

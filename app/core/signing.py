@@ -83,7 +83,7 @@ class CursorSigner:
 
 
 class FormSigner:
-    """Signs the tokens of forms, against forged requests (CSRF), and values kept in a cookie."""
+    """Signs the tokens of forms, against forged requests (CSRF), and values in a cookie."""
 
     def __init__(self, secret_key: str, accepted: Iterable[str] = ()) -> None:
         keys = _keys(secret_key, accepted)

@@ -183,7 +183,9 @@ async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
             log.info("schema_newer", schema=before, release=schema.newest)
             return
         if schema.state in {"newer", "unknown"}:
-            raise MigrationsError(f"{schema}: only a release that has it can change it")
+            raise MigrationsError(
+                f"{schema}: only a release that contains this schema can change it"
+            )
         is_back = revision.startswith("-") or revision in _earlier_than(before)
         change = command.downgrade if is_back else command.upgrade
         await connection.run_sync(lambda sync: change(_config(sync), revision))

@@ -1,17 +1,16 @@
-"""Helpers for files, locks, ports and waiting, shared by the embedded servers."""
+"""Helpers for files, locks and ports, shared by the embedded servers."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import socket
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 try:
     import fcntl
@@ -21,9 +20,6 @@ except ImportError:  # Windows, or an installation without the `development` ext
     CAN_RUN = False
 else:
     CAN_RUN = True
-
-POLL = 0.02
-"""Seconds between two checks."""
 
 # Without the rest of the caller's environment: a PGPORT, LC_ALL or TZ would change the server.
 ENVIRONMENT = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
@@ -66,13 +62,3 @@ def free_port() -> int:
         address = listener.getsockname()
         socket.create_connection(address, timeout=5).close()  # listening succeeds if lo is down
         return int(address[1])
-
-
-def within(seconds: float, condition: Callable[[], object]) -> bool:
-    """Poll `condition`; whether it became true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(POLL)
-    return True

@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from errno import EROFS
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
-from app.embedded.files import POLL, free_port, locked, private, within, write_private
+from app.embedded.files import free_port, locked, private, write_private
+from app.embedded.polling import POLL, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

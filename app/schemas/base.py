@@ -1,9 +1,21 @@
 """Base classes and shared field types of the schemas."""
 
 import re
-from typing import Annotated
+from datetime import UTC, date, datetime
+from math import isfinite
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SecretStr,
+    StringConstraints,
+)
 from pydantic_core import PydanticCustomError
 
 from app.core.security import MAX_PASSWORD_LENGTH
@@ -71,6 +83,35 @@ def _storable_secret(value: SecretStr) -> SecretStr:
     return value
 
 
+def _storable_json(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    parts: list[JsonValue] = [value]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, str):
+            storable(part)
+        elif isinstance(part, dict):
+            parts += [*part.keys(), *part.values()]
+        elif isinstance(part, list):
+            parts += part
+        elif isinstance(part, float) and not isfinite(part):
+            raise PydanticCustomError("number", "numbers should be finite")
+    return value
+
+
+def _written(value: Any) -> Any:
+    """Refuse numbers, which pydantic takes for seconds since 1970."""
+    if isinstance(value, date) or (isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d", value)):
+        return value
+    raise PydanticCustomError("date", "should be written as 2026-11-27")
+
+
+def _utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:  # a year before 1 or after 9999 in UTC
+        raise PydanticCustomError("datetime", "out of range") from None
+
+
 Text = Annotated[str, AfterValidator(storable)]
 """Text that the database can store and a page can show."""
 Secret = Annotated[SecretStr, AfterValidator(_encodable)]
@@ -108,6 +149,18 @@ NewPassword = Annotated[
         examples=["correct horse battery staple"],
     ),
 ]
+
+
+RowId = Annotated[int, Field(ge=1, le=MAX_BIGINT)]
+"""The id of a row."""
+BigInt = Annotated[int, Field(ge=-MAX_BIGINT - 1, le=MAX_BIGINT)]
+"""A whole number that the database's `bigint` can store."""
+Day = Annotated[date, BeforeValidator(_written)]
+"""A date as ISO 8601 writes it."""
+Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_utc)]
+"""A time as ISO 8601 writes it, with its offset from UTC; converted to UTC."""
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_storable_json)]
+"""An object of JSON that the database can store."""
 
 
 class RequestSchema(BaseModel):

@@ -62,7 +62,7 @@ class BulkUserCreate(NewUser):
 def _then(value: datetime) -> datetime:
     """Check that a time lies between 1970 and tomorrow: clocks and time zones differ."""
     if not _EPOCH <= value <= datetime.now(UTC) + timedelta(days=1):
-        raise PydanticCustomError("then", "should lie between 1970 and now")
+        raise PydanticCustomError("then", "should be between 1970 and now")
     return value
 
 

@@ -2,28 +2,19 @@
 
 import asyncio
 import re
-import signal
 import socket
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from secrets import token_hex
-from typing import Any, cast
+from typing import Any
 
 import uvicorn
 
-from app.core.config import ServerSettings
 from app.core.telemetry.metrics import REQUESTS_REFUSED
-from app.server.admission import MIN_IDLE, Admission, raise_descriptor_limit
-from app.server.http_protocol import (
-    CLOSE,
-    OVERLOAD,
-    PROBES,
-    BoundedProtocol,
-    response,
-    without_body,
-)
+from app.server.admission import MIN_IDLE, Admission
+from app.server.error_response import CLOSE, OVERLOAD, response, without_body
+from app.server.http_protocol import PROBES, BoundedProtocol
 
 MOST = 128
 """Maximum number of connections accepted in one turn of the event loop."""
@@ -247,36 +238,3 @@ class Acceptor:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # retrieved to prevent a warning: the client has left
-
-
-def running_server() -> uvicorn.Server | None:
-    """The uvicorn server that runs this application; None in a command or a test."""
-    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-    return server if isinstance(server, uvicorn.Server) else None
-
-
-def bound_connections(settings: ServerSettings) -> None:
-    """Make the running uvicorn server accept connections by an `Acceptor`. Call during startup,
-    before the server listens.
-
-    If uvicorn itself terminates TLS, and on Windows, only requests are limited.
-    """
-    if (server := running_server()) is None:
-        return
-    admission = Admission(settings.max_requests, settings.max_connections, raise_descriptor_limit())
-    admission.watch(server.server_state.tasks, server.server_state.connections)
-    config, serve = server.config, server.main_loop
-    config.http_protocol_class = cast("Any", partial(BoundedProtocol, admission=admission))
-    config.ws_protocol_class = None
-    if config.is_ssl or sys.platform == "win32":
-        return
-
-    async def accept_and_serve() -> None:
-        acceptor = Acceptor(server, admission)
-        for listener in server.servers:
-            acceptor.listen(listener.sockets)
-            listener.close()
-        server.servers = [cast("Any", acceptor)]
-        await serve()
-
-    server.main_loop = accept_and_serve  # type: ignore[method-assign]  # it listens by then

@@ -4,22 +4,17 @@ admission control.
 The application never sees a request with an endless head, so that no middleware could refuse it.
 """
 
-import json
 from asyncio import TimerHandle, Transport
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
-from uuid import uuid4
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.core.telemetry.metrics import REQUESTS_REFUSED
 from app.server.admission import Admission
+from app.server.error_response import CLOSE, OVERLOAD, response, without_body
 
 HEAD_TIMEOUT = 10.0
 """Seconds from the start of a connection, or a request's first byte, to the end of its head."""
@@ -40,12 +35,8 @@ ABANDON_AFTER = 0.5
 database connection, which is more than most statements cost."""
 MAX_PIPELINED = 16
 """Maximum number of pipelined requests that wait on a connection."""
-
-
 PROBES = b"/health"
 """Prefix of the paths of probes."""
-CLOSE = b"connection: close\r\n"
-OVERLOAD = HTTPStatus.SERVICE_UNAVAILABLE, "overload"
 
 _BODILESS = frozenset({"GET", "HEAD"})
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
@@ -308,41 +299,3 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def without_body(message: bytes) -> bytes:
-    """The head of a response, for HEAD requests."""
-    return message[: message.index(b"\r\n\r\n") + 4]
-
-
-def response(
-    status: HTTPStatus,
-    headers: Sequence[tuple[bytes, bytes]],
-    last: bytes,
-    request_id: str | None = None,
-) -> bytes:
-    """An error response in the API's shape, for requests that the application does not see.
-
-    Args:
-        status: of the response; 503 also gets `Retry-After`.
-        headers: default headers of the server.
-        last: `CLOSE` to end the connection, else empty.
-        request_id: 32 hexadecimal digits; default: a new one.
-    """
-    request_id = request_id or uuid4().hex
-    code = status.phrase.lower().replace(" ", "_")
-    body = json.dumps(
-        {"error": code, "message": status.phrase, "details": [], "request_id": request_id}
-    ).encode()
-    lines = [
-        *headers,
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"cache-control", b"no-store"),
-        (b"x-content-type-options", b"nosniff"),
-        (b"x-request-id", request_id.encode()),
-    ]
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        lines.append((b"retry-after", b"1"))
-    head = b"".join(b"%b: %b\r\n" % line for line in lines)
-    return b"%b%b%b\r\n%b" % (STATUS_LINE[status], head, last, body)

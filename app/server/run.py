@@ -190,5 +190,6 @@ def _times() -> dict[Path, float]:
 
 def reload_options() -> dict[str, Any]:
     """Options of `uvicorn.Config` for a reload."""
-    os.environ["SERVER_DRAIN"] = "0"  # in development no proxy has to notice
+    # In development no proxy has to notice, and jobs run again after the reload.
+    os.environ |= {"SERVER_DRAIN": "0", "JOBS_DRAIN": "0"}
     return {"reload": True, "reload_includes": ASSET_PATTERNS}

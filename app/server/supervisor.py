@@ -4,24 +4,23 @@ import multiprocessing
 import os
 import signal
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from types import FrameType
 
 import structlog
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
+from app.server.worker_process import HELD_BACK, work
+
 log = structlog.get_logger("app.supervisor")
 
 CHECK_INTERVAL = 0.2
 """Seconds between two checks of signals and deadlines; the end of a worker is noticed at once."""
-BEAT = 0.5
-"""Seconds between two heartbeats of a worker."""
 REPEAT = 0.3
 """Seconds between the two SIGTERM that stop a worker without its drain; two at once would be merged
 into one."""
@@ -34,8 +33,6 @@ KILLED_PAUSE = 1.0
 cause."""
 MAX_WORKERS = 256
 _STOPS = signal.SIGTERM, signal.SIGINT
-_HELD_BACK = signal.SIGINT, signal.SIGHUP
-"""Signals that a terminal sends to workers too; during imports they would cause a traceback."""
 _spawn = multiprocessing.get_context("spawn")
 
 
@@ -51,8 +48,8 @@ class _Worker:
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         self._beats, beats = _spawn.Pipe(duplex=False)
-        self.process = _spawn.Process(target=_work, args=(config, sockets, beats))
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)  # the worker inherits it
+        self.process = _spawn.Process(target=work, args=(config, sockets, beats))
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)  # the worker inherits it
         try:
             self.process.start()
         finally:
@@ -252,44 +249,3 @@ class Supervisor:
             except OSError as error:  # out of memory, processes or descriptors
                 log.warning("worker_not_started", reason=repr(error))
                 self._start_has_failed(killed=True)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server, which records the last turn of its event loop."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.turned_at = 0.0
-        self.has_turned = threading.Event()
-
-    async def on_tick(self, counter: int) -> bool:
-        """Called by uvicorn ten times a second while it serves."""
-        self.turned_at = time.monotonic()
-        self.has_turned.set()
-        return await super().on_tick(counter)
-
-    def is_responsive(self) -> bool:
-        """Whether the event loop runs. True while the server starts or stops, without a limit."""
-        is_serving = self.started and not self.should_exit
-        return not is_serving or time.monotonic() - self.turned_at < 2 * BEAT
-
-
-def _work(config: uvicorn.Config, sockets: list[socket.socket], beats: Connection) -> None:
-    """Main function of a worker process."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # handled by the supervisor
-    server = _Server(config)
-    with suppress(KeyboardInterrupt):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
-        threading.Thread(target=_beat, args=(server, beats), daemon=True).start()
-        server.run(sockets)
-
-
-def _beat(server: _Server, beats: Connection) -> None:
-    with suppress(OSError):  # the supervisor has ended: see `stop_with_parent`
-        while True:
-            if server.is_responsive():
-                beats.send_bytes(b"serving" if server.started else b"starting")
-            if server.started:
-                time.sleep(BEAT)
-            else:  # report at once: failed starts count less after the first success
-                server.has_turned.wait(BEAT)

@@ -79,7 +79,7 @@ class ExportService:
             sqlalchemy.exc.TimeoutError: the pool is in use, and no export ended in time.
         """
         if bom and file_format != "csv":
-            message = "a byte order mark is for csv alone"
+            message = "a byte order mark is available for csv only"
             raise ValidationException(details=[{"field": "bom", "message": message}])
         columns = tuple(schema.model_fields)
         is_csv = file_format == "csv"

@@ -45,13 +45,13 @@ class IdempotencyService(BaseService):
             ConflictException: the key belongs to a request with another body.
         """
         since = datetime.now(UTC) - KEPT_FOR
-        kept = await self.answers.find(request.user_id, request.operation, request.key, since)
+        answer = await self.answers.find(request.user_id, request.operation, request.key, since)
         await self.release_connection()
-        if kept is None:
+        if answer is None:
             return None
-        if not any(compare_digest(kept.fingerprint, known) for known in request.fingerprints):
+        if not any(compare_digest(answer.fingerprint, known) for known in request.fingerprints):
             raise _used_otherwise()
-        return kept.body
+        return answer.body
 
     async def store(self, request: IdempotentRequest, body: bytes) -> None:
         """Store the body of an answer, in the caller's transaction.

@@ -92,7 +92,7 @@ class PrincipalCache:
             session, user = await self._breaker.get(*keys)
         except RedisUnavailable:
             return None
-        principal = _remembered(token, session, user)
+        principal = _cached(token, session, user)
         (_miss if principal is None else _hit)()
         return principal
 
@@ -140,7 +140,7 @@ class PrincipalCache:
     async def end_sessions(self, session_ids: Sequence[UUID]) -> None:
         """Revoke cached sessions. Call after the commit that ended them."""
         self._notify(lambda principal: principal.session_id in session_ids)
-        await self._bury(dict.fromkeys(map(self._session, session_ids), self._tombstone_ttl))
+        await self._invalidate(dict.fromkeys(map(self._session, session_ids), self._tombstone_ttl))
 
     async def forget_user(self, user_id: int) -> None:
         """Invalidate a user's entries. Call after the commit that changed the user or ended all of
@@ -148,7 +148,7 @@ class PrincipalCache:
         self._notify(lambda principal: principal.user_id == user_id)
         # The first tombstone outlives every entry of a session, even one that is filled late.
         ttls = {self._user(user_id): self._tombstone_ttl + TTL}
-        await self._bury({**ttls, self._profile(user_id): self._tombstone_ttl})
+        await self._invalidate({**ttls, self._profile(user_id): self._tombstone_ttl})
 
     async def close(self) -> None:
         """Write the missed tombstones, if Redis is available."""
@@ -159,9 +159,9 @@ class PrincipalCache:
         for forget in self.on_forgetting:
             forget(concerns)
 
-    async def _bury(self, ttls: dict[str, int]) -> None:
+    async def _invalidate(self, ttls: dict[str, int]) -> None:
         if self._tombstones is not None and ttls:
-            await self._tombstones.bury(ttls)
+            await self._tombstones.replace(ttls)
 
     def _is_unwritten(self, key: str) -> bool:
         return self._tombstones is not None and key in self._tombstones
@@ -188,7 +188,7 @@ def _profile(value: bytes | None) -> UserSchema | None:
         return None
 
 
-def _remembered(token: AccessToken, session: bytes | None, user: bytes | None) -> Principal | None:
+def _cached(token: AccessToken, session: bytes | None, user: bytes | None) -> Principal | None:
     """The principal of `token` by the values of its two keys; None if they are not sufficient."""
     if session == TOMBSTONE:
         raise UnauthorizedException("Invalid token")

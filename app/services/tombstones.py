@@ -22,11 +22,11 @@ LAST_TRY = 1.0
 """Timeout of the last attempt to write, when the process stops, in seconds."""
 
 
-class _Burial(NamedTuple):
-    """One tombstone to write. Compared by identity, since a key can be buried twice.
+class _Tombstone(NamedTuple):
+    """A tombstone to write. Compared by identity, since a key can be invalidated twice.
 
     Attributes:
-        ttl: lifetime of the tombstone, in seconds.
+        ttl: lifetime in seconds.
         until: expiry of the entries that it replaces, by the monotonic clock.
     """
 
@@ -37,7 +37,7 @@ class _Burial(NamedTuple):
 class Tombstones:
     """Replaces keys by tombstones, later if Redis is unavailable.
 
-    In this process a key counts as buried at once. The breaker stays open until the tombstone is
+    In this process a key counts as replaced at once. The breaker stays open until the tombstone is
     written, so that this process reads nothing from a Redis that lacks it.
 
     Args:
@@ -48,7 +48,7 @@ class Tombstones:
     def __init__(self, breaker: CircuitBreaker, lifetime: float) -> None:
         self._breaker = breaker
         self._lifetime = lifetime
-        self._unwritten: dict[str, _Burial] = {}
+        self._unwritten: dict[str, _Tombstone] = {}
         self._distrusted_until = 0.0
         breaker.before_closing.append(self._write_missed)
 
@@ -56,25 +56,25 @@ class Tombstones:
         """Whether a key's tombstone is not written yet."""
         return key in self._unwritten
 
-    async def bury(self, ttls: Mapping[str, int]) -> None:
+    async def replace(self, ttls: Mapping[str, int]) -> None:
         """Replace keys by tombstones.
 
         Args:
             ttls: key → lifetime of its tombstone, in seconds.
         """
         until = time.monotonic() + self._lifetime
-        burials = {key: _Burial(ttl, until) for key, ttl in ttls.items()}
-        self._unwritten |= burials
+        tombstones = {key: _Tombstone(ttl, until) for key, ttl in ttls.items()}
+        self._unwritten |= tombstones
         self._keep_bounded()
         try:
-            await self._breaker.call(lambda: self._write(burials))
+            await self._breaker.call(lambda: self._write(tombstones))
         except RedisUnavailable:
             self._breaker.open("a tombstone could not be written")
         except BaseException:  # the request was cancelled: the outcome is unknown
             self._breaker.open("a tombstone may not have been written")
             raise
         else:
-            self._written(burials)
+            self._written(tombstones)
 
     async def close(self) -> None:
         """Try once more to write the missed tombstones, before the process ends."""
@@ -104,17 +104,17 @@ class Tombstones:
             raise RedisUnavailable("too many tombstones were missed")
         return was_missed
 
-    async def _write(self, burials: Mapping[str, _Burial]) -> None:
+    async def _write(self, tombstones: Mapping[str, _Tombstone]) -> None:
         now = time.monotonic()
         pipeline = self._breaker.redis.pipeline(transaction=False)
         # Deleted first: a Redis that is out of memory takes no tombstone, but still deletes.
-        pipeline.unlink(*burials)
-        for key, burial in burials.items():
-            if burial.until > now:
-                pipeline.set(key, TOMBSTONE, ex=burial.ttl)
+        pipeline.unlink(*tombstones)
+        for key, tombstone in tombstones.items():
+            if tombstone.until > now:
+                pipeline.set(key, TOMBSTONE, ex=tombstone.ttl)
         await pipeline.execute()
 
-    def _written(self, burials: Mapping[str, _Burial]) -> None:
-        for key, burial in burials.items():
-            if self._unwritten.get(key) is burial:  # and not a later one, which may have failed
+    def _written(self, tombstones: Mapping[str, _Tombstone]) -> None:
+        for key, tombstone in tombstones.items():
+            if self._unwritten.get(key) is tombstone:  # and not a later one, which may have failed
                 del self._unwritten[key]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from benchmarks.report import Figure
-from benchmarks.rows import bulk, cached, counts, footprint, lists, logins, million, scenarios
+from benchmarks.rows import bulk, cached, counts, footprint, jobs, lists, logins, million, scenarios
 
 ROWS: dict[str, Callable[[int], Iterable[Figure]]] = {
     "P1": counts.measure,
@@ -15,4 +15,6 @@ ROWS: dict[str, Callable[[int], Iterable[Figure]]] = {
     "P8": logins.measure,
     "P10": footprint.measure,
     "P11": scenarios.measure,
+    "P13": jobs.measure_enqueueing,
+    "P14": jobs.measure_running,
 }

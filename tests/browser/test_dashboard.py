@@ -125,7 +125,7 @@ async def test_what_cannot_be_renewed_is_said_to_be_old(root_page, watch):
     await root_page.evaluate("htmx.trigger('[data-live]', 'look')")
 
     await expect(root_page.locator("[data-lost]")).to_be_visible()
-    await expect(root_page.locator("#announcer")).to_contain_text("these figures are old")
+    await expect(root_page.locator("#announcer")).to_contain_text("this data is old")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

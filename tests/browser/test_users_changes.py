@@ -97,14 +97,14 @@ async def test_the_last_superuser_stays_one_and_is_told_why(desk, root, watch):
     await desk.get_by_role("button", name="Save").click()
 
     told = desk.get_by_role("alert")
-    await expect(told).to_have_text("The last active superuser has to stay one.")
+    await expect(told).to_have_text("At least one active superuser must remain.")
 
 
 async def test_who_is_deactivated_is_refused_with_their_next_request(desk, ada):
     before = await ada.get("/users/me")
     await desk.get_by_role("link", name="ada").click()
     await desk.get_by_role("button", name="Deactivate").click()
-    await expect(desk.get_by_text("They are logged out everywhere at once")).to_be_visible()
+    await expect(desk.get_by_text("The users are logged out everywhere at once")).to_be_visible()
     await desk.get_by_role("button", name="Deactivate this user").click()
     await expect(desk.get_by_role("status")).to_have_text("Deactivated ada")
 
@@ -145,7 +145,7 @@ async def test_of_many_each_outcome_is_told(desk, ada, root, watch):
 
     await expect(desk.get_by_role("heading", name="1 of 2 refused")).to_be_visible()
     outcomes = desk.get_by_role("alert").get_by_role("listitem")
-    await expect(outcomes.first).to_contain_text("The last active superuser has to stay one")
+    await expect(outcomes.first).to_contain_text("At least one active superuser must remain")
     await expect(outcomes.last).to_have_text("adaDone")
     assert await violations(desk) == []
     assert (await ada.get("/users/me")).status_code == 401

@@ -80,7 +80,7 @@ async def test_ndjson_is_read_whatever_is_in_it(form):
     await check(form, "\n".join(json.dumps(row) for row in rows), "people.ndjson")
 
     await expect(form.get_by_role("heading", name="3 of 4 rows cannot")).to_be_visible()
-    await expect(form.get_by_text("row: is no JSON object")).to_be_visible()
+    await expect(form.get_by_text("row: is not a JSON object")).to_be_visible()
 
 
 @pytest.mark.parametrize(
@@ -89,11 +89,11 @@ async def test_ndjson_is_read_whatever_is_in_it(form):
         ("name\nada\n", "people.csv", "the first line should name the columns"),
         ("email,shoe\n", "people.csv", "no such column: shoe"),
         (b"email\n\x81\n", "people.csv", "people.csv, line 2: is not UTF-8"),
-        (HEADING, "people.csv", "There are 0 users in it"),
+        (HEADING, "people.csv", "The file contains 0 users"),
         (
             HEADING + "a@example.com,,,,x\n" * 501,
             "people.csv",
-            "There are more than 500 users in it",
+            "The file contains more than 500 users",
         ),
         (GOOD, "people.xlsx", "should end in .csv or .ndjson"),
     ],
@@ -128,7 +128,7 @@ async def test_without_scripts_the_same_file_is_chosen_again_and_no_other_is_tak
     await page.get_by_role("button", name="Check the file").click()
     await expect(page.get_by_role("alert")).to_have_text("Choose a file.")
     await check(page, GOOD)
-    await expect(page.get_by_text("choose people.csv once more above")).to_be_visible()
+    await expect(page.get_by_text("choose people.csv again above")).to_be_visible()
     await choose.set_input_files(file(GOOD.replace("linus", "torvalds")))
     await create.click()
     await expect(page.get_by_role("alert")).to_contain_text("This is not the file that was checked")
@@ -149,7 +149,7 @@ async def test_who_was_faster_is_told_and_nothing_is_written(form, root, watch):
     await form.get_by_role("button", name="Create").click()
 
     await expect(form.get_by_role("alert")).to_have_text(
-        "Another request created some of these users meanwhile. Nothing was created."
+        "Another request has created some of these users since the check. Nothing was created."
     )
     await expect(form.get_by_text("email: already taken")).to_be_visible()
     assert "grace" not in await emails(root)

@@ -23,7 +23,7 @@ RUN = {
     "make doctor": Said("✓ migrations"),
     "make format": Said("left unchanged"),
     ".venv/bin/backend --help": Said(
-        "serve(.|\n)+migrate(.|\n)+create-superuser(.|\n)+seed(.|\n)+import-users"
+        "serve(.|\n)+worker(.|\n)+migrate(.|\n)+create-superuser(.|\n)+seed(.|\n)+import-users"
         "(.|\n)+purge-sessions(.|\n)+doctor"
     ),
     "ANALYZE users": Said("ANALYZE"),
@@ -75,6 +75,7 @@ _IN_CONTAINERS = "faults/test_restore.py::test_so_does_one_that_was_restored_in_
 _RESTORE = "faults/test_restore.py::test_a_restored_database_has_everybody_and_nobody_logged_in"
 _ROLES = f"{_OPERATIONS}test_while_two_roles_log_in_a_password_may_change"
 _PASSWORDS = f"{_OPERATIONS}test_while_redis_takes_two_passwords_one_may_change"
+_WORKER = "faults/test_jobs.py::test_r16_a_worker_that_is_told_to_stop_ends_in_order"
 _FIRST = f"{_FIRST_STEPS}test_the_first_requests_are_answered_as_the_readme_shows"
 _MIGRATION = f"{_FIRST_STEPS}test_a_migration_is_made_run_and_taken_back"
 _SEARCH = f"{_OPERATIONS}test_the_index_for_search_may_be_made_later"
@@ -93,7 +94,9 @@ ELSEWHERE = {
     "make migrate": _EXAMPLE,
     ".venv/bin/alembic revision --autogenerate --rev-id …": _EXAMPLE,
     ".venv/bin/python -m pytest -k …": _EXAMPLE,
-    "backend serve": "integration/test_cli.py::test_serve_says_where_everything_is",
+    "backend serve": "integration/test_cli.py::test_serve_prints_all_urls",
+    "backend worker": _WORKER,
+    "python -m app.cli worker": _WORKER,
     "uvicorn main:app": "integration/test_cli.py::test_plain_uvicorn_does_the_same",
     "uvicorn main:app --workers 2": "integration/test_cli_serve.py"
     "::test_f12_workers_and_embedded_servers_end_with_a_parent_that_is_killed",
@@ -108,6 +111,8 @@ ELSEWHERE = {
     "openapi-python-client generate …": "clients/test_generated_client.py::test_its_types_hold",
     "pytest --pgbouncer tests/integration": "faults/test_pgbouncer.py"
     "::test_the_integration_suite_passes",
+    "python -m tests.faults --kills 200": "faults/test_jobs.py"
+    "::test_r16_no_job_is_lost_or_runs_without_its_commit_whatever_is_killed",
     "pytest tests/faults": "faults/conftest.py::pytest_terminal_summary",  # part of `make test`
     "cp deploy/api.env.example deploy/api.env": _COMPOSE,
     "cp deploy/postgres.env.example deploy/postgres.env": _COMPOSE,

@@ -4,14 +4,15 @@ import os
 import re
 import signal
 import subprocess
+from functools import partial
 
-import httpx
 import pytest
 
-from app.embedded.files import free_port, within
+from app.embedded.files import free_port
 from tests.databases import new_database
 from tests.documents.conftest import copied
 from tests.documents.pages import PAGES, README, blocks_of
+from tests.launcher import answers, launched
 from tests.process import instance
 
 pytestmark = [pytest.mark.direct, pytest.mark.timeout(300)]
@@ -38,34 +39,24 @@ def typed_into_a_shell(lines: list[str]) -> list[str]:
     return [answer.strip() for answer in said.split("\0")]
 
 
-def test_make_run_serves_from_nothing_and_stops(repository):
+def test_make_run_serves_from_nothing_and_stops(repository, tmp_path):
     port = str(free_port())
-    with copied(repository) as fresh:
-        server = subprocess.Popen(
+    with (
+        copied(repository) as fresh,
+        launched(
             ["make", "run"],
-            cwd=fresh.path,
-            env={**fresh.environment, "SERVER_PORT": port},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        try:
-            is_up = within(100, lambda: answers(f"http://127.0.0.1:{port}/health"))
-        finally:
-            os.killpg(server.pid, signal.SIGINT)  # Ctrl+C
-            output, _ = server.communicate(timeout=60)
+            tmp_path / "make.log",
+            partial(answers, f"http://127.0.0.1:{port}/health"),
+            environment={**fresh.environment, "SERVER_PORT": port},
+            folder=fresh.path,
+        ) as made,
+    ):
+        os.killpg(made.pid, signal.SIGINT)  # Ctrl+C
+        made.wait(60)
 
-    assert is_up, output
+    output = (tmp_path / "make.log").read_text()
     assert f"http://127.0.0.1:{port}/api/v1/dashboard" in output
     assert re.search(r"admin@example\.com(.|\n)*password +\S+", output)
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=5).status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 def test_a_migration_is_made_run_and_taken_back(migrated):

@@ -24,8 +24,8 @@ from app.embedded.files import free_port
 from app.embedded.postgres import EmbeddedPostgres
 from app.runtime import Runtime
 from tests.conftest import FAST, Person, Servers, browsing, person, running
-from tests.faults.observing import within
 from tests.gate import Gate, target
+from tests.polling import within_async
 
 DEADLINE = 2.0
 """Seconds: `SERVER_REQUEST_TIMEOUT` of the sites, so that a test need not take half a minute."""
@@ -76,20 +76,20 @@ class Postgres:
         process = self._server._process()
         assert process is not None
         process.send_signal(how)
-        assert await within(10, self._is_gone)
+        assert await within_async(10, self._is_gone)
 
     async def start(self) -> float:
         """Have it back; the moment, by the monotonic clock, when it let the first one in."""
         starting = asyncio.create_task(asyncio.to_thread(self._server.start))
-        assert await within(30, self._is_ready)
+        assert await within_async(30, self._is_ready)
         returned = time.monotonic()
         await starting
         return returned
 
-    async def _is_gone(self) -> bool:
+    def _is_gone(self) -> bool:
         return not self._server._is_alive()
 
-    async def _is_ready(self) -> bool:
+    def _is_ready(self) -> bool:
         return self._server._port() is not None
 
     def leave(self) -> None:
@@ -172,7 +172,7 @@ class Site:
         return await self.postgres.busy_backends() == self.connections
 
     async def becomes_clean(self, seconds: float) -> bool:
-        return await within(seconds, self.is_clean)
+        return await within_async(seconds, self.is_clean)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
@@ -22,13 +22,3 @@ async def loop_lag() -> AsyncIterator[list[float]]:
         yield lags
     finally:
         watching.cancel()
-
-
-async def within(seconds: float, condition: Callable[[], Awaitable[bool]]) -> bool:
-    """Whether it becomes true in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if await condition():
-            return True
-        await asyncio.sleep(0.02)
-    return False

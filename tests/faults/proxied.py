@@ -3,21 +3,25 @@
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import httpx
+import pytest
 
-from app.embedded.files import free_port, within
-from tests.conftest import Person, Servers
+from app.embedded.files import free_port
+from app.embedded.polling import within
+from app.runtime import Runtime
+from tests.conftest import Person, Servers, person
+from tests.launcher import accepts, launched
 from tests.process import Instance, instance
 
 CADDY = Path(sys.executable).with_name("caddy")
@@ -76,32 +80,45 @@ class ProxiedSite:
         assert within(20, both_serve)
 
 
-@contextmanager
-def proxied_site(repository: Path, servers: Servers, **proxy: str) -> Iterator[ProxiedSite]:
-    """The proxy and two instances.
-
-    Args:
-        repository: whose Caddyfile.
-        servers: of both instances.
-        proxy: variables of the Caddyfile.
-    """
+@pytest.fixture(scope="module")
+def shared(servers: Servers, app: object, repository: Path) -> Iterator[ProxiedSite]:
+    """The proxy and two instances, for the tests of a module."""
     with TemporaryDirectory(prefix="backend-api-") as folder, ExitStack() as stack:
         place = Path(folder)
         ports = [free_port(), free_port()]
-        url = stack.enter_context(_caddy(repository, place, ports, proxy))
+        url = stack.enter_context(_caddy(repository, place, ports))
         site = ProxiedSite(url, place / "caddy.log", servers, place, {}, stack)
         for port in ports:
             site.start(port)
         yield site
 
 
+@pytest.fixture
+def site(shared: ProxiedSite) -> ProxiedSite:
+    """The same, with both instances up, and known to the proxy to be."""
+    shared.repair()
+    return shared
+
+
+@pytest.fixture
+async def visitor(client: object, site: ProxiedSite) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the proxy; the database is empty, as with `client`."""
+    async with httpx.AsyncClient(base_url=site.url, timeout=30) as visitor:
+        yield visitor
+
+
+@pytest.fixture
+async def ada(visitor: httpx.AsyncClient, runtime: Runtime) -> Person:
+    """A plain user, who comes through the proxy."""
+    return await person(visitor, runtime, "ada")
+
+
 @contextmanager
-def _caddy(
-    repository: Path, place: Path, instances: list[int], proxy: dict[str, str]
-) -> Iterator[str]:
+def _caddy(repository: Path, place: Path, instances: list[int]) -> Iterator[str]:
     """The project's own Caddyfile, on a free port; yields its URL.
 
-    HTTP/2 without TLS is switched on besides, so that a test can speak it without a certificate.
+    An instance has four seconds for an answer, so that a test need not wait for two minutes. HTTP/2
+    without TLS is switched on besides, so that a test can speak it without a certificate.
     """
     port = free_port()
     told = {
@@ -110,7 +127,7 @@ def _caddy(
         "API_INSTANCES": " ".join(f"127.0.0.1:{port}" for port in instances),
         "XDG_DATA_HOME": str(place),
         "XDG_CONFIG_HOME": str(place),
-        **proxy,
+        "INSTANCE_TIMEOUT": "4s",
     }
     adapted = subprocess.run(
         [CADDY, "adapt", "--config", repository / "deploy" / "Caddyfile"],
@@ -123,19 +140,9 @@ def _caddy(
         server["protocols"] = ["h1", "h2c"]
     file = place / "caddy.json"
     file.write_text(json.dumps(configuration))
-    with (place / "caddy.log").open("wb") as log:
-        process = subprocess.Popen([CADDY, "run", "--config", file], env=told, stderr=log)
-    try:
-        assert within(20, lambda: _accepts(port))
+    run = CADDY, "run", "--config", file
+    with launched(run, place / "caddy.log", partial(accepts, port), environment=told):
         yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
-def _accepts(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @asynccontextmanager

@@ -20,8 +20,8 @@ from sqlalchemy import text
 from app.server.admission import FEW, MIN_IDLE, PROBES, TARGET_DURATION, Admission
 from benchmarks.overload import Clients
 from tests.conftest import Person, Servers, person
-from tests.faults.observing import within
-from tests.process import Instance, instance
+from tests.polling import within_async
+from tests.process import SERVE, Instance, instance
 from tests.wire import Answer, answer, connected, head
 
 REQUESTS, CONNECTIONS = 4, 30
@@ -99,7 +99,7 @@ async def full(site: Instance, servers: Servers, admin: Person) -> AsyncIterator
             async def all_wait() -> bool:
                 return await waiting(connection) == REQUESTS
 
-            assert await within(10, all_wait)
+            assert await within_async(10, all_wait)
             yield
         statuses = [(await answer(reader)).status for reader, _ in held]
         await asyncio.sleep(0.2)  # a request is in progress until its task has ended
@@ -237,7 +237,7 @@ async def test_requests_that_do_not_wait_for_their_bodies_count(site, servers, a
             async def all_wait() -> bool:
                 return await waiting(connection) == REQUESTS
 
-            assert await within(10, all_wait)
+            assert await within_async(10, all_wait)
             async with connected(site.url) as (reader, writer):
                 writer.write(asking("/api/v1/users/me"))
                 refused(await answer(reader))
@@ -385,12 +385,12 @@ async def test_work_for_a_client_who_has_left_ends(site, servers, admin):
         for _ in range(3):
             async with connected(site.url) as (_, writer):
                 writer.write(asking("/api/v1/users/cursor", admin, "X-Request-ID: leaves"))
-                assert await within(10, lambda: has_waiting(connection))
+                assert await within_async(10, lambda: has_waiting(connection))
 
         async def none_waits() -> bool:
             return await waiting(connection) == 0
 
-        assert await within(5, none_waits)
+        assert await within_async(5, none_waits)
 
     def lines() -> list[dict[str, Any]]:
         found = [json.loads(line) for line in site.log.read_text()[since:].splitlines()]
@@ -400,10 +400,10 @@ async def test_work_for_a_client_who_has_left_ends(site, servers, admin):
             if line.get("request_id") == "leaves" and line["event"] == "request"
         ]
 
-    async def are_logged() -> bool:
+    def are_logged() -> bool:
         return len(lines()) >= 3
 
-    assert await within(5, are_logged)
+    assert await within_async(5, are_logged)
     assert {(line["event"], line["status"], line["level"]) for line in lines()} == {
         ("request", 499, "info")
     }
@@ -460,10 +460,10 @@ async def test_a_change_whose_client_has_left_is_made_whole_or_not_at_all(site, 
 async def test_with_256_descriptors_and_500_clients_every_probe_is_answered(
     servers, client, tmp_path: Path
 ):
-    few = "prlimit", "--nofile=256:256"
-    with instance(servers, tmp_path, prefix=few, LOG_LEVEL="ERROR") as site:
+    command = "prlimit", "--nofile=256:256", *SERVE
+    with instance(servers, tmp_path, command=command, LOG_LEVEL="ERROR") as site:
         over = threading.Event()
-        clients = Clients(int(site.url.rpartition(":")[2]), asking("/api/v1/users/me"))
+        clients = Clients(site.port, asking("/api/v1/users/me"))
 
         def crowd() -> None:
             while not over.is_set():
@@ -496,7 +496,7 @@ async def test_a_connection_without_a_place_is_refused_and_not_reset_while_the_p
         async with connected(site.url) as (reader, writer):
             async with users_locked(servers) as connection:
                 writer.write(asking("/api/v1/users/cursor", admin))
-                assert await within(10, lambda: has_waiting(connection))
+                assert await within_async(10, lambda: has_waiting(connection))
                 async with connected(site.url) as (new_reader, new_writer):
                     site.process.terminate()
                     await asyncio.sleep(0.7)  # the door is closed

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from tests.conftest import Person
 from tests.faults.conftest import Site
-from tests.faults.observing import within
+from tests.polling import within_async
 
 TERMINATE = (
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
@@ -46,7 +46,7 @@ async def test_idle_connections_that_were_closed_cost_no_request_an_error(site, 
     await fill_pool(site, "SELECT 1")
     async with site.postgres.connected() as connection:
         killed = await connection.fetchval(TERMINATE)
-        assert await within(10, lambda: none_is_left(connection))
+        assert await within_async(10, lambda: none_is_left(connection))
     await asyncio.sleep(0.3)  # until their ends are noticed here
 
     answers = await asyncio.gather(*(change(site, admin, n) for n in range(10)))
@@ -76,7 +76,7 @@ async def test_under_load_there_is_one_error_a_connection_at_most(site, admin, r
         async def is_loaded() -> bool:
             return await backends(connection) >= size
 
-        assert await within(10, is_loaded)
+        assert await within_async(10, is_loaded)
         killed = await connection.fetchval(TERMINATE)
     terminated = time.monotonic()
     await asyncio.sleep(3)

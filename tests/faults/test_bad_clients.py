@@ -4,19 +4,16 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-import httpx
 import pytest
 
-from app.runtime import Runtime
-from tests.conftest import Person, Servers, person
-from tests.faults.observing import within
-from tests.faults.proxied import ProxiedSite, proxied_site, traffic
+from tests.faults import proxied
+from tests.faults.proxied import ProxiedSite, traffic
+from tests.polling import within_async
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 BadClient = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -27,24 +24,8 @@ GET = b"GET /api/v1/users/me HTTP/1.1\r\n" + HOST
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 MEGABYTE = 1 << 20
 
-
-@pytest.fixture(scope="module")
-def shared(servers: Servers, app: object, repository: Path) -> Iterator[ProxiedSite]:
-    with proxied_site(repository, servers) as site:
-        yield site
-
-
-@pytest.fixture
-def site(shared: ProxiedSite) -> ProxiedSite:
-    shared.repair()
-    return shared
-
-
-@pytest.fixture
-async def ada(client: object, site: ProxiedSite, runtime: Runtime) -> AsyncIterator[Person]:
-    """A plain user, who comes through the proxy."""
-    async with httpx.AsyncClient(base_url=site.url, timeout=30) as visitor:
-        yield await person(visitor, runtime, "ada")
+shared, site = proxied.shared, proxied.site  # the fixtures
+visitor, ada = proxied.visitor, proxied.ada
 
 
 async def connected(site: ProxiedSite) -> Connection:
@@ -156,11 +137,11 @@ async def test_a_clients_own_fault_counts_against_no_instance(site, ada, kind):
         await barrage(site, BAD_CLIENTS[kind])
         before = site.served("/api/v1/users/me")
 
-        async def both_go_on() -> bool:
+        def both_go_on() -> bool:
             after = site.served("/api/v1/users/me")
             return all(after[port] > before[port] for port in site.instances)
 
-        assert await within(3, both_go_on)
+        assert await within_async(3, both_go_on)
 
     assert set(statuses) == {200}
     assert site.returns() == returns  # neither had been marked down meanwhile

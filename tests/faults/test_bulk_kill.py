@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.conftest import PASSWORD, Person, Servers
-from tests.faults.observing import within
+from tests.polling import within_async
 from tests.process import Instance, instance
 
 COUNT = 500
@@ -93,7 +93,7 @@ async def killed_after(
 
 async def made_good(servers: Servers, folder: Path, root: Person, database, body) -> httpx.Response:
     """What the same request is answered by the next process."""
-    assert await within(10, lambda: is_over(database))
+    assert await within_async(10, lambda: is_over(database))
     with instance(servers, folder) as next_one:
         return await send(next_one, root, body)
 
@@ -104,7 +104,7 @@ async def test_killed_while_it_hashes_nobody_was_created(servers, root, database
         got = await killed_after(serving, root, body, lambda: asyncio.sleep(0.5))
 
     assert isinstance(got, httpx.TransportError)
-    assert await within(10, lambda: is_over(database))
+    assert await within_async(10, lambda: is_over(database))
     assert await count(database) == 0
     record("R7", "killed while hashing 500", "0 rows")
 
@@ -119,10 +119,10 @@ async def test_killed_before_it_commits_nobody_was_created(
         async with locked(servers, table):
 
             async def moment() -> None:
-                assert await within(20, lambda: is_at(database, statement, "Lock"))
+                assert await within_async(20, lambda: is_at(database, statement, "Lock"))
 
             got = await killed_after(serving, root, rows(), moment)
-        assert await within(10, lambda: is_over(database))
+        assert await within_async(10, lambda: is_over(database))
         left = await count(database)
     again = await made_good(servers, tmp_path, root, database, rows())
 
@@ -142,10 +142,10 @@ async def test_killed_while_it_commits_the_next_attempt_is_told_of_everybody(
         with instance(servers, tmp_path) as serving:
 
             async def moment() -> None:
-                assert await within(20, lambda: is_at(database, "COMMIT", "Timeout"))
+                assert await within_async(20, lambda: is_at(database, "COMMIT", "Timeout"))
 
             got = await killed_after(serving, root, rows(), moment)
-            assert await within(10, lambda: is_over(database))
+            assert await within_async(10, lambda: is_over(database))
             left = await count(database)
     finally:
         await database.execute("DROP FUNCTION dawdle CASCADE")
@@ -165,7 +165,7 @@ async def test_killed_at_any_moment_it_is_everybody_or_nobody(
 ):
     with instance(servers, tmp_path) as serving:
         await killed_after(serving, root, rows(), lambda: asyncio.sleep(delay))
-        assert await within(10, lambda: is_over(database))
+        assert await within_async(10, lambda: is_over(database))
         left = await count(database)
     again = await made_good(servers, tmp_path, root, database, rows())
 

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 from app.core.config import Settings
 from app.runtime import Runtime
 from tests.conftest import Servers, browsing, person, running
-from tests.faults.observing import within
 from tests.gate import Gate, target
+from tests.polling import within_async
 
 PAGE = "/api/v1/dashboard"
 
@@ -137,7 +137,7 @@ async def test_the_moment_it_began_stays_and_goes_when_it_is_over(desk):
         return bool(verdict(await desk.look()) == "Everything is running")
 
     assert (first, since) == (again, still)
-    assert await within(5, is_over)
+    assert await within_async(5, is_over)
     assert desk.runtime.health.failing_since("cache") is None
 
 

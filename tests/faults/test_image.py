@@ -10,10 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.embedded.files import free_port, within
+from app.embedded.files import free_port
 from tests.conftest import Servers
 from tests.databases import new_database
 from tests.dockerfile import Dockerfile
+from tests.launcher import launched
 
 pytestmark = pytest.mark.timeout(400)  # it installs everything anew
 
@@ -46,14 +47,25 @@ class Image:
                 command = ["sh", "-c", self.inside(told)]
                 subprocess.run(command, cwd=self.workdir, check=True, capture_output=True)
 
-    def run(self, command: list[str], **settings: str) -> "subprocess.Popen[bytes]":
+    @property
+    def environment(self) -> dict[str, str]:
         told = {name: self.inside(value) for name, value in self.file.environment().items()}
-        told["PATH"] = told["PATH"].replace("$PATH", os.environ["PATH"])
-        environment = {**told, **settings}
-        python = shutil.which(command[0], path=told["PATH"])
-        assert python is not None
-        assert Path(python).is_relative_to(self.root)
-        return subprocess.Popen([python, *command[1:]], cwd=self.workdir, env=environment)
+        return {**told, "PATH": told["PATH"].replace("$PATH", os.environ["PATH"])}
+
+    def command(self, instruction: str, *arguments: str) -> list[str]:
+        """The command of an instruction, with more arguments, by its program in the folder."""
+        name, *others = self.file.arguments(instruction)
+        program = shutil.which(name, path=self.environment["PATH"])
+        assert program is not None
+        assert Path(program).is_relative_to(self.root)
+        return [program, *others, *arguments]
+
+    def run(self, command: list[str], settings: dict[str, str]) -> int:
+        """Run a command to its end; returns its exit code."""
+        environment = {**self.environment, **settings}
+        return subprocess.run(
+            command, cwd=self.workdir, env=environment, check=False, timeout=60
+        ).returncode
 
 
 def copy(source: Path, target: Path) -> None:
@@ -85,6 +97,11 @@ async def told(servers: Servers) -> AsyncIterator[dict[str, str]]:
         }
 
 
+def serve(image: Image) -> list[str]:
+    """The command with which a container starts."""
+    return image.command("ENTRYPOINT", *image.file.arguments("CMD"))
+
+
 def test_it_holds_no_server_and_no_tool_of_development(image):
     packages = {path.name.partition("-")[0] for path in image.root.rglob("*.dist-info")}
 
@@ -94,21 +111,22 @@ def test_it_holds_no_server_and_no_tool_of_development(image):
     )
 
 
-async def test_it_migrates_serves_and_tells_that_it_is_healthy(image, told):
-    entry, probe = image.file.arguments("ENTRYPOINT"), image.file.arguments("HEALTHCHECK")
+async def test_it_migrates_serves_and_tells_that_it_is_healthy(image, told, tmp_path):
+    probe = image.command("HEALTHCHECK")
     url = f"http://127.0.0.1:{told['SERVER_PORT']}"
 
-    assert image.run(probe, **told).wait(timeout=60) != 0
-    assert image.run([*entry, "migrate"], **told).wait(timeout=60) == 0
-    server = image.run([*entry, *image.file.arguments("CMD")], **told)
-    try:
-        assert within(60, lambda: image.run(probe, **told).wait(timeout=60) == 0)
+    assert image.run(probe, told) != 0
+    assert image.run(image.command("ENTRYPOINT", "migrate"), told) == 0
+    with launched(
+        serve(image),
+        tmp_path / "image.log",
+        lambda: image.run(probe, told) == 0,
+        environment={**image.environment, **told},
+        folder=image.workdir,
+    ):
         async with httpx.AsyncClient(base_url=url, timeout=60) as visitor:
             health = await visitor.get("/health")
             refusal = await visitor.get("/api/v1/users/me")
-    finally:
-        server.terminate()
-        server.wait(timeout=60)
 
     assert health.status_code == 200
     assert health.json()["checks"]["cache"]["backend"] == "redis"
@@ -118,6 +136,4 @@ async def test_it_migrates_serves_and_tells_that_it_is_healthy(image, told):
 async def test_it_does_not_start_without_what_production_needs(image, told):
     del told["AUTH_SECRET_KEY"]
 
-    serve = [*image.file.arguments("ENTRYPOINT"), *image.file.arguments("CMD")]
-
-    assert image.run(serve, **told).wait(timeout=60) == 1
+    assert image.run(serve(image), told) == 1

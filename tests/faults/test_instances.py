@@ -3,43 +3,18 @@
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import httpx
-import pytest
 
-from app.runtime import Runtime
-from tests.conftest import Person, Servers, person
-from tests.faults.observing import within as reached
-from tests.faults.proxied import ProxiedSite, proxied_site, traffic
+from tests.conftest import Person
+from tests.faults import proxied
+from tests.faults.proxied import traffic
+from tests.polling import within_async
 
 LOGIN = "/api/v1/auth/login"
 
-
-@pytest.fixture(scope="module")
-def shared(servers: Servers, app: object, repository: Path) -> Iterator[ProxiedSite]:
-    with proxied_site(repository, servers, INSTANCE_TIMEOUT="4s") as site:
-        yield site
-
-
-@pytest.fixture
-def site(shared: ProxiedSite) -> ProxiedSite:
-    """With both instances up, and known to the proxy to be."""
-    shared.repair()
-    return shared
-
-
-@pytest.fixture
-async def visitor(client: object, site: ProxiedSite) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=site.url, timeout=30) as visitor:
-        yield visitor
-
-
-@pytest.fixture
-async def ada(visitor: httpx.AsyncClient, runtime: Runtime) -> Person:
-    """A plain user, who comes through the proxy."""
-    return await person(visitor, runtime, "ada")
+shared, site = proxied.shared, proxied.site  # the fixtures
+visitor, ada = proxied.visitor, proxied.ada
 
 
 async def at_once(ada: Person, path: str, times: int = 20) -> list[httpx.Response]:
@@ -109,10 +84,10 @@ async def test_when_one_freezes_no_request_is_lost_that_can_be_asked_again(site,
         site.instances[frozen].process.send_signal(signal.SIGSTOP)
         try:
 
-            async def is_marked_down() -> bool:
+            def is_marked_down() -> bool:
                 return bool(site.failed_checks(frozen) >= failed + 2)
 
-            assert await reached(10, is_marked_down)
+            assert await within_async(10, is_marked_down)
             meanwhile = site.served("/api/v1/users/me")
             await asyncio.sleep(5)
             after = site.served("/api/v1/users/me")
@@ -133,10 +108,10 @@ async def test_a_rolling_restart_loses_no_request(site, ada, record):
             await asyncio.to_thread(site.start, port)
             before = site.served("/api/v1/users/me")[port]
 
-            async def is_served_by(port: int = port, before: int = before) -> bool:
+            def is_served_by(port: int = port, before: int = before) -> bool:
                 return bool(site.served("/api/v1/users/me")[port] > before)
 
-            assert await reached(20, is_served_by)  # the proxy has looked
+            assert await within_async(20, is_served_by)  # the proxy has looked
 
     assert set(statuses) == {200}
     assert statuses[200] > 100

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.embedded.files import within
+from app.embedded.polling import within
 from app.services.monitoring.health import DELETED
 from tests.conftest import PASSWORD
 from tests.integration import test_cli

@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from app.embedded.files import within
+from app.embedded.polling import within
 from tests.conftest import Servers
 from tests.process import CLI, Instance, environment, instance
 from tests.workers import SCRAPE_TOKEN, Workers

@@ -13,9 +13,9 @@ import httpx
 import psutil
 import pytest
 
-from app.embedded.files import within
+from app.embedded.polling import within
 from tests.conftest import Servers
-from tests.process import Instance, instance
+from tests.process import SERVE, Instance, instance
 from tests.workers import SCRAPE_TOKEN, Scrape
 
 SOON = 40
@@ -91,7 +91,7 @@ def site(servers: Servers, app: object, tmp_path: Path, folder: Path) -> Iterato
     with instance(
         servers,
         tmp_path,
-        prefix=prefix,
+        command=(*prefix, *SERVE),
         SERVER_WORKERS="2",
         TMPDIR=str(folder),
         TELEMETRY_SCRAPE_TOKEN=SCRAPE_TOKEN,

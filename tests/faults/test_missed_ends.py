@@ -21,8 +21,8 @@ from app.runtime import Runtime
 from app.services import tombstones
 from app.services.tombstones import TOMBSTONE, Tombstones
 from tests.conftest import Person, browsing, person, running
-from tests.faults.observing import within
 from tests.gate import Gate, target
+from tests.polling import within_async
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ async def test_a_logout_while_redis_is_frozen_holds_when_it_is_back(here, on_val
             return not cache_of(runtime).is_open
 
         await logged_out_while_frozen(runtime, ada, redis)
-        assert await within(10, is_back)
+        assert await within_async(10, is_back)
         assert await is_back()
         kept = await redis.get(session_key(runtime, ada))
         ada.client = elsewhere
@@ -126,7 +126,7 @@ async def test_a_demotion_while_redis_is_frozen_holds_when_it_is_back(here, redi
             statuses.append((await eve.get("/users")).status_code)
             return not cache_of(runtime).is_open
 
-        assert await within(10, is_back)
+        assert await within_async(10, is_back)
         assert await is_back()
 
     assert demotion.status_code == 200
@@ -154,7 +154,7 @@ async def test_a_redis_that_reads_and_refuses_writes_is_not_believed(here, redis
             is_open = cache_of(runtime).is_open
             return not is_open and await redis.get(session_key(runtime, ada)) == TOMBSTONE
 
-        assert await within(10, is_written)
+        assert await within_async(10, is_written)
         refused.append((await ada.get("/users/me")).status_code)
 
     assert refused == [401] * 3
@@ -184,20 +184,20 @@ async def test_what_cannot_be_remembered_is_made_up_for_by_patience(redis, valke
     await redis.mset(dict.fromkeys("abc", "alive"))
     gate.shut()
     for key in "abc":
-        await missed.bury({key: 60})
+        await missed.replace({key: 60})
     await gate.open()
 
     async def are_written() -> bool:
         return bool(await redis.mget("b", "c") == [TOMBSTONE, TOMBSTONE])
 
-    async def is_closed() -> bool:
+    def is_closed() -> bool:
         return not breaker.is_open
 
     assert ["a" in missed, "b" in missed, "c" in missed] == [False, True, True]
-    assert await within(1.5, are_written)
+    assert await within_async(1.5, are_written)
     assert breaker.is_open
     assert await redis.get("a") == b"alive"
-    assert await within(5, is_closed)
+    assert await within_async(5, is_closed)
     breaker.close()
     await client.aclose()
     gate.shut()
@@ -217,7 +217,7 @@ async def test_that_redis_is_back_is_of_nobodys_request(here, redis, logged):
         async def is_back() -> bool:
             return not limiter.is_open
 
-        assert await within(10, is_back)
+        assert await within_async(10, is_back)
 
     lines = [line for line in logged() if line["event"] == "redis_is_back"]
     assert lines
@@ -240,8 +240,8 @@ async def test_a_probe_outlives_whatever_goes_wrong(here, redis, monkeypatch):
     breaker.before_closing.append(faulty)
     breaker.open("for the test")
 
-    async def is_closed() -> bool:
+    def is_closed() -> bool:
         return not breaker.is_open
 
-    assert await within(10, is_closed)
+    assert await within_async(10, is_closed)
     assert asked == 3

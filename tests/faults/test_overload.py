@@ -9,7 +9,7 @@ import httpx
 
 from tests.conftest import Person, browsing, person
 from tests.faults.conftest import LATE, Site
-from tests.faults.observing import within
+from tests.polling import within_async
 
 LONG = {"request_timeout": 20.0}
 
@@ -27,7 +27,7 @@ async def test_with_the_pool_exhausted_nobody_waits_longer_than_its_timeout(open
         await admin.get("/users/me")
         async with site.postgres.users_locked():
             holding = [asyncio.create_task(admin.get("/users")) for _ in range(site.connections)]
-            assert await within(10, site.is_full)
+            assert await within_async(10, site.is_full)
             waiting = [
                 asyncio.create_task(site.ask(admin, "GET", "/users/cursor")) for _ in range(50)
             ]

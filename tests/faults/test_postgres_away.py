@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import PASSWORD
 from tests.faults.conftest import DEADLINE, LATE
-from tests.faults.observing import within
+from tests.polling import within_async
 
 LOGIN = "/api/v1/auth/login"
 
@@ -40,7 +40,7 @@ async def test_it_says_so_meanwhile_and_serves_again_by_itself(site, visitor, ad
     async def is_served() -> bool:
         return bool((await admin.get("/users")).status_code == 200)
 
-    assert await within(10, is_served)
+    assert await within_async(10, is_served)
     served_after = time.monotonic() - returned
     back = await visitor.get("/health/ready")
     over.set()

@@ -12,7 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.conftest import Person, browsing, person
 from tests.faults.conftest import DEADLINE, LATE
-from tests.faults.observing import loop_lag, within
+from tests.faults.observing import loop_lag
+from tests.polling import within_async
 
 # Unlike each other, so that both are met.
 OWN = {"server": {"request_timeout": DEADLINE}, "database": {"pool_timeout": DEADLINE / 2}}
@@ -77,7 +78,7 @@ async def test_every_answer_comes_in_time_and_nothing_is_left_behind(opening, re
             async def is_served() -> bool:
                 return bool((await admin.get("/users")).status_code == 200)
 
-            is_back = await within(10, is_served)
+            is_back = await within_async(10, is_served)
 
     statuses = Counter(status for status, _ in answers)
     slowest = max(seconds for _, seconds in answers)

@@ -26,8 +26,8 @@ from app.embedded.postgres import EmbeddedPostgres
 from tests.conftest import FAST, Person, browsing, person, running
 from tests.databases import engine_of
 from tests.faults.conftest import LATE
-from tests.faults.observing import within
 from tests.gate import Gate, target
+from tests.polling import within_async
 from tests.standby import standby_of
 
 OFF = {"enabled": False}
@@ -66,7 +66,7 @@ class Pair:
             shown = await self.run(url, "SHOW default_transaction_read_only")
             return shown == ("on" if is_on else "off")
 
-        assert await within(10, is_reloaded)
+        assert await within_async(10, is_reloaded)
 
     async def fail_over(self) -> float:
         """Leave the first up, read-only, and promote the second; the moment of the promotion."""
@@ -77,7 +77,7 @@ class Pair:
             rows = f"SELECT row({both})::text"  # no values
             return bool(await self.run(self.first, rows) == await self.run(self.second, rows))
 
-        assert await within(10, has_all)  # what is not copied yet would be lost
+        assert await within_async(10, has_all)  # what is not copied yet would be lost
         assert await self.run(self.second, "SELECT pg_promote()")
         return time.monotonic()
 
@@ -166,14 +166,14 @@ async def no_connection_is_left(pair: Pair) -> bool:
     async def is_left() -> bool:
         return await pair.run(pair.first, OURS) == 0
 
-    return await within(SERVED_AFTER + LATE, is_left)
+    return await within_async(SERVED_AFTER + LATE, is_left)
 
 
 async def is_served_within_time(admin: Person, promoted: float) -> bool:
     async def is_served() -> bool:
         return await change(admin) == 200
 
-    return await within(promoted + SERVED_AFTER + LATE - time.monotonic(), is_served)
+    return await within_async(promoted + SERVED_AFTER + LATE - time.monotonic(), is_served)
 
 
 async def health(admin: Person, path: str) -> tuple[int, str | None]:

@@ -23,8 +23,9 @@ from app.runtime import Runtime
 from app.services.tombstones import TOMBSTONE
 from tests.conftest import PASSWORD, Person, browsing, person, running
 from tests.faults.conftest import LATE
-from tests.faults.observing import loop_lag, within
+from tests.faults.observing import loop_lag
 from tests.gate import Gate, target
+from tests.polling import within_async
 
 LOGIN = "/api/v1/auth/login"
 
@@ -144,7 +145,7 @@ async def to_node(site: Site, *, slots: bool) -> None:
         async def is_complete() -> bool:
             return b"cluster_state:ok" in await site.node.execute_command("CLUSTER", "INFO")
 
-        assert await within(10, is_complete)
+        assert await within_async(10, is_complete)
     site.gate.target = host_and_port(site.node)
     site.gate.cut()
 
@@ -261,7 +262,7 @@ async def test_health_says_so_and_it_recovers_by_itself(site, fault):
                 and cached == 1
             )
 
-        assert await within(10, is_well)
+        assert await within_async(10, is_well)
 
     assert during.status_code == 503
     assert {n for n, c in during.json()["checks"].items() if c["status"] == "unhealthy"} == {
@@ -340,7 +341,7 @@ async def test_a_redis_that_refuses_what_is_needed_is_left_alone_until_it_does_i
         async def is_left_alone() -> bool:
             return all(breaker.is_open for breaker in breakers(site))
 
-        assert await within(1, is_left_alone)
+        assert await within_async(1, is_left_alone)
         stays = []
         for _ in range(15):
             await asyncio.sleep(0.1)
@@ -348,10 +349,10 @@ async def test_a_redis_that_refuses_what_is_needed_is_left_alone_until_it_does_i
         await mended(site)
         mended_at = time.monotonic()
 
-        async def is_asked_again() -> bool:
+        def is_asked_again() -> bool:
             return not any(breaker.is_open for breaker in breakers(site))
 
-        assert await within(5, is_asked_again)
+        assert await within_async(5, is_asked_again)
         took = time.monotonic() - mended_at
 
     assert changed.status_code == 200
@@ -378,7 +379,7 @@ async def test_it_is_found_again_though_its_connections_are_reset_meanwhile(site
             health = await visitor.get("/health")
             return health.status_code == 200 and not any(b.is_open for b in breakers(site))
 
-        assert await within(PROBE_INTERVAL + LATE, is_well)
+        assert await within_async(PROBE_INTERVAL + LATE, is_well)
 
 
 async def test_a_probe_that_dies_is_replaced(site):
@@ -388,10 +389,10 @@ async def test_a_probe_that_dies_is_replaced(site):
     assert probing is not None
     probing.cancel()
 
-    async def is_closed() -> bool:
+    def is_closed() -> bool:
         return not cache.is_open
 
-    assert await within(PROBE_INTERVAL + LATE, is_closed)
+    assert await within_async(PROBE_INTERVAL + LATE, is_closed)
 
 
 @by_refusal
@@ -414,10 +415,10 @@ async def test_an_end_that_redis_refuses_holds_at_once_and_is_written_later(site
         async def is_well() -> bool:
             return bool((await visitor.get("/health")).status_code == 200)
 
-        assert await within(5, is_well)
+        assert await within_async(5, is_well)
         after = [(await somebody.get("/users/me")).status_code for somebody in (ada, bob)]
-        buried = [await site.redis.get(f"myapi:cache:principal:{bob.id}")]
+        stored = [await site.redis.get(f"myapi:cache:principal:{bob.id}")]
 
     assert during == after == [401, 401]
     assert health.json()["checks"]["cache"]["status"] == "unhealthy"
-    assert buried == [TOMBSTONE]
+    assert stored == [TOMBSTONE]

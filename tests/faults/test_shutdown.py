@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.conftest import Person, person
-from tests.faults.observing import within
+from tests.polling import within_async
 from tests.process import Instance, instance
 
 DRAIN, DEADLINE = 2.0, 5.0
@@ -44,7 +44,7 @@ class Clients:
             async def says_no() -> bool:
                 return (await prober.get("/health/ready")).status_code == 503
 
-            assert await within(30, says_no)
+            assert await within_async(30, says_no)
         self.noticed = time.monotonic()
 
     async def ask(self, *, keeps_connection: bool) -> None:

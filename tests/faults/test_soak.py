@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import psutil
 import pytest
 
-from app.embedded.files import within
+from app.embedded.polling import within
 from tests.soak import judge
 from tests.soak.ledger import Account, Answer, Bulk, Fault, Ledger
 from tests.soak.service import Usage

@@ -15,7 +15,9 @@ import httpx
 import psutil
 import pytest
 
-from app.embedded.files import free_port, within
+from app.embedded.files import free_port
+from app.embedded.polling import within
+from tests.launcher import launched
 
 SOON = 2 + 2
 """Seconds until a dead worker is replaced: 2, and what a busy machine needs on top."""
@@ -133,24 +135,21 @@ def supervised(
         "TMPDIR": str(folder),  # a supervisor that is killed leaves a folder behind
     }
     port = free_port()
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.supervised", str(port)],
-            env={**os.environ, **environment},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    found = Supervised(folder, port, process)
-    try:
-        yield found
-    finally:
-        left = found.workers()
-        if process.poll() is None:
+    with launched(
+        [sys.executable, "-m", "tests.faults.supervised", str(port)],
+        folder / "log",
+        lambda: True,  # in some modes no worker ever serves
+        environment={**os.environ, **environment},
+    ) as process:
+        found = Supervised(folder, port, process)
+        try:
+            yield found
+        finally:
+            left = found.workers()
             process.kill()
-        process.wait(10)
-        for pid in left | found.starts():
-            end(pid)
+            process.wait(10)
+            for pid in left | found.starts():
+                end(pid)
 
 
 def end(pid: int) -> None:

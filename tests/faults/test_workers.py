@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from app.database import close_engine, get_engine
 from app.database.migrations import current_revision, head_revision
-from app.embedded.files import within
+from app.embedded.polling import within
 from tests.conftest import Servers, person
 from tests.databases import new_database
 from tests.process import Instance, instance, workers

@@ -16,7 +16,9 @@ from fastapi.routing import iter_route_contexts
 
 from app.core.security import TokenSigner
 from app.models import Session, User
+from app.repositories.jobs import JobQueue
 from app.runtime import Runtime
+from app.schemas.jobs import PurgeSessions
 from tests.access import (
     API,
     CALLERS,
@@ -97,6 +99,10 @@ PAGES = {
     "dashboard_user": Row(VIEW),
     "dashboard_edit_user": Row(VIEW),
     "dashboard_update_user": Row(FORM, {"data": {"email": "new@example.com", "username": "new"}}),
+    "dashboard_jobs": Row(VIEW),
+    "dashboard_confirm_job_change": Row(VIEW, {"params": {"action": "cancel", "id": 1}}),
+    "dashboard_change_jobs": Row(FORM, {"data": {"action": "cancel", "id": 1}}),
+    "dashboard_job": Row(VIEW),
 }
 FILES = {"dashboard_users_export"}
 """Routes of the admin page, by name: not in the OpenAPI document, since they are no API. `login` is
@@ -131,6 +137,7 @@ class Cast:
             for resource in RESOURCES:
                 row = await resource.add(db, self._ids["ada"])
                 self._rows[resource.parameter] = row.id
+            await JobQueue(db).enqueue(PurgeSessions())  # job 1
             await db.commit()
 
     async def begin_session(self, name: str, access_ttl: int = 900) -> Caller:
@@ -240,7 +247,12 @@ def visit(app: FastAPI, page: str, caller: Caller) -> dict[str, Any]:
     method, path = pages(app)[page]
     headers = {"Cookie": "; ".join(sent), "X-CSRF-Token": forms.token(owner)}
     options = PAGES[page].sent_by(caller)
-    return {"method": method, "url": path.format(user_id=1), "headers": headers, **options}
+    return {
+        "method": method,
+        "url": path.format(user_id=1, job_id=1),
+        "headers": headers,
+        **options,
+    }
 
 
 def test_nothing_is_hidden_from_the_openapi_document_but_the_admin_page(app):
@@ -257,7 +269,7 @@ def test_nothing_is_hidden_from_the_openapi_document_but_the_admin_page(app):
 
 @pytest.mark.parametrize("kind", CALLERS)
 @pytest.mark.parametrize("operation", MATRIX)
-async def test_who_may(app, client, cast, operation, kind):
+async def test_each_caller_gets_the_documented_status(app, client, cast, operation, kind):
     owner = await cast.begin_session("ada")
     caller = owner if kind == "owner" else await cast.caller(kind, client)
     method, path = operations(app)[operation]
@@ -274,7 +286,7 @@ async def test_who_may(app, client, cast, operation, kind):
 
 
 @pytest.mark.parametrize("kind", CALLERS)
-async def test_head_is_for_whom_get_is(app, client, cast, kind):
+async def test_head_has_the_permissions_of_get(app, client, cast, kind):
     """C32"""
     owner = await cast.begin_session("ada")
     caller = owner if kind == "owner" else await cast.caller(kind, client)
@@ -289,7 +301,7 @@ async def test_head_is_for_whom_get_is(app, client, cast, kind):
 
 @pytest.mark.parametrize("kind", CALLERS)
 @pytest.mark.parametrize("page", PAGES)
-async def test_who_may_see_the_page(app, client, cast, page, kind):
+async def test_each_caller_gets_the_documented_status_of_the_pages(app, client, cast, page, kind):
     caller = await cast.caller(kind, client)
 
     response = await client.request(**visit(app, page, caller))

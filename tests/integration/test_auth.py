@@ -197,7 +197,7 @@ def forged(ada, key=KEY, algorithm="HS256", without=(), **changes):
     return jwt.encode({k: v for k, v in claims.items() if k not in without}, key, algorithm)
 
 
-async def test_a_token_forged_with_the_right_key_would_hold(ada):
+async def test_a_token_signed_with_the_right_key_is_accepted(ada):
     """Otherwise the refusals below would prove nothing."""
     ada.tokens["access_token"] = forged(ada)
 
@@ -256,7 +256,7 @@ async def test_a_token_with_anything_wrong_is_a_401(ada, change):
         "Bearer \xff\xfe",
     ],
 )
-async def test_an_authorization_header_that_is_none_is_a_401(client, authorization):
+async def test_an_invalid_authorization_header_is_a_401(client, authorization):
     response = await client.get(
         "/api/v1/users/me", headers={"Authorization": authorization.encode("latin-1")}
     )

@@ -44,7 +44,7 @@ def refused(response) -> None:
     ],
     ids=lambda value: repr(value[:24]) if isinstance(value, bytes) else value,
 )
-async def test_a_body_that_makes_no_sense(client, path, content):
+async def test_an_invalid_body_is_refused(client, path, content):
     refused(await client.post(path, content=content, headers=JSON))
 
 
@@ -78,7 +78,7 @@ async def test_a_body_of_another_type(client, content_type):
     ],
     ids=lambda value: repr(value[:24]),
 )
-async def test_a_form_that_makes_no_sense(client, content):
+async def test_an_invalid_form_is_refused(client, content):
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
 
     refused(await client.post("/api/v1/auth/token", content=content, headers=headers))
@@ -97,7 +97,7 @@ async def test_a_form_that_makes_no_sense(client, content):
         "page=" + "9" * 5000,
     ],
 )
-async def test_a_query_that_makes_no_sense(root, query):
+async def test_an_invalid_query_is_refused(root, query):
     refused(await root.get(f"/users?{query}"))
 
 
@@ -111,14 +111,14 @@ async def test_a_query_that_makes_no_sense(root, query):
         "/../../etc/passwd",
     ],
 )
-async def test_a_path_that_makes_no_sense(root, path):
+async def test_an_invalid_path_is_refused(root, path):
     headers = {"Authorization": f"Bearer {root.tokens['access_token']}"}
 
     refused(await root.client.get(path, headers=headers))
 
 
 @pytest.mark.parametrize("method", ["PUT", "TRACE", "FOO", "PROPFIND"])
-async def test_a_method_that_is_none_of_ours(client, method):
+async def test_an_unsupported_method_is_refused(client, method):
     refused(await client.request(method, LOGIN))
 
 

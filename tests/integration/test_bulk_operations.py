@@ -88,7 +88,7 @@ async def test_a_list_of_users_is_created(root):
     assert created[0].keys() == (await root.get("/users/me")).json().keys()
 
 
-async def test_whoever_was_created_in_a_list_logs_in(client, root):
+async def test_users_created_in_bulk_can_log_in(client, root):
     await root.post(BULK, json=people(3, password=PASSWORD))
 
     response = await client.post(
@@ -98,7 +98,7 @@ async def test_whoever_was_created_in_a_list_logs_in(client, root):
     assert response.status_code == 200
 
 
-async def test_five_hundred_users_are_one_question_and_one_insert(root, statements):
+async def test_five_hundred_users_take_one_query_and_one_insert(root, statements):
     await root.get("/users/me")
     statements.clear()
 
@@ -110,7 +110,7 @@ async def test_five_hundred_users_are_one_question_and_one_insert(root, statemen
     assert kinds(statements) == FIVE
 
 
-async def test_every_row_that_stands_against_it_is_named(root, ada, runtime):
+async def test_every_invalid_or_conflicting_row_is_named(root, ada, runtime):
     before = await count_users(runtime)
     rows = [
         {"email": "fine@example.com", "password": PASSWORD},
@@ -454,9 +454,7 @@ async def hash_of(runtime, email: str) -> str:
     ],
     ids=["2a", "2b", "2y", "2b-10", "argon2-8", "argon2-100", "argon2-long"],
 )
-async def test_a_hash_that_was_brought_along_logs_in_and_is_ours_afterwards(
-    client, root, runtime, hashed
-):
+async def test_an_imported_hash_logs_in_and_is_replaced(client, root, runtime, hashed):
     rows = [{"email": "ada@example.com", "hashed_password": hashed}]
     assert (await root.post(BULK, json=rows)).status_code == 201
     credentials = {"email": "ada@example.com", "password": PASSWORD}
@@ -512,7 +510,7 @@ BCRYPT = "$2b$10$" + "N9qo8uLOickgx2ZMRZoMye" + "IjZAgcfl7p92ldGxad68LJZdL17lhWy
         "٣".join(BCRYPT.split("1", 1)),
     ],
 )
-async def test_a_hash_that_is_none_or_costs_too_much_names_its_row(root, runtime, hashed):
+async def test_an_invalid_or_too_expensive_hash_is_refused_with_its_row(root, runtime, hashed):
     rows = [*people(2), {"email": "ada@example.com", "hashed_password": hashed}]
 
     response = await root.post(BULK, json=rows)
@@ -561,7 +559,7 @@ async def test_there_is_either_a_password_or_a_hash(root, secrets):
     }
 
 
-async def test_nobody_signs_up_with_a_hash(client):
+async def test_a_sign_up_with_a_hash_is_refused(client):
     body = {"email": "ada@example.com", "hashed_password": HASH}
 
     response = await client.post("/api/v1/users", json=body)

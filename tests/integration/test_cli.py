@@ -11,8 +11,8 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 from uuid import uuid4
 
@@ -25,7 +25,9 @@ from sqlalchemy import make_url, text
 from app.core.config import Settings
 from app.database import get_engine
 from app.database.migrations import head_revision, migrate
+from app.embedded.files import free_port
 from tests.conftest import PASSWORD, Person, Servers, browsing, running
+from tests.launcher import answers, launched
 
 pytestmark = pytest.mark.direct
 
@@ -64,12 +66,15 @@ class Project:
     def typing(self, text: str) -> "Project":
         return replace(self, typed=text)
 
-    def popen(self, *arguments: str, **settings: str) -> "subprocess.Popen[str]":
+    def environment(self, **settings: str) -> Environment:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        return {**kept, "PYTHONPATH": str(self.path), "SERVER_DRAIN": "0", **settings}
+
+    def popen(self, *arguments: str, **settings: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             [sys.executable, *arguments],
             cwd=self.path,
-            env={**kept, "PYTHONPATH": str(self.path), "SERVER_DRAIN": "0", **settings},
+            env=self.environment(**settings),
             stdin=subprocess.DEVNULL if self.typed is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -110,30 +115,17 @@ class Project:
         return sorted(name for pid, name in names.items() if parents[pid] not in names)
 
 
+@dataclass(frozen=True)
 class Visit:
-    """A server while it runs, and afterwards what it left."""
+    """A server that runs, or has ended."""
 
-    def __init__(self, process: "subprocess.Popen[str]", client: httpx.Client) -> None:
-        self.process = process
-        self.client = client
-        self.ended: Ended | None = None
-
-    def wait_until_it_answers(self) -> None:
-        deadline = monotonic() + START
-        while monotonic() < deadline and self.process.poll() is None:
-            try:
-                if self.client.get("/health/live").status_code == 200:
-                    return
-            except httpx.TransportError:
-                sleep(0.05)
-        self.end(signal.SIGKILL)
-        raise AssertionError(self.ended)
+    process: "subprocess.Popen[bytes]"
+    log: Path
+    client: httpx.Client
 
     def end(self, how: signal.Signals) -> Ended:
         self.process.send_signal(how)
-        output, _ = self.process.communicate(timeout=START)
-        self.ended = Ended(self.process.returncode, output)
-        return self.ended
+        return Ended(self.process.wait(START), self.log.read_text())
 
     def login(self, email: str, password: str) -> httpx.Response:
         return self.client.post("/api/v1/auth/login", json={"email": email, "password": password})
@@ -142,17 +134,21 @@ class Visit:
 @contextmanager
 def visiting(project: Project, *arguments: str, **settings: str) -> Iterator[Visit]:
     """Start a server on a free port, and never leave it running."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    process = project.popen(*arguments, "--port", str(port), **settings)
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
-        visit = Visit(process, client)
-        try:
-            visit.wait_until_it_answers()
-            yield visit
-        finally:
-            if visit.ended is None:
-                visit.end(signal.SIGKILL)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with (
+        tempfile.NamedTemporaryFile() as log,
+        launched(
+            [sys.executable, *arguments, "--port", str(port)],
+            Path(log.name),
+            partial(answers, f"{url}/health/live"),
+            environment=project.environment(**settings),
+            folder=project.path,
+            seconds=START,
+        ) as process,
+        httpx.Client(base_url=url, timeout=10) as client,
+    ):
+        yield Visit(process, Path(log.name), client)
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +282,7 @@ async def status_of_login(
         return (await client.post("/api/v1/auth/login", json=body)).status_code
 
 
-def test_serve_says_where_everything_is(first_start):
+def test_serve_prints_all_urls(first_start):
     for place in "/api/v1/dashboard", "/docs", "/api/v1/auth/login", "/health":
         assert f"{first_start.url.rstrip('/')}{place}" in first_start.ended.output
     assert first_start.docs == 200
@@ -434,8 +430,8 @@ async def test_an_existing_user_is_promoted(project, named, settings):
     ended = project.cli("create-superuser", "bob@example.com", **named)
 
     assert ended.code == 0
-    assert "promoted bob@example.com" in ended.output
-    assert "password stays" in ended.output
+    assert "promoted the existing user bob@example.com" in ended.output
+    assert "password is unchanged" in ended.output
     query = "SELECT is_superuser, is_active, hashed_password FROM users WHERE username = 'bob'"
     assert await fetch(settings, named, query) == [(True, True, "as it was")]
 
@@ -454,7 +450,7 @@ async def test_u2_a_password_that_is_given_for_an_existing_user_is_set(project, 
 
     for ended in (by_variable, by_option):
         assert ended.code == 0, ended.output
-        assert "promoted ada@corp.local" in ended.output
+        assert "promoted the existing user ada@corp.local" in ended.output
         assert "set the password" in ended.output
         assert PASSWORD not in ended.output
     assert (first, second) == (200, 200)
@@ -645,9 +641,9 @@ async def test_seed_creates_as_many_as_asked_for(seeded, settings):
     assert await fetch(settings, environment, query) == [(2000,)]
 
 
-async def test_everybody_who_was_seeded_logs_in_with_the_password_that_was_shown(seeded, settings):
+async def test_seeded_users_log_in_with_the_printed_password(seeded, settings):
     ended, environment = seeded
-    password = ended.output.split("everybody's password: ")[1].strip()
+    password = ended.output.split("all with the password: ")[1].strip()
     query = f"""
         SELECT max(email) FILTER (WHERE is_active), count(DISTINCT hashed_password)
         FROM users WHERE email <> '{ADMIN}'
@@ -661,7 +657,7 @@ async def test_everybody_who_was_seeded_logs_in_with_the_password_that_was_shown
     assert hashes == 1
 
 
-async def test_seeding_first_keeps_nobody_from_the_first_superuser(seeded, settings):
+async def test_seed_before_the_first_start_still_creates_the_first_superuser(seeded, settings):
     ended, environment = seeded
     password = re.findall(r"password +(\S+)", ended.output)[0]
 
@@ -671,11 +667,11 @@ async def test_seeding_first_keeps_nobody_from_the_first_superuser(seeded, setti
     assert login.status_code == 200
 
 
-async def test_nobody_is_seeded_in_production(project, named):
+async def test_seed_is_refused_in_production(project, named):
     ended = project.cli("seed", **production(named))
 
     assert ended.code == 1
-    assert ended.output.strip() == "not in production"
+    assert ended.output.strip() == "backend seed is not allowed in production"
 
 
 def test_the_doctor_finds_nothing_wrong(project, first_start):

@@ -6,16 +6,17 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 
-import httpx
 import psutil
 import pytest
 from sqlalchemy import make_url
 
-from app.embedded.files import within
+from app.embedded.polling import within
 from tests.conftest import Servers
 from tests.integration import test_cli
 from tests.integration.test_cli import CLI, START, Ended, Environment, Project, Visit, visiting
+from tests.launcher import answers
 
 pytestmark = pytest.mark.direct
 project = test_cli.project  # the fixture
@@ -209,9 +210,7 @@ def test_a_reload_shows_every_kind_of_file_and_keeps_the_servers(project):
             mark = "<!-- edited -->" if path.suffix == ".html" else "\n"
             worker, began = workers_of(visit), time.monotonic()
             path.write_text(path.read_text() + mark)
-            while workers_of(visit) in (worker, set()) or not answers(visit):
-                assert time.monotonic() - began < START, name
-                time.sleep(0.02)
+            assert within(START, partial(is_served_anew, visit, worker)), name
             times.append(time.monotonic() - began)
         page = visit.client.get("/api/v1/dashboard", headers={"Accept": "text/html"}).text
         after = servers_of(project)
@@ -247,8 +246,7 @@ def workers_of(visit: Visit) -> set[int]:
     return found
 
 
-def answers(visit: Visit) -> bool:
-    try:
-        return visit.client.get("/health/ready").status_code == 200
-    except httpx.HTTPError:
-        return False
+def is_served_anew(visit: Visit, before: set[int]) -> bool:
+    """Whether another process than those before serves."""
+    is_new = workers_of(visit) not in (before, set())
+    return is_new and answers(str(visit.client.base_url.join("/health/ready")))

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import struct
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,6 +19,7 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
+from app.embedded.files import free_port
 from app.server import http_protocol
 from app.server.admission import Admission
 from app.server.http_protocol import (
@@ -28,7 +30,6 @@ from app.server.http_protocol import (
     BoundedProtocol,
 )
 from tests.conftest import PASSWORD, Servers, person
-from tests.integration.test_over_the_wire import serving
 from tests.process import Instance, instance
 from tests.wire import Answer, answer, connected, head
 
@@ -429,13 +430,15 @@ async def test_a_head_that_begins_in_the_packet_of_another_request_has_its_time(
     assert b"HTTP/1.1 408 " in received
 
 
-def test_uvicorn_by_itself_has_the_same_bounds(servers):
+def test_uvicorn_by_itself_has_the_same_bounds(servers, app, tmp_path):
     """S10: `uvicorn main:app` is a way to run it, too."""
 
-    async def attack(port: int) -> Answer:
-        async with connected(f"http://127.0.0.1:{port}") as (reader, writer):
+    async def attack(url: str) -> Answer:
+        async with connected(url) as (reader, writer):
             writer.write(head("GET /health/live", "X: " + "a" * MAX_HEAD))
             return await answer(reader)
 
-    with serving(servers) as port:
-        in_shape(asyncio.run(attack(port)), 431, "request_header_fields_too_large")
+    port = free_port()
+    command = sys.executable, "-m", "uvicorn", "main:app", "--port", str(port)
+    with instance(servers, tmp_path, port, command=command) as served:
+        in_shape(asyncio.run(attack(served.url)), 431, "request_header_fields_too_large")

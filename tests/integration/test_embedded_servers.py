@@ -24,7 +24,7 @@ import redis
 from app.embedded import postgres as postgres_module
 from app.embedded import server as server_module
 from app.embedded.account import accounts
-from app.embedded.files import within
+from app.embedded.polling import within
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.server import EmbeddedServerError
 from app.embedded.valkey import EmbeddedValkey

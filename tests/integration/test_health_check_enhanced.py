@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from app.core.config import Settings
 from app.embedded.valkey import EmbeddedValkey
 from tests.conftest import Servers, browsing, running
-from tests.faults.observing import within
 from tests.gate import Gate, target
+from tests.polling import within_async
 
 
 async def test_a_healthy_service_says_so_in_detail(client):
@@ -135,7 +135,7 @@ async def test_it_recovers_by_itself(gated):
     async def is_healthy() -> bool:
         return bool((await probe.get("/health")).status_code == 200)
 
-    assert await within(10, is_healthy)
+    assert await within_async(10, is_healthy)
 
 
 async def test_a_failed_check_tells_no_host_user_or_address(gated, logged):

@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 from app.core.cache import AnswerCache, MemoryStore, RedisStore, invalidate_cache
 from app.core.redis import CircuitBreaker, connect_redis
 from tests.conftest import Servers, browsing, person, running
-from tests.faults.observing import within
 from tests.gate import Gate, target
+from tests.polling import within_async
 
 KEY, PREFIX = "stats:", "test:invalidation"
 
@@ -170,10 +170,10 @@ async def test_an_invalidation_while_redis_is_away_holds_when_it_is_back(
     during = await here.get_or_compute(KEY, 60, computing(b"2"))
     gate.thaw()
 
-    async def is_back() -> bool:
+    def is_back() -> bool:
         return not breakers[0].is_open
 
-    assert await within(10, is_back)
+    assert await within_async(10, is_back)
     assert during.body == b"2"
     for answers in (here, there):
         assert (await answers.get_or_compute(KEY, 60, computing(b"3"))).body == b"3"

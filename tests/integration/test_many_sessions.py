@@ -188,5 +188,5 @@ async def test_the_admin_page_shows_those_used_last_and_how_many_there_are(
     view = await client.get(f"/api/v1/dashboard/users/{many.id}", headers=cookie)
 
     assert view.status_code == 200
-    assert "100,000 live, these used last" in view.text
+    assert "100,000 active, the most recently used are shown" in view.text
     assert view.text.count("last seen") == 50

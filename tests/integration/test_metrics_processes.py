@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.embedded.files import within
+from app.embedded.polling import within
 from tests.conftest import Servers
 from tests.workers import Scrape, Workers, workers
 

@@ -22,6 +22,7 @@ from app.database import get_engine, migrations
 from app.database.errors import sqlstate
 from app.database.migrations import current_revision, head_revision, migrate
 from tests.conftest import Servers
+from tests.polling import within_async
 
 pytestmark = pytest.mark.direct
 
@@ -130,12 +131,6 @@ async def check(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         await connection.run_sync(lambda sync: command.check(migrations._config(sync)))
         await connection.invalidate()
-
-
-async def until(condition: Callable[[], Awaitable[object]]) -> None:
-    async with asyncio.timeout(30):
-        while not await condition():  # noqa: ASYNC110  # a server that tells nobody
-            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
@@ -488,7 +483,7 @@ async def test_a_migration_that_gets_no_lock_gives_up_and_lets_those_behind_it_p
     task = asyncio.create_task(migrate(engine, "base"))
     async with interrupted(task), engine.connect() as reader:
         waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        await until(lambda: reader.scalar(waiting))
+        assert await within_async(30, lambda: reader.scalar(waiting))
 
         await reader.execute(text("SELECT FROM users"))  # queues behind the migration
 
@@ -506,7 +501,9 @@ async def test_users_sign_up_while_an_index_is_made(engine, other, fetch, monkey
     await other.execute(SIGN_UP, {"name": "ada"})  # and commits only later
     task = asyncio.create_task(migrate(engine))
     async with interrupted(task):
-        await until(lambda: fetch("SELECT phase FROM pg_stat_progress_create_index"))
+        assert await within_async(
+            30, lambda: fetch("SELECT phase FROM pg_stat_progress_create_index")
+        )
 
         async with engine.begin() as connection:
             await connection.execute(text("SET LOCAL lock_timeout = '100ms'"))
@@ -527,7 +524,7 @@ async def test_users_sign_up_while_an_index_is_dropped(engine, other, fetch, mon
     await other.execute(SIGN_UP, {"name": "ada"})
     task = asyncio.create_task(migrate(engine, "0001"))
     async with interrupted(task):
-        await until(lambda: fetch("SELECT pid FROM pg_locks WHERE NOT granted"))
+        assert await within_async(30, lambda: fetch("SELECT pid FROM pg_locks WHERE NOT granted"))
 
         async with engine.begin() as connection:
             await connection.execute(text("SET LOCAL lock_timeout = '100ms'"))

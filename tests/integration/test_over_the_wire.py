@@ -1,14 +1,9 @@
 """What only a real server and a real socket show."""
 
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
@@ -18,41 +13,10 @@ from tests.conftest import PASSWORD, Servers
 from tests.process import instance
 
 
-@contextmanager
-def serving(servers: Servers, **environment: str) -> Iterator[int]:
-    """`uvicorn main:app` in a process of its own; yields its port, and ends it by SIGTERM."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    settings = {
-        "DATABASE_URL": servers.postgres,
-        "CACHE_REDIS_URL": servers.redis,
-        "LIMITER_REDIS_URL": servers.redis,
-        "AUTH_SECRET_KEY": "a secret that is only used in the tests",
-        **environment,
-    }
-    server = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "main:app", "--port", str(port)],
-        env={**os.environ, **settings},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        for _ in range(600):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert server.poll() is None
-            time.sleep(0.05)
-        yield port
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.communicate(timeout=20)
-
-
 @pytest.fixture(scope="module")
-def port(servers: Servers) -> Iterator[int]:
-    with serving(servers) as port:
-        yield port
+def port(servers: Servers, app: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with instance(servers, tmp_path_factory.mktemp("instance")) as served:
+        yield served.port
 
 
 def exchange(port: int, *parts: bytes) -> tuple[HTTPResponse, bytes]:
@@ -116,7 +80,7 @@ def test_a_connection_serves_on_after_a_refusal(port):
 def test_an_idle_connection_is_kept_for_a_proxy_to_use_again(servers: Servers, tmp_path: Path):
     """uvicorn by itself closes it after 5 s, and a request may be on its way by then."""
     with instance(servers, tmp_path) as served:
-        connection = HTTPConnection(served.url.removeprefix("http://"), timeout=10)
+        connection = HTTPConnection("127.0.0.1", served.port, timeout=10)
         statuses = []
         for pause in (0, 6):
             time.sleep(pause)
@@ -137,26 +101,27 @@ def test_health_over_the_wire(port, method):
     assert (json.loads(body)["status"] == "healthy") if method == "GET" else body == b""
 
 
-def test_a_request_past_the_deadline_is_a_504(servers):
-    with serving(servers, SERVER_REQUEST_TIMEOUT="0.005") as port:
+def test_a_request_past_the_deadline_is_a_504(servers, app, tmp_path):
+    with instance(servers, tmp_path, SERVER_REQUEST_TIMEOUT="0.005") as served:
         account = json.dumps({"email": "late@example.com", "password": PASSWORD}).encode()
         headers = ("Content-Type: application/json", f"Content-Length: {len(account)}")
-        response, body = exchange(port, head("POST", "/api/v1/auth/login", *headers), account)
+        request = head("POST", "/api/v1/auth/login", *headers)
+        response, body = exchange(served.port, request, account)
 
     assert response.status == 504
     assert json.loads(body)["message"] == "Request exceeded 0.005s timeout"
 
 
-def test_with_everything_strict_it_starts_and_refuses(servers):
+def test_with_everything_strict_it_starts_and_refuses(servers, app, tmp_path):
     strict = {
         "SERVER_TRUSTED_HOSTS": "test,*.example.com",
         "SERVER_FORCE_HTTPS": "true",
         "CORS_ORIGINS": "https://app.example.com",
         "ENVIRONMENT": "production",
     }
-    with serving(servers, **strict) as port:
-        probe, _ = exchange(port, head("GET", "/health"))
-        redirect, _ = exchange(port, head("GET", "/docs"))
+    with instance(servers, tmp_path, None, **strict) as served:
+        probe, _ = exchange(served.port, head("GET", "/health"))
+        redirect, _ = exchange(served.port, head("GET", "/docs"))
 
     assert probe.status == 200
     assert redirect.status == 307

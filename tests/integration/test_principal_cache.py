@@ -126,7 +126,7 @@ async def test_another_prefix_is_another_cache(runtime, redis, principal):
     assert await there.get(token_of(principal)) is None
 
 
-async def test_what_is_filled_is_got(cache, principal):
+async def test_a_stored_principal_is_read(cache, principal):
     assert await cache.get(token_of(principal)) is None
 
     await cache.fill(principal, 100)
@@ -134,7 +134,7 @@ async def test_what_is_filled_is_got(cache, principal):
     assert await cache.get(token_of(principal)) == principal
 
 
-async def test_a_slow_reader_does_not_bring_an_ended_session_back(cache, principal):
+async def test_a_slow_request_does_not_restore_an_ended_session(cache, principal):
     await cache.end_sessions([principal.session_id])
 
     await cache.fill(principal, 100)
@@ -143,7 +143,7 @@ async def test_a_slow_reader_does_not_bring_an_ended_session_back(cache, princip
         await cache.get(token_of(principal))
 
 
-async def test_a_slow_reader_does_not_bring_an_old_profile_back(cache, principal):
+async def test_a_slow_request_does_not_restore_an_old_profile(cache, principal):
     await cache.forget_user(principal.user_id)
 
     await cache.fill(principal, 100)
@@ -248,7 +248,7 @@ async def test_a_request_that_read_before_a_demotion_does_not_undo_it(
 
 
 @pytest.mark.parametrize("warm", [True, False])
-async def test_a_token_that_pairs_a_user_with_anothers_session_never_gets_in(
+async def test_a_token_with_a_user_and_the_session_of_another_is_refused(
     settings, redis, ada, root, warm
 ):
     claims = jwt.get_unverified_claims(ada.tokens["access_token"])
@@ -301,7 +301,7 @@ async def test_anothers_content_is_ignored(ada, root, redis, runtime, place):
     assert (await ada.get("/users")).status_code == 403
 
 
-async def test_a_disabled_users_profile_lets_nobody_in(cache, principal):
+async def test_the_cached_profile_of_a_disabled_user_is_refused(cache, principal):
     disabled = ADA.model_copy(update={"is_active": False})
 
     await cache.fill(Principal(session_id=principal.session_id, user=disabled), 100)

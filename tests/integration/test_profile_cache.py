@@ -59,7 +59,7 @@ async def test_a_change_is_seen_at_once_in_every_process(settings, root, ada, by
     assert seen.json()["full_name"] == "Ada King"
 
 
-async def test_whoever_was_deleted_is_not_remembered(root, ada):
+async def test_a_deleted_user_is_not_cached(root, ada):
     await root.get(f"/users/{ada.id}")
 
     await root.delete(f"/users/{ada.id}")
@@ -67,7 +67,7 @@ async def test_whoever_was_deleted_is_not_remembered(root, ada):
     assert (await root.get(f"/users/{ada.id}")).status_code == 404
 
 
-async def test_nobody_is_not_remembered(root, client, runtime):
+async def test_a_missing_user_is_not_cached(root, client, runtime):
     assert (await root.get("/users/2")).status_code == 404
 
     eve = await person(client, runtime, "eve")
@@ -75,7 +75,7 @@ async def test_nobody_is_not_remembered(root, client, runtime):
     assert (await root.get(f"/users/{eve.id}")).json()["email"] == eve.email
 
 
-async def test_a_slow_reader_does_not_bring_an_old_profile_back(runtime, redis):
+async def test_a_slow_request_does_not_restore_an_old_profile(runtime, redis):
     cache = PrincipalCache(runtime.cache, PREFIX)
 
     await cache.forget_user(ADA.id)
@@ -84,7 +84,7 @@ async def test_a_slow_reader_does_not_bring_an_old_profile_back(runtime, redis):
     assert await cache.profile(ADA.id) is None
 
 
-async def test_a_profile_lets_nobody_in(root, ada, redis):
+async def test_a_cached_profile_authenticates_no_one(root, ada, redis):
     """It outlives what is remembered of a principal, so it must not stand in for it."""
     await root.get(f"/users/{ada.id}")
     await redis.delete(f"{PREFIX}:principal:{ada.id}")

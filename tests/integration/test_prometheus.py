@@ -3,21 +3,23 @@
 import asyncio
 import json
 import re
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import asyncpg
 import httpx
 import pytest
 from prometheus_client import REGISTRY
 
-from app.embedded.files import within
+from app.embedded.files import free_port
+from app.embedded.polling import within
 from tests.conftest import PASSWORD, Servers
 from tests.debian import program
+from tests.launcher import answers, launched
 from tests.workers import SCRAPE_TOKEN, Workers, workers
 
 pytestmark = pytest.mark.direct
@@ -132,17 +134,17 @@ class Prometheus:
 
     def value(self, query: str) -> float | None:
         """Of the one series that answers; None where there is none yet."""
-        try:
-            results = self._client.get("/query", params={"query": query}).json()["data"]["result"]
-        except (httpx.TransportError, ValueError):  # it is starting
-            return None
+        results = self._client.get("/query", params={"query": query}).json()["data"]["result"]
         return float(results[0]["value"][1]) if len(results) == 1 else None
 
     def firing(self) -> set[str]:
         active = self._client.get("/alerts").json()["data"]["alerts"]
         return {alert["labels"]["alertname"] for alert in active if alert["state"] == "firing"}
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._client.close()
 
 
@@ -156,24 +158,17 @@ def watching(program: Path, rules: Path, site: Workers, folder: Path) -> Iterato
     (folder / "prometheus.yml").write_text(configuration)
     (folder / "alerts.yml").write_text((rules / "alerts.yml").read_text())
     (folder / "scrape_token").write_text(SCRAPE_TOKEN)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    server = subprocess.Popen(
-        [
-            program,
-            f"--config.file={folder}/prometheus.yml",
-            f"--storage.tsdb.path={folder}/data",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--log.level=error",
-        ],
+    port = free_port()
+    command = (
+        program,
+        f"--config.file={folder}/prometheus.yml",
+        f"--storage.tsdb.path={folder}/data",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--log.level=error",
     )
-    watcher = Prometheus(port)
-    try:
+    is_ready = partial(answers, f"http://127.0.0.1:{port}/-/ready")
+    with launched(command, folder / "prometheus.log", is_ready), Prometheus(port) as watcher:
         yield watcher
-    finally:
-        watcher.close()
-        server.terminate()
-        server.wait(timeout=20)
 
 
 async def test_prometheus_reads_two_workers_and_raises_an_alert(

@@ -143,7 +143,7 @@ async def test_each_index_is_used_and_without_it_the_same_costs_more(connection,
     assert without["Total Cost"] > 1.2 * with_it["Total Cost"]
 
 
-async def test_no_index_is_there_that_has_not_earned_its_place(connection):
+async def test_every_index_is_used_by_a_query(connection):
     names = await connection.scalars(
         text("SELECT indexname FROM pg_indexes WHERE tablename = 'users'")
     )
@@ -171,7 +171,7 @@ async def test_a_page_behind_a_cursor_is_read_off_an_index_from_there(
 
 @pytest.mark.parametrize("is_active", [True, False, None])
 @pytest.mark.parametrize("is_superuser", [True, False, None])
-async def test_no_state_has_to_be_looked_for(connection, is_active, is_superuser):
+async def test_first_pages_by_state_use_an_index(connection, is_active, is_superuser):
     query = listed(is_active=is_active, is_superuser=is_superuser)
 
     plan = await plan_of(connection, query)

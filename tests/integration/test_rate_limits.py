@@ -408,7 +408,7 @@ async def test_two_processes_count_together(settings, client, ada):
 
 
 @pytest.mark.parametrize(("begun", "seconds", "pause"), [("here", 1, 0), ("elsewhere", 2, 0.6)])
-async def test_whoever_waits_as_long_as_told_is_admitted(
+async def test_a_client_that_waits_for_retry_after_is_admitted(
     settings, client, ada, begun, seconds, pause
 ):
     async with (

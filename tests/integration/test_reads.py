@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.database import Reads, pool_usage
+from tests.polling import within_async
 
 ENDLESS = "SELECT pg_sleep(600)"
 
@@ -24,10 +25,12 @@ async def at_work(runtime, reads: Reads) -> asyncio.Task[Any]:
         "SELECT count(*) FROM pg_stat_activity WHERE query = :query AND state = 'active'"
         " AND datname = current_database()"
     )
-    async with runtime.engine.connect() as connection:
-        while not await connection.scalar(running, {"query": ENDLESS}):
-            await asyncio.sleep(0.01)
-            await connection.rollback()
+
+    async def is_running() -> bool:
+        async with runtime.engine.connect() as connection:
+            return bool(await connection.scalar(running, {"query": ENDLESS}))
+
+    assert await within_async(20, is_running)
     return task
 
 

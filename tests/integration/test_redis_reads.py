@@ -41,7 +41,7 @@ async def test_what_is_asked_for_later_is_read_anew(breaker):
     assert (first, second) == ([b"1"], [b"2"])
 
 
-async def test_one_who_gives_up_takes_nothing_from_the_others(breaker):
+async def test_a_cancelled_reader_affects_no_other_reader(breaker):
     await breaker.redis.set("a", b"1")
     one, other = (asyncio.create_task(breaker.get("a")) for _ in range(2))
     await asyncio.sleep(0)
@@ -53,7 +53,7 @@ async def test_one_who_gives_up_takes_nothing_from_the_others(breaker):
         await one
 
 
-async def test_all_are_told_that_redis_is_away():
+async def test_all_readers_get_the_failure_of_a_shared_command():
     redis = connect_redis("redis://127.0.0.1:1")
     breaker = CircuitBreaker("cache", redis, "test")
 

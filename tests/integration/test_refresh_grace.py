@@ -3,7 +3,7 @@ one that comes back later than that does."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from app.runtime import Runtime
 from tests.conftest import Person, browsing, running
-from tests.integration.test_over_the_wire import serving
 from tests.integration.test_sessions import pass_time, refreshed, row, session_id
+from tests.process import instance
 
 
 async def exchanged(client: httpx.AsyncClient, token: str) -> str:
@@ -54,21 +54,20 @@ async def test_two_tabs_that_refresh_at_once_both_stay_logged_in(client, runtime
 
 
 @pytest.fixture(scope="module")
-def ports(servers, app) -> Iterator[list[int]]:
+def urls(servers, app, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     """Two real processes."""
-    with ExitStack() as stack:
-        yield [stack.enter_context(serving(servers)) for _ in range(2)]
+    folder = tmp_path_factory.mktemp("instances")
+    with instance(servers, folder) as one, instance(servers, folder) as other:
+        yield [one.url, other.url]
 
 
-async def test_twenty_at_once_over_two_processes_leave_one_chain(client, ports, runtime, ada):
+async def test_twenty_at_once_over_two_processes_leave_one_chain(client, urls, runtime, ada):
     """C1: all are answered with a pair, and of the twenty refresh tokens one holds."""
     token = ada.tokens["refresh_token"]
     async with AsyncExitStack() as stack:
         processes = [
-            await stack.enter_async_context(
-                httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30)
-            )
-            for port in ports
+            await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30))
+            for url in urls
         ]
         answers = await asyncio.gather(*(refreshed(each, token) for each in processes * 10))
         await runtime.cache.redis.flushall()  # the session's limit of refreshes
@@ -165,9 +164,7 @@ async def voided(client: httpx.AsyncClient, ada: Person, *, is_used: bool) -> tu
 
 
 @pytest.mark.parametrize("is_used", [False, True], ids=["beside it", "one further"])
-async def test_one_that_lost_against_a_repeat_is_merely_refused_within_the_grace(
-    client, runtime, ada, is_used
-):
+async def test_a_void_successor_is_only_refused_within_the_grace(client, runtime, ada, is_used):
     """C1: a slow tab has it; the session lives."""
     loser, holds = await voided(client, ada, is_used=is_used)
 
@@ -178,9 +175,7 @@ async def test_one_that_lost_against_a_repeat_is_merely_refused_within_the_grace
 
 
 @pytest.mark.parametrize("is_used", [False, True], ids=["beside it", "one further"])
-async def test_one_that_lost_against_a_repeat_ends_the_session_after_the_grace(
-    client, runtime, ada, is_used
-):
+async def test_a_void_successor_ends_the_session_after_the_grace(client, runtime, ada, is_used):
     """C1: two have the session by now, and one of them may have stolen it."""
     loser, holds = await voided(client, ada, is_used=is_used)
     await grace_passes(runtime)
@@ -191,7 +186,7 @@ async def test_one_that_lost_against_a_repeat_ends_the_session_after_the_grace(
     assert (await refreshed(client, holds)).status_code == 401
 
 
-async def test_one_that_lost_two_generations_ago_ends_the_session(client, runtime, ada):
+async def test_a_void_successor_of_two_generations_ago_ends_the_session(client, runtime, ada):
     """C1: the grace is for a race, and that one is long over."""
     loser, holds = await voided(client, ada, is_used=True)
     await exchanged(client, holds)
@@ -207,7 +202,9 @@ async def strict_app(app, settings) -> AsyncIterator[Any]:
         yield strict
 
 
-async def test_without_a_grace_the_loser_ends_the_session_at_once(strict_app, client, runtime, ada):
+async def test_without_a_grace_a_void_successor_ends_the_session_at_once(
+    strict_app, client, runtime, ada
+):
     """C1: `AUTH_REFRESH_GRACE=0`; a lost answer may be repeated all the same."""
     async with browsing(strict_app) as strict:
         loser, _ = await voided(strict, ada, is_used=False)

@@ -81,7 +81,7 @@ async def test_u3_a_newer_schema_is_not_taken_back(project, own, environment, re
     ended = project.cli("migrate", revision, **environment)
 
     assert ended.code == 1
-    assert "only a release that has it can change it" in ended.output
+    assert "only a release that contains this schema can change it" in ended.output
     assert "Traceback" not in ended.output
 
 
@@ -196,7 +196,7 @@ async def test_c24_two_migrations_on_one_migrate_nothing(monkeypatch, own):
             pass
 
 
-def test_c29_believing_everybody_is_warned_about(project, environment):
+def test_c29_trusting_every_proxy_is_warned_about(project, environment):
     told = environment | {"SERVER_FORWARDED_ALLOW_IPS": "*"}
     migrated = project.cli("migrate", **told)
     examined = project.cli("doctor", **told)

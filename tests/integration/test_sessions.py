@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,12 +12,12 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app import periodic
 from app.core.security import PasswordHasher, RefreshTokenSigner
 from app.repositories.session import _PURGE_LOCK
 from app.runtime import Runtime
 from tests.conftest import PASSWORD, Person, browsing, person, running
-from tests.integration.test_over_the_wire import serving
+from tests.polling import within_async
+from tests.process import instance
 
 LOGIN, REFRESH = "/api/v1/auth/login", "/api/v1/auth/refresh"
 REFRESH_TOKENS = RefreshTokenSigner("a secret that is only used in the tests")
@@ -68,10 +67,12 @@ async def pass_time(runtime: Runtime, seconds: float) -> None:
 
 async def waiting_for_locks(runtime: Runtime, count: int) -> None:
     query = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-    async with asyncio.timeout(20), runtime.session_maker() as db:
-        while await db.scalar(query) != count:
-            await db.rollback()
-            await asyncio.sleep(0.01)
+
+    async def are_waiting() -> bool:
+        async with runtime.session_maker() as db:
+            return bool(await db.scalar(query) == count)
+
+    assert await within_async(20, are_waiting)
 
 
 async def test_own_sessions_are_listed_with_device_address_and_times(app, client, ada, bob):
@@ -113,7 +114,7 @@ async def test_a_session_is_listed_as_seen_when_it_was_used(runtime, ada):
     assert seen - created >= timedelta(seconds=120)
 
 
-async def test_what_is_over_is_not_listed(client, runtime, ada):
+async def test_ended_sessions_are_not_listed(client, runtime, ada):
     ended, expired = replace(ada), replace(ada)
     await ended.login()
     await expired.login()
@@ -318,9 +319,7 @@ async def test_a_demotion_is_known_to_the_other_process_by_the_next_request(
     assert (await eve_elsewhere.get("/users/me")).json()["is_superuser"] is False
 
 
-async def test_whoever_is_disabled_in_the_database_alone_is_out_when_read_anew(
-    client, runtime, ada
-):
+async def test_a_user_disabled_by_sql_is_refused_after_the_cache_expires(client, runtime, ada):
     async with runtime.session_maker() as db:
         await db.execute(text("UPDATE users SET is_active = false"))
         await db.commit()
@@ -330,16 +329,17 @@ async def test_whoever_is_disabled_in_the_database_alone_is_out_when_read_anew(
 
 
 @pytest.fixture(scope="module")
-def ports(servers, app) -> Iterator[list[int]]:
+def urls(servers, app, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     """Two real processes."""
-    with ExitStack() as stack:
-        yield [stack.enter_context(serving(servers)) for _ in range(2)]
+    folder = tmp_path_factory.mktemp("instances")
+    with instance(servers, folder) as one, instance(servers, folder) as other:
+        yield [one.url, other.url]
 
 
-async def test_logout_and_deactivation_hold_across_real_processes(client, ports, ada, bob, root):
+async def test_logout_and_deactivation_hold_across_real_processes(client, urls, ada, bob, root):
     async with (
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{ports[0]}") as here,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{ports[1]}") as there,
+        httpx.AsyncClient(base_url=urls[0]) as here,
+        httpx.AsyncClient(base_url=urls[1]) as there,
     ):
         for somebody in (ada, bob, root):
             for process in (here, there):
@@ -373,7 +373,7 @@ def meanwhile(monkeypatch) -> Callable[[Callable[[], Awaitable[Any]]], None]:
     return arrange
 
 
-async def test_whoever_is_deactivated_during_their_login_is_not_let_in(
+async def test_a_user_deactivated_during_the_login_is_refused(
     client, runtime, ada, root, meanwhile
 ):
     meanwhile(lambda: root.patch(f"/users/{ada.id}", json={"is_active": False}))
@@ -385,7 +385,7 @@ async def test_whoever_is_deactivated_during_their_login_is_not_let_in(
     assert (await root.get(f"/users/{ada.id}/sessions")).json()["items"] == []
 
 
-async def test_whoever_is_deleted_during_their_login_is_not_let_in(client, ada, root, meanwhile):
+async def test_a_user_deleted_during_the_login_is_refused(client, ada, root, meanwhile):
     meanwhile(lambda: root.delete(f"/users/{ada.id}"))
 
     response = await client.post(LOGIN, json={"email": ada.email, "password": PASSWORD})
@@ -628,12 +628,3 @@ async def test_while_one_process_purges_another_does_not(client, runtime, ada):
 
         await connection.rollback()
     assert await purged(runtime) == 1
-
-
-async def test_the_service_purges_by_itself(client, runtime, ada, monkeypatch):
-    await pass_time(runtime, timedelta(days=38).total_seconds())
-    monkeypatch.setattr(periodic, "PURGE_INTERVAL", 0.01)
-
-    async with asyncio.timeout(20), periodic.periodic_work(runtime):
-        while await ids(runtime):  # noqa: ASYNC110  # the database tells nobody
-            await asyncio.sleep(0.01)

@@ -86,7 +86,7 @@ async def test_a_second_value_is_refused_where_one_is_meant(root, query):
     assert detail == {"field": query.partition("=")[0], "message": "should be given once"}
 
 
-async def test_what_else_is_wrong_is_told_in_the_same_answer(root):
+async def test_all_errors_of_a_query_are_reported_together(root):
     """C14"""
     found = details(await root.get("/users?is_superusr=true&size=0&sort_by=hair"))
 
@@ -111,7 +111,7 @@ async def test_the_details_are_bounded(root):
     assert too_many == [{"field": "query", "message": "at most 200 query parameters are accepted"}]
 
 
-async def test_who_may_not_call_hears_that_first(client, ada):
+async def test_missing_permission_is_reported_before_unknown_parameters(client, ada):
     """C14"""
     assert (await client.get("/api/v1/users?x=1")).status_code == 401
     assert (await ada.get("/users?x=1")).status_code == 403

@@ -111,7 +111,7 @@ async def test_a_request_is_a_trace_with_its_statements_and_redis_calls(
     assert {span.parent_span_id for span in within} == {request.span_id}
 
 
-async def test_nothing_that_names_somebody_is_sent(app, client, settings, root, collector):
+async def test_traces_contain_no_personal_data(app, client, settings, root, collector):
     with traced(settings, collector) as with_traces:
         async with running(with_traces) as other, browsing(other) as there:
             visitor = Person(there, root.id, root.email, tokens=root.tokens)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, aclosing, suppress
 from io import StringIO
 from itertools import product
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -22,8 +23,9 @@ from app.schemas.user_list import UserFilters
 from app.services import export
 from tests.conftest import Person, Servers
 from tests.integration.test_dashboard_page import PAGE, browser, log_in
-from tests.integration.test_over_the_wire import serving
 from tests.people import ORDERS, STATES, expected, sent
+from tests.polling import within_async
+from tests.process import instance
 
 __all__ = ["browser"]
 COLUMNS = [
@@ -55,11 +57,11 @@ async def exports_at_work(runtime: Runtime) -> int:
 
 async def none_is_left(runtime: Runtime) -> bool:
     """Whether every export has ended, soon."""
-    for _ in range(200):
-        if await exports_at_work(runtime) == 0:
-            return True
-        await asyncio.sleep(0.05)
-    return False
+
+    async def have_ended() -> bool:
+        return await exports_at_work(runtime) == 0
+
+    return await within_async(10, have_ended)
 
 
 def rows_of(file: str) -> list[dict[str, str]]:
@@ -107,7 +109,7 @@ async def test_a_row_of_csv_has_every_field_as_text(root):
     assert response.text.endswith("\r\n")
 
 
-async def test_what_nobody_is_called_gives_a_heading_or_nothing(root):
+async def test_an_export_without_matches_has_only_a_heading(root):
     nobody = {"search": "nobody at all"}
 
     as_csv = await root.get("/users/export", params=nobody)
@@ -236,7 +238,7 @@ async def busy(root: Person, runtime: Runtime) -> AsyncIterator[None]:
         yield
 
 
-async def test_one_export_more_than_may_is_a_503_and_nobody_else_notices(root, runtime, busy):
+async def test_an_export_beyond_the_limit_is_a_503_and_affects_no_other(root, runtime, busy):
     refused = await root.get("/users/export")
     listed = await root.get("/users")
 
@@ -295,10 +297,10 @@ async def test_an_export_is_written_into_the_log(root, logged):
 
 
 @pytest.fixture
-def impatient_port(servers: Servers) -> Iterator[int]:
-    """A server that waits two seconds for a client, on the same database."""
-    with serving(servers, SERVER_REQUEST_TIMEOUT="2") as port:
-        yield port
+def impatient_port(servers: Servers, tmp_path: Path) -> Iterator[int]:
+    """The port of a server that waits two seconds for a client, on the same database."""
+    with instance(servers, tmp_path, SERVER_REQUEST_TIMEOUT="2") as served:
+        yield served.port
 
 
 def asking(port: int, root: Person) -> socket.socket:

@@ -13,7 +13,7 @@ from tests.conftest import PASSWORD, browsing, person
 USERS = "/api/v1/users"
 
 
-async def test_anybody_may_sign_up(client):
+async def test_anonymous_clients_can_sign_up(client):
     response = await client.post(
         USERS,
         json={"email": "Ada@Example.COM", "password": PASSWORD, "full_name": "  Ada Lovelace "},
@@ -87,7 +87,7 @@ async def test_many_may_sign_up_at_once_whose_usernames_would_be_the_same(client
         ({"email": "other@example.com", "username": "ADA"}, "username"),
     ],
 )
-async def test_what_is_taken_is_a_409_that_names_the_field(client, ada, taken, field):
+async def test_a_taken_email_or_username_is_a_409_with_the_field(client, ada, taken, field):
     response = await client.post(USERS, json={"password": PASSWORD, **taken})
 
     assert response.status_code == 409
@@ -204,7 +204,7 @@ async def test_a_bad_token_is_refused_even_where_none_is_needed(client):
     assert response.status_code == 401
 
 
-async def test_everybody_sees_their_own_profile(ada):
+async def test_users_read_their_own_profile(ada):
     me, by_id = await ada.get("/users/me"), await ada.get(f"/users/{ada.id}")
 
     assert me.status_code == by_id.status_code == 200
@@ -241,7 +241,7 @@ async def test_another_method_on_another_routes_path_is_a_405(root):
     assert set(response.headers["Allow"].split(", ")) >= {"GET", "PATCH"}
 
 
-async def test_what_is_sent_is_changed_and_the_rest_stays(ada):
+async def test_a_patch_changes_only_the_fields_sent(ada):
     before = (await ada.get("/users/me")).json()
 
     response = await ada.patch(

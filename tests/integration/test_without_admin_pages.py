@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.conftest import PASSWORD, Servers
-from tests.process import instance
+from tests.process import SERVE, instance
 
 ADMIN = ("from app.admin.setup import include_admin\n", "    include_admin(app)\n")
 """The lines of main.py that know of the pages."""
@@ -35,8 +35,8 @@ def copy(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def url(copy: Path, servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server that runs the copy."""
     logs = tmp_path_factory.mktemp("logs")
-    prefix = ("env", "-C", str(copy))
-    with instance(servers, logs, prefix=prefix, PYTHONPATH=str(copy)) as site:
+    command = "env", "-C", str(copy), *SERVE
+    with instance(servers, logs, command=command, PYTHONPATH=str(copy)) as site:
         yield site.url
 
 

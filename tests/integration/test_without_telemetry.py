@@ -26,7 +26,7 @@ def python(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_starts_and_is_healthy(servers, python, tmp_path):
-    with instance(servers, tmp_path, python=python) as started:
+    with instance(servers, tmp_path, command=[str(python), *CLI[1:], "serve"]) as started:
         health = httpx.get(f"{started.url}/health", timeout=30)
 
     assert health.json()["status"] == "healthy"

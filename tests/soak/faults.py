@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import psutil
 
 from app.embedded.files import free_port
-from tests.faults.observing import within
 from tests.gate import Gate
+from tests.polling import within_async
 from tests.process import workers
 from tests.soak.service import Service
 
@@ -192,12 +192,12 @@ async def starting_worker_killed(service: Service) -> AsyncIterator[None]:
     _kill(before[0])
     found: list[psutil.Process] = []
 
-    async def is_replaced() -> bool:
+    def is_replaced() -> bool:
         found[:] = [one for one in workers(service.instance) if one not in before]
         return bool(found)
 
     # Where it is not replaced in time, the recovery takes long, and the judgement says so.
-    if await within(10, is_replaced):
+    if await within_async(10, is_replaced):
         _kill(found[0])
     yield
 

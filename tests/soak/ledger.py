@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from tests.faults.observing import within
+from tests.polling import within_async
 
 GRACE = 2.0
 """Seconds after recovery in which a pooled connection may still turn out to be dead."""
@@ -139,7 +139,7 @@ class Ledger:
         Without it, a write whose outcome is unknown could arrive after the one that follows it.
         """
 
-        async def is_settled() -> bool:
+        def is_settled() -> bool:
             return all(time.monotonic() > fault.mended + SETTLED for fault in self.faults[-1:])
 
-        await within(3600, is_settled)
+        await within_async(3600, is_settled)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import chain
 from random import Random
 
-from tests.faults.observing import loop_lag, within
+from tests.faults.observing import loop_lag
+from tests.polling import within_async
 from tests.soak import judge
 from tests.soak.clients import ME, ROLES, Client, busy
 from tests.soak.faults import FAULTS
@@ -108,7 +109,7 @@ async def _break(plan: Plan, running: Service, ledger: Ledger) -> None:
 
 async def _recover(running: Service, fault: Fault) -> None:
     # Longer than admitted, so that the report says how long it took.
-    if await within(4 * judge.RECOVERY, running.is_well):
+    if await within_async(4 * judge.RECOVERY, running.is_well):
         fault.recovered = time.monotonic()
 
 

@@ -19,8 +19,8 @@ from app.embedded.files import free_port
 from app.embedded.valkey import EmbeddedValkey
 from tests.conftest import PASSWORD, Servers
 from tests.faults.conftest import Postgres
-from tests.faults.observing import within
 from tests.gate import Gate, target
+from tests.polling import within_async
 from tests.process import Instance, instance, workers
 from tests.workers import SCRAPE_TOKEN, Scrape
 
@@ -158,7 +158,7 @@ async def service(backing: Backing) -> AsyncIterator[Service]:
         starting = asyncio.ensure_future(asyncio.to_thread(context.__enter__))
         try:
             served = Service(backing, await asyncio.shield(starting), postgres_gate, redis_gate)
-            assert await within(60, served.is_well)
+            assert await within_async(60, served.is_well)
             yield served
         finally:
             await asyncio.wait([starting])

@@ -75,7 +75,7 @@ async def test_every_parameter_is_part_of_the_key(app: FastAPI):
 @pytest.mark.parametrize(
     "annotation", [Service, dict[str, int], Annotated[Service, Depends(Service)], Service | None]
 )
-def test_what_can_be_no_part_of_a_key_is_refused_when_the_route_is_made(annotation):
+def test_unsupported_cache_key_parameters_are_refused_at_definition(annotation):
     async def endpoint(value) -> None: ...
 
     endpoint.__annotations__["value"] = annotation
@@ -106,7 +106,7 @@ async def test_a_request_may_ask_for_a_fresh_answer(app: FastAPI):
     assert (apart.json(), last.json()) == (3, 2)
 
 
-async def test_an_answer_in_memory_ends_with_its_time():
+async def test_a_response_in_memory_expires():
     store = MemoryStore()
 
     await store.set("short", b"1", 0, "mark", None)
@@ -193,7 +193,7 @@ async def test_the_last_cache_opened_is_the_current_one_until_it_is_closed(app):
     assert (inside, outside) == (1, 0)
 
 
-async def test_where_the_one_who_computes_fails_the_next_one_does():
+async def test_the_next_caller_computes_after_a_failure():
     answers = AnswerCache(MemoryStore(), "test")
     calls = 0
 
@@ -215,7 +215,7 @@ async def test_where_the_one_who_computes_fails_the_next_one_does():
     assert outcomes[2:] == [Entry(b"2", 60, is_hit=True)] * 8
 
 
-async def test_where_the_one_who_computes_is_cancelled_the_next_one_does():
+async def test_the_next_caller_computes_after_a_cancellation():
     answers = AnswerCache(MemoryStore(), "test")
     forever = asyncio.Event()
 
@@ -235,7 +235,7 @@ async def test_where_the_one_who_computes_is_cancelled_the_next_one_does():
     assert (await asyncio.wait_for(waiter, 1)).body == b"at once"
 
 
-async def test_whoever_stops_waiting_disturbs_nobody():
+async def test_a_waiting_caller_that_is_cancelled_affects_no_other():
     answers = AnswerCache(MemoryStore(), "test")
     ready = asyncio.Event()
 

@@ -100,7 +100,7 @@ def test_every_example_is_a_value_that_is_accepted(write, example):
     assert settings.cache.is_named
 
 
-def test_nothing_told_is_development_on_servers_of_its_own():
+def test_without_settings_it_is_development_with_embedded_servers():
     settings = load_settings()
 
     assert settings.app.environment == "development"
@@ -218,7 +218,7 @@ def test_names_are_read_without_regard_to_case(tell, write):
     assert load_settings(write("log_level=DEBUG")).server.port == 8001
 
 
-def test_what_is_no_business_of_ours_is_left_alone(tell):
+def test_unrelated_environment_variables_are_ignored(tell):
     tell(HOME="/", PORT="80", NAME="x", USERNAME="x", PGHOST="x", REDIS_URL="x", PYTHONPATH=".")
 
     assert load_settings().server.port == 8000
@@ -247,7 +247,7 @@ def test_all_problems_are_reported_at_once(tell, write):
     assert [name for name in names if f"  {name}" in message] == list(names)
 
 
-def test_what_is_missing_is_reported_beside_what_is_misspelt(tell):
+def test_missing_and_misspelt_settings_are_reported_together(tell):
     tell(**PRODUCTION | {"DATABASE_URL": ""}, DATABSE_URL=PRODUCTION["DATABASE_URL"])
 
     assert refusal().problems == [
@@ -470,7 +470,7 @@ def test_an_origin_that_no_browser_sends_is_refused(tell, value):
     assert problem().startswith("CORS_ORIGINS: ")
 
 
-def test_it_is_told_which_origin_is_meant_and_nothing_of_it(tell):
+def test_an_invalid_origin_is_reported_by_position_without_its_value(tell):
     """C15"""
     tell(CORS_ORIGINS="https://a.example.com, hunter2/, https://b.example.com")
 
@@ -532,7 +532,7 @@ def test_a_trusted_host_is_taken_as_the_header_has_it(tell, value, hosts):
         ("TELEMETRY_OTLP_ENDPOINT", "http://collector: 4318"),
     ],
 )
-def test_what_would_match_nothing_is_refused_by_name(tell, name, value):
+def test_a_trusted_host_that_matches_nothing_is_refused_by_name(tell, name, value):
     """C15"""
     tell(**{name: value})
 
@@ -589,7 +589,7 @@ def test_f11_several_hosts_are_separated_by_commas(tell, value, hosts, ports):
 
 
 @pytest.mark.parametrize("value", ["a,", "a:b", "a:0", ",", "a:1:[2"])
-def test_f11_what_is_no_host_is_refused_by_name(tell, value):
+def test_f11_an_invalid_host_is_refused_by_name(tell, value):
     tell(DATABASE_HOST=value)
 
     assert problem().startswith("DATABASE_HOST must be a host, or hosts separated by commas")
@@ -614,7 +614,7 @@ def test_supabase_is_reached_by_tls(tell, address):
     assert load_settings().database.address().driver == {"sslmode": "require"}
 
 
-def test_supabase_may_be_told_to_verify_more(tell):
+def test_supabase_accepts_a_stricter_sslmode(tell):
     tell(DATABASE_PROVIDER="supabase", DATABASE_URL="postgresql://a:b@db/app?sslmode=verify-full")
 
     assert load_settings().database.address().driver == {"sslmode": "verify-full"}
@@ -662,7 +662,7 @@ def test_supabase_is_not_reached_without_tls(tell, name, mode):
         ),
     ],
 )
-def test_supabases_pooler_is_known_by_its_port_and_so_is_the_way_past_it(tell, address, direct):
+def test_supabases_pooler_and_direct_connection_are_derived_from_the_port(tell, address, direct):
     tell(DATABASE_PROVIDER="supabase", **address)
 
     database = load_settings().database
@@ -673,7 +673,7 @@ def test_supabases_pooler_is_known_by_its_port_and_so_is_the_way_past_it(tell, a
     assert not database.direct().is_pooled
 
 
-def test_past_another_pooler_leads_what_is_told(tell):
+def test_migrations_behind_another_pooler_use_the_migration_url(tell):
     tell(DATABASE_URL="postgresql://app:secret@bouncer:6432/app", DATABASE_POOLER="transaction")
     with pytest.raises(SettingsError, match="DATABASE_MIGRATION_URL: must be set"):
         load_settings().database.direct()
@@ -685,7 +685,7 @@ def test_past_another_pooler_leads_what_is_told(tell):
     assert not direct.is_pooled
 
 
-def test_past_supabases_pooler_at_several_hosts_leads_what_is_told(tell):
+def test_migrations_at_supabase_with_several_hosts_use_the_migration_url(tell):
     tell(DATABASE_PROVIDER="supabase", DATABASE_URL="postgresql://app:a@db-1:6543,db-2:6543/app")
 
     with pytest.raises(SettingsError, match="DATABASE_MIGRATION_URL: must be set"):
@@ -702,7 +702,7 @@ def test_without_a_pooler_migrations_go_the_usual_way(tell, port):
     assert database.direct() == database
 
 
-def test_redis_may_be_told_in_parts(tell):
+def test_redis_may_be_set_by_host_port_and_password(tell):
     tell(
         CACHE_REDIS_HOST="cache",
         CACHE_REDIS_PORT="6380",

@@ -48,7 +48,7 @@ def test_a_cursor_with_one_character_changed_is_refused(at):
         base64.urlsafe_b64encode(b'["ada",1]').decode(),
     ],
 )
-def test_what_is_no_cursor_of_ours_is_refused(changed):
+def test_an_invalid_cursor_is_refused(changed):
     with pytest.raises(ValidationException) as refusal:
         SIGNER.read(changed, "users by email")
 

@@ -26,7 +26,7 @@ async def add(db, name: str, **fields) -> None:
     await db.execute(insert(User).values(user))
 
 
-async def test_nobody_is_counted_where_there_is_nobody(db, dashboard):
+async def test_an_empty_table_gives_zero_counts(db, dashboard):
     stats = await dashboard.get_dashboard_stats_optimized()
 
     assert stats.model_dump(exclude={"timestamp"}) == {
@@ -39,7 +39,7 @@ async def test_nobody_is_counted_where_there_is_nobody(db, dashboard):
     }
 
 
-async def test_everybody_is_counted_as_what_they_are(db, dashboard):
+async def test_users_are_counted_by_state(db, dashboard):
     long_ago = datetime(2020, 2, 29, tzinfo=UTC)
     await add(db, "ada", created_at=long_ago)
     await add(db, "bob", created_at=long_ago, is_active=False)
@@ -81,7 +81,7 @@ async def test_a_week_is_seven_times_24_hours(db, dashboard, late, week):
     assert stats.new_users_week == week
 
 
-async def test_it_takes_one_statement_and_loads_nobody(db, dashboard, statements):
+async def test_statistics_take_one_statement_and_load_no_users(db, dashboard, statements):
     await add(db, "ada")
     statements.clear()
 

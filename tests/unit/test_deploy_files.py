@@ -16,6 +16,7 @@ from dotenv import dotenv_values
 
 from app.api.deps.request import LongDeadline
 from app.core.config import load_settings, variables
+from app.worker.worker import LAST_WORDS, QUEUE_CONNECTIONS
 from tests.dockerfile import Dockerfile
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -53,7 +54,7 @@ def manifest(name: str) -> Any:
 
 
 def pods() -> Iterator[Any]:
-    for name in ("deployment", "migrate"):
+    for name in ("deployment", "worker", "migrate"):
         yield manifest(name)["spec"]["template"]["spec"]
 
 
@@ -65,7 +66,7 @@ def test_the_compose_file_keeps_to_its_schema():
     assert tool("check-jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE) == ""
 
 
-def test_caddy_takes_its_file():
+def test_caddy_accepts_its_file():
     assert (
         tool("caddy", "validate", "--adapter", "caddyfile", "--config", DEPLOY / "Caddyfile") == ""
     )
@@ -118,7 +119,6 @@ def test_everything_is_found_by_the_same_label_and_port():
         deployment["spec"]["selector"]["matchLabels"],
         service["spec"]["selector"],
         manifest("disruption-budget")["spec"]["selector"]["matchLabels"],
-        manifest("network-policy")["spec"]["podSelector"]["matchLabels"],
     ]
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
 
@@ -132,9 +132,9 @@ def test_everything_is_found_by_the_same_label_and_port():
 
 def test_the_migration_runs_the_image_that_is_released():
     (image,) = load(K8S / "kustomization.yaml")["images"]
-    migration, api = (pod["containers"][0]["image"] for pod in list(pods())[::-1])
+    api, worker, migration = (pod["containers"][0]["image"] for pod in pods())
 
-    assert api == image["name"]
+    assert api == worker == image["name"]
     assert migration == f"{image['newName']}:{image['newTag']}"
 
 
@@ -162,8 +162,33 @@ def test_a_stop_leaves_time_for_the_longest_request():
         assert float(compose[name]["stop_grace_period"].removesuffix("s")) > deadline
 
 
+def test_a_stop_leaves_time_for_the_jobs_that_run():
+    needed = load_settings().jobs.drain + LAST_WORDS
+    pod = manifest("worker")["spec"]["template"]["spec"]
+
+    assert pod["terminationGracePeriodSeconds"] > needed
+    assert (
+        float(load(COMPOSE)["services"]["worker"]["stop_grace_period"].removesuffix("s")) > needed
+    )
+
+
+def test_the_worker_is_under_the_policy_of_the_instances_and_takes_no_requests():
+    worker = manifest("worker")["spec"]
+    (container,) = worker["template"]["spec"]["containers"]
+    (expression,) = manifest("network-policy")["spec"]["podSelector"]["matchExpressions"]
+    names = [
+        manifest(name)["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"]
+        for name in ("deployment", "worker")
+    ]
+
+    assert expression["values"] == names
+    assert worker["selector"]["matchLabels"] == worker["template"]["metadata"]["labels"]
+    assert container["args"] == ["worker"]
+    assert "ports" not in container
+
+
 @pytest.mark.parametrize("told", ["api.env.example", "config", "secret.example"])
-def test_what_is_set_is_a_setting(told):
+def test_every_variable_of_the_deployment_is_a_setting(told):
     if told.endswith(".env.example"):
         names = set(dotenv_values(DEPLOY / told))
     else:
@@ -173,7 +198,7 @@ def test_what_is_set_is_a_setting(told):
     assert names <= set(variables())
 
 
-def test_the_proxy_of_the_compose_file_knows_both_instances_and_they_believe_it():
+def test_the_proxy_of_the_compose_file_serves_both_instances_and_is_trusted():
     compose = load(COMPOSE)
     services = compose["services"]
     (network,) = compose["networks"]["front"]["ipam"]["config"]
@@ -184,7 +209,7 @@ def test_the_proxy_of_the_compose_file_knows_both_instances_and_they_believe_it(
         assert set(services["proxy"]["networks"]) & set(services[name]["networks"]) == {"front"}
 
 
-def test_instances_reach_the_world_and_what_keeps_data_does_not():
+def test_instances_have_outgoing_access_and_data_stores_do_not():
     """U10: mail and traces go out; nobody comes in but by the proxy."""
     compose = load(COMPOSE)
     services, networks = compose["services"], compose["networks"]
@@ -196,6 +221,7 @@ def test_instances_reach_the_world_and_what_keeps_data_does_not():
         "proxy": {"edge"},
         "api-1": {"out"},
         "api-2": {"out"},
+        "worker": {"out"},
         "migrate": set(),
         "postgres": set(),
         "redis": set(),
@@ -203,7 +229,7 @@ def test_instances_reach_the_world_and_what_keeps_data_does_not():
     assert [name for name in services if "ports" in services[name]] == ["proxy"]
 
 
-def test_pods_reach_what_they_are_told_of_and_nothing_else_is_open():
+def test_network_policies_allow_only_the_required_connections():
     """U10, for Kubernetes."""
     policy = manifest("network-policy")["spec"]
     ports = {(p["protocol"], p["port"]) for rule in policy["egress"] for p in rule["ports"]}
@@ -224,13 +250,15 @@ def test_a_pod_that_is_busy_is_taken_off_the_service_long_before_it_is_restarted
     assert seconds("readinessProbe") * 5 <= seconds("livenessProbe")
 
 
-def test_all_instances_together_fit_into_postgresql_as_it_comes():
+def test_all_instances_together_fit_into_postgresqls_default_connections():
     told, autoscaler = manifest("config")["data"], manifest("autoscaler")["spec"]
     surge = manifest("deployment")["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
     exports_and_spare = load_settings().users.exports_max + 1
-    each = int(told["DATABASE_POOL_SIZE"]) + int(told["DATABASE_MAX_OVERFLOW"]) + exports_and_spare
+    pool = int(told["DATABASE_POOL_SIZE"]) + int(told["DATABASE_MAX_OVERFLOW"])
+    instances = (autoscaler["maxReplicas"] + surge) * (pool + exports_and_spare)
+    workers = manifest("worker")["spec"]["replicas"] * (pool + QUEUE_CONNECTIONS)
 
-    assert (autoscaler["maxReplicas"] + surge) * each <= 100 - 3  # three are the superuser's
+    assert instances + workers <= 100 - 3  # three are the superuser's
 
 
 def test_images_are_named_by_an_exact_version():

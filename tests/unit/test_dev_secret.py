@@ -30,14 +30,14 @@ def open_umask() -> Iterator[None]:
     os.umask(before)
 
 
-def test_it_has_256_random_bits(tmp_path):
+def test_the_development_secret_has_256_random_bits(tmp_path):
     secrets = {dev_secret(tmp_path / name) for name in "ab"}
 
     assert len(secrets) == 2
     assert {len(secret) for secret in secrets} == {43}
 
 
-def test_it_is_made_once(tmp_path):
+def test_the_development_secret_is_created_once(tmp_path):
     first = dev_secret(tmp_path / "secret")
 
     assert dev_secret(tmp_path / "secret") == first
@@ -57,7 +57,7 @@ def test_its_folder_is_made_and_stays_open_to_the_database_that_may_lie_in_it(tm
     assert (tmp_path / "project" / ".local").stat().st_mode == usual
 
 
-def test_nothing_lies_beside_it(tmp_path):
+def test_no_temporary_file_remains_beside_the_secret(tmp_path):
     dev_secret(tmp_path / "secret")
 
     assert [path.name for path in tmp_path.iterdir()] == ["secret"]

@@ -168,7 +168,7 @@ def test_a_foreign_line_has_the_same_form(json_lines):
     }
 
 
-def test_uvicorn_speaks_once_and_without_colours(json_lines):
+def test_uvicorn_logs_each_line_once_without_colours(json_lines):
     coloured = {"color_message": "\x1b[36mStarted\x1b[0m"}
     logging.getLogger("uvicorn.error").info("Started", extra=coloured)
 
@@ -240,7 +240,7 @@ def test_settings_may_be_logged(json_lines, monkeypatch):
     assert SECRET not in json.dumps(json_lines())
 
 
-def test_development_reads_like_text(text):
+def test_the_development_log_is_plain_text(text):
     structlog.get_logger("app.users").info("created", user_id=1)
 
     shown = text()
@@ -253,7 +253,7 @@ def test_development_reads_like_text(text):
 
 @pytest.mark.parametrize("environment", ["development", "production"])
 @pytest.mark.parametrize(("form", "is_json"), [("json", True), ("console", False)])
-def test_the_form_may_be_chosen(configure, output, environment, form, is_json):
+def test_the_log_format_is_a_setting(configure, output, environment, form, is_json):
     configure(environment, format=form)
 
     structlog.get_logger("app").info("created")

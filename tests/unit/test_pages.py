@@ -24,7 +24,7 @@ def test_a_scale_ends_at_a_round_even_figure(count, top):
     assert round_up(count) == top
 
 
-def test_columns_stand_on_the_ground_and_none_is_too_small_to_see():
+def test_chart_columns_begin_at_zero_and_have_a_minimum_height():
     drawn = columns([0, 1, 1000])
 
     assert [column.y + column.height for column in drawn.columns] == [HEIGHT] * 3
@@ -50,11 +50,11 @@ def test_a_chart_of_nothing_is_empty():
         (span(300), "5 minutes"),
     ],
 )
-def test_figures_are_written_for_people(written, expected):
+def test_numbers_are_formatted_for_readers(written, expected):
     assert written == expected
 
 
-def test_a_form_token_is_its_owners_alone():
+def test_a_form_token_is_valid_for_its_owner_only():
     forms = FormSigner(KEY)
     token = forms.token("one")
 
@@ -64,7 +64,7 @@ def test_a_form_token_is_its_owners_alone():
     assert not forms.is_token_of("one", "\udcff")
 
 
-def test_a_sealed_text_comes_back_unless_it_was_changed():
+def test_a_signed_text_is_read_unless_it_was_changed():
     forms = FormSigner(KEY)
     sealed = forms.seal("Ünïcode")
 

@@ -63,7 +63,7 @@ def test_a_common_password_is_refused_however_it_is_written(password):
         *("example.com", "Example2026!", "BackendAPI", "backend api 123"),
     ],
 )
-def test_a_password_that_everybody_knows_is_refused(password):
+def test_a_well_known_password_is_refused(password):
     assert weakness(password, 8, EMAIL, USERNAME, "Backend API") == (
         "should not be the email, the username or the name of the service"
     )
@@ -86,7 +86,7 @@ def test_a_password_that_everybody_knows_is_refused(password):
         *("qwertzuiop", " a b c d e f g h ", "1" * 100 + "2", "aaa111bbb222"),
     ],
 )
-def test_s17_a_password_without_surprise_is_refused_however_long(password):
+def test_s17_a_predictable_password_of_any_length_is_refused(password):
     """S17: repetitions, sequences and rows of keys, also where eight characters are enough."""
     assert weakness(password, 8) is not None
 
@@ -111,7 +111,7 @@ def test_the_cost_grows_with_the_length_and_no_faster(text):
     assert cost(16_000) < 40 * cost(1_000)
 
 
-def test_what_is_not_known_refuses_nothing():
+def test_an_unknown_name_refuses_no_password():
     assert weakness("countess", 8, "", EMAIL) is None
     assert weakness("", 0, "") is None
 

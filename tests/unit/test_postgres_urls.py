@@ -95,7 +95,7 @@ def test_c16_a_pasted_url_is_honoured_or_its_parameter_named(url, wanted, warnin
     assert address.warnings(is_pooled=False) == warnings
 
 
-def test_c16_behind_a_pooler_nobody_is_told_to_say_so():
+def test_c16_behind_a_pooler_there_is_no_advice_to_set_a_pooler():
     address = parsed("postgresql://app@db/app?pgbouncer=true&supa=x")
 
     assert address.warnings(is_pooled=True) == ["supa is ignored"]
@@ -145,7 +145,7 @@ def test_c16_several_hosts_in_every_form_of_libpq(url, hosts, ports):
         ("port=1,2", "port"),
     ],
 )
-def test_c16_a_value_that_nobody_understands_is_refused_by_name_and_not_shown(query, parameter):
+def test_c16_an_invalid_value_is_refused_by_name_and_not_shown(query, parameter):
     with pytest.raises(ValueError, match=rf"^DATABASE_URL: {parameter}\b") as caught:
         parsed(f"postgresql://app:pw@db/app?{query}")
 

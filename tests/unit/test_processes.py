@@ -28,7 +28,7 @@ def left(figures: Path) -> set[str]:
     return {file.name.removesuffix(f"_{OURS}.db") for file in figures.glob("*.db")}
 
 
-def test_the_living_keep_their_gauges(figures):
+def test_gauges_of_live_processes_stay(figures):
     lease = AliveLock(figures)
 
     remove_ended(figures)
@@ -37,7 +37,7 @@ def test_the_living_keep_their_gauges(figures):
     lease.release()
 
 
-def test_the_dead_leave_their_counters_alone(figures):
+def test_counters_of_dead_processes_stay_and_gauges_are_removed(figures):
     AliveLock(figures).release()
 
     remove_ended(figures)

@@ -42,7 +42,7 @@ async def test_a_hash_is_verified(hasher):
 
 
 @pytest.mark.parametrize("password", ["", "x" * 257])
-async def test_what_can_be_nobodys_password_never_holds(hasher, password):
+async def test_an_impossible_password_is_never_accepted(hasher, password):
     """Not even against the hash of the empty string, which stands in for what is too long."""
     assert (await hasher.verify(password, None))[0] is False
     hashed_empty = await hasher.hash("")
@@ -64,11 +64,11 @@ async def test_an_unknown_account_costs_a_hash_like_any_other(hasher, monkeypatc
 
 
 @pytest.mark.parametrize("hashed", ["", "x", "!", "$argon2id$v=19$m=1", "$2b$12$short"])
-async def test_a_hash_that_is_none_never_holds(hasher, hashed):
+async def test_an_invalid_hash_is_never_accepted(hasher, hashed):
     assert await hasher.verify("anything", hashed) == (False, None)
 
 
-async def test_a_bcrypt_hash_that_was_brought_along_holds_and_is_renewed(hasher):
+async def test_an_imported_bcrypt_hash_is_verified_and_replaced(hasher):
     from passlib.hash import bcrypt
 
     is_right, renewed = await hasher.verify("brought", bcrypt.using(rounds=4).hash("brought"))
@@ -86,7 +86,7 @@ async def test_a_password_too_long_for_bcrypt_is_wrong_and_not_cut(hasher):
     assert await hasher.verify("x" * 73, hashed) == (False, None)
 
 
-async def test_past_the_queue_it_is_unavailable_and_then_works_on(hasher, monkeypatch):
+async def test_a_full_hashing_queue_is_unavailable_and_recovers(hasher, monkeypatch):
     release = threading.Event()
     monkeypatch.setattr("app.core.security.hashing._verify", lambda *_: (release.wait(5), None))
     waiting = [asyncio.create_task(hasher.verify("x", "y")) for _ in range(3)]
@@ -135,7 +135,7 @@ async def test_a_list_is_hashed_in_its_order_however_long_the_queue(hasher):
         assert await hasher.verify(password, hashed) == (True, None)
 
 
-async def test_a_list_that_nobody_waits_for_is_not_hashed_to_its_end(hasher, monkeypatch):
+async def test_an_abandoned_bulk_is_not_hashed_to_its_end(hasher, monkeypatch):
     begun: list[str] = []
     has_begun = threading.Event()
 
@@ -168,7 +168,7 @@ async def test_hashing_leaves_the_event_loop_free():
     assert turns > 30  # ten, if it waited for each
 
 
-def test_an_access_token_says_whose_it_is():
+def test_an_access_token_names_its_user_and_session():
     signer = TokenSigner("k" * 32, AuthSettings())
     session_id = uuid4()
 
@@ -245,7 +245,7 @@ def test_a_refresh_token_has_one_spelling():
     assert [token for token in spellings if not refused(signer.read, token)] == []
 
 
-def test_whatever_else_is_signed_has_one_spelling():
+def test_every_other_signed_value_has_one_spelling():
     """S16: tokens of forms, marks of uploads, notices in cookies, cursors."""
     forms, cursors = FormSigner("k" * 32), CursorSigner("k" * 32)
     position = Position("ada", 7)

@@ -48,7 +48,7 @@ def test_usernames_are_unique_without_regard_to_case(everybody):
     assert len({username.lower() for username in column(everybody, "username")}) == COUNT
 
 
-def test_who_comes_later_is_somebody_else(everybody):
+def test_later_seeded_users_differ_from_earlier_ones(everybody):
     later = [dict(zip(COLUMNS, row, strict=True)) for row in people(1000, HASHED, COUNT + 1)]
 
     for name in "email", "username":
@@ -56,7 +56,7 @@ def test_who_comes_later_is_somebody_else(everybody):
 
 
 @pytest.mark.parametrize("first", [1, 9_999_999, 10**12 - 1_000])
-def test_each_could_have_signed_up(first):
+def test_every_seeded_user_is_valid_for_sign_up(first):
     for row in people(1_000, HASHED, first):
         person = dict(zip(COLUMNS, row, strict=True))
         told = {name: person[name] for name in ("email", "username", "full_name")}
@@ -66,7 +66,7 @@ def test_each_could_have_signed_up(first):
         assert user_in.model_dump(include=set(told)) == told
 
 
-def test_everybody_has_the_same_password(everybody):
+def test_all_seeded_users_have_the_same_password(everybody):
     assert set(column(everybody, "hashed_password")) == {HASHED}
 
 
@@ -99,7 +99,7 @@ def test_ever_more_of_them_signed_up(everybody, began):
     assert all(earlier < later for earlier, later in pairwise(quarters))
 
 
-def test_nobody_was_changed_before_they_signed_up_or_in_the_future(everybody):
+def test_updated_at_is_between_created_at_and_now(everybody):
     now = datetime.now(UTC)
 
     assert all(person["created_at"] <= person["updated_at"] <= now for person in everybody)

@@ -28,7 +28,7 @@ def listening() -> Iterator[socket.socket]:
         ("api.example.com", "api.example.com"),
     ],
 )
-def test_what_is_shown_is_an_address_that_a_browser_opens(listening, host, shown, capsys):
+def test_the_printed_url_can_be_opened_in_a_browser(listening, host, shown, capsys):
     url = url_of(host, [listening])
     serve._print_addresses(load_settings(), url)
 
@@ -36,7 +36,7 @@ def test_what_is_shown_is_an_address_that_a_browser_opens(listening, host, shown
     assert f" http://{shown}:{port}/health " in capsys.readouterr().out
 
 
-def test_a_name_in_brackets_is_shown_as_it_is(capsys):
+def test_an_application_name_in_brackets_is_printed_unchanged(capsys):
     settings = load_settings().replaced(app={"app_name": "[b]API[/b]"})
 
     serve._print_addresses(settings, "http://localhost:8000")

@@ -31,14 +31,14 @@ def readiness(status: str, failing: dict[str, str]) -> HealthSchema:
     )
 
 
-def test_all_is_well():
+def test_without_failures_everything_is_running():
     assert told() == "Everything is running"
 
 
 def test_redis_is_away_as_a_whole():
     assert told("degraded", cache="timeout", rate_limiter="timeout") == (
-        "Redis has been unreachable since 09:12 UTC (timeout): every answer is computed anew, "
-        "and each process counts rate limits by itself."
+        "Redis has been unreachable since 09:12 UTC (timeout): responses are not cached, "
+        "and each process counts rate limits separately."
     )
 
 
@@ -64,7 +64,7 @@ def test_the_database_comes_first():
     ]
 
 
-def test_another_day_is_told():
+def test_an_outage_since_another_day_shows_the_date():
     found, yesterday = readiness("unhealthy", {"database": "timeout"}), BEGAN - timedelta(days=1)
 
     words = status_summary(found, lambda _: yesterday, NOW).sentences[0]
@@ -74,5 +74,6 @@ def test_another_day_is_told():
 
 def test_a_database_that_takes_no_writes_is_not_unreachable():
     assert told("unhealthy", database="read-only") == (
-        "The database has taken no changes since 09:12 UTC (read-only): what is there can be read."
+        "The database has not accepted changes since 09:12 UTC (read-only): existing data can be "
+        "read."
     )

@@ -181,7 +181,7 @@ async def test_a_commit_after_the_504_is_refused():
     assert outcome == "refused"
 
 
-async def test_a_commit_under_way_at_the_deadline_is_told_as_what_it_was(monkeypatch):
+async def test_a_commit_in_progress_at_the_deadline_returns_its_result(monkeypatch):
     for module in ("middleware.deadline", "middleware.timeout"):
         monkeypatch.setattr(f"app.core.{module}.COMMIT_GRACE", 5.0)
 
@@ -269,7 +269,7 @@ async def test_a_timeout_is_counted():
     assert timeouts() == before + 1
 
 
-async def test_somebody_elses_cancellation_is_not_swallowed():
+async def test_a_cancellation_by_another_cause_is_not_swallowed():
     server = Server(sleeps, timeout=10)
     running = asyncio.create_task(server.run())
     await asyncio.sleep(0.01)
@@ -281,7 +281,7 @@ async def test_somebody_elses_cancellation_is_not_swallowed():
     assert server.sent == []
 
 
-async def test_an_error_in_time_is_not_ours():
+async def test_an_error_before_the_deadline_is_passed_on():
     async def breaks(scope: Scope, receive: Receive, send: Send) -> None:
         raise RuntimeError("at once")
 
@@ -295,7 +295,7 @@ async def test_no_deadline_outlives_its_request():
     assert current_deadline() is None
 
 
-async def test_what_is_not_http_passes_by():
+async def test_other_protocols_than_http_are_passed_on():
     seen = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -69,7 +69,7 @@ def test_traffic_adds_up():
     assert total.buckets == {1.0: 6, inf: 6}
 
 
-def test_methods_that_callers_make_up_are_not_remembered():
+def test_unknown_methods_create_no_series():
     meter = RequestMeter()
     for n in range(100):
         meter.ended(f"M{n}", None, 404, 0.1)

@@ -7,10 +7,9 @@ from fastapi import Form, Request, Response
 from app.admin.deps import LoginFormChecked, OverviewPage, Overviews, PageDep
 from app.admin.login_page import LoginForm, logged_in, login_shown_again
 from app.admin.rendering import BASE
-from app.api.deps.rate_limits import Limited
 from app.api.deps.request import ClientDevice
 from app.api.deps.services import Auth, Sessions
-from app.api.limits import by_username
+from app.api.limits import Limited, by_username
 from app.api.routing import Router
 from app.core.limiter import by_address, limiter, rate
 

@@ -78,7 +78,7 @@ async def get_file(
         if file is None or not file.filename:
             raise ValidationException(details=[{"field": "file", "message": "Choose a file"}])
         if not is_storable(file.filename):
-            detail = {"field": "file", "message": "Give it another name"}
+            detail = {"field": "file", "message": "Rename the file: its name is not valid text"}
             raise ValidationException(details=[detail])
     name, content = PurePath(file.filename).name, await file.read()
     forms, digest = runtime_of(request).forms, sha256(content).hexdigest()

@@ -59,23 +59,23 @@ TEXTS: dict[Action, ActionTexts] = {
     "activate": ActionTexts(
         "Activate",
         "Activated",
-        "They can log in. Sessions that have ended stay ended.",
+        "The users can log in. Ended sessions stay ended.",
         is_destructive=False,
     ),
     "deactivate": ActionTexts(
         "Deactivate",
         "Deactivated",
-        "They are logged out everywhere at once, and cannot log in until they are activated again.",
+        "The users are logged out everywhere at once, and cannot log in until activated again.",
     ),
     "end_sessions": ActionTexts(
         "End the sessions of",
         "Ended the sessions of",
-        "They are logged out everywhere at once, and can log in again.",
+        "The users are logged out everywhere at once, and can log in again.",
     ),
     "delete": ActionTexts(
         "Delete",
         "Deleted",
-        "Their accounts and sessions are deleted for good. This cannot be undone.",
+        "The accounts and sessions are deleted permanently. This cannot be undone.",
     ),
 }
 

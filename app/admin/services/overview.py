@@ -27,10 +27,10 @@ log = structlog.get_logger("app.overview")
 QUERY_TIMEOUT = 2.0
 """Seconds that the database may take for the figures; then the last known ones are shown."""
 _WITHOUT_REDIS = {
-    "cache": "every answer is computed anew",
-    "rate_limiter": "each process counts rate limits by itself",
+    "cache": "responses are not cached",
+    "rate_limiter": "each process counts rate limits separately",
 }
-_WITHOUT_DATABASE = "nothing can be read or written; figures are the last that were known."
+_WITHOUT_DATABASE = "nothing can be read or written, and the last known data is shown."
 
 
 class _Stored(NamedTuple):
@@ -116,7 +116,7 @@ def status_summary(
     sentences = []
     if "database" in failing:
         if readiness.checks["database"].error == READ_ONLY:
-            state, effect = "has taken no changes", "what is there can be read."
+            state, effect = "has not accepted changes", "existing data can be read."
         else:
             state, effect = "has been unreachable", _WITHOUT_DATABASE
         sentences.append(f"The database {state} {since('database')}: {effect}")

@@ -8,12 +8,14 @@ from fastapi import Depends, Request, Response
 from fastapi.security import OAuth2PasswordBearer
 from fastapi.security.base import SecurityBase
 
-from app.api import limits
 from app.api.runtime import runtime_of
 from app.core.exceptions import ForbiddenException, UnauthorizedException
+from app.core.limiter import parsed
 from app.schemas.session import Principal
 
 T = TypeVar("T")
+
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _bearer = OAuth2PasswordBearer(
     tokenUrl="/api/v1/auth/token",
@@ -103,13 +105,19 @@ async def get_scraper(request: Request, response: Response) -> None:
 
 
 async def count_call(request: Request, response: Response, caller: Principal) -> None:
-    """Count a call against its caller's limit.
+    """Count a call against its caller's limit of reads or writes, and set the headers of it.
 
     Raises:
         RateLimitExceeded: the caller called too often.
     """
     parts = runtime_of(request)
-    await limits.check_principal(request, response, parts.hits, parts.settings.limiter, caller)
+    settings = parts.settings.limiter
+    if not settings.enabled:
+        return
+    kind = "read" if request.method in _READS else "write"
+    item = parsed(getattr(settings, kind))
+    window = await parts.hits.hit_or_raise(item, kind, f"user:{caller.user_id}")
+    response.headers.update(window.headers())
 
 
 Caller = Annotated[Principal | None, Depends(get_caller)]

@@ -1,6 +1,7 @@
 """Settings: `get_settings()` is all that most code needs."""
 
 from app.core.config.database import DatabaseSettings
+from app.core.config.jobs import JobsSettings
 from app.core.config.sections import (
     MAX_ROWS,
     AppSettings,
@@ -34,6 +35,7 @@ __all__ = [
     "CacheSettings",
     "CorsSettings",
     "DatabaseSettings",
+    "JobsSettings",
     "LimiterSettings",
     "LogSettings",
     "RedisSettings",

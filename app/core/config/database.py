@@ -7,7 +7,8 @@ from pydantic import Field, SecretStr, model_validator
 from sqlalchemy import make_url
 
 from app.core.config.postgres import PostgresAddress, parse_hosts, parse_postgres
-from app.core.config.sections import Port, Seconds, Section, SettingsError, section
+from app.core.config.sections import Section, SettingsError, section
+from app.core.config.types import Port, Seconds
 
 SUPABASE_POOLER = 6543
 """Port of Supabase's pooler in transaction mode; 5432 of the same host is in session mode."""

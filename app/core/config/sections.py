@@ -1,50 +1,24 @@
 """Sections of the settings, except the database's."""
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import quote
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
-from pydantic_core import PydanticUseDefault
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.config.extras import with_telemetry
-from app.core.config.hosts import collector, each, host, origin, proxy
+from app.core.config.hosts import collector
+from app.core.config.types import (
+    Hosts,
+    KeyPrefix,
+    Origins,
+    Port,
+    Proxies,
+    Rate,
+    Seconds,
+    SecretKeys,
+)
 from app.core.config.urls import check_url
-
-
-def _is_no_service_link(value: Any) -> Any:
-    """Ignore `SERVER_PORT=tcp://…`, which Kubernetes sets if a service is named "server".
-
-    Raises:
-        PydanticUseDefault: the value has that form.
-    """
-    if isinstance(value, str) and value.startswith("tcp://"):
-        raise PydanticUseDefault
-    return value
-
-
-Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
-Port = Annotated[int, BeforeValidator(_is_no_service_link), Field(ge=1, le=65535)]
-Rate = Annotated[str, Field(pattern=r"^\d+ ?(/|per) ?\d* ?(second|minute|hour|day|month|year)s?$")]
-
-
-def _separated(value: Any) -> Any:
-    if isinstance(value, str):
-        return tuple(item.strip() for item in value.split(",") if item.strip())
-    return value
-
-
-CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_separated)]
-Origins = Annotated[CommaSeparated, AfterValidator(each(origin))]
-Hosts = Annotated[CommaSeparated, AfterValidator(each(host))]
-Proxies = Annotated[CommaSeparated, AfterValidator(each(proxy))]
-
-
-def _is_literal(value: str) -> str:
-    """Check a key prefix, which also begins patterns that delete keys."""
-    if any(character.isspace() or character in "*?[]\\" for character in value):
-        raise ValueError("should contain no space and none of * ? [ ] \\")
-    return value
 
 
 class SettingsError(ValueError):
@@ -159,18 +133,14 @@ class CacheSettings(RedisSettings):
     model_config = section("CACHE_")
     prefix_name = "CACHE_"
 
-    prefix: Annotated[str, AfterValidator(_is_literal)] = Field(
-        "myapi:cache", min_length=1, description="prefix of every key"
-    )
+    prefix: KeyPrefix = Field("myapi:cache", min_length=1, description="prefix of every key")
 
 
 class LimiterSettings(RedisSettings):
     model_config = section("LIMITER_")
     prefix_name = "LIMITER_"
 
-    prefix: Annotated[str, AfterValidator(_is_literal)] = Field(
-        "myapi:limiter", min_length=1, description="prefix of every key"
-    )
+    prefix: KeyPrefix = Field("myapi:limiter", min_length=1, description="prefix of every key")
     login: Rate = Field("5/minute", description="logins per account (development: 100/minute)")
     login_address: Rate = Field(
         "30/minute", description="logins per address (development: 600/minute)"
@@ -197,11 +167,9 @@ class AuthSettings(Section):
     secret_key: SecretStr | None = Field(
         None, min_length=32, description="key that signs tokens; 32 characters or more"
     )
-    accepted_secret_keys: Annotated[
-        tuple[Annotated[SecretStr, Field(min_length=32)], ...],
-        NoDecode,
-        BeforeValidator(_separated),
-    ] = Field((), description="further keys accepted during key rotation, comma-separated")
+    accepted_secret_keys: SecretKeys = Field(
+        (), description="further keys accepted during key rotation, comma-separated"
+    )
     access_ttl: int = Field(900, ge=1, description="seconds an access token is valid")
     refresh_ttl: int = Field(
         2_592_000, ge=1, description="seconds until a session expires without a refresh"

@@ -11,6 +11,7 @@ from dotenv.parser import parse_stream
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.core.config.database import DatabaseSettings
+from app.core.config.jobs import JobsSettings
 from app.core.config.sections import (
     AppSettings,
     AuthSettings,
@@ -47,6 +48,7 @@ class Settings(BaseModel):
     limiter: LimiterSettings
     auth: AuthSettings
     users: UsersSettings
+    jobs: JobsSettings
     cors: CorsSettings
     log: LogSettings
     telemetry: TelemetrySettings
@@ -54,6 +56,12 @@ class Settings(BaseModel):
     @property
     def is_production(self) -> bool:
         return self.app.environment == "production"
+
+    @property
+    def run_jobs_in_web(self) -> bool:
+        """Whether web processes run background jobs."""
+        chosen = self.jobs.in_process
+        return self.app.environment == "development" if chosen is None else chosen
 
     def missing(self) -> list[str]:
         """Required settings that are not set, a line for each.

@@ -47,9 +47,9 @@ class _Shaped:
                 await send(message)
             elif message["type"] == "http.response.start" and message["status"] >= 400:
                 refused = True
-                kept = Headers(raw=message["headers"]).mutablecopy()
-                del kept["content-length"], kept["content-type"]
-                error = framework_error(message["status"], dict(kept.items()))
+                headers = Headers(raw=message["headers"]).mutablecopy()
+                del headers["content-length"], headers["content-type"]
+                error = framework_error(message["status"], dict(headers.items()))
                 await send_error(error, scope, receive, send)
             elif not refused:
                 await send(message)

@@ -137,3 +137,32 @@ REDIS_EVICTED = Gauge(
 CACHE_KEYS = Gauge(
     "cache_keys", "Keys in the cache's Redis", ["namespace"], multiprocess_mode="livemostrecent"
 )
+
+# Of all workers and instances, read from the database: each instance reports the same.
+JOBS = Gauge(
+    "jobs",
+    "Background jobs by state: waiting, delayed (not due yet), running, failed",
+    ["kind", "state"],
+    multiprocess_mode="livemostrecent",
+)
+JOBS_OLDEST = Gauge(
+    "jobs_oldest_seconds",
+    "Seconds that the oldest waiting job has been due",
+    ["kind"],
+    multiprocess_mode="livemostrecent",
+)
+JOBS_ENDED = Gauge(
+    "jobs_ended",
+    "Jobs that ended so far, by outcome: done, failed, cancelled",
+    ["kind", "outcome"],
+    multiprocess_mode="livemostrecent",
+)
+JOB_ATTEMPTS = Gauge(
+    "job_attempts", "Attempts begun so far", ["kind"], multiprocess_mode="livemostrecent"
+)
+JOB_DURATION = Gauge(
+    "job_duration_seconds",
+    "Percentiles of the duration of attempts in the last five minutes",
+    ["kind", "percentile"],
+    multiprocess_mode="livemostrecent",
+)

@@ -76,7 +76,7 @@ class DatabaseHosts:
             if is_last or not search.unfit:
                 raise search.failure()
             places = search.unfit
-        raise AssertionError("there is always a last wish")
+        raise AssertionError("the last attempt either connects or raises")
 
 
 class _Search:

@@ -23,9 +23,11 @@ from app.core.telemetry.metrics import (
     SERVER_MAX_CONNECTIONS,
 )
 from app.database import pool_usage, server_connections
+from app.repositories.job_figures import job_durations, job_figures
 from app.schemas.metrics import CacheMetricsSchema, DatabaseMetricsSchema, RequestMetricsSchema
 from app.services.monitoring.gauges import GaugeSources, ProcessGauges
 from app.services.monitoring.health import HealthService
+from app.services.monitoring.job_gauges import JobGauges
 from app.services.monitoring.metrics_report import build_cache_metrics, build_request_metrics
 
 T = TypeVar("T")
@@ -68,6 +70,7 @@ class MetricsService:
             maxlen=int(WINDOW / SNAPSHOT_INTERVAL)
         )
         self.gauges = ProcessGauges(sources)
+        self._jobs = JobGauges()
 
     def database(self) -> DatabaseMetricsSchema:
         """This process's connections at this moment; uses none of them."""
@@ -86,6 +89,8 @@ class MetricsService:
         """All metrics in Prometheus' text format. Runs the health checks too."""
         await asyncio.gather(self._health.report(), self._update_redis())
         await self._update_server()
+        jobs = await _or_none(job_figures(self._spare))
+        self._jobs.update(jobs, await _or_none(job_durations(self._spare)))
         self.gauges.update()
         await asyncio.to_thread(self.gauges.save_files)
         return await asyncio.to_thread(exposition)

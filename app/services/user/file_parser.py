@@ -107,7 +107,7 @@ class UserFile:
             return None
         return (
             f"{self.name.name} is not UTF-8 and was read as {ENCODING_NAMES[self._encoding]}: "
-            "look at the letters with accents"
+            "check letters with accents"
         )
 
     def rows(self) -> Iterator[FileRow]:
@@ -126,7 +126,7 @@ class UserFile:
 def _csv_rows(file: PurePath, lines: TextIO) -> Iterator[FileRow]:
     header = lines.readline(HEADER_MAX + 1)
     if len(header) > HEADER_MAX:
-        raise UserFileError(f"{file}: the first line is too long to name columns")
+        raise UserFileError(f"{file}: the first line is too long for a list of columns")
     delimiter = _delimiter(header)
     names = _names(header, delimiter)
     _check_header(file, names)
@@ -164,14 +164,14 @@ def _check_header(file: PurePath, names: Sequence[str]) -> None:
     if "email" not in names:
         raise UserFileError(
             f"{file}: the first line should name the columns, email among them, "
-            "with commas, semicolons or tabs between"
+            "separated by commas, semicolons or tabs"
         )
     if unknown := sorted({*names} - {*COLUMNS, *NOTES}):
         raise UserFileError(
-            f"{file}: no such column: {_some(unknown)}; there are {', '.join(COLUMNS)}"
+            f"{file}: no such column: {_some(unknown)}; allowed: {', '.join(COLUMNS)}"
         )
     if twice := [name for name, times in Counter(names).items() if times > 1]:
-        raise UserFileError(f"{file}: named more than once: {_some(twice)}")
+        raise UserFileError(f"{file}: repeated columns: {_some(twice)}")
 
 
 def _some(names: Sequence[str]) -> str:
@@ -209,11 +209,11 @@ def _json_row(number: int, line: str) -> FileRow:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        fault = "is no JSON object" if len(line) <= LINE_MAX else "is too long for a user"
+        fault = "is not a JSON object" if len(line) <= LINE_MAX else "is too long for a user"
         return FileRow(number, {"text": line.rstrip("\r\n")}, {}, fault)
     source = _without_notes(found)
     if len(source) > len(COLUMNS) + 1:  # one unknown field is reported by its name, as in a list
-        return FileRow(number, source, {}, f"has other fields than {', '.join(COLUMNS)}")
+        return FileRow(number, source, {}, f"has unknown fields; allowed: {', '.join(COLUMNS)}")
     return FileRow(number, source, _meant(source))
 
 

@@ -98,7 +98,9 @@ class CheckedRows:
         if self.invalid:
             raise ValidationException("Some rows are not valid", details=self.details)
         if self.conflicts:
-            raise ConflictException("Some rows are already taken", details=self.details)
+            raise ConflictException(
+                "Some emails or usernames are already taken", details=self.details
+            )
 
 
 def conflicts_of(rows: Iterable[NewUserRow], taken: Taken) -> list[Detail]:

@@ -92,7 +92,7 @@ class UserService(UserCreation):
             return
         log.warning(
             "first_superuser_missing",
-            reason="a user who is no active superuser has the email",
+            reason="the user with this email is not an active superuser",
             promote=f"backend create-superuser {normalise_login(email)}",
         )
 
@@ -214,7 +214,7 @@ class UserService(UserCreation):
             ConflictException: this is the last superuser who can log in.
         """
         if await self.users.lock_superusers() == [user_id]:
-            raise ConflictException("The last active superuser has to stay one")
+            raise ConflictException("At least one active superuser must remain")
 
     def _check_domain(self, email: str) -> None:
         if faults := self._domain_faults(email):

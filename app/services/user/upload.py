@@ -104,8 +104,8 @@ class UserUpload:
         if not 1 <= len(rows) <= self.bulk_max:
             found = f"more than {self.bulk_max:,}" if rows else "0"
             raise _refused(
-                f"There are {found} users in it: it should be at least 1 and at most "
-                f"{self.bulk_max:,} (USERS_BULK_MAX). `backend import-users` takes any number"
+                f"The file contains {found} users, but should contain 1 to "
+                f"{self.bulk_max:,} (USERS_BULK_MAX). `backend import-users` accepts any number"
             )
         return _Content(rows, [_user_in(row) for row in rows], file.note)
 

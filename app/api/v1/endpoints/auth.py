@@ -6,10 +6,16 @@ from fastapi import Depends
 from fastapi.security import OAuth2PasswordRequestForm
 
 from app.api.deps.auth import CurrentUser
-from app.api.deps.rate_limits import Limited, LimitedUser
 from app.api.deps.request import ClientDevice
 from app.api.deps.services import Auth, Sessions
-from app.api.limits import by_email, by_principal, by_refreshed_session, by_username
+from app.api.limits import (
+    Limited,
+    LimitedUser,
+    by_email,
+    by_principal,
+    by_refreshed_session,
+    by_username,
+)
 from app.api.responses import errors
 from app.api.routing import Router
 from app.api.types import PaginationParams, SessionId
@@ -96,7 +102,7 @@ async def change_password(change: PasswordChange, caller: CurrentUser, auth: Aut
     )
 
 
-@router.get("/sessions", operation_id="list_sessions", responses=errors(401, 422))
+@router.get("/sessions", operation_id="list_sessions", responses=errors(401))
 async def list_sessions(
     params: PaginationParams, caller: CurrentUser, sessions: Sessions
 ) -> SessionPage:

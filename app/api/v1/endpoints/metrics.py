@@ -64,6 +64,6 @@ async def request_metrics(metrics: Metrics, _: CurrentSuperuser) -> RequestMetri
     responses={**_EXPOSITION, **errors(401, 403)},
 )
 async def prometheus_metrics(metrics: Metrics) -> str:
-    """All figures of all processes in Prometheus' text format, for superusers and for whoever
-    has TELEMETRY_SCRAPE_TOKEN."""
+    """All figures of all processes in Prometheus' text format, for superusers and for a
+    caller with TELEMETRY_SCRAPE_TOKEN."""
     return await metrics.exposition()

@@ -4,12 +4,16 @@ from fastapi import Response
 
 from app.api.convertors import USER_ID
 from app.api.deps.auth import Caller, CurrentSuperuser, CurrentUser
-from app.api.deps.rate_limits import LimitedUnlessSuperuser, LimitedUser
 from app.api.deps.request import LongDeadline
 from app.api.deps.services import Exports, Sessions, UserLists, Users
 from app.api.deps.users_bulk import BulkRows, IdempotencyKey
-from app.api.export import EXPORT, ExportResponse
-from app.api.limits import by_address_of_new_email, by_principal_of_new_email
+from app.api.export import ExportResponse, export_of
+from app.api.limits import (
+    LimitedUnlessSuperuser,
+    LimitedUser,
+    by_address_of_new_email,
+    by_principal_of_new_email,
+)
 from app.api.responses import BULK_ANSWERS, bulk_response, errors
 from app.api.routing import Router
 from app.api.types import (
@@ -116,7 +120,7 @@ async def list_users_by_cursor(
     operation_id="export_users",
     status_code=200,  # FastAPI cannot guess it from a response class of our own
     response_class=ExportResponse,
-    responses={**EXPORT, **errors(401, 403)},
+    responses={**export_of(UserSchema), **errors(401, 403)},
 )
 async def export_users(
     filters: Filters,

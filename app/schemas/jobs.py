@@ -1,0 +1,21 @@
+"""Payloads of the jobs that belong to no feature of their own."""
+
+from app.core.jobs import JobPayload
+
+
+class PurgeSessions(JobPayload):
+    """Delete sessions that ended a week ago or earlier."""
+
+    kind = "purge-sessions"
+
+
+class PurgeAnswers(JobPayload):
+    """Delete the stored answers of idempotent requests after a day."""
+
+    kind = "purge-answers"
+
+
+class PurgeJobs(JobPayload):
+    """Delete the history of jobs that ended before `JOBS_KEEP`, and keep their number."""
+
+    kind = "purge-jobs"

@@ -1,0 +1,1 @@
+"""Background jobs: the table of jobs, and the worker that runs them."""

@@ -1,0 +1,34 @@
+"""The table of jobs: every kind, and what runs it."""
+
+from typing import Any
+
+from app.runtime import Runtime
+from app.schemas.jobs import PurgeAnswers, PurgeJobs, PurgeSessions
+from app.services.idempotency import IdempotencyService
+from app.worker.job import Job
+
+PURGE_TIMEOUT = 300.0
+"""Seconds. What is deleted until then stays deleted; the next attempt deletes the rest."""
+
+
+async def purge_sessions(runtime: Runtime, _: PurgeSessions) -> None:
+    async with runtime.session_maker() as db:
+        await runtime.session_service(db).purge()
+
+
+async def purge_answers(runtime: Runtime, _: PurgeAnswers) -> None:
+    async with runtime.session_maker() as db:
+        await IdempotencyService(db).purge()
+
+
+async def purge_jobs(runtime: Runtime, _: PurgeJobs) -> None:
+    async with runtime.session_maker() as db:
+        await runtime.job_service(db).purge(runtime.settings.jobs.keep)
+
+
+JOBS: tuple[Job[Any], ...] = (
+    # At odd minutes, at which nothing else on the machine begins.
+    Job(PurgeSessions, purge_sessions, concurrency=1, timeout=PURGE_TIMEOUT, cron="7 * * * *"),
+    Job(PurgeAnswers, purge_answers, concurrency=1, timeout=PURGE_TIMEOUT, cron="17 * * * *"),
+    Job(PurgeJobs, purge_jobs, concurrency=1, timeout=PURGE_TIMEOUT, cron="27 * * * *"),
+)

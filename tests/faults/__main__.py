@@ -1,0 +1,38 @@
+"""Kill workers at random moments, and count what became of the jobs.
+
+`python -m tests.faults --kills 200` takes some minutes; the tests kill a few.
+"""
+
+import argparse
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.faults.conftest import Postgres
+from tests.faults.job_kills import run
+
+
+async def main(folder: Path, kills: int) -> int:
+    postgres = Postgres(folder / "postgres")
+
+    async def crash() -> None:
+        await postgres.stop(signal.SIGQUIT)
+        await postgres.start()
+
+    try:
+        outcome = await run(postgres.url, kills, crash)
+    finally:
+        postgres.leave()
+    sys.stdout.write(f"{outcome}\n")
+    return 1 if outcome.lost or outcome.unasked else 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=200)
+    with TemporaryDirectory(prefix="backend-api-") as place:
+        Path(place).chmod(0o755)
+        status = asyncio.run(main(Path(place), parser.parse_args().kills))
+    sys.exit(status)

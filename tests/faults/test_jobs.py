@@ -1,0 +1,204 @@
+"""R16: background jobs while workers are killed and PostgreSQL restarts."""
+
+import asyncio
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from app.core.jobs import JobPayload
+from app.repositories.jobs import JobQueue
+from app.runtime import Runtime
+from app.schemas.jobs import PurgeSessions
+from app.worker.job import Job
+from app.worker.worker import running_jobs
+from tests.conftest import running
+from tests.databases import new_database
+from tests.faults.conftest import Postgres, Site
+from tests.faults.job_kills import run
+from tests.polling import within_async
+from tests.process import CLI, environment, instance
+
+KILLS = 12
+"""`python -m tests.faults --kills 200` has more."""
+
+
+class Work(JobPayload):
+    kind = "work"
+    number: int = 0
+
+
+async def enqueue(runtime: Runtime, payload: JobPayload) -> None:
+    async with runtime.session_maker() as db:
+        await JobQueue(db).enqueue(payload)
+        await db.commit()
+
+
+async def statuses(runtime: Runtime) -> list[str]:
+    async with runtime.engine.connect() as connection:
+        query = "SELECT status::text FROM pgqueuer_log ORDER BY id"
+        return list(await connection.scalars(text(query)))
+
+
+@pytest.mark.direct
+async def test_r16_no_job_is_lost_or_runs_without_its_commit_whatever_is_killed(postgres, record):
+    async def crash() -> None:
+        await postgres.stop(signal.SIGQUIT)
+        await postgres.start()
+
+    async with new_database(postgres.url) as url:
+        outcome = await run(url, KILLS, crash)
+
+    record("R16", "workers killed at random, PostgreSQL crashed once", str(outcome))
+    assert outcome.lost == set()
+    assert outcome.unasked == set()
+    assert len(outcome.committed) > 50
+
+
+@pytest.fixture
+async def worked(site: Site) -> Runtime:
+    """The runtime of a site whose queue is empty and is looked at rarely."""
+    runtime = site.runtime
+    async with runtime.engine.begin() as connection:
+        await connection.execute(text("TRUNCATE pgqueuer, pgqueuer_log"))
+    jobs = runtime.settings.jobs.model_copy(update={"poll": 60.0})
+    settings = runtime.settings.model_copy(update={"jobs": jobs})
+    return Runtime(**{f: getattr(runtime, f) for f in Runtime.__slots__} | {"settings": settings})
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["stopped", "crashed"])
+async def test_r16_a_job_that_runs_while_postgresql_restarts_is_done_once(
+    worked: Runtime, postgres: Postgres, how: signal.Signals
+):
+    began, ended = asyncio.Event(), asyncio.Event()
+    runs: list[int] = []
+
+    async def work(runtime: Runtime, job: Work) -> None:
+        runs.append(job.number)
+        began.set()
+        await ended.wait()
+
+    await enqueue(worked, Work())
+    async with running_jobs(worked, [Job(Work, work)]):
+        await asyncio.wait_for(began.wait(), 10)
+        await postgres.stop(how)
+        ended.set()
+        await asyncio.sleep(1)
+        await postgres.start()
+
+        async def is_done() -> bool:
+            return (await statuses(worked))[-1] == "successful"
+
+        assert await within_async(10, is_done)
+        await asyncio.sleep(0.5)
+
+    assert runs == [0]
+
+
+@pytest.mark.direct
+async def test_r16_notifications_arrive_again_after_a_restart(
+    worked: Runtime, postgres: Postgres, record: Any
+):
+    done: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    async def work(runtime: Runtime, job: Work) -> None:
+        done.append(loop.time())
+
+    async def is_done() -> bool:
+        return bool(done)
+
+    async with running_jobs(worked, [Job(Work, work)]):
+        await enqueue(worked, Work())
+        assert await within_async(10, is_done)
+        await postgres.stop(signal.SIGQUIT)
+        await postgres.start()
+        await asyncio.sleep(5)  # it listens again within three
+        done.clear()
+        began = loop.time()
+        await enqueue(worked, Work())
+        assert await within_async(5, is_done)
+
+    record("R16", "a job after PostgreSQL came back", f"run {done[0] - began:.2f} s after it")
+
+
+@contextmanager
+def worker(servers: Any, folder: Path, **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """`backend worker`, in a process of its own."""
+    with (folder / "worker.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*CLI, "worker"],
+            env=environment(servers) | {"LOG_FORMAT": "json"} | settings,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(30)
+
+
+async def has_done(runtime: Runtime, seconds: float = 30) -> bool:
+    async def is_done() -> bool:
+        return "successful" in await statuses(runtime)
+
+    return await within_async(seconds, is_done)
+
+
+async def test_r16_a_worker_that_is_told_to_stop_ends_in_order(servers, client, runtime, tmp_path):
+    await enqueue(runtime, PurgeSessions())
+
+    with worker(servers, tmp_path) as process:
+        assert await has_done(runtime)
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(10)
+
+    log = (tmp_path / "worker.log").read_text()
+    assert code == 0, log
+    assert "worker_stopped" in log
+    assert '"kind":"purge-sessions"' in log
+    assert "Traceback" not in log
+
+
+async def test_r16_a_worker_stops_though_the_database_is_away(
+    servers, settings, tmp_path, postgres
+):
+    database = {"url": SecretStr(postgres.url)}
+    async with running(settings.replaced(database=database)):  # which makes the schema
+        away = type(servers)(postgres.url, servers.redis, postgres.url)
+        with worker(away, tmp_path, JOBS_DRAIN="1", DATABASE_POOLER="none") as process:
+            log = tmp_path / "worker.log"
+
+            async def has_started() -> bool:
+                return "worker_started" in log.read_text()
+
+            assert await within_async(30, has_started)
+            await postgres.stop(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
+            code = await asyncio.to_thread(process.wait, 20)
+            await postgres.start()
+
+    assert code == 0, log.read_text()
+
+
+async def test_r16_the_web_process_runs_jobs_where_it_is_told_to(settings, client, runtime):
+    async with running(settings.replaced(jobs={"in_process": True})):
+        await enqueue(runtime, PurgeSessions())
+
+        assert await has_done(runtime)
+
+
+async def test_r16_a_web_process_that_runs_jobs_stops_in_time(servers, client, runtime, tmp_path):
+    with instance(servers, tmp_path, JOBS_IN_PROCESS="true") as site:
+        await enqueue(runtime, PurgeSessions())
+        assert await has_done(runtime)
+
+        assert site.stop() in {0, -signal.SIGTERM}
