@@ -50,8 +50,8 @@ def context_of(name: str, table: str, specs: Sequence[FieldSpec]) -> dict[str, A
         goes_with_a_user = field["target"] == "user" or (field["target_is_owned"] and not owner)
         if goes_with_a_user and not field["is_optional"]:
             raise FieldError(
-                f"{field['name']}: what it refers to is deleted with its owner, and a {name} is not: "
-                "make it optional with ?"
+                f"{field['name']}: what it refers to is deleted with its owner, and a {name} is "
+                "not: make it optional with ?"
             )
     ref_owned = any(field["target_is_owned"] for field in refs)
     takes_caller = owner is not None
