@@ -3,9 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 NODE := tests/node/node_modules
+PYTHONS ?= python3.12 python3.13
+LOCKED = $(shell sed -n 's/^\([a-z0-9._-]*\)==.*/\1/p' requirements-dev.lock)
 GENERATOR := .venv/client-generator
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-header pyproject.toml
 
 # uv takes seconds, pip a minute or two; without uv, pip shows its progress.
 UV := $(shell command -v uv 2>/dev/null)
@@ -13,7 +13,7 @@ HOW := $(if $(UV),with uv,with pip: a minute or two)
 INSTALL := $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install \
 	--disable-pip-version-check --progress-bar off)
 
-.PHONY: help run test postman openapi screenshots bench soak check format lock migrate seed doctor clean
+.PHONY: help run test postman openapi screenshots bench soak check check-code check-web check-packages audit sbom pythons format lock migrate seed doctor clean
 .DEFAULT_GOAL := help
 
 help: ## list all targets
@@ -51,24 +51,46 @@ bench: .venv/installed-bench ## measure the table of docs/PERFORMANCE.md; ROW=P2
 soak: .venv/installed-dev ## run clients while servers and processes fail repeatedly; MINUTES=5, SEED=1
 	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
 
-check: .venv/installed-dev ## check format, lint, types, import contracts, a single head of migrations, lock files
+check: check-code check-web check-packages ## check format, lint, types, imports, dependencies, migrations; scripts and styles; licences, advisories, locks
+
+check-code: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/deptry .
 	@$(BIN)/python .ci/check_migrations.py
-	@$(BIN)/python .ci/check_locks.py $(COMPILE)
 
-format: .venv/installed-dev ## format the code, and fix lint errors automatically
+check-web: $(NODE)/.installed
+	$(NODE)/.bin/biome check --error-on-warnings
+
+check-packages: .venv/installed-dev
+	@echo "checking licences, advisories and locks …"
+	@$(BIN)/pip-licenses --packages $(LOCKED) > /dev/null
+	@$(BIN)/python .ci/check_advisories.py
+	@$(BIN)/python .ci/locks.py
+
+audit: .venv/installed-dev ## look up known vulnerabilities of the image's packages; fails where they cannot be looked up
+	@$(BIN)/python .ci/check_advisories.py --required
+
+sbom: .venv/installed-dev ## write sbom.cdx.json: the image's packages, as CycloneDX
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o sbom.cdx.json deploy/requirements.lock
+
+pythons: .venv/installed-dev ## run unit and integration tests under other versions; PYTHONS="python3.12 python3.13"
+	@for python in $(PYTHONS); do \
+		own=.venv/for-$$(basename $$python); $$python -m venv --clear $$own && $$own/bin/python -V && \
+		$(BIN)/uv pip install --quiet --python $$own/bin/python --require-hashes -r requirements-dev.lock && \
+		$(BIN)/uv pip install --quiet --python $$own/bin/python --no-deps --no-build-isolation -e . && \
+		$$own/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests/unit tests/integration || exit 1; \
+	done
+
+format: .venv/installed-dev $(NODE)/.installed ## format the code, and fix lint errors automatically
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(NODE)/.bin/biome check --write
 
-lock: .venv/installed-dev ## update the lock files after a change of pyproject.toml; UPGRADE=1 for newer versions
-	$(COMPILE) --extra development $(if $(UPGRADE),--upgrade) -o requirements.lock
-	$(COMPILE) --extra development --extra test $(if $(UPGRADE),--upgrade) -c requirements.lock -o requirements-dev.lock
-	$(COMPILE) --extra development --extra bench $(if $(UPGRADE),--upgrade) -c requirements-dev.lock -o requirements-bench.lock
-	$(COMPILE) -c requirements.lock -o deploy/requirements.lock
-	$(subst pyproject.toml,tests/clients/generator.in,$(COMPILE)) $(if $(UPGRADE),--upgrade) -o tests/clients/generator.lock
+lock: .venv/installed-dev ## update the lock files after a change of pyproject.toml; UPGRADE=1 for newer versions, COOLDOWN=7, their least age in days
+	$(BIN)/python .ci/locks.py --write $(if $(UPGRADE),--upgrade) $(if $(COOLDOWN),--cooldown $(COOLDOWN))
 
 clean: ## remove .venv and caches, but not the data in .local
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache $(NODE)
@@ -102,8 +124,8 @@ $(GENERATOR)/.installed: tests/clients/generator.lock .venv/installed-dev
 	@touch $@
 
 $(NODE)/.installed: tests/node/package-lock.json
-	@command -v npm >/dev/null || { echo "The tests need Node.js 20.19 or newer with npm: \
+	@command -v npm >/dev/null || { echo "Tests and checks need Node.js 20.19 or newer with npm: \
 	apt-get install nodejs npm, brew install node, or nodejs.org" >&2; exit 1; }
-	@echo "installing the tests' Node tools …"
+	@echo "installing the Node tools of tests and checks …"
 	@npm ci --prefix tests/node --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@

@@ -56,7 +56,10 @@ WOULD_RUN = {
     "make bench …": ".venv/bin/python -m benchmarks --runs 5",
     "make soak …": ".venv/bin/python -m tests.soak --minutes",
     "make screenshots": ".venv/bin/python -m tests.browser.screenshots",
-    "make lock …": ".venv/bin/uv pip compile",
+    "make pythons": "-m pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests/unit",
+    "make audit": ".venv/bin/python .ci/check_advisories.py --required",
+    "make sbom": ".venv/bin/cyclonedx-py requirements",
+    "make lock …": ".venv/bin/python .ci/locks.py --write",
 }
 """What `make` would run: this very run, a part of it, or what takes an hour or asks an index."""
 

@@ -41,8 +41,9 @@ addEventListener("pageshow", () => {
 
 // Focus the first invalid field of a refused form, or the first field of a new one.
 
-const first = document.querySelector("[data-form] [aria-invalid]")
-  ?? document.querySelector("[data-form] input:not([type=hidden])");
+const first =
+  document.querySelector("[data-form] [aria-invalid]") ??
+  document.querySelector("[data-form] input:not([type=hidden])");
 first?.focus();
 
 // A file is previewed without leaving the view, so that the browser still has it for the second

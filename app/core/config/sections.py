@@ -6,6 +6,7 @@ from urllib.parse import quote
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.core.config.extras import with_telemetry
 from app.core.config.hosts import collector
 from app.core.config.types import (
     Hosts,
@@ -237,9 +238,11 @@ class TelemetrySettings(Section):
     slow_query: Seconds = Field(
         0.5, description="seconds from which on a statement is logged and counted as slow"
     )
-    otlp_endpoint: Annotated[str, AfterValidator(collector)] | None = Field(
+    otlp_endpoint: (
+        Annotated[str, AfterValidator(collector), AfterValidator(with_telemetry)] | None
+    ) = Field(
         None,
-        description="OpenTelemetry collector for traces, by OTLP over HTTP",
+        description="OpenTelemetry collector of traces (OTLP, HTTP); needs the telemetry extra",
     )
     trace_ratio: float = Field(
         1.0, ge=0, le=1, description="fraction of the requests that are traced"
