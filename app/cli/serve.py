@@ -92,7 +92,7 @@ async def _prepare(settings: Settings, stack: ExitStack) -> FirstSuperuser | Non
 def _print_addresses(settings: Settings, url: str) -> None:
     places = {
         "dashboard": f"{url}/api/v1/dashboard",
-        "API docs": f"{url}/docs",
+        **({"API docs": f"{url}/docs"} if settings.docs.enabled else {}),
         "log in": f"POST {url}/api/v1/auth/login",
         "health": f"{url}/health",
     }

@@ -16,6 +16,7 @@ from app.core.config.sections import (
     AuthSettings,
     CacheSettings,
     CorsSettings,
+    DocsSettings,
     LimiterSettings,
     LogSettings,
     Section,
@@ -48,6 +49,7 @@ class Settings(BaseModel):
     auth: AuthSettings
     users: UsersSettings
     cors: CorsSettings
+    docs: DocsSettings
     log: LogSettings
     telemetry: TelemetrySettings
 
