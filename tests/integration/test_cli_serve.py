@@ -238,6 +238,27 @@ def test_a_session_outlives_a_reload(project):
     assert (me.status_code, me.json()["email"]) == (200, ada["email"])
 
 
+def test_fastapi_dev_reloads_and_keeps_the_servers(project):
+    with visiting(project, "-m", "fastapi", "dev") as visit:
+        assert within(START, lambda: answers(visit))
+        before = servers_of(project)
+        touch(visit, project.path / "app" / "admin" / "routes" / "root.py")
+        after = servers_of(project)
+        ended = visit.end(signal.SIGTERM)
+
+    assert after == before
+    assert "Traceback" not in ended.output
+    assert within(START, lambda: project.processes() == [])
+
+
+def test_fastapi_run_serves_and_stops(project):
+    with visiting(project, "-m", "fastapi", "run", "--host", "127.0.0.1") as visit:
+        assert within(START, lambda: answers(visit))
+        visit.end(signal.SIGTERM)
+
+    assert within(START, lambda: project.processes() == [])
+
+
 def test_a_mistake_in_the_code_is_mended_by_the_next_change(project):
     main = project.path / "main.py"
     right = main.read_text()
@@ -299,8 +320,11 @@ def workers_of(visit: Visit) -> set[int]:
     found = set()
     for child in psutil.Process(visit.process.pid).children():
         with suppress(psutil.Error):
-            if "multiprocessing.forkserver" in " ".join(child.cmdline()):
+            command = " ".join(child.cmdline())
+            if "multiprocessing.forkserver" in command:
                 found |= {worker.pid for worker in child.children()}
+            if "--multiprocessing-fork" in command:  # of uvicorn's own reloader
+                found.add(child.pid)
     return found
 
 
