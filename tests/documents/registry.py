@@ -52,6 +52,7 @@ RUN = {
 
 WOULD_RUN = {
     "make test": ".venv/bin/python -m pytest",
+    "make dev": ".venv/bin/backend dev",
     "make postman": ".venv/bin/python -m pytest -q -s tests/clients/test_postman.py",
     "make bench …": ".venv/bin/python -m benchmarks --runs 5",
     "make soak …": ".venv/bin/python -m tests.soak --minutes",
@@ -75,6 +76,10 @@ _PASSWORDS = f"{_OPERATIONS}test_while_redis_takes_two_passwords_one_may_change"
 _FIRST = f"{_FIRST_STEPS}test_the_first_requests_are_answered_as_the_readme_shows"
 _MIGRATION = f"{_FIRST_STEPS}test_a_migration_is_made_run_and_taken_back"
 _SEARCH = f"{_OPERATIONS}test_the_index_for_search_may_be_made_later"
+_RELOAD = (
+    "integration/test_cli_serve.py::test_a_reload_shows_every_kind_of_file_and_keeps_the_servers"
+)
+_OWN_SERVERS = "integration/test_own_servers.py::test_they_pass_there_and_leave_what_is_there_alone"
 
 ELSEWHERE = {
     "make run": f"{_FIRST_STEPS}test_make_run_serves_from_nothing_and_stops",
@@ -90,6 +95,14 @@ ELSEWHERE = {
     "make migrate": _EXAMPLE,
     ".venv/bin/alembic revision --autogenerate --rev-id …": _EXAMPLE,
     ".venv/bin/python -m pytest -k …": _EXAMPLE,
+    "backend dev": _RELOAD,
+    ".venv/bin/backend dev": _RELOAD,
+    ".venv/bin/backend serve": "integration/test_cli.py::test_serve_prints_all_urls",
+    ".venv/bin/fastapi dev": "integration/test_cli_serve.py"
+    "::test_fastapi_dev_reloads_and_keeps_the_servers",
+    ".venv/bin/fastapi run": "integration/test_cli_serve.py::test_fastapi_run_serves_and_stops",
+    ".venv/bin/python -m pytest tests/…": _OWN_SERVERS,
+    "TEST_DATABASE_URL=…": _OWN_SERVERS,
     "backend serve": "integration/test_cli.py::test_serve_prints_all_urls",
     "uvicorn main:app": "integration/test_cli.py::test_plain_uvicorn_does_the_same",
     "uvicorn main:app --workers 2": "integration/test_cli_serve.py"
