@@ -26,6 +26,7 @@ RUN = {
         "serve(.|\n)+migrate(.|\n)+create-superuser(.|\n)+seed(.|\n)+import-users"
         "(.|\n)+purge-sessions(.|\n)+doctor"
     ),
+    "python -X importtime -c 'import main'": Said("import time:(.|\n)+ main"),
     "ANALYZE users": Said("ANALYZE"),
     "EXPLAIN (ANALYZE, BUFFERS)": Said(
         "Execution Time", "EXPLAIN (ANALYZE, BUFFERS) SELECT FROM users"
@@ -79,6 +80,7 @@ _SEARCH = f"{_OPERATIONS}test_the_index_for_search_may_be_made_later"
 _RELOAD = (
     "integration/test_cli_serve.py::test_a_reload_shows_every_kind_of_file_and_keeps_the_servers"
 )
+_OTHER_RELOADER = "integration/test_cli_serve.py::test_a_reloader_of_others_keeps_the_servers"
 _OWN_SERVERS = "integration/test_own_servers.py::test_they_pass_there_and_leave_what_is_there_alone"
 
 ELSEWHERE = {
@@ -98,8 +100,8 @@ ELSEWHERE = {
     "backend dev": _RELOAD,
     ".venv/bin/backend dev": _RELOAD,
     ".venv/bin/backend serve": "integration/test_cli.py::test_serve_prints_all_urls",
-    ".venv/bin/fastapi dev": "integration/test_cli_serve.py"
-    "::test_fastapi_dev_reloads_and_keeps_the_servers",
+    ".venv/bin/fastapi dev": _OTHER_RELOADER,
+    "uvicorn main:app --reload": _OTHER_RELOADER,
     ".venv/bin/fastapi run": "integration/test_cli_serve.py::test_fastapi_run_serves_and_stops",
     ".venv/bin/python -m pytest tests/…": _OWN_SERVERS,
     "TEST_DATABASE_URL=…": _OWN_SERVERS,

@@ -238,8 +238,13 @@ def test_a_session_outlives_a_reload(project):
     assert (me.status_code, me.json()["email"]) == (200, ada["email"])
 
 
-def test_fastapi_dev_reloads_and_keeps_the_servers(project):
-    with visiting(project, "-m", "fastapi", "dev") as visit:
+@pytest.mark.parametrize(
+    "arguments",
+    [("-m", "fastapi", "dev"), ("-m", "uvicorn", "main:app", "--reload")],
+    ids=["fastapi", "uvicorn"],
+)
+def test_a_reloader_of_others_keeps_the_servers(project, arguments):
+    with visiting(project, *arguments) as visit:
         assert within(START, lambda: answers(visit))
         before = servers_of(project)
         touch(visit, project.path / "app" / "admin" / "routes" / "root.py")
