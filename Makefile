@@ -13,7 +13,7 @@ HOW := $(if $(UV),with uv,with pip: a minute or two)
 INSTALL := $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install \
 	--disable-pip-version-check --progress-bar off)
 
-.PHONY: help run test postman openapi screenshots bench soak check check-code check-web check-packages audit sbom pythons format lock migrate seed doctor clean
+.PHONY: help run dev test postman openapi screenshots bench soak check check-code check-web check-packages audit sbom pythons format lock migrate seed doctor clean
 .DEFAULT_GOAL := help
 
 help: ## list all targets
@@ -21,6 +21,9 @@ help: ## list all targets
 
 run: .venv/installed ## install, start the servers, migrate, and serve on http://127.0.0.1:8000
 	@$(BIN)/backend serve
+
+dev: .venv/installed ## the same, and a change of a file is served within two seconds
+	@$(BIN)/backend dev
 
 migrate: .venv/installed ## migrate the database to the newest schema
 	@$(BIN)/backend migrate

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.admin.setup import include_admin
 from app.api import health
+from app.api.docs.setup import include_docs
 from app.api.v1 import router as v1
 from app.bootstrap import prepare_database, show_generated_password, warn_without_superuser
 from app.core.config import LOCAL, Settings, get_settings
@@ -88,6 +89,7 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
         servers=[{"url": "/", "description": "Where this document comes from"}],
         lifespan=lifespan,
         redirect_slashes=False,
+        openapi_url=None,  # FastAPI's own pages load scripts from other hosts: see `include_docs`
         telemetry=OFF if tracing is None else OFF | tracing.config(is_probe),
     )
     setup_middleware(app, settings)
@@ -96,6 +98,8 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
     for router in v1.ROUTERS:
         app.include_router(router, prefix=v1.PREFIX)
     app.include_router(health.router)
+    if settings.docs.enabled:
+        include_docs(app)
     include_admin(app)
     return app
 

@@ -27,7 +27,9 @@ from app.database import (
     watch_statements,
 )
 from app.embedded.dev_secret import dev_secret
+from app.embedded.keeper import keep_for_parent
 from app.embedded.postgres import EmbeddedPostgres
+from app.embedded.server import EmbeddedServer
 from app.embedded.valkey import EmbeddedValkey
 from app.server.drain import Drain
 from app.services.auth.page_sessions import PageSessions
@@ -119,8 +121,14 @@ def open_servers(settings: Settings, local: Path = LOCAL) -> Iterator[Settings]:
         EmbeddedServerError: a server cannot be started here; the message says what to do.
     """
     with ExitStack() as stack:
+        started: list[EmbeddedServer] = []
+
+        def start(server: EmbeddedServer) -> str:
+            started.append(server)
+            return stack.enter_context(server)
+
         if settings.database.kind == "embedded":
-            url = stack.enter_context(EmbeddedPostgres(local / "postgres"))
+            url = start(EmbeddedPostgres(local / "postgres"))
             settings = settings.replaced(database={"url": SecretStr(url), "provider": "embedded"})
         unnamed = [
             name
@@ -128,12 +136,13 @@ def open_servers(settings: Settings, local: Path = LOCAL) -> Iterator[Settings]:
             if (section := getattr(settings, name)).enabled and not section.is_named
         ]
         if unnamed and EmbeddedValkey.is_available():
-            url = stack.enter_context(EmbeddedValkey(local / "valkey"))
+            url = start(EmbeddedValkey(local / "valkey"))
             settings = settings.replaced(
                 **{name: {"redis_url": SecretStr(url)} for name in unnamed}
             )
         elif unnamed:
             log.warning("no_embedded_valkey", in_process=unnamed)
+        keep_for_parent(started)
         yield settings
 
 

@@ -37,6 +37,7 @@ from app.embedded.valkey import EmbeddedValkey  # noqa: E402
 from app.runtime import Runtime  # noqa: E402
 from app.schemas.user import UserCreate  # noqa: E402
 from main import create_app  # noqa: E402
+from tests.databases import OWN_POSTGRES, OWN_REDIS, own_postgres, own_redis  # noqa: E402
 from tests.pgbouncer import pgbouncer  # noqa: E402
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # the tests' own client
@@ -110,20 +111,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
     # Not in pytest's own folder, which is closed to others: root may have to run PostgreSQL as one.
-    with TemporaryDirectory(prefix="backend-api-") as folder:
+    with TemporaryDirectory(prefix="backend-api-") as folder, ExitStack() as stack:
         place = Path(folder)
         place.chmod(0o755)
-        with (
-            EmbeddedPostgres(place / "postgres", FAST) as postgres,
-            EmbeddedValkey(place / "valkey") as redis,
-            ExitStack() as stack,
-        ):
-            through = postgres
-            if request.config.getoption("pgbouncer"):
-                through = stack.enter_context(pgbouncer(postgres, place))
-                # Told to every process that the tests start, too.
-                os.environ |= {"DATABASE_POOLER": "transaction", "DATABASE_MIGRATION_URL": postgres}
-            yield Servers(through, redis, postgres)
+        postgres = stack.enter_context(
+            own_postgres(url)
+            if (url := OWN_POSTGRES)
+            else EmbeddedPostgres(place / "postgres", FAST)
+        )
+        redis = (
+            own_redis(url)
+            if (url := OWN_REDIS)
+            else stack.enter_context(EmbeddedValkey(place / "valkey"))
+        )
+        through = postgres
+        if request.config.getoption("pgbouncer"):
+            through = stack.enter_context(pgbouncer(postgres, place))
+            # Told to every process that the tests start, too.
+            os.environ |= {"DATABASE_POOLER": "transaction", "DATABASE_MIGRATION_URL": postgres}
+        yield Servers(through, redis, postgres)
 
 
 @pytest.fixture(scope="session")
@@ -200,7 +206,7 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         )
         await connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
     assert runtime.cache is not None
-    await runtime.cache.redis.flushall()
+    await runtime.cache.redis.flushdb()
     runtime.user_lists.totals._counts.clear()
     async with browsing(app) as client:
         yield client

@@ -9,7 +9,8 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from app.admin import assets, charts
+from app.admin import charts
+from app.admin.assets import assets
 from app.api.runtime import runtime_of
 
 BASE = "/api/v1/dashboard"
@@ -103,8 +104,11 @@ def render(
         headers: added to those of every page.
         context: variables of the template.
     """
-    app = runtime_of(request).settings.app
+    settings = runtime_of(request).settings
     html = _environment.get_template(template).render(
-        app=app, path=request.scope["path"], **context
+        app=settings.app,
+        has_docs=settings.docs.enabled,
+        path=request.scope["path"],
+        **context,
     )
     return HTMLResponse(html, status, {**HEADERS, **(headers or {})})

@@ -23,6 +23,7 @@ def check_arguments() -> None:
 
 # In the order of `backend --help`.
 cli.command()(serve.serve)
+cli.command()(serve.dev)
 cli.command()(worker.worker)
 cli.command(context_settings={"ignore_unknown_options": True})(database.migrate)  # -1 is no option
 cli.command()(accounts.create_superuser)

@@ -1,6 +1,9 @@
-"""`backend serve`."""
+"""`backend serve` and `backend dev`."""
 
-from contextlib import ExitStack
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Annotated, Any
 
 import structlog
@@ -16,33 +19,75 @@ from app.bootstrap import (
     show_generated_password,
 )
 from app.cli.running import command_settings, console, fail, run_command
-from app.core.config import Settings
+from app.core.config import ServerSettings, Settings
+from app.embedded.keeper import hold_for_workers
 from app.runtime import open_runtime, open_servers
-from app.server.run import AddressError, listen, reload_options, unwind_on_signal, url_of
+from app.server.reload import Reloader
+from app.server.run import AddressError, listen, unwind_on_signal, url_of
 from app.server.run import run as run_server
 from app.worker.worker import LAST_WORDS
 
 log = structlog.get_logger("app.serve")
 
+Host = Annotated[str | None, typer.Option(help="Address to listen on. Default: SERVER_HOST.")]
+Port = Annotated[
+    int | None, typer.Option(min=0, max=65535, help="Port to listen on. Default: SERVER_PORT.")
+]
+
 
 def serve(
-    host: Annotated[
-        str | None, typer.Option(help="Address to listen on. Default: SERVER_HOST.")
-    ] = None,
-    port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port to listen on. Default: SERVER_PORT.")
-    ] = None,
+    host: Host = None,
+    port: Port = None,
     workers: Annotated[
         int | None, typer.Option(help="Number of worker processes. Default: SERVER_WORKERS.")
     ] = None,
-    reload: Annotated[bool, typer.Option(help="Restart when the code changes.")] = False,  # noqa: FBT002  # Typer makes it --reload
 ) -> None:
     """Serve the API."""
     settings = command_settings()
     server = settings.server
-    host, port = host or server.host, port or server.port
-    workers = workers or server.workers
-    options: dict[str, Any] = {
+    with _prepared(settings, host, port) as (options, sockets):
+        jobs = settings.jobs.drain + LAST_WORDS if settings.run_jobs_in_web else 0
+        patience = server.drain + server.request_timeout + jobs + 5
+        config = uvicorn.Config("main:app", workers=workers or server.workers, **options)
+        code = run_server(config, sockets, patience)
+    raise typer.Exit(code)
+
+
+def dev(host: Host = None, port: Port = None) -> None:
+    """Serve the API while you change it: each change is served within two seconds."""
+    settings = command_settings()
+    if settings.is_production:
+        fail("ENVIRONMENT=production: `backend dev` is for development, use `backend serve`")
+    # In development no proxy has to notice, and jobs run again after the reload.
+    os.environ |= {"SERVER_DRAIN": "0", "JOBS_DRAIN": "0"}
+    with _prepared(settings, host, port) as (options, sockets):
+        Reloader(uvicorn.Config("main:app", **options), sockets).run()
+
+
+@contextmanager
+def _prepared(
+    settings: Settings, host: str | None, port: int | None
+) -> Iterator[tuple[dict[str, Any], list[socket.socket]]]:
+    """Bind the port, start the embedded servers, migrate, and print the URLs.
+
+    Returns:
+        Options of `uvicorn.Config`, and the sockets.
+    """
+    server = settings.server
+    host, port = host or server.host, server.port if port is None else port
+    try:
+        sockets = listen(host, port)
+    except AddressError as error:
+        fail(str(error))
+    with unwind_on_signal(), ExitStack() as stack:
+        superuser = run_command(_prepare(settings, stack))
+        _print_addresses(settings, url_of(host, sockets))
+        show_generated_password(superuser, console)
+        yield _options(server, host, port), sockets
+
+
+def _options(server: ServerSettings, host: str, port: int) -> dict[str, Any]:
+    return {
         "host": host,
         "port": port,
         "proxy_headers": bool(server.forwarded_allow_ips),
@@ -60,20 +105,6 @@ def serve(
         # killed and started again, for ever.
         "timeout_worker_healthcheck": 30,
     }
-    if reload:
-        options |= reload_options()
-    try:
-        sockets = listen(host, port)
-    except AddressError as error:
-        fail(str(error))
-    with unwind_on_signal(), ExitStack() as stack:
-        superuser = run_command(_prepare(settings, stack))
-        _print_addresses(settings, url_of(host, sockets))
-        show_generated_password(superuser, console)
-        jobs = settings.jobs.drain + LAST_WORDS if settings.run_jobs_in_web else 0
-        patience = server.drain + server.request_timeout + jobs + 5
-        code = run_server(uvicorn.Config("main:app", workers=workers, **options), sockets, patience)
-    raise typer.Exit(code)
 
 
 async def _prepare(settings: Settings, stack: ExitStack) -> FirstSuperuser | None:
@@ -87,6 +118,7 @@ async def _prepare(settings: Settings, stack: ExitStack) -> FirstSuperuser | Non
         return None
     # Held by this process too: they stay while workers are replaced, or the code is reloaded.
     stack.enter_context(open_servers(settings))
+    hold_for_workers()
     async with open_runtime(settings) as runtime:
         return await prepare_database(runtime)
 
@@ -94,7 +126,7 @@ async def _prepare(settings: Settings, stack: ExitStack) -> FirstSuperuser | Non
 def _print_addresses(settings: Settings, url: str) -> None:
     places = {
         "dashboard": f"{url}/api/v1/dashboard",
-        "API docs": f"{url}/docs",
+        **({"API docs": f"{url}/docs"} if settings.docs.enabled else {}),
         "log in": f"POST {url}/api/v1/auth/login",
         "health": f"{url}/health",
     }

@@ -1,35 +1,24 @@
-"""Runs uvicorn for `backend serve`: binds the port, handles signals, reloads changed files."""
+"""Runs uvicorn for `backend serve`: binds the port, handles signals."""
 
-import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT
 from ipaddress import ip_address
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
-from uvicorn.supervisors.watchfilesreload import WatchFilesReload
-from watchfiles import watch
 
-from app.core.config import ROOT
 from app.core.output import end_standard_output
 from app.core.telemetry.processes import shared_figures
 
 if sys.platform != "win32":  # which has neither its signals nor file descriptors to wait for
     from app.server.supervisor import Supervisor
-
-WATCHED = ROOT / "app", ROOT / "alembic"
-"""Folders that are watched for a reload."""
-ALSO_WATCHED = ROOT / "main.py", ROOT / ".env"
-ASSET_PATTERNS = ["*.html", "*.css", "*.js", "*.svg", "*.txt"]
-"""Patterns of files other than Python that are read once a process."""
 
 
 class AddressError(Exception):
@@ -143,9 +132,6 @@ def run(config: uvicorn.Config, sockets: list[socket.socket], patience: float) -
     Returns:
         The exit code.
     """
-    if config.should_reload:
-        _Reloader(config, uvicorn.Server(config).run, sockets).run()
-        return 0
     if config.workers > 1:
         if sys.platform == "win32":
             Multiprocess(config, sockets).run()
@@ -157,39 +143,3 @@ def run(config: uvicorn.Config, sockets: list[socket.socket], patience: float) -
     with suppress(KeyboardInterrupt):
         server.run(sockets)
     return 0 if server.started else STARTUP_FAILURE
-
-
-class _Reloader(WatchFilesReload):
-    """uvicorn's reloader, which watches only the application's files."""
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        target: Callable[[list[socket.socket] | None], None],
-        sockets: list[socket.socket],
-    ) -> None:
-        super().__init__(config, target, sockets)
-        self.watcher = watch(
-            *WATCHED,
-            watch_filter=None,
-            stop_event=self.should_exit,
-            yield_on_timeout=True,
-            rust_timeout=500,  # milliseconds between two checks of ALSO_WATCHED
-        )
-        self._seen = _times()
-
-    def should_restart(self) -> list[Path] | None:
-        changed = super().should_restart() or []
-        seen, self._seen = self._seen, _times()
-        return changed + [path for path in ALSO_WATCHED if seen[path] != self._seen[path]]
-
-
-def _times() -> dict[Path, float]:
-    return {path: path.stat().st_mtime if path.exists() else 0.0 for path in ALSO_WATCHED}
-
-
-def reload_options() -> dict[str, Any]:
-    """Options of `uvicorn.Config` for a reload."""
-    # In development no proxy has to notice, and jobs run again after the reload.
-    os.environ |= {"SERVER_DRAIN": "0", "JOBS_DRAIN": "0"}
-    return {"reload": True, "reload_includes": ASSET_PATTERNS}

@@ -79,7 +79,7 @@ async def test_an_expired_session_leads_to_the_login_and_back(root_page, root, r
     async with runtime.session_maker() as db:
         await db.execute(update(Session).values(expires_at=Session.created_at))
         await db.commit()
-    await runtime.cache.redis.flushall()
+    await runtime.cache.redis.flushdb()
     place = f"{DASHBOARD}/users?search=here"
 
     await root_page.goto(place)

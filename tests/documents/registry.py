@@ -26,6 +26,7 @@ RUN = {
         "serve(.|\n)+worker(.|\n)+migrate(.|\n)+create-superuser(.|\n)+seed(.|\n)+import-users"
         "(.|\n)+purge-sessions(.|\n)+doctor"
     ),
+    "python -X importtime -c 'import main'": Said("import time:(.|\n)+ main"),
     "ANALYZE users": Said("ANALYZE"),
     "EXPLAIN (ANALYZE, BUFFERS)": Said(
         "Execution Time", "EXPLAIN (ANALYZE, BUFFERS) SELECT FROM users"
@@ -52,6 +53,7 @@ RUN = {
 
 WOULD_RUN = {
     "make test": ".venv/bin/python -m pytest",
+    "make dev": ".venv/bin/backend dev",
     "make postman": ".venv/bin/python -m pytest -q -s tests/clients/test_postman.py",
     "make bench …": ".venv/bin/python -m benchmarks --runs 5",
     "make soak …": ".venv/bin/python -m tests.soak --minutes",
@@ -80,6 +82,11 @@ _FIRST = f"{_FIRST_STEPS}test_the_first_requests_are_answered_as_the_readme_show
 _MIGRATION = f"{_FIRST_STEPS}test_a_migration_is_made_run_and_taken_back"
 _TYPESCRIPT = "clients/test_typescript_client.py::test_the_page_installs_what_the_tests_have"
 _SEARCH = f"{_OPERATIONS}test_the_index_for_search_may_be_made_later"
+_RELOAD = (
+    "integration/test_cli_serve.py::test_a_reload_shows_every_kind_of_file_and_keeps_the_servers"
+)
+_OTHER_RELOADER = "integration/test_cli_serve.py::test_a_reloader_of_others_keeps_the_servers"
+_OWN_SERVERS = "integration/test_own_servers.py::test_they_pass_there_and_leave_what_is_there_alone"
 
 ELSEWHERE = {
     "make run": f"{_FIRST_STEPS}test_make_run_serves_from_nothing_and_stops",
@@ -95,6 +102,14 @@ ELSEWHERE = {
     "make migrate": _EXAMPLE,
     ".venv/bin/alembic revision --autogenerate --rev-id …": _EXAMPLE,
     ".venv/bin/python -m pytest -k …": _EXAMPLE,
+    "backend dev": _RELOAD,
+    ".venv/bin/backend dev": _RELOAD,
+    ".venv/bin/backend serve": "integration/test_cli.py::test_serve_prints_all_urls",
+    ".venv/bin/fastapi dev": _OTHER_RELOADER,
+    "uvicorn main:app --reload": _OTHER_RELOADER,
+    ".venv/bin/fastapi run": "integration/test_cli_serve.py::test_fastapi_run_serves_and_stops",
+    ".venv/bin/python -m pytest tests/…": _OWN_SERVERS,
+    "TEST_DATABASE_URL=…": _OWN_SERVERS,
     "backend serve": "integration/test_cli.py::test_serve_prints_all_urls",
     "backend worker": _WORKER,
     "python -m app.cli worker": _WORKER,

@@ -100,7 +100,7 @@ async def test_without_redis_figures_are_new_and_it_says_since_when(desk, fault)
 @pytest.mark.parametrize("fault", ["shut", "freeze"])
 async def test_without_the_database_the_last_figures_are_marked_as_old(desk, fault):
     await desk.look()
-    await desk.runtime.cache.redis.flushall()  # neither figures nor who is behind the cookie
+    await desk.runtime.cache.redis.flushdb()  # neither figures nor who is behind the cookie
 
     getattr(desk.postgres, fault)()
     page = await desk.look()
@@ -156,7 +156,7 @@ async def test_nobody_new_is_let_in_without_the_database(desk):
 async def test_without_the_database_nothing_but_the_overview_is_shown(desk, fault):
     """S3: whoever was let in before looks at no user meanwhile."""
     await desk.look()
-    await desk.runtime.cache.redis.flushall()
+    await desk.runtime.cache.redis.flushdb()
     getattr(desk.postgres, fault)()
 
     users, export, live = await asyncio.gather(
@@ -171,7 +171,7 @@ async def test_without_the_database_nothing_but_the_overview_is_shown(desk, faul
 async def test_who_only_looks_on_changes_nothing(desk):
     page = await desk.look()
     (token,) = set(re.findall(r'name="csrf" value="([^"]+)"', page))
-    await desk.runtime.cache.redis.flushall()
+    await desk.runtime.cache.redis.flushdb()
     desk.postgres.shut()
 
     refused = await desk.browser.post(f"{PAGE}/logout", data={"csrf": token})

@@ -50,7 +50,7 @@ async def slow_database(runtime: Runtime) -> AsyncIterator[None]:
     async with runtime.engine.connect() as connection:
         await connection.execute(text("LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE"))
         assert runtime.cache is not None
-        await runtime.cache.redis.flushall()
+        await runtime.cache.redis.flushdb()
         try:
             yield
         finally:

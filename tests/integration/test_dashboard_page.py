@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import update
 
-from app.admin.assets import VERSION
+from app.admin.assets import assets
 from app.models import Session
 from tests.conftest import PASSWORD, Person, browsing
 
@@ -278,7 +278,7 @@ async def test_markup_in_what_was_typed_is_shown_as_text(browser, root):
 
 
 async def test_static_files_are_kept_for_good_under_the_address_of_their_content(client):
-    kept = await client.get(f"/static/{VERSION}/page.css")
+    kept = await client.get(f"/static/{assets.version}/page.css")
     other = await client.get("/static/000000000000/page.css")
 
     assert kept.headers["Cache-Control"] == "public, max-age=31536000, immutable"
@@ -289,4 +289,4 @@ async def test_static_files_are_kept_for_good_under_the_address_of_their_content
 
 @pytest.mark.parametrize("name", ["nothing.css", "../page.css", "vendor/README.md", "%2e%2e/x"])
 async def test_no_other_file_is_served(client, name):
-    assert (await client.get(f"/static/{VERSION}/{name}")).status_code == 404
+    assert (await client.get(f"/static/{assets.version}/{name}")).status_code == 404

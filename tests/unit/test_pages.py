@@ -2,18 +2,24 @@
 
 import re
 import zipfile
+from hashlib import sha256
 from pathlib import Path
 
 import flit_core.buildapi
 import pytest
 
-from app.admin import assets
+from app.admin.assets import assets
 from app.admin.charts import HEIGHT, columns, round_up
 from app.admin.rendering import NOTHING, duration, number, percent, span
 from app.core.signing import FormSigner
 
 ROOT = Path(__file__).resolve().parents[2]
-TEMPLATES = sorted((ROOT / "app" / "admin" / "templates").rglob("*.html"))
+TEMPLATES = sorted((ROOT / "app").rglob("templates/**/*.html"))
+DOCS_FILES = [
+    path
+    for path in sorted((ROOT / "app" / "api" / "docs").rglob("*"))
+    if path.suffix in {".html", ".css", ".js", ".txt"}
+]
 KEY = "k" * 32
 
 
@@ -81,7 +87,7 @@ def test_what_the_old_key_signed_holds_while_keys_are_changed():
     assert not before.is_token_of("one", after.token("one"))
 
 
-@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_template_needs_what_the_policy_forbids(template):
     text = template.read_text()
 
@@ -95,13 +101,30 @@ def test_no_template_needs_what_the_policy_forbids(template):
     assert re.findall(r"(?:src|href|action)=\"(?:https?:)?//", text) == []
 
 
-def test_every_vendored_file_is_accounted_for():
+def test_every_vendored_file_is_as_its_readme_says():
     installed = {".venv", "node_modules"}
-    vendored = [path for path in ROOT.glob("**/vendor/*.js") if not installed & {*path.parts}]
+    vendored = [
+        path
+        for path in ROOT.glob("**/vendor/*")
+        if not installed & {*path.parts} and path.name != "README.md"
+    ]
 
-    assert len(vendored) >= 2
+    assert len(vendored) >= 10
     for path in vendored:
-        assert f"`{path.name}`" in (path.parent / "README.md").read_text()
+        (row,) = [
+            line
+            for line in (path.parent / "README.md").read_text().splitlines()
+            if line.startswith(f"| `{path.name}` |")
+        ]
+        assert row.endswith(f"| `{sha256(path.read_bytes()).hexdigest()}` |"), path
+
+
+def test_the_licences_of_the_documentation_pages_are_beside_them():
+    names = {path.name for path in DOCS_FILES}
+
+    for script in "swagger-ui-bundle.js", "redoc.standalone.js":
+        assert {script, f"{script}.LICENSE.txt"} <= names
+    assert {"swagger-ui.LICENSE.txt", "swagger-ui.NOTICE.txt", "redoc.LICENSE.txt"} <= names
 
 
 def test_the_wheel_brings_templates_and_static_files(tmp_path, monkeypatch):
@@ -110,5 +133,5 @@ def test_the_wheel_brings_templates_and_static_files(tmp_path, monkeypatch):
     wheel = flit_core.buildapi.build_wheel(str(tmp_path))
 
     names = set(zipfile.ZipFile(tmp_path / wheel).namelist())
-    assert {f"app/admin/static/{name}" for name in assets._files} <= names
-    assert {str(path.relative_to(ROOT)) for path in TEMPLATES} <= names
+    assert {f"app/admin/static/{name}" for name in assets.files} <= names
+    assert {str(path.relative_to(ROOT)) for path in [*TEMPLATES, *DOCS_FILES]} <= names

@@ -227,6 +227,14 @@ class CorsSettings(Section):
         return self
 
 
+class DocsSettings(Section):
+    model_config = section("DOCS_")
+
+    enabled: bool = Field(
+        True, description="false: no /docs, /redoc and /openapi.json, which are 404"
+    )
+
+
 class TelemetrySettings(Section):
     model_config = section("TELEMETRY_")
 

@@ -17,6 +17,7 @@ from app.core.config.sections import (
     AuthSettings,
     CacheSettings,
     CorsSettings,
+    DocsSettings,
     LimiterSettings,
     LogSettings,
     Section,
@@ -50,6 +51,7 @@ class Settings(BaseModel):
     users: UsersSettings
     jobs: JobsSettings
     cors: CorsSettings
+    docs: DocsSettings
     log: LogSettings
     telemetry: TelemetrySettings
 

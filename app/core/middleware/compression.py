@@ -31,15 +31,20 @@ class GZip:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        sent = [value for name, value in scope["headers"] if name == b"accept-encoding"]
-        accepted = b",".join(sent)
-        # No response is compressed already, so that no content type needs to be excluded.
+        # What is compressed already says so, so that no content type needs to be excluded.
         responder = (
             GZipResponder(self.app, self._minimum_size, self._level, exclude_content_types=())
-            if len(accepted) <= _LONGEST and prefers_gzip(accepted)
+            if wants_gzip(scope)
             else IdentityResponder(self.app, self._minimum_size, exclude_content_types=())
         )
         await responder(scope, receive, send)
+
+
+def wants_gzip(scope: Scope) -> bool:
+    """Whether the response to a request should be compressed."""
+    sent = [value for name, value in scope["headers"] if name == b"accept-encoding"]
+    accepted = b",".join(sent)
+    return len(accepted) <= _LONGEST and prefers_gzip(accepted)
 
 
 @lru_cache(256)

@@ -2,16 +2,7 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_API_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-# FastAPI's documentation pages load their scripts from a CDN and start them inline.
-_DOCS_POLICY = (
-    "default-src 'none'; script-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; "
-    "style-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net https://fonts.googleapis.com; "
-    "font-src https://fonts.gstatic.com; img-src 'self' data: https://fastapi.tiangolo.com "
-    "https://cdn.redoc.ly; connect-src 'self'; worker-src blob:; frame-ancestors 'none'; "
-    "base-uri 'none'; form-action 'self'"
-)
-_DOCS = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc"})
+_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 
 def _raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
@@ -29,6 +20,8 @@ class SecurityHeaders:
     def __init__(self, app: ASGIApp, *, hsts: bool = False) -> None:
         self.app = app
         headers = {
+            # Pages set their own.
+            "content-security-policy": _POLICY,
             "x-content-type-options": "nosniff",
             "x-frame-options": "DENY",
             "referrer-policy": "no-referrer",
@@ -39,20 +32,18 @@ class SecurityHeaders:
         }
         if hsts:
             headers["strict-transport-security"] = "max-age=31536000; includeSubDomains"
-        self._api = _raw(headers | {"content-security-policy": _API_POLICY})
-        self._docs = _raw(headers | {"content-security-policy": _DOCS_POLICY})
+        self._headers = _raw(headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        ours = self._docs if scope["path"] in _DOCS else self._api
 
         async def add_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message.get("headers", ())
                 present = {name for name, _ in headers}
-                message["headers"] = [*headers, *(h for h in ours if h[0] not in present)]
+                message["headers"] = [*headers, *(h for h in self._headers if h[0] not in present)]
             await send(message)
 
         await self.app(scope, receive, add_headers)

@@ -1,0 +1,1 @@
+"""Documentation of the API: `/docs`, `/redoc` and `/openapi.json`."""
