@@ -29,7 +29,9 @@ from app.server.run import run as run_server
 log = structlog.get_logger("app.serve")
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on. Default: SERVER_HOST.")]
-Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on. Default: SERVER_PORT.")]
+Port = Annotated[
+    int | None, typer.Option(min=0, max=65535, help="Port to listen on. Default: SERVER_PORT.")
+]
 
 
 def serve(
