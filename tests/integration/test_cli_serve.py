@@ -245,7 +245,7 @@ def test_a_session_outlives_a_reload(project):
 )
 def test_a_reloader_of_others_keeps_the_servers(project, arguments):
     with visiting(project, *arguments) as visit:
-        assert within(START, lambda: answers(visit))
+        assert within(START, lambda: is_ready(visit))
         before = servers_of(project)
         touch(visit, project.path / "app" / "admin" / "routes" / "root.py")
         after = servers_of(project)
@@ -258,7 +258,7 @@ def test_a_reloader_of_others_keeps_the_servers(project, arguments):
 
 def test_fastapi_run_serves_and_stops(project):
     with visiting(project, "-m", "fastapi", "run", "--host", "127.0.0.1") as visit:
-        assert within(START, lambda: answers(visit))
+        assert within(START, lambda: is_ready(visit))
         visit.end(signal.SIGTERM)
 
     assert within(START, lambda: project.processes() == [])
@@ -272,7 +272,7 @@ def test_a_mistake_in_the_code_is_mended_by_the_next_change(project):
         assert within(START, lambda: not workers_of(visit))
         main.write_text(right)
 
-        assert within(START, lambda: answers(visit))
+        assert within(START, lambda: is_ready(visit))
         ended = visit.end(signal.SIGTERM)
 
     assert "SyntaxError" in ended.output
@@ -317,7 +317,7 @@ def touch(visit: Visit, path: Path) -> None:
     """Change a file, and wait until a new worker serves."""
     worker = workers_of(visit)
     path.write_text(path.read_text() + "\n")
-    assert within(START, lambda: workers_of(visit) not in (worker, set()) and answers(visit))
+    assert within(START, partial(is_served_anew, visit, worker))
 
 
 def workers_of(visit: Visit) -> set[int]:
@@ -336,4 +336,8 @@ def workers_of(visit: Visit) -> set[int]:
 def is_served_anew(visit: Visit, before: set[int]) -> bool:
     """Whether another process than those before serves."""
     is_new = workers_of(visit) not in (before, set())
-    return is_new and answers(str(visit.client.base_url.join("/health/ready")))
+    return is_new and is_ready(visit)
+
+
+def is_ready(visit: Visit) -> bool:
+    return answers(str(visit.client.base_url.join("/health/ready")))
