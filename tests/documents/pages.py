@@ -80,22 +80,3 @@ def commands() -> list[str]:
 
 def _plain(command: str) -> str:
     return " ".join(re.sub(r"(^|\s+)#.*", "", command).split())
-
-
-def apply(diff: str, text: str) -> str:
-    """`text` with a diff that has no line numbers: each part finds its place by its lines.
-
-    Args:
-        diff: lines that begin with ` `, `-` or `+`; `@@` stands between two places.
-        text: of a file.
-
-    Raises:
-        AssertionError: a part's old lines are not there, or more than once.
-    """
-    for part in re.split(r"^@@\n", diff, flags=re.MULTILINE):
-        lines = part.splitlines(keepends=True)
-        old = "".join(line[1:] for line in lines if line[0] in " -")
-        new = "".join(line[1:] for line in lines if line[0] in " +")
-        assert f"\n{text}".count(f"\n{old}") == 1, f"these lines are not there just once:\n{old}"
-        text = f"\n{text}".replace(f"\n{old}", f"\n{new}")[1:]
-    return text

@@ -68,7 +68,7 @@ WOULD_RUN = {
 _FIRST_STEPS, _OPERATIONS = "documents/test_first_steps.py::", "documents/test_operations.py::"
 _EXAMPLE = (
     "documents/test_adding_a_resource.py"
-    "::test_whoever_follows_it_has_a_resource_that_passes_every_check"
+    "::test_two_resources_pass_every_check_beside_one_that_is_there"
 )
 _IMAGE = "faults/test_image.py::test_it_migrates_serves_and_tells_that_it_is_healthy"
 _COMPOSE = "unit/test_deploy_files.py::test_the_compose_file_keeps_to_its_schema"
@@ -100,8 +100,7 @@ ELSEWHERE = {
     "make check": _EXAMPLE,
     "make openapi": _EXAMPLE,
     "make migrate": _EXAMPLE,
-    ".venv/bin/alembic revision --autogenerate --rev-id …": _EXAMPLE,
-    ".venv/bin/python -m pytest -k …": _EXAMPLE,
+    ".venv/bin/backend new resource …": _EXAMPLE,
     "backend dev": _RELOAD,
     ".venv/bin/backend dev": _RELOAD,
     ".venv/bin/backend serve": "integration/test_cli.py::test_serve_prints_all_urls",

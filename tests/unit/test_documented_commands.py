@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from app.core.config import load_settings, variables
-from tests.documents.pages import OPERATIONS, PAGES, ROOT, SETTING, apply, blocks_of, commands
+from tests.documents.pages import OPERATIONS, PAGES, ROOT, SETTING, blocks_of, commands
 from tests.documents.registry import ELSEWHERE, RUN, WOULD_RUN, fits
 
 
@@ -28,20 +28,6 @@ def test_ci_runs_what_is_only_named_here():
     lines = (ROOT / ".ci" / "run").read_text().splitlines()
 
     assert lines[-2:] == ["make check", "make test"]
-
-
-@pytest.mark.parametrize(
-    "block",
-    [
-        pytest.param(block, id=block.path)
-        for block in blocks_of(ROOT / "docs" / "ADDING_A_RESOURCE.md")
-        if block.language == "diff"
-    ],
-)
-def test_every_change_of_the_worked_example_finds_its_place(block):
-    text = (ROOT / block.path).read_text()
-
-    assert apply(block.text, text) != text
 
 
 @pytest.mark.parametrize(
