@@ -1,6 +1,6 @@
 """URL convertor of row ids, which does not match fixed paths such as `/users/me`."""
 
-from starlette.convertors import Convertor, register_url_convertor
+from starlette.convertors import Convertor
 
 FIXED = ("bulk", "cursor", "export", "me")
 """Last parts of paths of lists, which are no ids: `/users/me`, `/users/cursor`."""
@@ -21,7 +21,5 @@ class RowIdConvertor(Convertor[str]):
     def to_string(self, value: str) -> str:
         return str(value)
 
-
-register_url_convertor("row_id", RowIdConvertor())
 
 USER_ID = "/{user_id:row_id}"

@@ -9,12 +9,15 @@ from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, get_request_handler
 from fastapi.security.base import SecurityBase
+from starlette.convertors import register_url_convertor
 
 from app.api.bounded_request import BoundedRoute
+from app.api.convertors import RowIdConvertor
 from app.api.query_parameters import QueryParameters
 from app.core.details import violations
 from app.core.exceptions import ValidationException
 
+register_url_convertor("row_id", RowIdConvertor())
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from app.cli import accounts, database, doctor, import_users, seed, serve, worker
+from app.cli.new.product import product
 from app.cli.new.resource import resource
 from app.cli.running import fail
 from app.core.text.normalisation import is_encodable
@@ -33,6 +34,7 @@ cli.command()(import_users.import_users)
 cli.command()(database.purge_sessions)
 cli.command()(doctor.doctor)
 
-new = typer.Typer(help="Write the code of a resource.", no_args_is_help=True)
+new = typer.Typer(help="Write the code of a resource, or rename the product.", no_args_is_help=True)
 new.command()(resource)
+new.command()(product)
 cli.add_typer(new, name="new")

@@ -98,6 +98,13 @@ def _storable_json(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return value
 
 
+def _number(value: Any) -> Any:
+    """Refuse booleans, which pydantic takes for 0 and 1."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("int_type", "should be a whole number")
+    return value
+
+
 def _written(value: Any) -> Any:
     """Refuse numbers, which pydantic takes for seconds since 1970."""
     if isinstance(value, date) or (isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d", value)):
@@ -151,9 +158,9 @@ NewPassword = Annotated[
 ]
 
 
-RowId = Annotated[int, Field(ge=1, le=MAX_BIGINT)]
+RowId = Annotated[int, BeforeValidator(_number), Field(ge=1, le=MAX_BIGINT)]
 """The id of a row."""
-BigInt = Annotated[int, Field(ge=-MAX_BIGINT - 1, le=MAX_BIGINT)]
+BigInt = Annotated[int, BeforeValidator(_number), Field(ge=-MAX_BIGINT - 1, le=MAX_BIGINT)]
 """A whole number that the database's `bigint` can store."""
 Day = Annotated[date, BeforeValidator(_written)]
 """A date as ISO 8601 writes it."""

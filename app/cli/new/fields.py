@@ -148,7 +148,9 @@ def _reference(
     if not is_owner and len(args) != 1:
         raise FieldError(f"{name}: write {name}:ref(resource)")
     target = "user" if is_owner else name_of(args[0], "resource")
-    kind = Kind("BigInteger", "int", "RowId", (1, 2), (0, "x"), filters="equal", is_sorted=False)
+    kind = Kind(
+        "BigInteger", "int", "RowId", (1, 2), (0, True, "x"), filters="equal", is_sorted=False
+    )
     return FieldSpec(f"{name}_id", kind, is_optional, None, target, is_owner)
 
 
@@ -280,7 +282,16 @@ _KINDS: Mapping[str, Callable[[str, Sequence[str]], Kind]] = {
         )
     ),
     "int": _plain(
-        Kind("BigInteger", "int", "BigInt", (1, 2), ("x", 2**63), _int, "range", is_sorted=True)
+        Kind(
+            "BigInteger",
+            "int",
+            "BigInt",
+            (1, 2),
+            ("x", False, 2**63),
+            _int,
+            "range",
+            is_sorted=True,
+        )
     ),
     "bool": _plain(Kind("Boolean", "bool", "StrictBool", (False, True), ("x", 1), _bool, "equal")),
     "date": _plain(

@@ -54,7 +54,7 @@ def resource(
     for path, text in written.items():
         (ROOT / path).write_text(text)
     _add_router(Path(next(path for path in written if "endpoints" in path)).stem)
-    _tidy([path for path in written if path.endswith(".py")])
+    tidy([*(path for path in written if path.endswith(".py")), str(_ROUTER)])
     document = _run([sys.executable, "-c", _DOCUMENT])
     (ROOT / _OPENAPI).write_text(document)
     console.print("Then: make migrate, make check, make test", highlight=False)
@@ -122,12 +122,11 @@ def _add_router(module: str) -> None:
     (ROOT / _ROUTER).write_text(text)
 
 
-def _tidy(paths: Sequence[str]) -> None:
+def tidy(paths: Sequence[str]) -> None:
     """Remove unused imports, sort and format: the templates import whatever a type may need."""
     ruff = [sys.executable, "-m", "ruff"]
-    files = [*paths, str(_ROUTER)]
-    _run([*ruff, "check", "--quiet", "--fix", "--select", "F401,I", *files])
-    _run([*ruff, "format", "--quiet", *files])
+    _run([*ruff, "check", "--quiet", "--fix", "--select", "F401,I", *paths])
+    _run([*ruff, "format", "--quiet", *paths])
 
 
 def _run(command: Sequence[str]) -> str:
