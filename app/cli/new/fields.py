@@ -287,7 +287,7 @@ _KINDS: Mapping[str, Callable[[str, Sequence[str]], Kind]] = {
             "int",
             "BigInt",
             (1, 2),
-            ("x", False, 2**63),
+            (False, 2**63),
             _int,
             "range",
             is_sorted=True,
