@@ -75,7 +75,7 @@ class MailServer:
     ) -> AuthResult:
         assert isinstance(data, LoginPassword)
         sent = data.login.decode(), data.password.decode()
-        return AuthResult(success=sent == self.logins)
+        return AuthResult(success=sent == self.logins, handled=False)
 
 
 @asynccontextmanager
@@ -92,12 +92,15 @@ async def mail_server(
     """
     state = MailServer()
     loop = asyncio.get_running_loop()
-    options = {"hostname": "mail.test", "authenticator": state.authenticate} | options
+    settings: dict[str, Any] = {
+        "hostname": "mail.test",
+        "authenticator": state.authenticate,
+    } | options
     if tls is not None and not implicit:
-        options["tls_context"] = tls
+        settings["tls_context"] = tls
 
     server = await loop.create_server(
-        lambda: SMTP(state, loop=loop, **options), "127.0.0.1", port, ssl=tls if implicit else None
+        lambda: SMTP(state, loop=loop, **settings), "127.0.0.1", port, ssl=tls if implicit else None
     )
     state.port = server.sockets[0].getsockname()[1]
     try:

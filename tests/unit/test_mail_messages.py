@@ -40,7 +40,7 @@ def templates(tmp_path) -> MailTemplates:
 def sent(content: MailContent, recipient: str = "ada@example.com") -> EmailMessage:
     """The message as a mailbox reads it."""
     composed = compose(content, ID, SENDER, recipient)
-    message: EmailMessage = message_from_bytes(composed.as_bytes(policy=SMTP), policy=SMTP)  # type: ignore[assignment]  # by its policy
+    message: EmailMessage = message_from_bytes(composed.as_bytes(policy=SMTP), policy=SMTP)
     return message
 
 
