@@ -61,7 +61,7 @@ class MailServer:
         if self.drops:
             self.drops -= 1
             assert server.transport is not None
-            server.transport.abort()
+            server.transport.abort()  # type: ignore[attr-defined]  # of a socket
         return f"250 2.0.0 Ok: queued as {len(self.received)}"
 
     async def handle_QUIT(  # noqa: N802  # the same
