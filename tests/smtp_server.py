@@ -40,6 +40,9 @@ class MailServer:
         """The Message-ID of each mail that it took."""
         return [message["Message-ID"] for message in self.received]
 
+    async def has_received(self, number: int = 1) -> bool:
+        return len(self.received) >= number
+
     async def handle_RCPT(  # noqa: N802  # aiosmtpd's names
         self, server: SMTP, session: Session, envelope: Envelope, address: str, _: list[str]
     ) -> str:

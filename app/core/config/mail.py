@@ -155,8 +155,11 @@ class MailSettings(Section):
     templates: Annotated[Path, AfterValidator(_folder)] | None = Field(
         None, description="folder of templates that replace the built-in ones of the same name"
     )
-    timeout: Seconds = Field(
-        60.0, description="seconds that the server may take for one mail, its answer included"
+    timeout: float = Field(
+        60.0,
+        gt=0,
+        le=600,
+        description="seconds that the server may take for one mail, its answer included",
     )
     retention: Seconds = Field(
         7_776_000, description="seconds for which the outcome of a mail is stored"
