@@ -5,6 +5,7 @@ from email.message import EmailMessage
 from uuid import UUID
 
 from app.core.config import Settings, SmtpServer, mailbox, smtp_server
+from app.core.exceptions import NotFoundException
 from app.embedded.mail_catcher import MailCatcher
 from app.services.mail.errors import MailRefusedError
 from app.services.mail.kinds import KINDS, Letter
@@ -52,7 +53,13 @@ class Mailer:
         return compose(content, mail_id, self._from, letter.to)
 
     def preview(self, kind: str) -> MailContent:
-        """A kind of mail with the values of its example."""
+        """A kind of mail with the values of its example.
+
+        Raises:
+            NotFoundException: there is no such kind.
+        """
+        if kind not in KINDS:
+            raise NotFoundException
         return self._templates.render(kind, **KINDS[kind].example)
 
     async def check(self) -> str:
