@@ -13,6 +13,8 @@ from app.services.mail.message import compose
 from app.services.mail.rendering import MailContent, MailTemplates
 from app.services.mail.smtp import SmtpSender
 
+CHECK_TIMEOUT = 10.0
+"""Seconds that `backend doctor` waits for the server."""
 NOT_SET = "MAIL_URL is not set"
 
 
@@ -68,7 +70,7 @@ class Mailer:
         Raises:
             MailError: that fails.
         """
-        async with self.sender.connected() as session:
+        async with self.sender.connected(CHECK_TIMEOUT) as session:
             return str(session)
 
     async def _server(self) -> SmtpServer:

@@ -84,13 +84,16 @@ class SmtpSender:
         self._tls = tls
 
     @asynccontextmanager
-    async def connected(self) -> AsyncIterator[SmtpSession]:
+    async def connected(self, timeout: float | None = None) -> AsyncIterator[SmtpSession]:  # noqa: ASYNC109  # counted from the beginning to the last answer
         """A session; at the end of the block it says goodbye, whose failure is no failure.
+
+        Args:
+            timeout: in seconds, instead of the sender's.
 
         Raises:
             MailDeferredError: the server cannot be reached, or does not let us in.
         """
-        deadline = asyncio.get_running_loop().time() + self._timeout
+        deadline = asyncio.get_running_loop().time() + (timeout or self._timeout)
         server = await self._server()
         client = await self._client(server)
         try:
