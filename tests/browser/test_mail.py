@@ -29,7 +29,9 @@ async def test_the_navigation_leads_to_a_caught_mail_as_its_recipient_would_see_
 
     frame = table.frame_locator("iframe")
     await expect(frame.get_by_role("heading", name="Mail arrives")).to_be_visible()
-    await expect(table.get_by_role("region", name="Text", exact=True)).to_contain_text("sending works")
+    await expect(table.get_by_role("region", name="Text", exact=True)).to_contain_text(
+        "sending works"
+    )
 
 
 async def test_a_link_in_a_caught_mail_opens_a_tab_of_its_own(table):
