@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -21,6 +21,7 @@ class MailServer:
         recipient_reply: refuses recipients, such as `550 5.1.1 <ada@example.com>: no such user`.
         data_reply: refuses contents.
         delay: seconds before it answers to a content.
+        reply_to: the refusal of a recipient, or an empty text.
         drops: connections that it cuts after the content has arrived and been taken, unanswered.
         logins: user and password that it accepts.
     """
@@ -34,6 +35,7 @@ class MailServer:
     drops: int = 0
     logins: tuple[str, str] = ("", "")
     quits: int = 0
+    reply_to: Callable[[str], str] = lambda _: ""
 
     @property
     def ids(self) -> list[str]:
@@ -46,8 +48,8 @@ class MailServer:
     async def handle_RCPT(  # noqa: N802  # aiosmtpd's names
         self, server: SMTP, session: Session, envelope: Envelope, address: str, _: list[str]
     ) -> str:
-        if self.recipient_reply:
-            return self.recipient_reply
+        if refusal := self.recipient_reply or self.reply_to(address):
+            return refusal
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
