@@ -4,11 +4,10 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from app.models.idempotency import IdempotentAnswer
-from app.models.mail import Mail
 from app.models.session import Session
 from app.models.user import SEARCHED_TEXT, User
 
-__all__ = ["SEARCHED_TEXT", "IdempotentAnswer", "Mail", "Session", "User"]
+__all__ = ["SEARCHED_TEXT", "IdempotentAnswer", "Session", "User"]
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")

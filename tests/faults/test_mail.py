@@ -51,8 +51,10 @@ async def enqueue(runtime: Runtime, number: int) -> tuple[set[str], set[str]]:
 
 async def states(runtime: Runtime) -> dict[str, int]:
     async with runtime.engine.connect() as connection:
-        rows = await connection.execute(text("SELECT state, count(*) FROM mails GROUP BY state"))
-        return {row.state: row.count for row in rows}
+        rows = await connection.execute(
+            text("SELECT state, count(*) AS mails FROM mails GROUP BY state")
+        )
+        return {row.state: row.mails for row in rows}
 
 
 async def are_over(runtime: Runtime) -> bool:
