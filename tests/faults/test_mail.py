@@ -17,7 +17,7 @@ from app.worker.jobs import send_mail
 from app.worker.worker import running_jobs
 from tests.conftest import Servers
 from tests.faults.conftest import Postgres, Site
-from tests.faults.observing import within
+from tests.polling import within_async
 from tests.process import CLI, environment
 from tests.smtp_server import mail_server
 
@@ -78,7 +78,7 @@ async def test_r16_mails_wait_for_a_server_that_is_down(empty, record):
         await asyncio.sleep(1.5)
         waiting = await states(sending)
         async with mail_server(port) as server:
-            assert await within(30, lambda: are_over(sending))
+            assert await within_async(30, lambda: are_over(sending))
 
             assert set(server.ids) == committed
             assert len(server.ids) == len(committed)
@@ -97,7 +97,7 @@ async def test_r16_a_slow_server_holds_up_its_mails_and_nothing_else(empty, root
             health = await root.client.get("/health/ready")
             users = await root.get("/users")
             server.delay = 0.0
-            assert await within(30, lambda: are_over(sending))
+            assert await within_async(30, lambda: are_over(sending))
 
     assert (health.status_code, users.status_code) == (200, 200)
     assert set(server.ids) >= committed  # what it took after the timeout, it may have taken twice
@@ -118,7 +118,7 @@ async def test_r16_a_server_that_refuses_some_gets_all_others(empty):
         sending = mailing(empty, server.port)
         committed, undone = await enqueue(sending, 9)
         async with running_jobs(sending, JOBS):
-            assert await within(30, lambda: are_over(sending))
+            assert await within_async(30, lambda: are_over(sending))
 
         assert len(server.ids) == len(set(server.ids)) == len(committed) - 1
         assert not undone & set(server.ids)
@@ -131,7 +131,7 @@ async def test_r16_a_server_that_drops_after_the_content_gets_the_same_mail_agai
         sending = mailing(empty, server.port)
         committed, undone = await enqueue(sending, 12)
         async with running_jobs(sending, JOBS):
-            assert await within(30, lambda: are_over(sending))
+            assert await within_async(30, lambda: are_over(sending))
 
     assert set(server.ids) == committed
     assert len(server.ids) == len(committed) + 4  # each with the Message-ID of its first attempt
@@ -152,15 +152,15 @@ async def test_r16_an_accepted_mail_is_recorded_when_postgresql_is_back(
         async with running_jobs(sending, JOBS):
             await asyncio.sleep(0.6)  # it is being sent
             await postgres.stop(how)
-            assert await within(5, server.has_received)
+            assert await within_async(5, server.has_received)
             await asyncio.sleep(1)
             await postgres.start()
 
             async def is_recorded() -> bool:
                 return await states(sending) == {"sent": 1}
 
-            assert await within(20, is_recorded)
-            assert await within(20, lambda: are_over(sending))
+            assert await within_async(20, is_recorded)
+            assert await within_async(20, lambda: are_over(sending))
             await asyncio.sleep(1)
 
     assert server.ids == [*committed]
@@ -193,7 +193,7 @@ async def test_r16_a_worker_killed_while_sending_loses_no_mail(
                 async def is_far(before: int = before) -> bool:
                     return len(server.ids) >= before + 8 or await are_over(empty)
 
-                assert await within(30, is_far)
+                assert await within_async(30, is_far)
                 worker.kill()
                 await worker.wait()
                 kills += 1

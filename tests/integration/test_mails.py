@@ -15,7 +15,7 @@ from app.services.mail.mailer import Mailer
 from app.services.mail.service import ATTEMPTS, masked
 from app.worker.jobs import purge_mails, send_mail
 from app.worker.worker import running_jobs
-from tests.faults.observing import within
+from tests.polling import within_async
 from tests.smtp_server import mail_server
 
 
@@ -64,7 +64,7 @@ async def test_a_mail_is_sent_if_its_transaction_is_committed(sending, server):
     await enqueued(sending, committed)
 
     async with running_jobs(sending):
-        assert await within(10, server.has_received)
+        assert await within_async(10, server.has_received)
 
     assert server.ids == [f"<{committed.id}@example.com>"]
     assert server.envelopes[0].rcpt_tos == ["ada@example.com"]

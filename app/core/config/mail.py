@@ -10,7 +10,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from app.core.config.sections import Seconds, Section, section
+from app.core.config.sections import Section, section
+from app.core.config.types import Seconds
 from app.core.config.urls import UrlError, split_url
 from app.core.text.normalisation import normalise_name, smtp_address
 
