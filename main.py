@@ -16,7 +16,12 @@ from app.admin.setup import include_admin
 from app.api import health
 from app.api.docs.setup import include_docs
 from app.api.v1 import router as v1
-from app.bootstrap import prepare_database, show_generated_password, warn_without_superuser
+from app.bootstrap import (
+    prepare_database,
+    show_generated_password,
+    warn_without_mail,
+    warn_without_superuser,
+)
 from app.core.config import LOCAL, Settings, get_settings
 from app.core.errors import add_exception_handlers, translated_by
 from app.core.logging import configure_logging
@@ -59,6 +64,7 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
             stack.callback(end_standard_output)  # soon a signal ends the process
             runtime = await stack.enter_async_context(open_runtime(settings, local))
             app.state.runtime = runtime
+            warn_without_mail(runtime)
             if not settings.is_production:
                 show_generated_password(await prepare_database(runtime), Console())
             else:

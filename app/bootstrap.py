@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
+import structlog
 from pydantic import SecretStr, ValidationError
 from rich.console import Console
 from rich.panel import Panel
@@ -18,6 +19,8 @@ from app.database.errors import connection_failure
 from app.database.migrations import migrate, schema_of
 from app.runtime import Runtime
 from app.schemas.user import UserCreate
+
+log = structlog.get_logger("app.bootstrap")
 
 LOOK_TIMEOUT = 2.0
 """Seconds that a start is held up where the database does not answer."""
@@ -117,6 +120,16 @@ async def warn_without_superuser(runtime: Runtime) -> None:
 
     with suppress(AppException, SQLAlchemyError, OSError):  # the service starts without it, too
         await with_timeout(LOOK_TIMEOUT, look)
+
+
+def warn_without_mail(runtime: Runtime) -> None:
+    """Log once that no mail is sent, where that is so."""
+    if not runtime.mailer.is_available:
+        log.warning(
+            "mail_off",
+            reason="MAIL_URL is not set",
+            effect="mails fail, and wait on the page of jobs: nobody can reset a password by mail",
+        )
 
 
 def _wrong(faults: Iterable[tuple[str, str]]) -> SettingsError:

@@ -28,6 +28,7 @@ from app.database import (
 )
 from app.embedded.dev_secret import dev_secret
 from app.embedded.keeper import keep_for_parent
+from app.embedded.mail_catcher import MailCatcher
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.server import EmbeddedServer
 from app.embedded.valkey import EmbeddedValkey
@@ -37,6 +38,9 @@ from app.services.auth.service import AuthService
 from app.services.dashboard import DashboardService
 from app.services.export import ExportService
 from app.services.jobs import JobService
+from app.services.mail.caught import CaughtMails
+from app.services.mail.mailer import Mailer
+from app.services.mail.service import MailService
 from app.services.monitoring.gauges import GaugeSources
 from app.services.monitoring.health import HealthService, RedisCheck
 from app.services.monitoring.metrics import MetricsService
@@ -81,6 +85,8 @@ class Runtime:
     forms: FormSigner
     page_sessions: PageSessions
     dashboard: DashboardService
+    mailer: Mailer
+    caught_mails: CaughtMails
 
     def user_service(self, db: AsyncSession) -> UserService:
         settings = self.settings
@@ -102,6 +108,9 @@ class Runtime:
 
     def job_service(self, db: AsyncSession) -> JobService:
         return JobService(db)
+
+    def mail_service(self, db: AsyncSession) -> MailService:
+        return MailService(db, self.mailer, self.settings)
 
     @asynccontextmanager
     async def open_user_service(self) -> AsyncIterator[UserService]:
@@ -242,6 +251,9 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         cursors = CursorSigner(secret_key, settings.auth.accepted_keys())
         dashboard = DashboardService(session_maker)
         authenticator = Authenticator(session_maker, tokens, principals, settings.auth)
+        catcher = _mail_catcher(settings, local)
+        if catcher is not None:
+            stack.push_async_callback(catcher.close)
         yield Runtime(
             settings=settings,
             engine=main_engine,
@@ -263,7 +275,16 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             forms=FormSigner(secret_key, settings.auth.accepted_keys()),
             page_sessions=PageSessions(authenticator, principals, health),
             dashboard=dashboard,
+            mailer=Mailer(settings, catcher),
+            caught_mails=CaughtMails(catcher.folder if catcher else None),
         )
+
+
+def _mail_catcher(settings: Settings, local: Path) -> MailCatcher | None:
+    """What takes the mails outside production, where no server is named for them."""
+    if settings.mail.url is not None or settings.is_production:
+        return None
+    return MailCatcher(local / "mail") if MailCatcher.is_available() else None
 
 
 def _store(settings: Settings, cache: CircuitBreaker | None) -> Store | None:

@@ -1,5 +1,6 @@
 """Real servers for the whole run, an application on them, and people who use it."""
 
+import atexit
 import json
 import logging
 import os
@@ -8,7 +9,8 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager, redirect_
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 import httpx
@@ -45,7 +47,9 @@ PASSWORD = "correct horse battery staple"
 # Nothing of a test run has to survive a power cut.
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
-
+LOCAL = Path(mkdtemp(prefix="backend-api-local-"))
+"""Instead of the developer's own `.local`."""
+atexit.register(rmtree, LOCAL, ignore_errors=True)
 REDIS_TIMEOUT, HASHES = redis.TIMEOUT, hashing._CONTEXT
 
 
@@ -146,7 +150,7 @@ def settings(servers: Servers) -> Settings:
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[FastAPI]:
     """An application from its start to its end."""
-    app = create_app(settings)
+    app = create_app(settings, LOCAL)
     async with app.router.lifespan_context(app):
         yield app
 

@@ -16,6 +16,9 @@ from app.api.runtime import runtime_of
 from app.core.exceptions import UnauthorizedException
 from app.schemas.session import Principal
 from app.services.jobs import JobService
+from app.services.mail.caught import CaughtMails
+from app.services.mail.mailer import Mailer
+from app.services.mail.service import MailService
 from app.services.user.upload import UserUpload
 
 
@@ -94,10 +97,25 @@ async def get_job_service(request: Request, db: DbSession) -> JobService:
     return runtime_of(request).job_service(db)
 
 
+async def get_mail_service(request: Request, db: DbSession) -> MailService:
+    return runtime_of(request).mail_service(db)
+
+
+async def get_caught_mails(request: Request) -> CaughtMails:
+    return runtime_of(request).caught_mails
+
+
+async def get_mailer(request: Request) -> Mailer:
+    return runtime_of(request).mailer
+
+
 PageDep = Annotated[AdminPage, Depends(get_page)]
 OverviewPage = Annotated[AdminPage, Depends(get_overview_page)]
 LoginFormChecked = Depends(check_login_form)
 AdminUsers = Annotated[AdminUserService, Depends(get_admin_user_service)]
 Overviews = Annotated[OverviewService, Depends(get_overview_service)]
 Jobs = Annotated[JobService, Depends(get_job_service)]
+Mails = Annotated[MailService, Depends(get_mail_service)]
+Caught = Annotated[CaughtMails, Depends(get_caught_mails)]
+MailerDep = Annotated[Mailer, Depends(get_mailer)]
 Uploads = Annotated[UserUpload, Depends(get_user_upload)]

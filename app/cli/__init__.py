@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from app.cli import accounts, database, doctor, import_users, seed, serve, worker
+from app.cli import accounts, database, doctor, import_users, seed, send_test_mail, serve, worker
 from app.cli.new.product import product
 from app.cli.new.resource import resource
 from app.cli.running import fail
@@ -32,6 +32,7 @@ cli.command()(accounts.set_password)
 cli.command()(seed.seed)
 cli.command()(import_users.import_users)
 cli.command()(database.purge_sessions)
+cli.command()(send_test_mail.test_mail)
 cli.command()(doctor.doctor)
 
 new = typer.Typer(help="Write the code of a resource, or rename the product.", no_args_is_help=True)

@@ -18,6 +18,8 @@ from app.database.migrations import MigrationsError, encoding_fault, schema_of
 from app.embedded.server import EmbeddedServerError
 from app.repositories.job_figures import job_figures
 from app.runtime import Runtime, open_runtime
+from app.services.mail.errors import MailDeferredError
+from app.services.mail.mailer import Mailer
 from app.services.monitoring.health import NOT_MIGRATED, READ_ONLY
 
 _TAKES_NO_WRITES = (
@@ -39,7 +41,7 @@ class Finding:
 
 
 def doctor() -> None:
-    """Check configuration, database, migrations and Redis, and print advice."""
+    """Check configuration, database, migrations, Redis and mail, and print advice."""
     sys.exit(0 if asyncio.run(_diagnose()) else 1)
 
 
@@ -72,6 +74,7 @@ async def findings() -> AsyncIterator[Finding]:
         async with open_runtime(settings) as runtime:
             async for finding in _servers(runtime):
                 yield finding
+            yield await _mail(runtime.mailer)
     except (EmbeddedServerError, LookupError, SettingsError) as error:
         yield Finding("servers", "do not start", str(error))
 
@@ -112,6 +115,18 @@ async def _servers(runtime: Runtime) -> AsyncIterator[Finding]:
         yield await _migrations(runtime)
         if not is_behind:
             yield await _jobs(runtime)
+
+
+async def _mail(mailer: Mailer) -> Finding:
+    """Connects and logs in, and sends nothing."""
+    if mailer.catches:
+        return Finding("mail", "caught, and shown at /api/v1/dashboard/mail")
+    if not mailer.is_available:  # a choice, no fault
+        return Finding("mail", "none reaches anybody: set MAIL_URL and MAIL_FROM to send it")
+    try:
+        return Finding("mail", await mailer.check())
+    except MailDeferredError as error:
+        return Finding("mail", str(error), error.advice or "see docs/MAIL.md")
 
 
 async def _reason(runtime: Runtime) -> str:

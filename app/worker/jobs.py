@@ -4,7 +4,9 @@ from typing import Any
 
 from app.runtime import Runtime
 from app.schemas.jobs import PurgeAnswers, PurgeJobs, PurgeSessions
+from app.schemas.mail import PurgeMails, SendMail
 from app.services.idempotency import IdempotencyService
+from app.services.mail.service import ATTEMPTS as MAIL_ATTEMPTS
 from app.worker.job import Job
 
 PURGE_TIMEOUT = 300.0
@@ -26,9 +28,30 @@ async def purge_jobs(runtime: Runtime, _: PurgeJobs) -> None:
         await runtime.job_service(db).purge(runtime.settings.jobs.keep)
 
 
+async def send_mail(runtime: Runtime, mail: SendMail) -> None:
+    async with runtime.session_maker() as db:
+        await runtime.mail_service(db).deliver(mail)
+
+
+async def purge_mails(runtime: Runtime, _: PurgeMails) -> None:
+    async with runtime.session_maker() as db:
+        await runtime.mail_service(db).purge()
+
+
 JOBS: tuple[Job[Any], ...] = (
     # At odd minutes, at which nothing else on the machine begins.
     Job(PurgeSessions, purge_sessions, concurrency=1, timeout=PURGE_TIMEOUT, cron="7 * * * *"),
     Job(PurgeAnswers, purge_answers, concurrency=1, timeout=PURGE_TIMEOUT, cron="17 * * * *"),
     Job(PurgeJobs, purge_jobs, concurrency=1, timeout=PURGE_TIMEOUT, cron="27 * * * *"),
+    Job(PurgeMails, purge_mails, concurrency=1, timeout=PURGE_TIMEOUT, cron="37 * * * *"),
+    # The service counts attempts too; those of workers that died come on top. Few connections at
+    # once, since providers limit them; longer than MAIL_TIMEOUT can be.
+    Job(
+        SendMail,
+        send_mail,
+        concurrency=5,
+        attempts=MAIL_ATTEMPTS + 6,
+        first_delay=10.0,
+        timeout=900.0,
+    ),
 )

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README, OPERATIONS = ROOT / "README.md", ROOT / "docs" / "OPERATIONS.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 SETTING = re.compile(r"(\w+)=(\S+)(?: +#.*)?")
-_NO_COMMANDS = {"", "json", "python", "ts", "diff", "mermaid"}
+_NO_COMMANDS = {"", "jinja", "json", "python", "ts", "diff", "mermaid"}
 _COMMAND = re.compile(
     r"(make|backend|uvicorn|alembic|kubectl|docker|curl|pip|python3?|pytest|psql|openssl|pg_\w+"
     r"|\.venv/bin/\w+|openapi-python-client|newman|npm|npx|ruff|mypy|git|locust|valkey-cli"

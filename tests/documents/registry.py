@@ -111,6 +111,9 @@ ELSEWHERE = {
     "TEST_DATABASE_URL=…": _OWN_SERVERS,
     "backend serve": "integration/test_cli.py::test_serve_prints_all_urls",
     "backend worker": _WORKER,
+    "backend test-mail you@example.com": (
+        "integration/test_cli_mail.py::test_a_test_mail_arrives_and_the_servers_answer_is_printed"
+    ),
     "python -m app.cli worker": _WORKER,
     "uvicorn main:app": "integration/test_cli.py::test_plain_uvicorn_does_the_same",
     "uvicorn main:app --workers 2": "integration/test_cli_serve.py"

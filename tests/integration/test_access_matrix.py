@@ -103,6 +103,11 @@ PAGES = {
     "dashboard_confirm_job_change": Row(VIEW, {"params": {"action": "cancel", "id": 1}}),
     "dashboard_change_jobs": Row(FORM, {"data": {"action": "cancel", "id": 1}}),
     "dashboard_job": Row(VIEW),
+    "dashboard_mail": Row(VIEW),
+    "dashboard_caught_mail": Row(VIEW),
+    "dashboard_caught_mail_html": Row(VIEW),
+    "dashboard_mail_preview": Row(VIEW),
+    "dashboard_mail_preview_html": Row(VIEW),
 }
 FILES = {"dashboard_users_export"}
 """Routes of the admin page, by name: not in the OpenAPI document, since they are no API. `login` is
@@ -139,6 +144,10 @@ class Cast:
                 self._rows[resource.parameter] = row.id
             await JobQueue(db).enqueue(PurgeSessions())  # job 1
             await db.commit()
+        folder = self._runtime.caught_mails._folder
+        assert folder is not None
+        folder.mkdir(exist_ok=True, parents=True)
+        (folder / "1.eml").write_text("Subject: caught\n\n")
 
     async def begin_session(self, name: str, access_ttl: int = 900) -> Caller:
         session_id, user_id = uuid4(), self._ids[name]
@@ -249,7 +258,7 @@ def visit(app: FastAPI, page: str, caller: Caller) -> dict[str, Any]:
     options = PAGES[page].sent_by(caller)
     return {
         "method": method,
-        "url": path.format(user_id=1, job_id=1),
+        "url": path.format(user_id=1, job_id=1, mail_name=1, mail_kind="test-mail"),
         "headers": headers,
         **options,
     }

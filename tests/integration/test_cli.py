@@ -678,7 +678,7 @@ def test_the_doctor_finds_nothing_wrong(project, first_start):
     ended = project.cli("doctor")
 
     assert ended.code == 0, ended.output
-    assert ended.output.count("✓") == 5
+    assert ended.output.count("✓") == 7
     assert project.processes() == []
 
 

@@ -25,7 +25,7 @@ def lasting(response: httpx.Response) -> dict[str, str]:
 
 def paths(app: FastAPI) -> set[str]:
     """Of every GET, with parameters that name somebody or something."""
-    named = {"version": "x", "name": "page.css"}  # others are ids
+    named = {"version": "x", "name": "page.css", "mail_kind": "test-mail"}  # others are ids
     return {
         re.sub(r"\{(\w+)(:\w+)?\}", lambda part: named.get(part[1], "1"), route.path or "")
         for route in iter_route_contexts(app.routes)

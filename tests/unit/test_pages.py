@@ -14,7 +14,12 @@ from app.admin.rendering import NOTHING, duration, number, percent, span
 from app.core.signing import FormSigner
 
 ROOT = Path(__file__).resolve().parents[2]
-TEMPLATES = sorted((ROOT / "app").rglob("templates/**/*.html"))
+TEMPLATES = [
+    path
+    for path in sorted((ROOT / "app").rglob("templates/**/*.html"))
+    if "mail"
+    not in path.relative_to(ROOT / "app").parts[:2]  # programs for mail read inline styles
+]
 DOCS_FILES = [
     path
     for path in sorted((ROOT / "app" / "api" / "docs").rglob("*"))

@@ -60,11 +60,11 @@ def test_a_common_password_is_refused_however_it_is_written(password):
     "password",
     [
         *(EMAIL, EMAIL.upper(), USERNAME, "CountesS", "count ess", f"{EMAIL}!", "Countess2026"),
-        *("example.com", "Example2026!", "BackendAPI", "backend api 123"),
+        *("example.com", "Example2026!", "FineWidgets", "fine widgets 123"),
     ],
 )
 def test_a_well_known_password_is_refused(password):
-    assert weakness(password, 8, EMAIL, USERNAME, "Backend API") == (
+    assert weakness(password, 8, EMAIL, USERNAME, "Fine Widgets") == (
         "should not be the email, the username or the name of the service"
     )
 

@@ -2,6 +2,7 @@
 
 from app.core.config.database import DatabaseSettings
 from app.core.config.jobs import JobsSettings
+from app.core.config.mail import MailSettings, SmtpServer, mailbox, smtp_server
 from app.core.config.sections import (
     MAX_ROWS,
     AppSettings,
@@ -40,14 +41,18 @@ __all__ = [
     "JobsSettings",
     "LimiterSettings",
     "LogSettings",
+    "MailSettings",
     "RedisSettings",
     "Section",
     "ServerSettings",
     "Settings",
     "SettingsError",
+    "SmtpServer",
     "TelemetrySettings",
     "UsersSettings",
     "get_settings",
     "load_settings",
+    "mailbox",
+    "smtp_server",
     "variables",
 ]

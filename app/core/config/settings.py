@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.core.config.database import DatabaseSettings
 from app.core.config.jobs import JobsSettings
+from app.core.config.mail import MailSettings
 from app.core.config.sections import (
     AppSettings,
     AuthSettings,
@@ -54,6 +55,7 @@ class Settings(BaseModel):
     docs: DocsSettings
     log: LogSettings
     telemetry: TelemetrySettings
+    mail: MailSettings
 
     @property
     def is_production(self) -> bool:
@@ -93,7 +95,17 @@ class Settings(BaseModel):
             "SERVER_FORWARDED_ALLOW_IPS: trusts any client, so that limits by address can be "
             "evaded: name the proxies"
         )
-        return self.database.warnings() + ([risk] if trusts_all else [])
+        nowhere = (
+            "MAIL_LINK_BASE_URL: links in mails lead to this machine: set the address of the "
+            "service or of your front end"
+        )
+        is_linked = self.mail.link_base_url is not None
+        leads_nowhere = self.is_production and self.mail.url is not None and not is_linked
+        return [
+            *self.database.warnings(),
+            *([risk] if trusts_all else []),
+            *([nowhere] if leads_nowhere else []),
+        ]
 
     def replaced(self, **sections: dict[str, Any]) -> "Settings":
         """A copy with changed values, without validation: `replaced(log={"level": "DEBUG"})`."""
@@ -113,9 +125,11 @@ SECTIONS: dict[str, type[Section]] = {
 def variables() -> dict[str, tuple[type[Section], str]]:
     """The environment variables of all settings, with section and field."""
     return {
-        f"{section.model_config.get('env_prefix', '')}{field}".upper(): (section, field)
+        str(
+            info.validation_alias or f"{section.model_config.get('env_prefix', '')}{field}"
+        ).upper(): (section, field)
         for section in SECTIONS.values()
-        for field in section.model_fields
+        for field, info in section.model_fields.items()
     }
 
 
@@ -178,7 +192,10 @@ def load_settings(env_file: Path | None = None) -> Settings:
         except ValidationError as error:
             prefix = section.model_config.get("env_prefix", "")
             for detail in error.errors(include_input=False, include_url=False):
-                name = "".join(f"{prefix}{field}: ".upper() for field in detail["loc"][:1])
+                name = "".join(
+                    f"{prefix}{str(field).removeprefix(prefix)}: ".upper()  # an alias has it
+                    for field in detail["loc"][:1]
+                )
                 problems.append(name + detail["msg"].removeprefix("Value error, "))
     if len(sections) < len(SECTIONS):
         raise SettingsError(problems)

@@ -54,6 +54,21 @@ def normalise_email(text: str) -> str:
     Raises:
         ValueError: not an email address.
     """
+    return _validated(text).normalized
+
+
+def smtp_address(text: str) -> str:
+    """The form of an email for SMTP: like `normalise_email`, but the domain in punycode, which
+    every server can read.
+
+    Raises:
+        ValueError: not an email address.
+    """
+    checked = _validated(text)
+    return f"{checked.local_part}@{checked.ascii_domain}"
+
+
+def _validated(text: str) -> email_validator.ValidatedEmail:
     checked = email_validator.validate_email(
         _nfc(_nfc(text).strip(_SPACES).lower()),
         check_deliverability=False,
@@ -62,7 +77,7 @@ def normalise_email(text: str) -> str:
     )
     if not checked.ascii_domain[-1:].isalpha():
         raise ValueError("no top-level domain ends with a digit")
-    return checked.normalized
+    return checked
 
 
 def has_special_use_domain(email: str) -> bool:

@@ -1,0 +1,134 @@
+"""Routes of the mail pages: what became of mails, caught mails, and previews of the templates."""
+
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import Depends, Path, Query, Request, Response
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel, Field, field_validator
+
+from app.admin.deps import Caught, MailerDep, Mails, PageDep
+from app.admin.rendering import BASE, HEADERS
+from app.api.routing import Router
+from app.api.runtime import runtime_of
+from app.core.exceptions import NotFoundException
+from app.core.pagination import PageParams
+from app.schemas.mail import MailState
+from app.services.mail.kinds import KINDS
+
+MAIL_PATH = f"{BASE}/mail"
+PAGE_SIZE = 25
+_FRAMING = {
+    "Content-Security-Policy": f"{HEADERS['Content-Security-Policy']}; frame-src 'self'",
+}
+_FRAMED = HEADERS | {
+    # Neither scripts nor anything from elsewhere; its links open in a tab of their own.
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; base-uri 'none'; "
+        "form-action 'none'; sandbox allow-popups allow-popups-to-escape-sandbox"
+    ),
+    "X-Frame-Options": "SAMEORIGIN",
+}
+
+router = Router(prefix=MAIL_PATH, include_in_schema=False)
+
+MailName = Annotated[str, Path(pattern=r"^[0-9-]{1,64}$")]
+Kind = Annotated[str, Path(max_length=64)]
+
+
+class MailListing(BaseModel):
+    """State and page of the table of mails."""
+
+    state: MailState | None = None
+    page: int = Field(1, ge=1, le=1_000_000)
+
+    @field_validator("state", mode="before")
+    @classmethod
+    def _without_empty(cls, sent: Any) -> Any:
+        return sent or None
+
+    @property
+    def url(self) -> str:
+        query = urlencode(self.model_dump(exclude_defaults=True))
+        return f"{MAIL_PATH}?{query}" if query else MAIL_PATH
+
+    def at(self, page: int) -> "MailListing":
+        return self.model_copy(update={"page": page})
+
+
+async def check_previews(request: Request) -> None:
+    """
+    Raises:
+        NotFoundException: in production, where there are no previews.
+    """
+    if runtime_of(request).settings.is_production:
+        raise NotFoundException
+
+
+Previewed = Depends(check_previews)
+
+
+@router.get("", name="dashboard_mail")
+async def mails_table(
+    page: PageDep,
+    listing: Annotated[MailListing, Query()],
+    mails: Mails,
+    caught: Caught,
+    mailer: MailerDep,
+) -> Response:
+    """The table of mails, and outside production those that were caught, and the templates."""
+    return page.render(
+        "mail/table.html",
+        listing=listing,
+        states=list(MailState),
+        found=await mails.newest(listing.state, PageParams(page=listing.page, size=PAGE_SIZE)),
+        mailer=mailer,
+        caught=await caught.newest(),
+        kinds=sorted(KINDS),
+    )
+
+
+@router.get("/caught/{mail_name}", name="dashboard_caught_mail")
+async def caught_mail(page: PageDep, mail_name: MailName, caught: Caught) -> Response:
+    """A caught mail: headers, HTML and text."""
+    mail = await caught.get(mail_name)
+    return page.render(
+        "mail/mail.html",
+        headers=_FRAMING,
+        title=mail.subject,
+        fields=mail.headers,
+        text=mail.text,
+        frame=f"{MAIL_PATH}/caught/{mail_name}/html",
+    )
+
+
+@router.get("/caught/{mail_name}/html", name="dashboard_caught_mail_html")
+async def caught_mail_html(_: PageDep, mail_name: MailName, caught: Caught) -> Response:
+    """The HTML of a caught mail, for a frame."""
+    return _framed((await caught.get(mail_name)).html)
+
+
+@router.get("/preview/{mail_kind}", name="dashboard_mail_preview", dependencies=[Previewed])
+async def preview(page: PageDep, mail_kind: Kind, mailer: MailerDep) -> Response:
+    """A kind of mail with example values, from the templates as they are now."""
+    content = mailer.preview(mail_kind)
+    return page.render(
+        "mail/mail.html",
+        headers=_FRAMING,
+        title=content.subject,
+        fields=(("Template", f"{mail_kind}.j2"), ("Subject", content.subject)),
+        text=content.text,
+        frame=f"{MAIL_PATH}/preview/{mail_kind}/html",
+    )
+
+
+@router.get(
+    "/preview/{mail_kind}/html", name="dashboard_mail_preview_html", dependencies=[Previewed]
+)
+async def preview_html(_: PageDep, mail_kind: Kind, mailer: MailerDep) -> Response:
+    """The HTML of a preview, for a frame."""
+    return _framed(mailer.preview(mail_kind).html)
+
+
+def _framed(html: str) -> HTMLResponse:
+    return HTMLResponse(html.replace("<head>", '<head><base target="_blank">', 1), headers=_FRAMED)

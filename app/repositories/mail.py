@@ -1,0 +1,58 @@
+"""Queries on the records of mails."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from app.core.pagination import Page, PageParams
+from app.models.mail import Mail
+from app.repositories.base import BaseRepository
+
+
+class MailOutcome(NamedTuple):
+    """What has become of a mail so far."""
+
+    state: str
+    attempts: int
+    reply: str
+
+
+class MailRepository(BaseRepository[Mail]):
+    model = Mail
+
+    async def find(self, mail_id: UUID) -> MailOutcome | None:
+        """What has become of a mail; None before the first attempt."""
+        query = select(Mail.state, Mail.attempts, Mail.reply).where(Mail.id == mail_id)
+        row = (await self.db.execute(query)).one_or_none()
+        return None if row is None else MailOutcome(*row)
+
+    async def record(self, mail_id: UUID, values: dict[str, Any]) -> None:
+        """Insert or update a record.
+
+        Args:
+            mail_id: its id.
+            values: by column.
+        """
+        query = insert(Mail).values(id=mail_id, **values)
+        query = query.on_conflict_do_update(
+            index_elements=[Mail.id], set_={**values, "updated_at": func.now()}
+        )
+        await self.db.execute(query)
+
+    async def newest(self, state: str | None, params: PageParams) -> Page[Mail]:
+        """A page of the records, the newest first.
+
+        Args:
+            state: of the mails; None for any.
+            params: of the page.
+        """
+        which = () if state is None else (Mail.state == state,)
+        newest = Mail.created_at.desc(), Mail.id.desc()
+        return await self.paginate(select(Mail).where(*which).order_by(*newest), params)
+
+    async def delete_before(self, moment: datetime, limit: int) -> int:
+        """Delete records of mails begun before `moment`, at most `limit`; the number of them."""
+        return await self.delete_some(Mail.created_at < moment, limit=limit)

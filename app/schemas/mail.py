@@ -1,0 +1,42 @@
+"""Mail: the job that sends one; and what became of it."""
+
+from enum import StrEnum
+from uuid import UUID, uuid4
+
+from pydantic import Field
+
+from app.core.jobs import JobPayload
+
+
+class SendMail(JobPayload):
+    """Send a mail.
+
+    Attributes:
+        id: of the mail, from which its Message-ID follows.
+        mail: the kind of mail, see `app/services/mail/kinds.py`.
+        user_id: whom it is for; the address is read when it is sent.
+        to: the recipient, where it is no user's current address.
+        data: what else the kind needs, and no secret: links are made when the mail is sent.
+    """
+
+    kind = "mail"
+    id: UUID = Field(default_factory=uuid4)
+    mail: str
+    user_id: int | None = None
+    to: str | None = None
+    data: dict[str, str] = Field(default_factory=dict)
+
+
+class PurgeMails(JobPayload):
+    """Delete the records of mails after `MAIL_RETENTION`."""
+
+    kind = "purge-mails"
+
+
+class MailState(StrEnum):
+    """What became of a mail: `deferred` is tried again, `dropped` had no reason to be sent."""
+
+    SENT = "sent"
+    DEFERRED = "deferred"
+    FAILED = "failed"
+    DROPPED = "dropped"

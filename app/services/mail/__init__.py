@@ -1,0 +1,1 @@
+"""Mail: kinds, templates, messages, sending, and the record of what was sent."""
