@@ -158,9 +158,9 @@ NewPassword = Annotated[
 ]
 
 
-RowId = Annotated[int, BeforeValidator(_number), Field(ge=1, le=MAX_BIGINT)]
+RowId = Annotated[int, Field(ge=1, le=MAX_BIGINT), BeforeValidator(_number)]
 """The id of a row."""
-BigInt = Annotated[int, BeforeValidator(_number), Field(ge=-MAX_BIGINT - 1, le=MAX_BIGINT)]
+BigInt = Annotated[int, Field(ge=-MAX_BIGINT - 1, le=MAX_BIGINT), BeforeValidator(_number)]
 """A whole number that the database's `bigint` can store."""
 Day = Annotated[date, BeforeValidator(_written)]
 """A date as ISO 8601 writes it."""

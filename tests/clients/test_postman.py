@@ -27,7 +27,8 @@ def together(tmp_path: Path) -> Path:
     """One collection with a folder for each: in one run they share variables and cookies."""
     collections = [json.loads(file.read_text()) for file in COLLECTIONS]
     folders = [
-        {"name": one["info"]["name"], "event": one["event"], "item": one["item"]}
+        {"name": one["info"]["name"]}
+        | {part: one[part] for part in ("auth", "event", "item") if part in one}
         for one in collections
     ]
     file = tmp_path / "together.json"
