@@ -8,11 +8,9 @@ from fastapi import Path, Query
 from app.core.pagination import CursorParams, PageParams
 from app.schemas.base import MAX_BIGINT
 from app.schemas.listing import ExportFormat
-from app.schemas.user_list import UserFilters
 
 PaginationParams = Annotated[PageParams, Query()]
 CursorPaginationParams = Annotated[CursorParams, Query()]
-Filters = Annotated[UserFilters, Query()]
 FileFormat = Annotated[ExportFormat, Query(alias="format", examples=["ndjson"])]
 ByteOrderMark = Annotated[
     bool, Query(alias="bom", description="begin a csv so that Excel reads it as UTF-8")

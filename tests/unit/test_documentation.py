@@ -53,6 +53,19 @@ def paths_in(cell: str) -> list[str]:
     return [path if path.startswith("/health") else f"/api/v1{path}" for path in paths]
 
 
+def test_every_step_of_the_flows_in_architecture_md_exists():
+    flows = (ROOT / "docs" / "ARCHITECTURE.md").read_text().partition("## Four flows")[2]
+    steps = re.findall(r"`([\w/]+\.py):([\w.]+)`", flows.partition("## Decisions")[0])
+
+    assert len(steps) > 30
+    for file, name in steps:
+        path = ROOT / "app" / file
+        for part in name.split("."):
+            assert re.search(
+                rf"^ *(async def|def|class) {part}\b", path.read_text(), re.MULTILINE
+            ), f"{file}:{name}"
+
+
 def shown(path: str) -> bool:
     """Whether the README has the routes of this resource: those of your own need no row in it."""
     start = "/".join(path.split("/")[:4])

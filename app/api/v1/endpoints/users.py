@@ -1,6 +1,8 @@
 """Endpoints of users: profile, lists, export, sign-up, bulk creation, changes."""
 
-from fastapi import Request, Response
+from typing import Annotated
+
+from fastapi import Query, Request, Response
 
 from app.api.convertors import USER_ID
 from app.api.deps.auth import Caller, CurrentSuperuser, CurrentUser
@@ -29,14 +31,15 @@ from app.api.types import (
     CursorPaginationParams,
     DryRun,
     FileFormat,
-    Filters,
     PaginationParams,
     UserId,
 )
 from app.core.limiter import by_address, limiter, rate
 from app.schemas.session import SessionPage
 from app.schemas.user import SignUpOrCreate, UserSchema, UserUpdate
-from app.schemas.user_list import UserCursorPage, UserPage
+from app.schemas.user_list import UserCursorPage, UserFilters, UserPage
+
+Filters = Annotated[UserFilters, Query()]
 
 router = Router(prefix="/users", tag="users", description="Signing up, and managing users.")
 
