@@ -47,4 +47,4 @@ class CatchingServer:
     ) -> str:
         del server, session
         await asyncio.to_thread(self._keep, envelope.original_content or b"")
-        return "250 caught: it is shown on the dashboard, and reaches nobody"
+        return "250 caught, shown on the dashboard and not delivered"
