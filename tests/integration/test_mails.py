@@ -220,7 +220,7 @@ async def test_two_processes_keep_the_last_mails_in_one_folder(monkeypatch, tmp_
         async with mailer.sender.connected() as session:
             await session.send(mailer.message(uuid4(), "test-mail", letter))
     for catcher in catchers:
-        await catcher.close()
+        catcher.close()
 
     found = await CaughtMails(tmp_path / "mail").newest()
 
