@@ -128,7 +128,7 @@ def warn_without_mail(runtime: Runtime) -> None:
         log.warning(
             "mail_off",
             reason="MAIL_URL is not set",
-            effect="mails fail, and wait on the page of jobs: nobody can reset a password by mail",
+            effect="mail jobs fail, and can be retried once it is set",
         )
 
 

@@ -253,7 +253,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         authenticator = Authenticator(session_maker, tokens, principals, settings.auth)
         catcher = _mail_catcher(settings, local)
         if catcher is not None:
-            stack.push_async_callback(catcher.close)
+            stack.callback(catcher.close)
         yield Runtime(
             settings=settings,
             engine=main_engine,

@@ -104,11 +104,19 @@ async def mail_server(
     if tls is not None and not implicit:
         settings["tls_context"] = tls
 
-    server = await loop.create_server(
-        lambda: SMTP(state, loop=loop, **settings), "127.0.0.1", port, ssl=tls if implicit else None
-    )
+    connections: list[SMTP] = []
+
+    def connection() -> SMTP:
+        connections.append(SMTP(state, loop=loop, **settings))
+        return connections[-1]
+
+    server = await loop.create_server(connection, "127.0.0.1", port, ssl=tls if implicit else None)
     state.port = server.sockets[0].getsockname()[1]
     try:
         yield state
     finally:
         server.close()
+        for each in connections:  # none outlives its test
+            if each.transport is not None:
+                each.transport.abort()  # type: ignore[attr-defined]  # of a socket
+        await asyncio.sleep(0)

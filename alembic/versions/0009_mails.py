@@ -1,4 +1,4 @@
-"""mails: what became of each mail.
+"""mails: the outcome of each mail.
 
 Revision: 0009, after 0008
 """

@@ -121,8 +121,8 @@ async def _mail(mailer: Mailer) -> Finding:
     """Connects and logs in, and sends nothing."""
     if mailer.catches:
         return Finding("mail", "caught, and shown at /api/v1/dashboard/mail")
-    if not mailer.is_available:  # a choice, no fault
-        return Finding("mail", "none reaches anybody: set MAIL_URL and MAIL_FROM to send it")
+    if not mailer.is_available:  # may be intended
+        return Finding("mail", "no mail is sent: set MAIL_URL and MAIL_FROM to send mail")
     try:
         return Finding("mail", await mailer.check())
     except MailDeferredError as error:

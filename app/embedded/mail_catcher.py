@@ -45,9 +45,9 @@ class MailCatcher:
                 self._server = server
             return self._server.port
 
-    async def close(self) -> None:
+    def close(self) -> None:
         if self._server is not None:
-            await self._server.close()
+            self._server.close()
 
     def _keep(self, content: bytes) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)

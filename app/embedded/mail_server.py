@@ -37,14 +37,13 @@ class CatchingServer:
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
-    async def close(self) -> None:
+    def close(self) -> None:
         if self._server is not None:
             self._server.close()
-            await self._server.wait_closed()
 
     async def handle_DATA(  # noqa: N802  # aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
         del server, session
         await asyncio.to_thread(self._keep, envelope.original_content or b"")
-        return "250 caught: it is shown on the dashboard, and reaches nobody"
+        return "250 caught, shown on the dashboard and not delivered"

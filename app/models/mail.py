@@ -1,4 +1,4 @@
-"""What became of each mail."""
+"""Outcomes of mails."""
 
 from datetime import datetime
 from uuid import UUID

@@ -13,7 +13,7 @@ from app.repositories.base import BaseRepository
 
 
 class MailOutcome(NamedTuple):
-    """What has become of a mail so far."""
+    """Outcome of the last attempt to send a mail."""
 
     state: str
     attempts: int
@@ -24,7 +24,7 @@ class MailRepository(BaseRepository[Mail]):
     model = Mail
 
     async def find(self, mail_id: UUID) -> MailOutcome | None:
-        """What has become of a mail; None before the first attempt."""
+        """The outcome of a mail; None before the first attempt."""
         query = select(Mail.state, Mail.attempts, Mail.reply).where(Mail.id == mail_id)
         row = (await self.db.execute(query)).one_or_none()
         return None if row is None else MailOutcome(*row)

@@ -1,4 +1,4 @@
-"""Mail: the job that sends one; and what became of it."""
+"""Mail: the job that sends one; and its outcome."""
 
 from enum import StrEnum
 from uuid import UUID, uuid4
@@ -34,7 +34,7 @@ class PurgeMails(JobPayload):
 
 
 class MailState(StrEnum):
-    """What became of a mail: `deferred` is tried again, `dropped` had no reason to be sent."""
+    """Outcome of a mail. `deferred` is retried; `dropped` has no recipient any more."""
 
     SENT = "sent"
     DEFERRED = "deferred"

@@ -111,7 +111,7 @@ async def test_the_doctor_says_where_no_mail_is_sent(run, servers, settings: Set
         AUTH_SECRET_KEY=settings.auth.secret_key.get_secret_value(),
     )
 
-    assert "set MAIL_URL and MAIL_FROM to send it" in output
+    assert "set MAIL_URL and MAIL_FROM to send mail" in output
     assert "✗ mail" not in output
 
 

@@ -7,10 +7,14 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from app.core.jobs import JobGivenUp
+from app.embedded import mail_catcher
+from app.embedded.mail_catcher import MailCatcher
 from app.repositories.mail import MailRepository
 from app.runtime import Runtime
 from app.schemas.mail import PurgeMails, SendMail
+from app.services.mail.caught import CaughtMails
 from app.services.mail.errors import MailDeferredError
+from app.services.mail.kinds import Letter
 from app.services.mail.mailer import Mailer
 from app.services.mail.service import ATTEMPTS, masked
 from app.worker.jobs import purge_mails, send_mail
@@ -205,3 +209,19 @@ async def test_without_mail_url_mails_are_caught_outside_production(client, runt
     assert "<h1" in found.html
     assert (await runtime.caught_mails.get(found.name)).text == found.text
     assert (await record(runtime, caught))[0] == "sent"
+
+
+async def test_two_processes_keep_the_last_mails_in_one_folder(monkeypatch, tmp_path, runtime):
+    monkeypatch.setattr(mail_catcher, "KEPT", 3)
+    catchers = [MailCatcher(tmp_path / "mail") for _ in range(2)]
+    for number in range(4):
+        mailer = Mailer(runtime.settings, catchers[number % 2])
+        letter = Letter(f"ada{number}@example.com", {"requested_at": "now"})
+        async with mailer.sender.connected() as session:
+            await session.send(mailer.message(uuid4(), "test-mail", letter))
+    for catcher in catchers:
+        catcher.close()
+
+    found = await CaughtMails(tmp_path / "mail").newest()
+
+    assert [each.to for each in found] == [f"ada{number}@example.com" for number in (3, 2, 1)]

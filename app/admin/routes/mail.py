@@ -1,4 +1,4 @@
-"""Routes of the mail pages: what became of mails, caught mails, and previews of the templates."""
+"""Routes of the mail pages: outcomes, caught mails, and previews of the templates."""
 
 from typing import Annotated, Any
 from urllib.parse import urlencode

@@ -42,7 +42,7 @@ class Mailer:
 
     @property
     def catches(self) -> bool:
-        """Whether mails are caught, and reach nobody."""
+        """Whether mails are caught and not delivered."""
         return self._url is None and self._catcher is not None
 
     def message(self, mail_id: UUID, kind: str, letter: Letter) -> EmailMessage:

@@ -74,7 +74,7 @@ class MailService(BaseService):
         try:
             letter = await self._gather(mail)
             if letter is None:
-                return await self._record(attempt, MailState.DROPPED, "nobody to send it to")
+                return await self._record(attempt, MailState.DROPPED, "no recipient")
             attempt.recipient = letter.to
             return await self._send(attempt, letter)
         except MailRefusedError as error:

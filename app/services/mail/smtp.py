@@ -21,7 +21,7 @@ from app.core.config import SmtpServer
 from app.services.mail.errors import MailDeferredError, MailRefusedError
 
 QUIT_TIMEOUT = 5.0
-"""Seconds to wait for the server's goodbye, after the message was accepted."""
+"""Seconds to wait for the answer to QUIT."""
 _MAX_REASON = 300
 _ENCRYPTION = {"tls": "TLS", "starttls": "STARTTLS", "none": "unencrypted"}
 
@@ -56,7 +56,7 @@ class SmtpSession:
                 async with asyncio.timeout_at(self._deadline):
                     _, reply = await self._client.send_message(message)
             except TimeoutError:
-                self._client.close()  # no goodbye to a server that owes an answer
+                self._client.close()  # without QUIT: the server still owes an answer
                 raise
         return _clean(reply)
 
@@ -85,13 +85,13 @@ class SmtpSender:
 
     @asynccontextmanager
     async def connected(self, timeout: float | None = None) -> AsyncIterator[SmtpSession]:  # noqa: ASYNC109  # counted from the beginning to the last answer
-        """A session; at the end of the block it says goodbye, whose failure is no failure.
+        """Open a session. At the end of the block it is closed; an error while closing is ignored.
 
         Args:
             timeout: in seconds, instead of the sender's.
 
         Raises:
-            MailDeferredError: the server cannot be reached, or does not let us in.
+            MailDeferredError: the server cannot be reached, or refuses the login.
         """
         deadline = asyncio.get_running_loop().time() + (timeout or self._timeout)
         server = await self._server()
@@ -129,7 +129,7 @@ def _failures(server: SmtpServer) -> Iterator[None]:
     """Translate the library's errors.
 
     Only what the server says of the recipient or the content can be for good. A refused login or
-    sender is a fault of the settings, which concerns all mails, and which somebody will correct.
+    sender is a fault of the settings, which affects all mails until it is corrected.
     """
     try:
         yield
@@ -167,7 +167,7 @@ def _explained(error: Exception, server: SmtpServer) -> tuple[str, str]:
         return reason, "are user and password in MAIL_URL right, and percent-encoded?"
     if isinstance(error, SMTPResponseException):
         reason = f"{address} answered {error.code} {_clean(error.message)}"
-        return reason, "does the server know this sender and this machine?"
+        return reason, "does the server accept this sender and this client?"
     if isinstance(error, TimeoutError):
         return f"{address} did not answer in time", "is the port right, and open in the firewall?"
     if isinstance(error, OSError):
@@ -180,7 +180,7 @@ def _explained(error: Exception, server: SmtpServer) -> tuple[str, str]:
 
 
 def _clean(text: str) -> str:
-    """A server's words on one line, without email addresses."""
+    """A server's answer on one line, without email addresses."""
     line = " ".join("".join(filter(_is_shown, text)).split())
     return re.sub(r"<?[^\s<>@]+@[^\s<>@]+>?", "(address)", line)[:_MAX_REASON]
 
