@@ -103,9 +103,11 @@ async def caught_mail(page: PageDep, mail_name: MailName, caught: Caught) -> Res
 
 
 @router.get("/caught/{mail_name}/html", name="dashboard_caught_mail_html")
-async def caught_mail_html(_: PageDep, mail_name: MailName, caught: Caught) -> Response:
+async def caught_mail_html(
+    _: PageDep, mail_name: MailName, caught: Caught, response: Response
+) -> Response:
     """The HTML of a caught mail, for a frame."""
-    return _framed((await caught.get(mail_name)).html)
+    return _framed((await caught.get(mail_name)).html, response)
 
 
 @router.get("/preview/{mail_kind}", name="dashboard_mail_preview", dependencies=[Previewed])
@@ -125,10 +127,14 @@ async def preview(page: PageDep, mail_kind: Kind, mailer: MailerDep) -> Response
 @router.get(
     "/preview/{mail_kind}/html", name="dashboard_mail_preview_html", dependencies=[Previewed]
 )
-async def preview_html(_: PageDep, mail_kind: Kind, mailer: MailerDep) -> Response:
+async def preview_html(
+    _: PageDep, mail_kind: Kind, mailer: MailerDep, response: Response
+) -> Response:
     """The HTML of a preview, for a frame."""
-    return _framed(mailer.preview(mail_kind).html)
+    return _framed(mailer.preview(mail_kind).html, response)
 
 
-def _framed(html: str) -> HTMLResponse:
-    return HTMLResponse(html.replace("<head>", '<head><base target="_blank">', 1), headers=_FRAMED)
+def _framed(html: str, response: Response) -> HTMLResponse:
+    """The HTML, with the headers that dependencies have set in `response`: rate limits."""
+    html = html.replace("<head>", '<head><base target="_blank">', 1)
+    return HTMLResponse(html, headers={**response.headers, **_FRAMED})
