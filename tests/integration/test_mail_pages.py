@@ -30,7 +30,11 @@ async def admin(browser: httpx.AsyncClient, root: Person) -> httpx.AsyncClient:
 
 @pytest.fixture
 async def caught(admin, runtime: Runtime) -> str:
-    """The page of a mail that was caught."""
+    """The page of the one mail that was caught."""
+    folder = runtime.caught_mails._folder
+    assert folder is not None
+    for left in folder.glob("*.eml"):
+        left.unlink()
     await send_mail(runtime, mail())
     page = (await admin.get(MAIL)).text
     found = re.search(rf'href="({MAIL}/caught/[0-9-]+)"', page)
