@@ -7,7 +7,7 @@ from fastapi import Response
 from app.api.deps.services import Health
 from app.api.responses import MISSPELT
 from app.api.routing import Router
-from app.schemas.health import HealthSchema, LiveSchema
+from app.schemas.monitoring.health import HealthSchema, LiveSchema
 
 router = Router(
     prefix="/health",

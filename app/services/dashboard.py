@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.cache import cache, invalidate_cache
 from app.database import translated_errors
 from app.repositories.user.statistics import UserStatisticsRepository
-from app.schemas.dashboard import DashboardStats, SignUps
+from app.schemas.monitoring.dashboard import DashboardStats, SignUps
 
 STATS_TTL = 60
 """Seconds that the statistics and the sign-ups are cached."""

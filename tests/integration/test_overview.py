@@ -9,7 +9,7 @@ from sqlalchemy import text, update
 from app.admin.services.overview import OverviewService
 from app.core.cache import CacheMode
 from app.models import User
-from app.schemas.dashboard import SignUps
+from app.schemas.monitoring.dashboard import SignUps
 from app.services.dashboard import CHART_DAYS, DashboardService
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.admin.services.overview import status_summary
-from app.schemas.health import HealthSchema
+from app.schemas.monitoring.health import HealthSchema
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 BEGAN = datetime(2026, 11, 21, 9, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ from fastapi import Form, Path, Query, Response
 from pydantic import AfterValidator, BaseModel, Field
 
 from app.admin.deps import Jobs, PageDep
-from app.admin.job_listing import JOBS_PATH, JobListingQuery
+from app.admin.listings.jobs import JOBS_PATH, JobListingQuery
 from app.admin.login_page import safe_next
 from app.admin.page import Notice
 from app.admin.rendering import BASE

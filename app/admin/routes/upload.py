@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, File, Form, Request, Response, UploadFile
 
 from app.admin.deps import PageDep, Uploads
-from app.admin.listing import USERS_PATH
+from app.admin.listings.users import USERS_PATH
 from app.admin.page import AdminPage, Notice
 from app.api.deps.request import LongDeadline
 from app.api.routing import Router

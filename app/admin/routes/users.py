@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from app.admin.deps import AdminUsers, PageDep
 from app.admin.forms import EditForm, EditFormBody, NewUserFormBody, UserForm
-from app.admin.listing import USERS_PATH, ListingQuery
+from app.admin.listings.users import USERS_PATH, ListingQuery
 from app.admin.login_page import safe_next
 from app.admin.page import AdminPage, Notice
 from app.admin.rendering import BASE

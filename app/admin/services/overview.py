@@ -13,9 +13,9 @@ from app.core.config import DatabaseSettings
 from app.core.exceptions import AppException
 from app.core.timeouts import with_timeout
 from app.schemas.base import ResponseSchema
-from app.schemas.dashboard import DashboardStats, SignUps
-from app.schemas.health import HealthSchema
-from app.schemas.overview import LastKnown, Overview, StatusSummary
+from app.schemas.monitoring.dashboard import DashboardStats, SignUps
+from app.schemas.monitoring.health import HealthSchema
+from app.schemas.monitoring.overview import LastKnown, Overview, StatusSummary
 from app.services.dashboard import DashboardService
 from app.services.monitoring.health import READ_ONLY, HealthService
 from app.services.monitoring.metrics import MetricsService

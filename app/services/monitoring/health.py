@@ -19,7 +19,7 @@ from app.core.telemetry.metrics import HEALTH
 from app.core.timeouts import with_timeout
 from app.database import ReadOnlyServerError, has_files, ping_primary
 from app.database.migrations import MigrationsError, schema_of
-from app.schemas.health import CheckSchema, HealthSchema
+from app.schemas.monitoring.health import CheckSchema, HealthSchema
 from app.server.drain import Drain
 
 log = structlog.get_logger("app.health")

@@ -24,7 +24,11 @@ from app.core.telemetry.metrics import (
 )
 from app.database import pool_usage, server_connections
 from app.repositories.job_figures import job_durations, job_figures
-from app.schemas.metrics import CacheMetricsSchema, DatabaseMetricsSchema, RequestMetricsSchema
+from app.schemas.monitoring.metrics import (
+    CacheMetricsSchema,
+    DatabaseMetricsSchema,
+    RequestMetricsSchema,
+)
 from app.services.monitoring.gauges import GaugeSources, ProcessGauges
 from app.services.monitoring.health import HealthService
 from app.services.monitoring.job_gauges import JobGauges

@@ -6,7 +6,7 @@ from typing import Any
 from app.core.cache.redis_usage import RedisUsage
 from app.core.telemetry.exposition import Figures
 from app.core.telemetry.traffic import Traffic, added_up, percentile, traffic_by_route
-from app.schemas.metrics import (
+from app.schemas.monitoring.metrics import (
     CacheMetricsSchema,
     HashingSchema,
     HitRateSchema,

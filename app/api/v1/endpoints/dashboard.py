@@ -6,7 +6,7 @@ from app.api.deps.services import Dashboard
 from app.api.responses import NOT_MODIFIED, errors
 from app.api.routing import Router
 from app.core.cache import cached_response
-from app.schemas.dashboard import DashboardStats
+from app.schemas.monitoring.dashboard import DashboardStats
 
 router = Router(prefix="/dashboard", tag="dashboard", description="Figures for superusers.")
 

@@ -8,7 +8,11 @@ from app.api.deps.auth import CurrentSuperuser, Scraper
 from app.api.deps.services import Metrics
 from app.api.responses import errors
 from app.api.routing import Router
-from app.schemas.metrics import CacheMetricsSchema, DatabaseMetricsSchema, RequestMetricsSchema
+from app.schemas.monitoring.metrics import (
+    CacheMetricsSchema,
+    DatabaseMetricsSchema,
+    RequestMetricsSchema,
+)
 
 router = Router(
     prefix="/metrics", tag="metrics", description="What goes on inside, for superusers."

@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from app.schemas.base import ResponseSchema
-from app.schemas.dashboard import DashboardStats, SignUps
-from app.schemas.health import CheckSchema
-from app.schemas.metrics import (
+from app.schemas.monitoring.dashboard import DashboardStats, SignUps
+from app.schemas.monitoring.health import CheckSchema
+from app.schemas.monitoring.metrics import (
     CacheMetricsSchema,
     DatabaseMetricsSchema,
     RequestMetricsSchema,

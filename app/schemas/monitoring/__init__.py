@@ -1,0 +1,1 @@
+"""Schemas of health, metrics, statistics and the overview."""
