@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.new.resource import tidy
+from app.cli.new.resource import require_tools, tidy
 from app.cli.running import console, fail
 from app.core.config import ROOT
 from app.core.config.sections import AppSettings, CacheSettings
@@ -23,6 +23,7 @@ def product(
     name: Annotated[str, typer.Argument(help='Such as "Acme API": letters, digits and spaces.')],
 ) -> None:
     """Rename the product: title, package, cookies, prefixes in Redis, docs, deployment, Postman."""
+    require_tools()
     old = AppSettings.model_fields["app_name"].default
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*( [A-Za-z0-9]+)*", name) or len(name) > 40:
         fail(f"{name!r} cannot be the name: use words of letters and digits, at most 40 characters")

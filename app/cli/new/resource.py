@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -41,6 +42,7 @@ def resource(
     With a field such as owner:user each row belongs to a user. Quote fields with brackets, or write
     name:str:100 for name:str(100).
     """
+    require_tools()
     try:
         written = _files(name_of(name, "resource"), plural, fields)
     except FieldError as error:
@@ -120,6 +122,12 @@ def _add_router(module: str) -> None:
     text = text.replace(imported[0], f"from app.api.v1.endpoints import {', '.join(names)}")
     text = re.sub(r"(ROUTERS: [^=]+= \([^)]*)\)", rf"\1    {module}.router,\n)", text)
     (ROOT / _ROUTER).write_text(text)
+
+
+def require_tools() -> None:
+    """End the command where the packages of development are not installed."""
+    if find_spec("ruff") is None:
+        fail("ruff is not installed: `make run` or `make check` installs the tools of development")
 
 
 def tidy(paths: Sequence[str]) -> None:
