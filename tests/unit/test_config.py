@@ -71,7 +71,12 @@ def settings_in(example: str) -> list[str]:
 
 
 def test_the_example_lists_every_setting_and_no_other_in_the_order_of_the_sections(example):
-    assert settings_in(example) == list(variables())
+    listed, names = settings_in(example), list(variables())
+
+    missing = [name for name in names if name not in listed]
+    assert not missing, f"add to .env.example, each below a comment with its description: {missing}"
+    assert set(listed) <= set(names), "remove from .env.example what is no setting"
+    assert listed == names, "list the settings in the order of the sections"
 
 
 @pytest.mark.parametrize("name", variables())
