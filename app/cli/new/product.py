@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.new.resource import require_tools, tidy
+from app.cli.new.resource import require_tools, run_ruff
 from app.cli.running import console, fail
 from app.core.config import ROOT
 from app.core.config.sections import AppSettings, CacheSettings
@@ -31,7 +31,7 @@ def product(
         fail(f"the product is called {name} already")
     replaced = _replacements(old, name)
     changed = [path for path in sorted(_files(ROOT)) if _rewrite(path, replaced)]
-    tidy([str(path) for path in changed if path.suffix == ".py" and path.exists()])
+    run_ruff("format", [str(path) for path in changed if path.suffix == ".py"])
     for path in changed:
         path.rename(path.with_name(_replaced(path.name, replaced)))
     console.print(f"{len(changed)} files say {name} instead of {old} now.", highlight=False)

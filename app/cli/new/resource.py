@@ -131,10 +131,17 @@ def require_tools() -> None:
 
 
 def tidy(paths: Sequence[str]) -> None:
-    """Remove unused imports, sort and format: the templates import whatever a type may need."""
-    ruff = [sys.executable, "-m", "ruff"]
-    _run([*ruff, "check", "--quiet", "--fix", "--select", "F401,I", *paths])
-    _run([*ruff, "format", "--quiet", *paths])
+    """Remove unused imports, sort and format: the templates import whatever a type may need.
+
+    A list that became short goes into one line, whatever its last comma.
+    """
+    sort = ["--fix", "--select", "F401,I", "--config", "lint.isort.split-on-trailing-comma=false"]
+    run_ruff("check", [*sort, *paths])
+    run_ruff("format", ["--config", "format.skip-magic-trailing-comma=true", *paths])
+
+
+def run_ruff(command: str, arguments: Sequence[str]) -> None:
+    _run([sys.executable, "-m", "ruff", command, "--quiet", *arguments])
 
 
 def _run(command: Sequence[str]) -> str:
