@@ -147,7 +147,7 @@ class Cast:
         folder = self._runtime.caught_mails._folder
         assert folder is not None
         folder.mkdir(exist_ok=True, parents=True)
-        (folder / "1.eml").write_text("Subject: caught\n\n")
+        (folder / "0-1.eml").write_text("Subject: caught\n\n")
 
     async def begin_session(self, name: str, access_ttl: int = 900) -> Caller:
         session_id, user_id = uuid4(), self._ids[name]
@@ -258,7 +258,7 @@ def visit(app: FastAPI, page: str, caller: Caller) -> dict[str, Any]:
     options = PAGES[page].sent_by(caller)
     return {
         "method": method,
-        "url": path.format(user_id=1, job_id=1, mail_name=1, mail_kind="test-mail"),
+        "url": path.format(user_id=1, job_id=1, mail_name="0-1", mail_kind="test-mail"),
         "headers": headers,
         **options,
     }

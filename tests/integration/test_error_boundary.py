@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from app.admin import errors as page_errors
 from app.admin.services.users import AdminUserService
-from app.core import errors as core_errors
+from app.core import details as core_details
 from app.core.config import Settings
 from main import create_app
 from tests.conftest import browsing
@@ -139,7 +139,7 @@ async def test_a_page_that_cannot_be_rendered_is_an_answer_in_json(browser, logg
 
 async def test_a_handler_that_fails_is_a_500_in_the_one_shape(app: FastAPI, client, monkeypatch):
     """A detail that cannot be encoded fails where the answer is rendered."""
-    monkeypatch.setattr(core_errors, "_field", lambda _: "\ud800")
+    monkeypatch.setattr(core_details, "_field", lambda _: "\ud800")
 
     response = await client.post("/api/v1/auth/login", json={})
 
