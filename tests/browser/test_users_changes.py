@@ -155,7 +155,7 @@ async def test_of_many_each_outcome_is_told(desk, ada, root, watch):
 async def test_sessions_are_shown_and_ended(desk, ada):
     await ada.login()
     await desk.get_by_role("link", name="ada").click()
-    await expect(desk.get_by_text("2 live")).to_be_visible()
+    await expect(desk.get_by_text("2 active")).to_be_visible()
     await desk.get_by_role("button", name="End all sessions").click()
     await desk.get_by_role("button", name="End the sessions of this user").click()
 
