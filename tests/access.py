@@ -81,6 +81,7 @@ OWNER_OR_SUPERUSER = "401     2xx     403       2xx        401      401       40
 SUPERUSER = "         401     403     403       2xx        401      401       401"
 SIGN_UP = "           2xx     2xx     2xx       2xx        401      401       401"
 LOGIN = "             401     2xx     2xx       2xx        401      2xx       2xx"
+TOKEN = "             400     2xx     2xx       2xx        400      2xx       2xx"
 REFRESH = "           401     2xx     2xx       2xx        401      2xx       401"
 
 

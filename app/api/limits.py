@@ -73,8 +73,8 @@ async def _in_body(request: Request, field: str) -> Any:
 
 
 async def limited(request: Request, response: Response) -> None:
-    """For a public route: count a hit on each of its limits whose key is not None, and set the
-    headers of the tightest one.
+    """For a public route: count a hit on each of its limits whose key is not None, and add them to
+    the headers.
 
     Raises:
         RateLimitExceeded: a limit is exceeded; those after it are not counted.
@@ -83,7 +83,6 @@ async def limited(request: Request, response: Response) -> None:
     settings = parts.settings.limiter
     if not settings.enabled:
         return
-    windows = []
     for limit in limiter.limits_of(request, settings):
         key = limit.key_func(request)
         if isawaitable(key):
@@ -91,10 +90,8 @@ async def limited(request: Request, response: Response) -> None:
         if key is None:
             continue
         scope = limit.scope or request.scope["endpoint"].__name__
-        windows.append(await parts.hits.hit_or_raise(limit.limit, scope, str(key)))
-    if windows:
-        tightest = min(windows, key=lambda window: window.limit - window.used)
-        response.headers.update(tightest.headers())
+        window = await parts.hits.hit_or_raise(limit.limit, scope, str(key))
+        response.headers.update(window.headers(scope, response.headers))
 
 
 async def limited_user(request: Request, response: Response, _: CurrentUser) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import Response
 
 from app.schemas.bulk import BulkReport
-from app.schemas.error import ErrorSchema
+from app.schemas.error import ErrorSchema, OAuthErrorSchema
 from app.services.user.creation import BulkCreated
 
 _ALWAYS = (422, 429, 500, 503, 504)
@@ -29,14 +29,53 @@ _MEANINGS = {
 }
 
 
+_LIMITS = {
+    "Retry-After": ("Seconds to wait", {"type": "integer"}),
+    "RateLimit-Policy": (
+        'The limit: its name, its hits and its seconds, as in `"login";q=5;w=60`',
+        {"type": "string"},
+    ),
+    "RateLimit": (
+        'What remains, and seconds until it is reset, as in `"login";r=0;t=30`',
+        {"type": "string"},
+    ),
+}
+_HEADERS: dict[int | str, dict[str, Any]] = {
+    429: {
+        "headers": {
+            name: {"description": description, "schema": schema}
+            for name, (description, schema) in _LIMITS.items()
+        }
+    }
+}
+
+
 def errors(*statuses: int, body: bool = False) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route with these error statuses. Those of every route are added, such as
     422 for an unknown query parameter, and with `body` those of routes that read a body."""
     return {
-        status: {"model": ErrorSchema, "description": _MEANINGS[status]}
+        status: {
+            "model": ErrorSchema,
+            "description": _MEANINGS[status],
+            **_HEADERS.get(status, {}),
+        }
         for status in sorted({*statuses, *_ALWAYS, *(_WITH_BODY if body else ())})
     }
 
+
+TOKEN_ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {
+        "model": OAuthErrorSchema,
+        "description": "The credentials are not valid, or the form is not (RFC 6749 §5.2)",
+    },
+    "4XX": {  # FastAPI adds a 422, which never comes, unless there is this
+        "model": ErrorSchema,
+        "description": "The form did not arrive in time (408), or its size (413) or type (415) is "
+        "not accepted",
+    },
+    **{status: answer for status, answer in errors().items() if status != 422},
+}
+"""`responses` of a `TokenRoute`."""
 
 MISSPELT: dict[int | str, dict[str, Any]] = {
     422: {"model": ErrorSchema, "description": "A query parameter is unknown"}

@@ -57,6 +57,7 @@ def error_body(error: AppException) -> dict[str, Any]:
         "message": error.message,
         "details": error.details,
         "request_id": correlation_id.get(),
+        **error.members,
     }
 
 
@@ -127,14 +128,14 @@ def translated_by(
     return handle
 
 
-async def _invalid_request(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101  # by registration; tells mypy
+def invalid_request(error: RequestValidationError) -> ValidationException:
+    """The framework's error of validation as ours."""
     errors = error.errors()
     message = ValidationException.message
     if (more := len(errors) - MAX_DETAILS) > 0:
         message = f"{message}; {more:,} more than those listed"
     details = violations(errors[:MAX_DETAILS])
-    return await error_response(request, ValidationException(message, details=details))
+    return ValidationException(message, details=details)
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
@@ -163,5 +164,5 @@ def _allowed_methods(request: Request) -> set[str]:
 def add_exception_handlers(app: FastAPI) -> None:
     """Give every refusal, our own and the framework's, the contract's shape."""
     app.add_exception_handler(AppException, handle_app_exception)
-    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(RequestValidationError, translated_by(invalid_request))
     app.add_exception_handler(HTTPException, _http_exception)

@@ -16,6 +16,7 @@ class AppException(Exception):
         headers: added to the response.
 
     Attributes:
+        members: further members of the response's body.
         is_logged: whether a middleware has logged it already, with what it alone knows.
     """
 
@@ -23,6 +24,7 @@ class AppException(Exception):
     error: str = "internal_error"
     message: str = "Something went wrong on our side"
     headers: Mapping[str, str] = {}
+    members: Mapping[str, str] = {}
     detail_code: DetailCode = "invalid"
     is_logged: bool = False
 

@@ -33,3 +33,16 @@ class ErrorSchema(ResponseSchema):
         description="also in the X-Request-ID header and in the server's log",
         examples=["41bd7f3a0c6e4d0c9a1f6a6f0f3b2c1d"],
     )
+
+
+class OAuthErrorSchema(ErrorSchema):
+    """The error response of RFC 6749 §5.2, with the members of every other error."""
+
+    error: str = Field(
+        description="`invalid_grant`, `invalid_request` or `unsupported_grant_type`",
+        examples=["invalid_grant"],
+    )
+    error_description: str = Field(
+        description="as `message`, in the characters that the RFC permits",
+        examples=["Incorrect email or password"],
+    )

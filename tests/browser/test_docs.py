@@ -47,6 +47,21 @@ async def test_try_it_out_logs_in_and_asks_who_it_is(offline: Page, ada: Person)
     await expect(answer).to_contain_text(ada.email)
 
 
+async def test_a_wrong_password_is_refused_with_the_reason(
+    offline: Page, ada: Person, watch: Watch
+):
+    watch.expect_status(400)
+    await offline.goto("/docs")
+    await offline.get_by_role("button", name="Authorize").first.click()
+    form = offline.locator(".auth-container")
+    await form.get_by_label("username:").fill("ada")
+    await form.get_by_label("password:").fill("wrong")
+    await form.get_by_role("button", name="Apply given OAuth2 credentials").click()
+
+    await expect(form.locator(".errors")).to_contain_text("Incorrect email or password")
+    await expect(form.get_by_role("button", name="Remove authorization")).to_have_count(0)
+
+
 async def test_try_it_out_shows_a_refusal(offline: Page, watch: Watch):
     watch.expect_status(401)
     await offline.goto("/docs")

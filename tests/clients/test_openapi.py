@@ -87,9 +87,11 @@ def test_every_json_body_has_a_name():
 def test_every_refusal_has_the_one_schema():
     for operation in operations():
         for status, answer in operation["responses"].items():
-            if int(status) >= 400 and operation["tags"] != ["health"]:
+            if status[0] in "45" and operation["tags"] != ["health"]:
+                is_oauth = (operation["operationId"], status) == ("login_form", "400")
+                name = "OAuthErrorSchema" if is_oauth else "ErrorSchema"
                 schema = answer["content"]["application/json"]["schema"]
-                assert schema == {"$ref": "#/components/schemas/ErrorSchema"}
+                assert schema == {"$ref": f"#/components/schemas/{name}"}
 
 
 def is_shown(value: dict[str, Any]) -> bool:

@@ -31,6 +31,7 @@ from tests.access import (
     REFRESH_TOKENS,
     SIGN_UP,
     SUPERUSER,
+    TOKEN,
     Caller,
     Row,
     resources,
@@ -41,7 +42,7 @@ RESOURCES = tuple(resources())
 MATRIX = {
     "login": Row(LOGIN, options_of=lambda me: {"json": {"email": me.email, "password": PASSWORD}}),
     "login_form": Row(
-        LOGIN, options_of=lambda me: {"data": {"username": me.email, "password": PASSWORD}}
+        TOKEN, options_of=lambda me: {"data": {"username": me.email, "password": PASSWORD}}
     ),
     "refresh": Row(REFRESH, options_of=lambda me: {"json": {"refresh_token": me.refresh_token}}),
     "logout": Row(LOGGED_IN),

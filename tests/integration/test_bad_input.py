@@ -12,7 +12,12 @@ USERS = "/api/v1/users"
 
 def refused(response) -> None:
     assert 400 <= response.status_code < 500, response.text
-    assert set(response.json()) == {"error", "message", "details", "request_id"}
+    assert set(response.json()) - {"error_description"} == {
+        "error",
+        "message",
+        "details",
+        "request_id",
+    }
 
 
 @pytest.mark.parametrize("path", [LOGIN, USERS, "/api/v1/auth/refresh"])

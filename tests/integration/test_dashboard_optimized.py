@@ -79,7 +79,7 @@ async def test_proxies_and_browsers_keep_callers_apart(root):
     response = await root.get(STATS)
 
     assert "Authorization" in response.headers["Vary"]
-    assert "RateLimit-Remaining" in response.headers
+    assert "RateLimit" in response.headers
 
 
 async def test_whoever_has_it_is_told_so(root, ada):

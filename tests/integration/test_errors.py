@@ -212,6 +212,13 @@ async def test_a_preflight_from_an_allowed_origin_is_answered(strict):
     assert response.headers["access-control-allow-origin"] == ORIGIN
 
 
+async def test_scripts_of_an_allowed_origin_may_read_the_rate_limits(strict):
+    response = await strict.post("/api/v1/auth/login", json={"email": "x", "password": "x"})
+
+    exposed = response.headers["access-control-expose-headers"].split(", ")
+    assert {"RateLimit", "RateLimit-Policy", "Retry-After"} <= set(exposed)
+
+
 async def test_a_preflight_from_another_origin_is_refused_in_the_same_shape(strict):
     response = await strict.options(
         "/api/v1/users",

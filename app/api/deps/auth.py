@@ -105,7 +105,7 @@ async def get_scraper(request: Request, response: Response) -> None:
 
 
 async def count_call(request: Request, response: Response, caller: Principal) -> None:
-    """Count a call against its caller's limit of reads or writes, and set the headers of it.
+    """Count a call against its caller's limit of reads or writes, and add it to the headers.
 
     Raises:
         RateLimitExceeded: the caller called too often.
@@ -117,7 +117,7 @@ async def count_call(request: Request, response: Response, caller: Principal) ->
     kind = "read" if request.method in _READS else "write"
     item = parsed(getattr(settings, kind))
     window = await parts.hits.hit_or_raise(item, kind, f"user:{caller.user_id}")
-    response.headers.update(window.headers())
+    response.headers.update(window.headers(kind, response.headers))
 
 
 Caller = Annotated[Principal | None, Depends(get_caller)]

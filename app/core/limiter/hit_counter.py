@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import ceil
@@ -29,30 +30,39 @@ class Window:
     """State of one limit for one key.
 
     Attributes:
-        limit: number of hits that the window allows.
+        item: the limit.
         used: hits so far, this one included.
         reset: end of the window, by the monotonic clock.
         is_local: whether only this process's hits were counted.
     """
 
-    limit: int
+    item: RateLimitItem
     used: int
     reset: float
     is_local: bool
 
     @property
     def is_exceeded(self) -> bool:
-        return self.used > self.limit
+        return self.used > self.item.amount
 
-    def headers(self) -> dict[str, str]:
-        """RateLimit headers by the IETF's draft, with a comment if the count is local."""
-        local = {"X-RateLimit-Storage": "memory"} if self.is_local else {}
-        return {
-            "RateLimit-Limit": str(self.limit),
-            "RateLimit-Remaining": str(max(0, self.limit - self.used)),
-            "RateLimit-Reset": str(self.retry_after()),
-            **local,
+    def headers(self, policy: str, before: Mapping[str, str] | None = None) -> dict[str, str]:
+        """RateLimit headers by draft-ietf-httpapi-ratelimit-headers, and one more if the count
+        is local.
+
+        Args:
+            policy: name of the limit for clients, in ASCII without quotes.
+            before: headers of the response, whose other limits stay in the lists.
+        """
+        quota, length = self.item.amount, self.item.get_expiry()
+        members = {
+            "RateLimit-Policy": f'"{policy}";q={quota};w={length}',
+            "RateLimit": f'"{policy}";r={max(0, quota - self.used)};t={self.retry_after()}',
         }
+        listed = {
+            name: f"{before[name]}, {member}" if before and name in before else member
+            for name, member in members.items()
+        }
+        return {**listed, **({"X-RateLimit-Storage": "memory"} if self.is_local else {})}
 
     def retry_after(self) -> int:
         """Whole seconds until the window ends, at least 1 (RFC 9110 §10.2.3)."""
@@ -77,12 +87,12 @@ class _Share:
     failures: int = 0
     filling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def take(self, limit: int) -> Window | None:
+    def take(self, item: RateLimitItem) -> Window | None:
         """Use one reserved hit; None if none is left or the window has ended."""
         if self.left <= 0 or self.reset <= time.monotonic():
             return None
         self.left -= 1
-        return Window(limit, self.counted - self.left, self.reset, is_local=False)
+        return Window(item, self.counted - self.left, self.reset, is_local=False)
 
 
 class HitCounter:
@@ -117,15 +127,20 @@ class HitCounter:
         if self._breaker is not None:
             share = self._share(key)
             try:
-                return share.take(item.amount) or await self._fill_and_take(share, item, key)
+                return share.take(item) or await self._fill_and_take(share, item, key)
             except RedisUnavailable:
                 pass
         used, left = await self._count_here(item, key)
         reset = time.monotonic() + left
-        return Window(item.amount, used, reset, is_local=self._breaker is not None)
+        return Window(item, used, reset, is_local=self._breaker is not None)
 
     async def hit_or_raise(self, item: RateLimitItem, scope: str, key: str) -> Window:
         """Count one hit.
+
+        Args:
+            item: the limit.
+            scope: of the limit, and its name in the headers.
+            key: of the caller.
 
         Raises:
             RateLimitExceeded: it is one too many; the exception has the headers of the response.
@@ -145,7 +160,7 @@ class HitCounter:
                     override_defaults=False,
                 )
             )
-            refusal.headers = {**window.headers(), "Retry-After": str(window.retry_after())}
+            refusal.headers = {**window.headers(scope), "Retry-After": str(window.retry_after())}
             raise refusal
         return window
 
@@ -177,7 +192,7 @@ class HitCounter:
         assert self._breaker is not None  # noqa: S101  # checked by the caller; for mypy
         failures = share.failures
         async with share.filling:
-            if window := share.take(item.amount):  # another caller reserved meanwhile
+            if window := share.take(item):  # another caller reserved meanwhile
                 return window
             if share.failures > failures:  # another caller's attempt failed: do not try again
                 raise RedisUnavailable
@@ -186,9 +201,7 @@ class HitCounter:
             except RedisUnavailable:
                 share.failures += 1
                 raise
-            return share.take(item.amount) or Window(
-                item.amount, share.counted, share.reset, is_local=False
-            )
+            return share.take(item) or Window(item, share.counted, share.reset, is_local=False)
 
     async def _fill(self, share: _Share, item: RateLimitItem, key: str) -> None:
         assert self._redis is not None  # noqa: S101  # set together with the breaker; for mypy

@@ -53,6 +53,8 @@ def setup_middleware(app: FastAPI, settings: Settings) -> None:
                 "ETag",
                 "Idempotency-Replayed",
                 "Location",
+                "RateLimit",
+                "RateLimit-Policy",
                 "Retry-After",
                 "WWW-Authenticate",
                 "X-Request-ID",

@@ -16,7 +16,8 @@ from app.api.limits import (
     by_refreshed_session,
     by_username,
 )
-from app.api.responses import errors
+from app.api.oauth import TokenRoute
+from app.api.responses import TOKEN_ERRORS, errors
 from app.api.routing import Router
 from app.api.types import PaginationParams, SessionId
 from app.core.limiter import by_address, limiter, rate
@@ -50,13 +51,6 @@ async def login(credentials: LoginRequest, auth: Auth, device: ClientDevice) -> 
     return TokenSchema.model_validate(await auth.login(credentials.email, password, device))
 
 
-@router.post(
-    "/token",
-    operation_id="login_form",
-    response_description="Tokens of a new session",
-    dependencies=[Limited],
-    responses=errors(401, body=True),
-)
 @_login_form
 @_login_address
 async def login_form(
@@ -64,6 +58,18 @@ async def login_form(
 ) -> TokenSchema:
     """Log in with the OAuth2 password form, by username or email."""
     return TokenSchema.model_validate(await auth.login(form.username, form.password, device))
+
+
+router.add_api_route(
+    "/token",
+    login_form,
+    methods=["POST"],
+    operation_id="login_form",
+    response_description="Tokens of a new session",
+    dependencies=[Limited],
+    responses=TOKEN_ERRORS,
+    route_class_override=TokenRoute,
+)
 
 
 @router.post(
@@ -116,7 +122,7 @@ async def logout_all(caller: CurrentUser, sessions: Sessions) -> None:
     dependencies=[LimitedUser],
     responses=errors(401, body=True),
 )
-@limiter.limit(rate("login"), key_func=by_principal)
+@limiter.shared_limit(rate("login"), scope="change-password", key_func=by_principal)
 async def change_password(change: PasswordChange, caller: CurrentUser, auth: Auth) -> None:
     """Change your password, and end your other sessions."""
     await auth.change_password(
