@@ -127,12 +127,11 @@ class BaseRepository(Generic[Model]):
         schema: type[Schema],
         reads: Reads,
         size: int,
-        owner_id: int | None = None,
     ) -> AsyncGenerator[list[Schema]]:
-        """The whole list, `size` rows at a time, on its own connection: see `Reads.batches`."""
+        """The list of all owners, `size` rows at a time: see `Reads.batches`."""
         names = tuple(schema.model_fields)
         columns = [getattr(self._model, name) for name in names]
-        query = self._listed(filters, owner_id).with_only_columns(*columns)
+        query = self.lists.select(filters).with_only_columns(*columns)
         validate = TypeAdapter(list[schema]).validate_python  # type: ignore[valid-type]
         async with aclosing(reads.batches(query, size)) as batches:
             async for rows in batches:

@@ -55,12 +55,11 @@ class ResourceService(BaseService):
         schema: type[ResponseSchema],
         filters: ListParams,
         file_format: ExportFormat,
-        owner_id: int | None = None,
         *,
         bom: bool = False,
     ) -> AsyncGenerator[bytes, None]:
-        """The whole list as a file: see `ExportService.stream`."""
-        batches = rows.batches(filters, schema, self.exports.reads, BATCH, owner_id)
+        """The whole list of all owners as a file: see `ExportService.stream`."""
+        batches = rows.batches(filters, schema, self.exports.reads, BATCH)
         return self.exports.stream(rows.model.__tablename__, batches, schema, file_format, bom=bom)
 
 
