@@ -101,6 +101,7 @@ ELSEWHERE = {
     "make openapi": _EXAMPLE,
     "make migrate": _EXAMPLE,
     ".venv/bin/backend new resource …": _EXAMPLE,
+    "backend new resource": _EXAMPLE,
     "backend dev": _RELOAD,
     ".venv/bin/backend dev": _RELOAD,
     ".venv/bin/backend serve": "integration/test_cli.py::test_serve_prints_all_urls",
