@@ -29,7 +29,7 @@ class UserForm(BaseModel):
     is_superuser: bool = False
 
     @classmethod
-    def hints(cls) -> dict[str, str]:
+    def text_fields(cls) -> dict[str, str]:
         """The text fields in the order of the form, each with its hint."""
         fields = cls.model_fields.items()
         return {name: field.description or "" for name, field in fields if field.annotation is str}
@@ -52,7 +52,7 @@ class EditForm(UserForm):
     """
 
     username: Text = ""
-    was: Json[UserForm] = UserForm()
+    was: Json[UserForm]
 
     @classmethod
     def of(cls, user: UserSchema) -> "EditForm":
