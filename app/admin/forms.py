@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, TypeVar
 
 from fastapi import Form
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, Field, Json, SecretStr, ValidationError
 
 from app.core.details import violations
 from app.core.exceptions import ValidationException
@@ -24,9 +24,15 @@ class UserForm(BaseModel):
     """The fields as they are typed. Anything is accepted here, so that it can be shown again."""
 
     email: Text = ""
-    username: Text = ""
-    full_name: Text = ""
+    username: Text = Field("", description="Optional; derived from the email if empty")
+    full_name: Text = Field("", description="Optional")
     is_superuser: bool = False
+
+    @classmethod
+    def text_fields(cls) -> dict[str, str]:
+        """The text fields in the order of the form, each with its hint."""
+        fields = cls.model_fields.items()
+        return {name: field.description or "" for name, field in fields if field.annotation is str}
 
     def _values(self) -> dict[str, object]:
         """The fields; those that were left empty are None."""
@@ -37,20 +43,22 @@ class UserForm(BaseModel):
 
 
 class EditForm(UserForm):
-    """The form for an existing user, with the value of each field at the time the form was shown.
+    """The form for an existing user.
 
-    Only fields that differ from it are changed: another admin may have changed the others since."""
+    Only fields that differ from `was` are changed: another admin may have changed the others since.
 
-    was_email: str = ""
-    was_username: str = ""
-    was_full_name: str = ""
-    was_is_superuser: bool = False
+    Attributes:
+        was: the fields at the time the form was shown.
+    """
+
+    username: Text = ""
+    was: Json[UserForm]
 
     @classmethod
     def of(cls, user: UserSchema) -> "EditForm":
-        known = user.model_dump(include=set(UserForm.model_fields))
-        fields = {name: "" if value is None else value for name, value in known.items()}
-        return cls.model_validate(fields | {f"was_{name}": fields[name] for name in fields})
+        known = user.model_dump(include=set(UserForm.model_fields), exclude_none=True)
+        was = UserForm.model_validate(known)
+        return cls.model_validate(known | {"was": was.model_dump_json()})
 
     def update(self) -> UserUpdate:
         """The changes.
@@ -64,7 +72,7 @@ class EditForm(UserForm):
             {
                 name: value
                 for name, value in values.items()
-                if getattr(self, name) != getattr(self, f"was_{name}")
+                if getattr(self, name) != getattr(self.was, name)
             },
         )
 

@@ -74,6 +74,11 @@ def minute(moment: datetime) -> str:
     return f"{moment:%-d %b %Y, %H:%M} UTC"
 
 
+def label(field: str) -> str:
+    """`Full name` for `full_name`, `Active` for `is_active`."""
+    return field.removeprefix("is_").replace("_", " ").capitalize()
+
+
 _environment = Environment(
     loader=FileSystemLoader(Path(__file__).resolve().parent / "templates"),
     autoescape=True,
@@ -82,7 +87,7 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.filters |= {
-    function.__name__: function for function in (number, duration, percent, span, clock, day)
+    function.__name__: function for function in (number, duration, percent, span, clock, day, label)
 }
 _environment.filters |= {"date": date, "minute": minute}
 _environment.globals |= {"static": assets.url, "base": BASE, "columns": charts.columns}

@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
+from app.schemas.base import example_of
 from app.schemas.listing import ExportFormat
 
 _MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
@@ -20,8 +21,7 @@ _MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjso
 def export_of(schema: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI `responses` of an export: a file for each format, with the example of a row that
     the examples of the schema's fields make."""
-    fields = schema.model_json_schema(mode="serialization")["properties"]
-    row = {name: field.get("examples", [True])[0] for name, field in fields.items()}
+    row = example_of(schema)
     lines = io.StringIO()
     csv.writer(lines).writerows([row, [_cell(value) for value in row.values()]])
     examples = {"csv": lines.getvalue(), "ndjson": f"{json.dumps(row)}\n"}

@@ -170,6 +170,12 @@ JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_storable_json)]
 """An object of JSON that the database can store."""
 
 
+def example_of(schema: type[BaseModel]) -> dict[str, Any]:
+    """An example of a response, as JSON: the first example of each field, or true."""
+    fields = schema.model_json_schema(mode="serialization")["properties"]
+    return {name: field.get("examples", [True])[0] for name, field in fields.items()}
+
+
 class RequestSchema(BaseModel):
     """Base of request bodies; unknown fields are an error."""
 

@@ -16,7 +16,7 @@ class UserSchema(ResponseSchema):
     username: str = Field(examples=["ada"])
     full_name: str | None = Field(examples=["Ada Lovelace"])
     is_active: bool
-    is_superuser: bool
+    is_superuser: bool = Field(examples=[False])
     created_at: datetime = Field(examples=["2026-11-21T06:30:00.123456Z"])
     updated_at: datetime = Field(examples=["2026-11-21T06:30:00.123456Z"])
 

@@ -6,21 +6,13 @@ from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from app.core.pagination import CursorPage, Page
+from app.schemas.base import example_of
 from app.schemas.listing import ListParams, Search
 from app.schemas.user import UserSchema
 
 SortBy = Literal["created_at", "username", "email"]
 
-_ADA: JsonDict = {
-    "id": 1,
-    "email": "ada@example.com",
-    "username": "ada",
-    "full_name": "Ada Lovelace",
-    "is_active": True,
-    "is_superuser": False,
-    "created_at": "2026-11-21T06:30:00.123456Z",
-    "updated_at": "2026-11-21T06:30:00.123456Z",
-}
+_ADA: JsonDict = example_of(UserSchema)
 
 
 class UserFilters(ListParams):

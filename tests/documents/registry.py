@@ -70,6 +70,10 @@ _EXAMPLE = (
     "documents/test_adding_a_resource.py"
     "::test_two_resources_pass_every_check_beside_one_that_is_there"
 )
+_FIELD = (
+    "documents/test_a_field_of_users.py"
+    "::test_a_field_of_users_is_a_change_of_the_files_that_the_page_lists"
+)
 _IMAGE = "faults/test_image.py::test_it_migrates_serves_and_tells_that_it_is_healthy"
 _COMPOSE = "unit/test_deploy_files.py::test_the_compose_file_keeps_to_its_schema"
 _KUBERNETES = "unit/test_documented_commands.py::test_kubernetes_is_told_of_files_that_are_there"
@@ -93,6 +97,7 @@ ELSEWHERE = {
     "curl -s http://127.0.0.1:8000/…": _FIRST,
     "TOKEN=$(curl -s http://127.0.0.1:8000/…": _FIRST,
     '.venv/bin/alembic revision --autogenerate -m "add something"': _MIGRATION,
+    '.venv/bin/alembic revision --autogenerate -m "add phone"': _FIELD,
     ".venv/bin/backend migrate": _MIGRATION,
     ".venv/bin/backend migrate -1": _MIGRATION,
     "backend migrate": _MIGRATION,

@@ -128,3 +128,14 @@ async def test_the_form_for_a_new_user_tells_what_they_can_do(browser, root: Per
 
     assert "once they are logged in" not in page.text
     assert "POST /auth/password" in page.text
+
+
+@pytest.mark.parametrize("was", ["", "x", "[]", '{"email": 1}', "[" * 10_000, '"\\ud800"'])
+async def test_a_form_that_does_not_say_what_it_began_with_is_refused(browser, root, ada, was):
+    await log_in(browser, root)
+    fields = await opened(browser, ada)
+
+    refused = await save(browser, ada, fields | {"full_name": "Ada King", "was": was})
+
+    assert refused.status_code == 422
+    assert (await root.get(f"/users/{ada.id}")).json()["full_name"] is None

@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -11,6 +10,7 @@ from sqlalchemy import text
 
 from app.core.exceptions import UnauthorizedException
 from app.core.security import AccessToken
+from app.schemas.base import example_of
 from app.schemas.session import Principal
 from app.schemas.user import UserSchema
 from app.services.principals import TOMBSTONE_TTL, TTL, PrincipalCache
@@ -18,16 +18,7 @@ from app.services.tombstones import TOMBSTONE
 from tests.conftest import browsing, person, running
 
 PREFIX = "myapi:cache"
-ADA = UserSchema(
-    id=7,
-    email="ada@example.com",
-    username="ada",
-    full_name=None,
-    is_active=True,
-    is_superuser=False,
-    created_at=datetime.now(UTC),
-    updated_at=datetime.now(UTC),
-)
+ADA = UserSchema.model_validate(example_of(UserSchema) | {"id": 7})
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.core.exceptions import RequestTimeoutException, ServiceUnavailableException
 from app.runtime import Runtime
+from app.schemas.user import UserSchema
 from app.schemas.user_list import UserFilters
 from app.services import export
 from tests.conftest import Person, Servers
@@ -28,10 +29,7 @@ from tests.polling import within_async
 from tests.process import instance
 
 __all__ = ["browser"]
-COLUMNS = [
-    *("id", "email", "username", "full_name"),
-    *("is_active", "is_superuser", "created_at", "updated_at"),
-]
+COLUMNS = list(UserSchema.model_fields)
 EXPORTS_AT_WORK = text(
     "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%FROM users ORDER BY%'"
     " AND state <> 'idle' AND pid <> pg_backend_pid()"

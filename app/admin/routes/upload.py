@@ -22,6 +22,7 @@ from app.api.routing import Router
 from app.api.runtime import runtime_of
 from app.core.exceptions import ValidationException
 from app.core.text.normalisation import is_storable
+from app.services.user.file_parser import OPTIONAL
 from app.services.user.upload import Preview
 
 TEMPLATE = "users/upload.html"
@@ -53,9 +54,13 @@ class SentFile:
 
 
 async def get_limits(request: Request) -> dict[str, Any]:
-    """Limits that the form names: users, and bytes."""
+    """What the form names: the most users and bytes, and the optional columns."""
     settings = runtime_of(request).settings
-    return {"bulk_max": settings.users.bulk_max, "max_bytes": settings.server.max_body_bytes}
+    return {
+        "bulk_max": settings.users.bulk_max,
+        "max_bytes": settings.server.max_body_bytes,
+        "optional": OPTIONAL,
+    }
 
 
 Limits = Annotated[dict[str, Any], Depends(get_limits)]

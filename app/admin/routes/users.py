@@ -142,7 +142,9 @@ async def user_view(
     """A user and the sessions used last."""
     live = await sessions.of_user_or_raise(user_id, page.admin.session_id, PageParams())
     user = await users.get(user_id, page.admin)
-    return page.render("users/user.html", user=user, sessions=live, back=back)
+    return page.render(
+        "users/user.html", user=user, names=UserForm.text_fields(), sessions=live, back=back
+    )
 
 
 @router.get("/{user_id}/edit", name="dashboard_edit_user")

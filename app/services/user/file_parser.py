@@ -21,6 +21,8 @@ COLUMNS = ("id", *UserImport.model_fields)
 """Columns that a file may have. The `id` is ignored: the database assigns its own."""
 SECRETS = frozenset({"password", "hashed_password"})
 """Columns whose cells are taken literally."""
+OPTIONAL = tuple(name for name in UserImport.model_fields if name not in {"email", *SECRETS})
+"""Columns that a file may leave out."""
 HEADER_MAX = 4_096
 """Greatest length of a CSV's header line, in characters."""
 LINE_MAX = 65_536
@@ -31,7 +33,9 @@ _NOT_UTF8 = "is not UTF-8: save it as CSV UTF-8, or convert it with iconv"
 _BOOLEANS = dict.fromkeys(
     ("true", "yes", "wahr", "ja", "vrai", "oui", "verdadero", "sí", "si", "vero", "sì", "1"), True
 ) | dict.fromkeys(("false", "no", "falsch", "nein", "faux", "non", "falso", "0"), False)
-_SWITCHES = frozenset({"is_active", "is_superuser"})
+_SWITCHES = frozenset(
+    name for name, field in UserImport.model_fields.items() if field.annotation is bool
+)
 
 
 class UserFileError(ValueError):

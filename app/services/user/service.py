@@ -22,13 +22,13 @@ from app.core.text.normalisation import normalise_login
 from app.models import User
 from app.repositories.session import SessionRepository
 from app.schemas.session import Principal
-from app.schemas.user import UserCreate, UserSchema, UserUpdate
+from app.schemas.user import NewUser, UserCreate, UserProfile, UserSchema, UserUpdate
 from app.services.principals import PrincipalCache
 from app.services.user.creation import UserCreation
 
 log = structlog.get_logger("app.security")
 
-_PRIVILEGES = frozenset({"is_active", "is_superuser"})
+_PRIVILEGES = NewUser.model_fields.keys() - UserProfile.model_fields.keys()
 
 
 def _any_version(_: datetime) -> bool:

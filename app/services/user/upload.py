@@ -10,11 +10,12 @@ from pathlib import PurePath
 from app.core.details import Detail
 from app.core.exceptions import ConflictException, ValidationException
 from app.schemas.bulk import RefusedRow, UserImport, read_imported
+from app.schemas.user import NewUser
 from app.services.dashboard import invalidate_statistics
 from app.services.user.creation import UserCreation
 from app.services.user.file_parser import FileRow, UserFile, UserFileError
 
-_SHOWN = ("email", "username", "full_name", "is_active", "is_superuser")
+_DEFAULTS = {"is_active": "true", "is_superuser": "false"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class PreviewRow:
 
     Attributes:
         line: number of its first line.
-        values: text by column.
+        values: text by column, the same columns in all rows.
         secret: `password`, `hash`, both, or `none`, which is a fault.
         faults: sentences, one for each fault.
     """
@@ -135,7 +136,10 @@ def _sentence(detail: Detail) -> str:
 def _shown(row: FileRow, faults: Sequence[str]) -> PreviewRow:
     secrets = {"password": "password", "hashed_password": "hash"}
     brought = [name for column, name in secrets.items() if column in row.values]
-    shown = {column: _text(row.values.get(column)) for column in _SHOWN}
+    shown = {
+        name: _text(row.values.get(name)) or _DEFAULTS.get(name, "")
+        for name in NewUser.model_fields
+    }
     return PreviewRow(row.line, shown, " and ".join(brought) or "none", faults)
 
 
