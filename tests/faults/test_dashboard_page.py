@@ -92,7 +92,9 @@ async def test_without_redis_figures_are_new_and_it_says_since_when(desk, fault)
     getattr(desk.redis, fault)()
     page = await desk.look()
 
-    assert re.match(r"Redis has been unreachable since \d\d:\d\d UTC \(.+\): responses", verdict(page))
+    assert re.match(
+        r"Redis has been unreachable since \d\d:\d\d UTC \(.+\): responses", verdict(page)
+    )
     assert figure(page, "total_users") == "2"  # the first superuser too
     assert "As of" not in page
 
