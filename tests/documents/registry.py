@@ -106,6 +106,8 @@ ELSEWHERE = {
     "make openapi": _EXAMPLE,
     "make migrate": _EXAMPLE,
     ".venv/bin/backend new resource …": _EXAMPLE,
+    ".venv/bin/backend new product …": "documents/test_new_product.py"
+    "::test_a_renamed_product_passes_every_check",
     "backend new resource": _EXAMPLE,
     "backend dev": _RELOAD,
     ".venv/bin/backend dev": _RELOAD,
