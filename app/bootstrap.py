@@ -22,7 +22,7 @@ from app.schemas.user import UserCreate
 
 log = structlog.get_logger("app.bootstrap")
 
-LOOK_TIMEOUT = 2.0
+DATABASE_CHECK_TIMEOUT = 2.0
 """Seconds that a start is held up where the database does not answer."""
 DEVELOPMENT_EMAIL = "admin@example.com"
 
@@ -52,10 +52,10 @@ async def prepare_database(runtime: Runtime) -> FirstSuperuser | None:
 
 async def database_problem(settings: Settings) -> str | None:
     """Why no connection to the database can be opened at this moment, if so. It takes
-    `LOOK_TIMEOUT` at most."""
+    `DATABASE_CHECK_TIMEOUT` at most."""
     engine = get_engine(settings.database, pool_size=1, max_overflow=0)
     try:
-        await with_timeout(LOOK_TIMEOUT, lambda: ping(engine))
+        await with_timeout(DATABASE_CHECK_TIMEOUT, lambda: ping(engine))
     except (AppException, SQLAlchemyError, OSError) as error:
         return connection_failure(error) or str(error)
     finally:
@@ -109,7 +109,7 @@ async def create_first_superuser(runtime: Runtime) -> FirstSuperuser | None:
 
 async def warn_without_superuser(runtime: Runtime) -> None:
     """In production, where nothing is created at start: log how to get the superuser that the
-    settings name, where a plain user has the email. It takes `LOOK_TIMEOUT` at most."""
+    settings name, where a plain user has the email. It takes `DATABASE_CHECK_TIMEOUT` at most."""
     email = runtime.settings.app.first_superuser_email
     if email is None:
         return
@@ -119,7 +119,7 @@ async def warn_without_superuser(runtime: Runtime) -> None:
             await users.warn_without_superuser(email)
 
     with suppress(AppException, SQLAlchemyError, OSError):  # the service starts without it, too
-        await with_timeout(LOOK_TIMEOUT, look)
+        await with_timeout(DATABASE_CHECK_TIMEOUT, look)
 
 
 def warn_without_mail(runtime: Runtime) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import Response
 
 from app.api.deps.services import Health
-from app.api.responses import MISSPELT
+from app.api.responses import UNKNOWN_PARAMETER
 from app.api.routing import Router
 from app.schemas.monitoring.health import HealthSchema, LiveSchema
 
@@ -14,7 +14,7 @@ router = Router(
     tag="health",
     description="For uptime probes and load balancers; never limited.",
 )
-_unhealthy: dict[int | str, dict[str, Any]] = MISSPELT | {
+_unhealthy: dict[int | str, dict[str, Any]] = UNKNOWN_PARAMETER | {
     503: {"model": HealthSchema, "description": "A check failed"}
 }
 
@@ -40,7 +40,10 @@ async def health(service: Health, response: Response) -> HealthSchema:
 
 
 @router.get(
-    "/live", operation_id="live", response_description="The process answers", responses=MISSPELT
+    "/live",
+    operation_id="live",
+    response_description="The process answers",
+    responses=UNKNOWN_PARAMETER,
 )
 async def live() -> LiveSchema:
     """Liveness: whether the process answers, without checking dependencies."""

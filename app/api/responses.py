@@ -77,7 +77,7 @@ TOKEN_ERRORS: dict[int | str, dict[str, Any]] = {
 }
 """`responses` of a `TokenRoute`."""
 
-MISSPELT: dict[int | str, dict[str, Any]] = {
+UNKNOWN_PARAMETER: dict[int | str, dict[str, Any]] = {
     422: {"model": ErrorSchema, "description": "A query parameter is unknown"}
 }
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {

@@ -15,7 +15,7 @@ from app.schemas.base import Email
 from app.schemas.mail import SendMail
 from app.services.mail.errors import MailDeferredError
 
-_To = Annotated[str, typer.Argument(help="Who gets the mail.", metavar="EMAIL")]
+_To = Annotated[str, typer.Argument(help="Recipient of the mail.", metavar="EMAIL")]
 
 
 def test_mail(to: _To) -> None:

@@ -25,7 +25,7 @@ from app.runtime import open_runtime, open_servers
 from app.server.reload import Reloader
 from app.server.run import AddressError, listen, unwind_on_signal, url_of
 from app.server.run import run as run_server
-from app.worker.worker import LAST_WORDS
+from app.worker.worker import RECORDING_TIMEOUT
 
 log = structlog.get_logger("app.serve")
 
@@ -46,7 +46,7 @@ def serve(
     settings = command_settings()
     server = settings.server
     with _prepared(settings, host, port) as (options, sockets):
-        jobs = settings.jobs.drain + LAST_WORDS if settings.run_jobs_in_web else 0
+        jobs = settings.jobs.drain + RECORDING_TIMEOUT if settings.run_jobs_in_web else 0
         patience = server.drain + server.request_timeout + jobs + 5
         config = uvicorn.Config("main:app", workers=workers or server.workers, **options)
         code = run_server(config, sockets, patience)

@@ -1,4 +1,4 @@
-"""Exception handlers: the one place where an exception becomes an HTTP response."""
+"""Exception handlers: convert exceptions into HTTP responses."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any

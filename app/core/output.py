@@ -21,7 +21,7 @@ log = structlog.get_logger("app.output")
 
 MAX_QUEUED = 4 << 20
 """Bytes that a process queues for each stream: the lines of some 14,000 requests."""
-GATHER = 0.02
+BATCH_DELAY = 0.02
 """Seconds from a line to its writing, with all other lines of that time. To wake the thread for
 each line would cost a request more than writing the line does."""
 DRAIN_TIMEOUT = 1.0
@@ -149,7 +149,7 @@ class QueuedOutput(io.TextIOBase):
                 while not self._queue:
                     self._is_waiting = True
                     self._changed.wait()
-                self._changed.wait(GATHER)
+                self._changed.wait(BATCH_DELAY)
             queue = self._queue
             end = queue.rfind(b"\n", 0, _ATOMIC) + 1 or queue.find(b"\n") + 1 or len(queue)
             piece = bytes(queue[:end])

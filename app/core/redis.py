@@ -21,7 +21,7 @@ log = structlog.get_logger("app.redis")
 T = TypeVar("T")
 
 TIMEOUT = 0.1
-"""Timeout of connecting and of each reply, in seconds; decision 7 allows 0.2."""
+"""Timeout of connecting and of each reply, in seconds."""
 FAILURES_TO_OPEN = 3
 """Failures in a row that open the breaker: one slow reply is no outage."""
 MAX_IN_FLIGHT = 16

@@ -60,7 +60,7 @@ def connect_arguments(settings: DatabaseSettings) -> dict[str, Any]:
     }
     if settings.is_pooled:
         # Each transaction may run on another server connection: no state may stay on one, neither
-        # settings nor prepared statements (decision 12). Unnamed statements replace each other; a
+        # settings nor prepared statements (ADR 13). Unnamed statements replace each other; a
         # named one might have to be closed on another connection than it was prepared on.
         return arguments | {
             "server_settings": startup,

@@ -16,7 +16,9 @@ _SCHEMA = text(
     "SELECT quote_ident(nspname) FROM pg_extension"
     " JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = :name"
 )
-_SHELF = text("SELECT 'SCHEMA ' || nspname FROM pg_namespace WHERE nspname = 'extensions'")
+_EXTENSIONS_SCHEMA = text(
+    "SELECT 'SCHEMA ' || nspname FROM pg_namespace WHERE nspname = 'extensions'"
+)
 # For `alembic upgrade --sql`: the script is written without a server.
 _CREATE_LATER = """DO $$
 DECLARE shelf text;
@@ -77,7 +79,7 @@ def create_extension(name: str) -> bool:
 
 
 def _create(connection: Connection, name: str) -> None:
-    shelf = connection.scalar(_SHELF) or ""
+    shelf = connection.scalar(_EXTENSIONS_SCHEMA) or ""
     connection.execute(text(f"CREATE EXTENSION {name} {shelf}"))
     connection.execute(text(f"COMMENT ON EXTENSION {name} IS '{_MARK}'"))
 

@@ -1,4 +1,5 @@
-"""Keeps the embedded servers running while another program replaces its workers.
+"""Process that holds leases on the embedded servers while `fastapi dev` or `uvicorn --reload`
+restarts its worker.
 
 `fastapi dev` and `uvicorn --reload` end the only process that uses the servers at each change of a
 file: the servers would be stopped and started again. A process of its own holds a lease as long as

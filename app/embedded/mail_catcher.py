@@ -1,4 +1,4 @@
-"""`MailCatcher`: takes the mails of development and tests, and keeps the last ones as files."""
+"""`MailCatcher`: receives mails in development and tests, and stores the last 100 as files."""
 
 import asyncio
 import os

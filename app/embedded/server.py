@@ -1,4 +1,4 @@
-"""Base class of the embedded servers: start, stop, and locks that count the processes using one."""
+"""Base class of the embedded servers: start, stop, and leases of the processes that use one."""
 
 from __future__ import annotations
 

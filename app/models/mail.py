@@ -1,4 +1,4 @@
-"""Outcomes of mails."""
+"""Records of mails: kind, masked recipient, state and attempts."""
 
 from datetime import datetime
 from uuid import UUID

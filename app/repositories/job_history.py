@@ -1,4 +1,4 @@
-"""What is recorded of jobs: their history, and how many there were."""
+"""Retention of job events: deletes old ones, and aggregates their counts."""
 
 from datetime import datetime
 

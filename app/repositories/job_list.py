@@ -1,4 +1,4 @@
-"""Queries on jobs for the admin pages: lists by state, one job, and what is done to them."""
+"""Queries on jobs for the admin pages: lists by state, one job with its history, retry, cancel."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -14,21 +14,21 @@ import uvicorn
 from app.core.telemetry.metrics import REQUESTS_REFUSED
 from app.server.admission import MIN_IDLE, Admission
 from app.server.error_response import CLOSE, OVERLOAD, response, without_body
-from app.server.http_protocol import PROBES, BoundedProtocol
+from app.server.http_protocol import PROBE_PATHS, BoundedProtocol
 
-MOST = 128
+MAX_ACCEPTS = 128
 """Maximum number of connections accepted in one turn of the event loop."""
 TURN_PER_CONNECTION = 0.0001
 """Seconds of the last turn per accepted connection."""
 LONGEST_TURN = 0.5
 """Seconds. A longer interval was no turn: the process was idle."""
-LOOK_EVERY = 0.25
+ADAPT_INTERVAL = 0.25
 """Seconds between two adaptations of the limit on requests."""
 SPARE_TIMEOUT = 1.0
 """Seconds that a connection beyond the limit has to send its request."""
-MAX_HEAD = 8192
+REFUSED_HEAD = 8192
 """Bytes of such a request that are read."""
-PAUSE = 0.05
+ACCEPT_PAUSE = 0.05
 """Seconds without accepting after descriptors or spare connections ran out."""
 _AT_ONCE: int = getattr(socket, "MSG_DONTWAIT", 0)  # Windows has none, and no acceptor
 _PEEK = _AT_ONCE | socket.MSG_PEEK
@@ -36,7 +36,7 @@ _ID = b"0" * 32
 _REFUSAL = response(OVERLOAD[0], (), CLOSE, request_id=_ID.decode())
 _REFUSED_HEAD = without_body(_REFUSAL)
 _count_refused = REQUESTS_REFUSED.labels(OVERLOAD[1]).inc
-_PROBES = b"GET " + PROBES, b"HEAD " + PROBES
+_PROBES = b"GET " + PROBE_PATHS, b"HEAD " + PROBE_PATHS
 _BODILESS = b"GET ", b"HEAD "
 _END = b"\r\n\r\n"
 _FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding):", re.IGNORECASE)
@@ -72,7 +72,7 @@ class Acceptor:
         self.sockets: list[socket.socket] = []
         self._state = server.server_state
         self._answered = 0
-        self._looking = self._loop.call_later(LOOK_EVERY, self._look, self._loop.time())
+        self._looking = self._loop.call_later(ADAPT_INTERVAL, self._look, self._loop.time())
         admission.watch(self._state.tasks, self._state.connections, self._opening)
 
     def listen(self, sockets: Sequence[socket.socket]) -> None:
@@ -108,17 +108,17 @@ class Acceptor:
     def _look(self, last: float) -> None:
         now, answered = self._loop.time(), self._state.total_requests
         rate = (answered - self._answered) / (now - last)
-        self._admission.adapt(rate, lag=now - last - LOOK_EVERY)
+        self._admission.adapt(rate, lag=now - last - ADAPT_INTERVAL)
         self._answered = answered
         while self._spare and next(iter(self._spare.values())) < now - SPARE_TIMEOUT:
             self._end(next(iter(self._spare)))
-        self._looking = self._loop.call_later(LOOK_EVERY, self._look, now)
+        self._looking = self._loop.call_later(ADAPT_INTERVAL, self._look, now)
 
     def _accept(self, listener: socket.socket) -> None:
         now = self._loop.time()
         turn, self._turned = now - self._turned, now
         share = int(turn / TURN_PER_CONNECTION) if turn < LONGEST_TURN else 1
-        for _ in range(min(max(share, 1), MOST)):
+        for _ in range(min(max(share, 1), MAX_ACCEPTS)):
             if not self._accept_one(listener):
                 break
 
@@ -151,7 +151,7 @@ class Acceptor:
 
     def _pause(self, listener: socket.socket) -> None:
         self._loop.remove_reader(listener)
-        self._loop.call_later(PAUSE, self._resume, listener)
+        self._loop.call_later(ACCEPT_PAUSE, self._resume, listener)
 
     def _resume(self, listener: socket.socket) -> None:
         if listener in self.sockets:
@@ -167,7 +167,7 @@ class Acceptor:
     def _look_at(self, client: socket.socket) -> None:
         """Serve or refuse a connection beyond the limit, by its first bytes."""
         try:
-            head = client.recv(MAX_HEAD, _PEEK)
+            head = client.recv(REFUSED_HEAD, _PEEK)
         except BlockingIOError:
             self._loop.add_reader(client, self._look_at, client)
             return
@@ -184,7 +184,9 @@ class Acceptor:
     def _refuse(self, client: socket.socket, head: bytes) -> None:
         with suppress(OSError):
             if head:
-                client.recv(MAX_HEAD, _AT_ONCE)  # closing with unread data resets the connection
+                client.recv(
+                    REFUSED_HEAD, _AT_ONCE
+                )  # closing with unread data resets the connection
                 _count_refused()
                 refusal = _REFUSED_HEAD if head.startswith(b"HEAD ") else _REFUSAL
                 client.send(refusal.replace(_ID, token_hex(16).encode()), _AT_ONCE)
@@ -198,7 +200,7 @@ class Acceptor:
 
     def _throw_away(self, client: socket.socket) -> None:
         try:
-            is_over = not client.recv(MAX_HEAD, _AT_ONCE)
+            is_over = not client.recv(REFUSED_HEAD, _AT_ONCE)
         except BlockingIOError:
             return
         except OSError:

@@ -7,13 +7,13 @@ from typing import Protocol
 if sys.platform != "win32":
     import resource
 
-PROBES = 16
+EXTRA_PROBES = 16
 """Probes in progress that are served beyond the limit on requests."""
-FEW = 64
+MIN_OVERLOAD = 64
 """Requests in progress up to which a process is not overloaded; they keep it busy."""
 TARGET_DURATION = 1.0
 """Target duration of a request, in seconds: half of the timeout for a database connection."""
-LATE = 0.005
+OVERLOAD_LAG = 0.005
 """Event loop lag, in seconds, above which the processor is the bottleneck."""
 MIN_IDLE = 0.25
 """Seconds that a connection is idle at least before it is closed for another: its request may be
@@ -99,7 +99,7 @@ class Admission:
     @property
     def admits_probe(self) -> bool:
         """Whether a probe is served although the limit is reached."""
-        return self.probes < PROBES
+        return self.probes < EXTRA_PROBES
 
     def admits_connection(self, now: float, *, is_probe: bool = False) -> bool:
         """Whether another connection is served; an idle one may be closed for it.
@@ -133,10 +133,10 @@ class Admission:
             lag: of the event loop, in seconds.
         """
         before, self._before = self._before, self.in_progress
-        few = min(FEW, self.max_requests)
+        few = min(MIN_OVERLOAD, self.max_requests)
         if self._before < few:
             self._limit = self.max_requests
-        elif before >= few and lag > LATE:
+        elif before >= few and lag > OVERLOAD_LAG:
             self._limit = min(max(int(rate * TARGET_DURATION), few), self.max_requests)
 
 

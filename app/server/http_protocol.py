@@ -35,7 +35,7 @@ ABANDON_AFTER = 0.5
 database connection, which is more than most statements cost."""
 MAX_PIPELINED = 16
 """Maximum number of pipelined requests that wait on a connection."""
-PROBES = b"/health"
+PROBE_PATHS = b"/health"
 """Prefix of the paths of probes."""
 
 _BODILESS = frozenset({"GET", "HEAD"})
@@ -152,7 +152,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _is_admitted(self) -> bool:
         if not self._admission.is_full:
             return True
-        if not (self._admission.admits_probe and self.url.startswith(PROBES)):
+        if not (self._admission.admits_probe and self.url.startswith(PROBE_PATHS)):
             return False
         self._has_probe_place = True
         self._admission.probes += 1

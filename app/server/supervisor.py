@@ -1,4 +1,4 @@
-"""Supervision of several worker processes: start, health check, replacement, restart and stop."""
+"""Supervision of web worker processes: start, health check, replacement, restart and stop."""
 
 import multiprocessing
 import os
@@ -15,7 +15,7 @@ import structlog
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
-from app.server.worker_process import HELD_BACK, work
+from app.server.worker_process import BLOCKED_SIGNALS, work
 
 log = structlog.get_logger("app.supervisor")
 
@@ -49,7 +49,7 @@ class _Worker:
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         self._beats, beats = _spawn.Pipe(duplex=False)
         self.process = _spawn.Process(target=work, args=(config, sockets, beats))
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)  # the worker inherits it
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED_SIGNALS)  # the worker inherits it
         try:
             self.process.start()
         finally:

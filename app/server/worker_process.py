@@ -1,4 +1,4 @@
-"""A worker process of the supervisor: uvicorn's server, and its heartbeats."""
+"""Web worker process of the supervisor: uvicorn's server, and its heartbeats."""
 
 import signal
 import socket
@@ -9,9 +9,9 @@ from multiprocessing.connection import Connection
 
 import uvicorn
 
-BEAT = 0.5
+HEARTBEAT = 0.5
 """Seconds between two heartbeats of a worker."""
-HELD_BACK = signal.SIGINT, signal.SIGHUP
+BLOCKED_SIGNALS = signal.SIGINT, signal.SIGHUP
 """Signals that a terminal sends to workers too; during imports they would cause a traceback."""
 
 
@@ -32,7 +32,7 @@ class _Server(uvicorn.Server):
     def is_responsive(self) -> bool:
         """Whether the event loop runs. True while the server starts or stops, without a limit."""
         is_serving = self.started and not self.should_exit
-        return not is_serving or time.monotonic() - self.turned_at < 2 * BEAT
+        return not is_serving or time.monotonic() - self.turned_at < 2 * HEARTBEAT
 
 
 def work(config: uvicorn.Config, sockets: list[socket.socket], beats: Connection) -> None:
@@ -40,7 +40,7 @@ def work(config: uvicorn.Config, sockets: list[socket.socket], beats: Connection
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # handled by the supervisor
     server = _Server(config)
     with suppress(KeyboardInterrupt):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED_SIGNALS)
         threading.Thread(target=_beat, args=(server, beats), daemon=True).start()
         server.run(sockets)
 
@@ -51,6 +51,6 @@ def _beat(server: _Server, beats: Connection) -> None:
             if server.is_responsive():
                 beats.send_bytes(b"serving" if server.started else b"starting")
             if server.started:
-                time.sleep(BEAT)
+                time.sleep(HEARTBEAT)
             else:  # report at once: failed starts count less after the first success
-                server.has_turned.wait(BEAT)
+                server.has_turned.wait(HEARTBEAT)

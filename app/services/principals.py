@@ -1,4 +1,4 @@
-"""Cache of principals and user profiles in Redis, with immediate revocation (decision 6)."""
+"""Cache of principals and user profiles in Redis, with immediate revocation (ADR 3)."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress

@@ -1,4 +1,5 @@
-"""Progress bar and database set-up of the import, called by `app.cli.import_users`."""
+"""`import_file`: opens the runtime, migrates outside production, and imports a file with a
+progress bar."""
 
 from pathlib import Path
 

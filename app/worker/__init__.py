@@ -1,1 +1,1 @@
-"""Background jobs: the table of jobs, and the worker that runs them."""
+"""Background jobs: the registry of jobs, and the worker that runs them."""

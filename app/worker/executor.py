@@ -1,4 +1,4 @@
-"""Execution of one job: attempts, backoff, timeout, and what is recorded of a failure."""
+"""Execution of one job: attempts, backoff, timeout, and the record of a failure."""
 
 import random
 from datetime import timedelta

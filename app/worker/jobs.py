@@ -1,4 +1,4 @@
-"""The table of jobs: every kind, and what runs it."""
+"""Registry of background jobs: each kind with its handler, timeout and schedule."""
 
 from typing import Any
 

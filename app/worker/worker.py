@@ -1,4 +1,4 @@
-"""The worker: takes jobs from the queue and runs them, until it is stopped."""
+"""Job worker: takes jobs from the queue and runs them, until it is stopped."""
 
 import asyncio
 import logging
@@ -30,7 +30,7 @@ QUEUE_CONNECTIONS = 3
 """Connections to the database besides those that the jobs use: one listens."""
 RESTART_DELAY = 2.0
 """Seconds before it begins anew, after an error that it did not foresee."""
-LAST_WORDS = 5.0
+RECORDING_TIMEOUT = 5.0
 """Seconds that recording the last jobs may take, after the jobs were given back."""
 # Every failed attempt is logged by the executor, with its cause; pgqueuer would log it again.
 logging.getLogger("pgqueuer").addFilter(lambda record: "entrypoint/job-id" not in str(record.msg))
@@ -114,7 +114,7 @@ class Worker:
         await _until(self._hurried, self._settings.drain)
         for executor in executors:
             executor.give_back()
-        await asyncio.sleep(LAST_WORDS)
+        await asyncio.sleep(RECORDING_TIMEOUT)
         driver.give_up()
 
 

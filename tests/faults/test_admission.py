@@ -17,7 +17,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from app.server.admission import FEW, MIN_IDLE, PROBES, TARGET_DURATION, Admission
+from app.server.admission import EXTRA_PROBES, MIN_IDLE, MIN_OVERLOAD, TARGET_DURATION, Admission
 from benchmarks.overload import Clients
 from tests.conftest import Person, Servers, person
 from tests.polling import within_async
@@ -538,7 +538,7 @@ def test_a_few_requests_are_always_admitted_and_end_it():
     behind = admission(150)
     for _ in range(2):
         behind.adapt(rate=0, lag=1)
-    behind.watch(range(FEW - 1))
+    behind.watch(range(MIN_OVERLOAD - 1))
     admits_few = not behind.is_full
 
     behind.adapt(rate=0, lag=1)
@@ -552,11 +552,11 @@ def test_probes_have_places_of_their_own_and_no_more():
     busy = admission(200)
 
     admitted = []
-    for _ in range(PROBES + 1):
+    for _ in range(EXTRA_PROBES + 1):
         admitted.append(busy.admits_connection(0, is_probe=True))
         busy.probes += 1
 
-    assert admitted == [True] * PROBES + [False]
+    assert admitted == [True] * EXTRA_PROBES + [False]
     assert not busy.admits_connection(0)
 
 

@@ -78,6 +78,9 @@ FORM = "              401     401     401       303        401      401       40
 POSTED_VIEW = "       401     401     401       2xx        401      401       401"
 LOGIN_FORM = "        401     403     403       303        401      303       303"
 
+EDITED = '{"email": "old@example.com", "username": "old"}'
+"""The fields of a form to edit as it was shown."""
+
 PAGES = {
     "dashboard_overview": Row(VIEW),
     "dashboard_live": Row(VIEW),
@@ -99,7 +102,9 @@ PAGES = {
     "dashboard_change_users": Row(FORM, {"data": {"action": "end_sessions", "id": 1}}),
     "dashboard_user": Row(VIEW),
     "dashboard_edit_user": Row(VIEW),
-    "dashboard_update_user": Row(FORM, {"data": {"email": "new@example.com", "username": "new"}}),
+    "dashboard_update_user": Row(
+        FORM, {"data": {"email": "new@example.com", "username": "new", "was": EDITED}}
+    ),
     "dashboard_jobs": Row(VIEW),
     "dashboard_confirm_job_change": Row(VIEW, {"params": {"action": "cancel", "id": 1}}),
     "dashboard_change_jobs": Row(FORM, {"data": {"action": "cancel", "id": 1}}),

@@ -16,7 +16,7 @@ from dotenv import dotenv_values
 
 from app.api.deps.request import LongDeadline
 from app.core.config import load_settings, variables
-from app.worker.worker import LAST_WORDS, QUEUE_CONNECTIONS
+from app.worker.worker import QUEUE_CONNECTIONS, RECORDING_TIMEOUT
 from tests.dockerfile import Dockerfile
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -163,7 +163,7 @@ def test_a_stop_leaves_time_for_the_longest_request():
 
 
 def test_a_stop_leaves_time_for_the_jobs_that_run():
-    needed = load_settings().jobs.drain + LAST_WORDS
+    needed = load_settings().jobs.drain + RECORDING_TIMEOUT
     pod = manifest("worker")["spec"]["template"]["spec"]
 
     assert pod["terminationGracePeriodSeconds"] > needed

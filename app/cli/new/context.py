@@ -1,4 +1,4 @@
-"""The values with which the templates of a new resource are filled."""
+"""Template context of a new resource: names, fields, constraints and test values."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

@@ -14,7 +14,7 @@ class JobsSettings(Section):
     )
     concurrency: int = Field(20, ge=2, le=1000, description="jobs at once, per process")
     poll: Seconds = Field(
-        2.0, description="seconds between looks at the queue, if no notification arrives"
+        2.0, description="seconds between polls of the queue, if no notification arrives"
     )
     lost_after: float = Field(
         30.0,

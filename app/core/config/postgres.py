@@ -1,4 +1,4 @@
-"""PostgreSQL URLs in every form of libpq's.
+"""Parser of PostgreSQL URLs, in every form that libpq accepts.
 
 By urllib, not by SQLAlchemy's `make_url`: that knows no `host:port,host:port`, no percent-encoded
 folder of a Unix socket, and takes a password that is not percent-encoded for other parts.

@@ -1,4 +1,4 @@
-"""Sections of the settings, except the database's."""
+"""Sections of the settings, except those of the database, jobs and mail."""
 
 from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import quote

@@ -1,6 +1,6 @@
 """`limiter`: slowapi's decorators, which register the limits of endpoints.
 
-slowapi's own check is synchronous: it would block the event loop while Redis hangs (decision 8).
+slowapi's own check is synchronous: it would block the event loop while Redis hangs (ADR 4).
 Here its decorators only register; dependencies in `app.api.limits` check.
 """
 

@@ -13,7 +13,7 @@ class ErrorBoundary:
     """Answers 500 for an exception that no handler took. Its traceback is logged, and never sent.
 
     Starlette's ServerErrorMiddleware does so outside all other middleware, where the answer
-    has no request id, no CORS and no security headers. This one stands inside (decision 14), around
+    has no request id, no CORS and no security headers. This one stands inside, around
     everything that reads what a client sent, exception handlers included. Once a response has begun
     it can only be cut off, so the exception goes on to the server.
     """

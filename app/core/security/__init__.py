@@ -9,7 +9,7 @@ from app.core.security.hashing import (
 from app.core.security.refresh_tokens import RefreshToken, RefreshTokenSigner
 from app.core.security.tokens import (
     MAX_TOKEN_LENGTH,
-    REMEMBERED_TOKENS,
+    TOKEN_CACHE_SIZE,
     AccessToken,
     TokenKind,
     TokenSigner,
@@ -20,7 +20,7 @@ __all__ = [
     "MAX_TOKEN_LENGTH",
     "NICENESS",
     "QUEUE_PER_WORKER",
-    "REMEMBERED_TOKENS",
+    "TOKEN_CACHE_SIZE",
     "AccessToken",
     "PasswordHasher",
     "RefreshToken",

@@ -23,7 +23,7 @@ COMMON = _common()
 """Refused passwords; OWASP ASVS 5 V6.2.4 asks for at least the top 3,000."""
 
 
-SURPRISING = 6
+MIN_UNPREDICTABLE = 6
 """Minimum number of unpredictable characters of a password of any length."""
 _KEYBOARD = (
     *("1234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm"),
@@ -55,14 +55,14 @@ def weakness(password: str, min_length: int, *known: str) -> str | None:
     if not normal:
         return None
     text = _squeezed(normal)
-    if is_blank(normal) or len(text) < min(SURPRISING, min_length):
+    if is_blank(normal) or len(text) < min(MIN_UNPREDICTABLE, min_length):
         return "should not be mostly spaces"
     if _is_common(text):
         return "is one of the most common passwords"
     unit = _unit(text)
-    if unit != text and len(unit) < max(min_length, SURPRISING):
+    if unit != text and len(unit) < max(min_length, MIN_UNPREDICTABLE):
         return "should not repeat the same few characters"
-    if len(_without_runs(text)) < min(SURPRISING, len(text)):
+    if len(_without_runs(text)) < min(MIN_UNPREDICTABLE, len(text)):
         return "should not be a sequence such as 12345678 or qwertyui"
     if any(_is_little_more_than(word, text) for name in known for word in _words(name)):
         return "should not be the email, the username or the name of the service"
@@ -121,7 +121,7 @@ def _is_common(text: str) -> bool:
     while end > begin and not text[end - 1].isalpha():
         end -= 1
     around = text[:begin] + text[end:]
-    return _unit(text[begin:end]) in COMMON and len(_without_runs(around)) < SURPRISING
+    return _unit(text[begin:end]) in COMMON and len(_without_runs(around)) < MIN_UNPREDICTABLE
 
 
 def _words(known: str) -> set[str]:
@@ -133,4 +133,4 @@ def _words(known: str) -> set[str]:
 
 def _is_little_more_than(word: str, text: str) -> bool:
     before, found, after = text.partition(word)
-    return bool(found) and len(_without_runs(before + after)) < SURPRISING
+    return bool(found) and len(_without_runs(before + after)) < MIN_UNPREDICTABLE

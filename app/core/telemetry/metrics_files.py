@@ -1,4 +1,4 @@
-"""Memory-mapped files for the metrics of several worker processes.
+"""Memory-mapped files of metric values, with disk space reserved before a file is mapped.
 
 prometheus-client maps sparse files. On a full file system, the first write to a page without a
 block ends the process by SIGBUS. Here the space is reserved before a file is mapped. Without space,

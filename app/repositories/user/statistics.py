@@ -42,7 +42,7 @@ class UserStatisticsRepository(BaseRepository[User]):
         """Count users in one statement.
 
         A count of its own for each, over an index of its own: one pass of `count(*) FILTER` has
-        to read the whole table (ADR 0008).
+        to read the whole table (ADR 8).
         """
 
         def count(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:

@@ -1,4 +1,4 @@
-"""Data of the dashboard's overview page."""
+"""Data of the overview page."""
 
 from datetime import datetime
 from typing import Generic, TypeVar

@@ -1,4 +1,4 @@
-"""Login, sessions of pages, and the cache of principals."""
+"""Login, token refresh, password change, and authentication of the admin pages."""
 
 from app.services.auth.service import AuthService
 

@@ -190,7 +190,7 @@ class AuthService(BaseService):
         if ended:
             log.warning("refresh_token_reused", session=str(token.session_id))
             await self.principals.end_sessions([token.session_id])
-        # Recorded first, refused after: a raise inside would roll back the end (decision 2).
+        # Recorded first, refused after: a raise inside would roll back the end.
         if tokens is None:
             raise TokenRevokedException
         return tokens

@@ -1,4 +1,4 @@
-"""Failures of sending: for good, or for now."""
+"""Mail errors: `MailRefusedError` (permanent) and `MailDeferredError` (temporary)."""
 
 
 class MailError(Exception):

@@ -1,4 +1,4 @@
-"""The kinds of mail: a template each, and the function that gathers what it shows."""
+"""Registry of mail kinds: name, template, example, and the function that loads the values."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass

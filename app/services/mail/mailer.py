@@ -1,4 +1,4 @@
-"""`Mailer`: what sending mail needs that lives as long as the process."""
+"""`Mailer`: renders mails and opens SMTP sessions; one for the process."""
 
 from email.headerregistry import Address
 from email.message import EmailMessage

@@ -1,4 +1,4 @@
-"""`MailService`: enqueues mails, sends them, and records what became of them."""
+"""`MailService`: enqueues mails, sends them, and records the result."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

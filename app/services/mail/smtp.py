@@ -1,4 +1,4 @@
-"""SMTP sessions: connecting, sending one message, and what a failure means."""
+"""SMTP client: connects, sends one message, and translates SMTP errors."""
 
 import asyncio
 import re
