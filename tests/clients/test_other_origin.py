@@ -87,7 +87,8 @@ async def test_two_tabs_that_refresh_at_once_both_stay_logged_in(browser, origin
 
     sent = [url for method, url in refreshes if method == "POST" and url.endswith("/refresh")]
     assert at_once == later == [SUPERUSER, SUPERUSER]
-    assert len(sent) == 1
+    # One, unless the other tab's process sees the stored tokens late: the grace allows for that.
+    assert 1 <= len(sent) <= 2
 
 
 async def test_a_page_of_an_origin_that_is_not_named_reads_nothing(browser, origin):
