@@ -1,8 +1,6 @@
 """Supabase's rules: a pooler that takes TLS and nothing else. A PgBouncer stands in for theirs."""
 
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,26 +16,14 @@ from app.database import ping
 from app.database.errors import connection_failure
 from tests.conftest import Servers, browsing, running
 from tests.databases import engine_of
-from tests.debian import program
 from tests.pgbouncer import pgbouncer
+from tests.tls import self_signed
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for 127.0.0.1 that signs itself, with its key beside it."""
-    path = tmp_path_factory.mktemp("tls") / "server.crt"
-    openssl = program("openssl")
-    options = (
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 1"
-        f" -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout {path}.key -out {path}"
-    )
-    subprocess.run(
-        [openssl.path, *options.split()],
-        env=os.environ | openssl.environment,
-        check=True,
-        capture_output=True,
-    )
-    return path
+    return self_signed(tmp_path_factory.mktemp("tls"), "127.0.0.1", "IP:127.0.0.1")
 
 
 @pytest.fixture(scope="module")

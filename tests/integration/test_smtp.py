@@ -1,9 +1,7 @@
 """SMTP sessions with a real server: encryption, login, refusals, and what each failure means."""
 
 import asyncio
-import os
 import ssl
-import subprocess
 from pathlib import Path
 from time import monotonic
 from uuid import uuid4
@@ -15,8 +13,8 @@ from app.services.mail.errors import MailDeferredError, MailError, MailRefusedEr
 from app.services.mail.message import compose
 from app.services.mail.rendering import MailContent
 from app.services.mail.smtp import SmtpSender
-from tests.debian import program
 from tests.smtp_server import MailServer, mail_server
+from tests.tls import self_signed
 
 CONTENT = MailContent("Hello", "<p>Héllo</p>", "Héllo")
 SENDER = mailbox("Acme <no-reply@example.com>")
@@ -26,19 +24,7 @@ LOGIN = "ada@example.com", "p/:@%ss"
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory) -> Path:
     """A certificate of `localhost`, which signs itself, with its key beside it."""
-    path: Path = tmp_path_factory.mktemp("tls") / "server.crt"
-    openssl = program("openssl")
-    options = (
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 1 -subj /CN=localhost"
-        f" -addext subjectAltName=DNS:localhost -keyout {path}.key -out {path}"
-    )
-    subprocess.run(
-        [openssl.path, *options.split()],
-        env=os.environ | openssl.environment,
-        check=True,
-        capture_output=True,
-    )
-    return path
+    return self_signed(tmp_path_factory.mktemp("tls"), "localhost", "DNS:localhost")
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def context_of(name: str, table: str, specs: Sequence[FieldSpec]) -> dict[str, A
     owner = next((field for field in fields if field["is_owner"]), None)
     refs = [field for field in fields if field["target"] and not field["is_owner"]]
     for field in refs:
-        # Otherwise the deletion of a user would be refused for a row of somebody else.
+        # Otherwise the deletion of a user would be refused for a row of another user.
         goes_with_a_user = field["target"] == "user" or (field["target_is_owned"] and not owner)
         if goes_with_a_user and not field["is_optional"]:
             raise FieldError(
