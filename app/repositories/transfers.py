@@ -52,7 +52,7 @@ class TransferRepository(BaseRepository[Transfer]):
         row = (await self.db.execute(begun)).one_or_none()
         if row is None:
             return None
-        await self.db.execute(delete(TransferPart).where(TransferPart.transfer_id == transfer_id))
+        await self._drop_parts([transfer_id])
         return RunningTransfer(*row)
 
     async def advance(self, running: RunningTransfer, done: int) -> bool:
@@ -75,19 +75,26 @@ class TransferRepository(BaseRepository[Transfer]):
         reason: str | None = None,
         size: int | None = None,
     ) -> bool:
-        """Record how it ended, and delete its input; False where this attempt was ended."""
+        """Record how it ended, and delete its input, and its parts where it is not done; False
+        where this attempt was ended."""
         values = {"outcome": outcome, "reason": reason, "size": size, "input": None}
         ended = update(Transfer).where(*_is_current(running))
-        return await self.changed(ended.values(**values, ended_at=func.now())) == 1
+        is_ended = await self.changed(ended.values(**values, ended_at=func.now())) == 1
+        if is_ended and outcome != "done":
+            await self._drop_parts([running.id])
+        return is_ended
 
     async def cancel(self, transfer_id: UUID) -> bool:
-        """Cancel it, and delete its input; False where it has ended."""
+        """Cancel it, and delete its input and its parts; False where it has ended."""
         cancelled = (
             update(Transfer)
             .where(Transfer.id == transfer_id, Transfer.outcome.is_(None))
             .values(outcome="cancelled", input=None, ended_at=func.now())
         )
-        return await self.changed(cancelled) == 1
+        is_cancelled = await self.changed(cancelled) == 1
+        if is_cancelled:
+            await self._drop_parts([transfer_id])
+        return is_cancelled
 
     async def drop_files(self, keep: int) -> None:
         """Delete all exported files but the newest `keep`."""
@@ -95,7 +102,9 @@ class TransferRepository(BaseRepository[Transfer]):
         newest = newest.order_by(Transfer.created_at.desc()).limit(keep)
         dropped = update(Transfer).where(Transfer.size.is_not(None), Transfer.id.not_in(newest))
         result = await self.db.scalars(dropped.values(size=None).returning(Transfer.id))
-        ids = result.all()
+        await self._drop_parts(result.all())
+
+    async def _drop_parts(self, ids: Sequence[UUID]) -> None:
         await self.db.execute(delete(TransferPart).where(TransferPart.transfer_id.in_(ids)))
 
     async def delete_before(self, moment: datetime, limit: int) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
@@ -173,7 +174,9 @@ async def test_r16_a_worker_that_is_told_to_stop_ends_in_order(servers, client, 
 async def test_r16_an_import_whose_worker_was_killed_creates_each_user_once(
     servers, runtime, root, tmp_path
 ):
-    admin = Principal(user=UserSchema.model_validate((await root.get("/users/me")).json()))
+    admin = Principal(
+        session_id=uuid4(), user=UserSchema.model_validate((await root.get("/users/me")).json())
+    )
     rows = "".join(f"person{n}@example.com,{PASSWORD}\n" for n in range(200))
     content = f"email,password\n{rows}".encode()
     async with runtime.session_maker() as db:

@@ -121,6 +121,10 @@ async def test_who_was_faster_is_told_and_nothing_is_created(admin, root, runtim
     assert "Nothing was created. line 9: email: already taken" in page.text
 
 
+MANY = (
+    "INSERT INTO users (email, username, hashed_password, is_active, is_superuser) "
+    "SELECT 'person' || n, 'person' || n, 'x', true, false FROM generate_series(1, 10001) n"
+)
 TAKE_A_NAME = (
     "INSERT INTO users (email, username, hashed_password, is_active, is_superuser) "
     "VALUES ('person7@example.com', 'faster', 'x', true, false)"
@@ -277,11 +281,7 @@ async def test_an_export_of_many_parts_is_whole_and_a_second_run_changes_nothing
     admin, runtime, monkeypatch
 ):
     monkeypatch.setattr("app.services.transfers.exports.PART", 10_000)
-    await execute(
-        runtime,
-        "INSERT INTO users (email, username, hashed_password, is_active, is_superuser) "
-        "SELECT 'person' || n, 'person' || n, 'x', true, false FROM generate_series(1, 10001) n",
-    )
+    await execute(runtime, MANY)
     table = await admin.get(f"{PAGE}/users")
     place = await exported(admin)
     for _ in range(2):
@@ -295,11 +295,17 @@ async def test_an_export_of_many_parts_is_whole_and_a_second_run_changes_nothing
     assert parts > 10
 
 
-async def test_an_export_that_is_too_large_fails_and_keeps_no_file(admin, runtime):
+async def test_an_export_that_is_too_large_fails_and_keeps_no_file(admin, runtime, monkeypatch):
+    monkeypatch.setattr("app.services.transfers.exports.PART", 10_000)
+    await execute(runtime, MANY)
     place = await exported(admin)
     async with runtime.session_maker() as db:
-        await UserExportRun(db, runtime.cipher, runtime.exports, max_file=10).run(id_of(place))
+        await UserExportRun(db, runtime.cipher, runtime.exports, max_file=300_000).run(id_of(place))
     page = await admin.get(place)
+    ((done,),) = await rows(runtime, "SELECT done FROM transfers")
+
+    assert done > 0  # some parts had been written
+    assert await rows(runtime, "SELECT number FROM transfer_parts") == []
 
     assert "The file would be larger than" in page.text
     assert (await admin.get(f"{place}/file")).status_code == 404
