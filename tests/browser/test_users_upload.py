@@ -145,6 +145,7 @@ async def test_without_scripts_the_same_file_is_chosen_again_and_no_other_is_tak
 async def test_who_was_faster_is_told_and_nothing_is_written(form, root, watch):
     watch.expect_status(409)
     await check(form, GOOD)
+    await expect(form.get_by_role("heading", name="2 users can be created")).to_be_visible()
     await root.post("/users", json={"email": "linus@example.com", "password": PASSWORD})
 
     await form.get_by_role("button", name="Create").click()

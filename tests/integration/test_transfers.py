@@ -7,6 +7,7 @@ from uuid import UUID
 import httpx
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.sealing import ContentCipher
 from app.repositories.transfers import TransferRepository
@@ -138,8 +139,9 @@ class Interrupted(UserImportRun):
 
     async def _hash(self, *arguments: Any) -> bool:
         result = await super()._hash(*arguments)
-        async with self.db.bind.begin() as connection:
-            await connection.execute(text(self.statement))
+        async with AsyncSession(self.db.bind) as other:
+            await other.execute(text(self.statement))
+            await other.commit()
         return result
 
 
