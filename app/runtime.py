@@ -16,6 +16,7 @@ from app.core.config import LOCAL, RedisSettings, Settings
 from app.core.config.sections import CacheSettings, LimiterSettings
 from app.core.limiter import HitCounter
 from app.core.redis import CircuitBreaker, connect_redis
+from app.core.sealing import ContentCipher
 from app.core.security import PasswordHasher, TokenSigner
 from app.core.signing import BodyFingerprints, CursorSigner, FormSigner
 from app.database import (
@@ -47,6 +48,9 @@ from app.services.monitoring.metrics import MetricsService
 from app.services.principals import PrincipalCache
 from app.services.resource import ResourceService
 from app.services.session import Authenticator, SessionService
+from app.services.transfers.exports import UserExportRun
+from app.services.transfers.imports import UserImportRun
+from app.services.transfers.service import TransferService
 from app.services.user.listing import UserListService
 from app.services.user.service import UserService
 
@@ -87,6 +91,8 @@ class Runtime:
     dashboard: DashboardService
     mailer: Mailer
     caught_mails: CaughtMails
+    reads: Reads
+    cipher: ContentCipher
 
     def user_service(self, db: AsyncSession) -> UserService:
         settings = self.settings
@@ -111,6 +117,16 @@ class Runtime:
 
     def mail_service(self, db: AsyncSession) -> MailService:
         return MailService(db, self.mailer, self.settings)
+
+    def transfer_service(self, db: AsyncSession) -> TransferService:
+        return TransferService(db, self.cipher, self.reads)
+
+    def user_import_run(self, db: AsyncSession) -> UserImportRun:
+        users = self.user_service(db)
+        return UserImportRun(db, self.cipher, users, self.settings.users.bulk_max)
+
+    def user_export_run(self, db: AsyncSession) -> UserExportRun:
+        return UserExportRun(db, self.cipher, self.exports)
 
     @asynccontextmanager
     async def open_user_service(self) -> AsyncIterator[UserService]:
@@ -277,6 +293,8 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             dashboard=dashboard,
             mailer=Mailer(settings, catcher),
             caught_mails=CaughtMails(catcher.folder if catcher else None),
+            reads=reads,
+            cipher=ContentCipher(secret_key, settings.auth.accepted_keys()),
         )
 
 

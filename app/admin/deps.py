@@ -19,6 +19,7 @@ from app.services.jobs import JobService
 from app.services.mail.caught import CaughtMails
 from app.services.mail.mailer import Mailer
 from app.services.mail.service import MailService
+from app.services.transfers.service import TransferService
 from app.services.user.upload import UserUpload
 
 
@@ -97,6 +98,10 @@ async def get_job_service(request: Request, db: DbSession) -> JobService:
     return runtime_of(request).job_service(db)
 
 
+async def get_transfer_service(request: Request, db: DbSession) -> TransferService:
+    return runtime_of(request).transfer_service(db)
+
+
 async def get_mail_service(request: Request, db: DbSession) -> MailService:
     return runtime_of(request).mail_service(db)
 
@@ -115,6 +120,7 @@ LoginFormChecked = Depends(check_login_form)
 AdminUsers = Annotated[AdminUserService, Depends(get_admin_user_service)]
 Overviews = Annotated[OverviewService, Depends(get_overview_service)]
 Jobs = Annotated[JobService, Depends(get_job_service)]
+Transfers = Annotated[TransferService, Depends(get_transfer_service)]
 Mails = Annotated[MailService, Depends(get_mail_service)]
 Caught = Annotated[CaughtMails, Depends(get_caught_mails)]
 MailerDep = Annotated[Mailer, Depends(get_mailer)]

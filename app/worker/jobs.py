@@ -5,12 +5,17 @@ from typing import Any
 from app.runtime import Runtime
 from app.schemas.jobs import PurgeAnswers, PurgeJobs, PurgeSessions
 from app.schemas.mail import PurgeMails, SendMail
+from app.schemas.transfer import ExportUsers, ImportUsers, PurgeTransfers
 from app.services.idempotency import IdempotencyService
 from app.services.mail.service import ATTEMPTS as MAIL_ATTEMPTS
 from app.worker.job import Job
 
 PURGE_TIMEOUT = 300.0
 """Seconds. What is deleted until then stays deleted; the next attempt deletes the rest."""
+
+TRANSFER_TIMEOUT = 1800.0
+"""Seconds. An import of 10,000 users (the most that USERS_BULK_MAX can be) takes six minutes on one
+core, and an export may take fifteen."""
 
 
 async def purge_sessions(runtime: Runtime, _: PurgeSessions) -> None:
@@ -38,6 +43,21 @@ async def purge_mails(runtime: Runtime, _: PurgeMails) -> None:
         await runtime.mail_service(db).purge()
 
 
+async def import_users(runtime: Runtime, job: ImportUsers) -> None:
+    async with runtime.session_maker() as db:
+        await runtime.user_import_run(db).run(job.transfer_id)
+
+
+async def export_users(runtime: Runtime, job: ExportUsers) -> None:
+    async with runtime.session_maker() as db:
+        await runtime.user_export_run(db).run(job.transfer_id)
+
+
+async def purge_transfers(runtime: Runtime, _: PurgeTransfers) -> None:
+    async with runtime.session_maker() as db:
+        await runtime.transfer_service(db).purge()
+
+
 JOBS: tuple[Job[Any], ...] = (
     # At odd minutes, at which nothing else on the machine begins.
     Job(PurgeSessions, purge_sessions, concurrency=1, timeout=PURGE_TIMEOUT, cron="7 * * * *"),
@@ -54,4 +74,8 @@ JOBS: tuple[Job[Any], ...] = (
         first_delay=10.0,
         timeout=900.0,
     ),
+    # One import at a time: each keeps all cores busy. No export runs out of connections.
+    Job(ImportUsers, import_users, concurrency=1, attempts=4, timeout=TRANSFER_TIMEOUT),
+    Job(ExportUsers, export_users, concurrency=1, attempts=4, timeout=TRANSFER_TIMEOUT),
+    Job(PurgeTransfers, purge_transfers, concurrency=1, timeout=PURGE_TIMEOUT, cron="47 * * * *"),
 )

@@ -5,6 +5,7 @@ import json
 import pytest
 from playwright.async_api import FilePayload, Page, expect
 
+from app.worker.worker import running_jobs
 from tests.browser.conftest import DASHBOARD, PHONE, log_in, overflow, violations
 from tests.conftest import PASSWORD
 
@@ -144,6 +145,7 @@ async def test_without_scripts_the_same_file_is_chosen_again_and_no_other_is_tak
 async def test_who_was_faster_is_told_and_nothing_is_written(form, root, watch):
     watch.expect_status(409)
     await check(form, GOOD)
+    await expect(form.get_by_role("heading", name="2 users can be created")).to_be_visible()
     await root.post("/users", json={"email": "linus@example.com", "password": PASSWORD})
 
     await form.get_by_role("button", name="Create").click()
@@ -153,6 +155,59 @@ async def test_who_was_faster_is_told_and_nothing_is_written(form, root, watch):
     )
     await expect(form.get_by_text("email: already taken")).to_be_visible()
     assert "grace" not in await emails(root)
+
+
+LARGE = "email,password\n" + "".join(f"person{n}@example.com,{PASSWORD}\n" for n in range(101))
+
+
+async def test_a_large_file_is_created_by_a_job_while_its_tab_is_closed(
+    form, open_page, root, runtime
+):
+    await check(form, LARGE)
+    await expect(form.get_by_text("A background job creates all users, or none.")).to_be_visible()
+    await form.get_by_role("button", name="Create 101 users").click()
+    await expect(form.get_by_text("0 of 101 passwords hashed")).to_be_visible()
+    place = form.url
+    await form.close()
+    page = await open_page()
+    await log_in(page, root, f"{DASHBOARD}/transfers")
+    await page.get_by_role("link", name="people.csv").click()
+    await expect(page.get_by_role("progressbar")).to_be_visible()
+    async with running_jobs(runtime):
+        await expect(page.get_by_text("Created 101 users.")).to_be_visible(timeout=30_000)
+
+    assert page.url == place
+    assert await page.get_by_role("button", name="Cancel the import").count() == 0
+
+
+async def test_a_large_file_is_cancelled_without_scripts(open_page, root):
+    page = await open_page(java_script_enabled=False)
+    await log_in(page, root, UPLOAD)
+    await check(page, LARGE)
+    await page.get_by_label("CSV or NDJSON file").set_input_files(file(LARGE))
+    await page.get_by_role("button", name="Create 101 users").click()
+    await page.get_by_role("link", name="Show the progress now").click()
+    await page.get_by_role("button", name="Cancel the import").click()
+
+    await expect(page.get_by_text("It was cancelled: no user was created.")).to_be_visible()
+    assert await emails(root) == ["root"]
+
+
+async def test_axe_finds_nothing_in_the_progress_and_the_list_and_a_phone_is_wide_enough(
+    open_page, root
+):
+    page = await open_page(viewport=PHONE, has_touch=True, reduced_motion="reduce")
+    await log_in(page, root, UPLOAD)
+    await check(page, LARGE)
+    await page.get_by_role("button", name="Create 101 users").click()
+    await expect(page.get_by_role("progressbar")).to_be_visible()
+    progress = await violations(page), await overflow(page)
+    await page.goto(f"{DASHBOARD}/transfers")
+    listed = await violations(page), await overflow(page)
+    await page.emulate_media(color_scheme="dark")
+
+    assert progress == listed == ([], 0)
+    assert await violations(page) == []
 
 
 async def test_axe_finds_nothing_in_the_preview_and_a_phone_is_wide_enough(open_page, root):

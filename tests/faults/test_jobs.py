@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
@@ -16,9 +17,11 @@ from app.core.jobs import JobPayload
 from app.repositories.jobs import JobQueue
 from app.runtime import Runtime
 from app.schemas.jobs import PurgeSessions
+from app.schemas.session import Principal
+from app.schemas.user import UserSchema
 from app.worker.job import Job
 from app.worker.worker import running_jobs
-from tests.conftest import running
+from tests.conftest import PASSWORD, running
 from tests.databases import new_database
 from tests.faults.conftest import Postgres, Site
 from tests.faults.job_kills import run
@@ -166,6 +169,46 @@ async def test_r16_a_worker_that_is_told_to_stop_ends_in_order(servers, client, 
     assert "worker_stopped" in log
     assert '"kind":"purge-sessions"' in log
     assert "Traceback" not in log
+
+
+async def test_r16_an_import_whose_worker_was_killed_creates_each_user_once(
+    servers, runtime, root, tmp_path
+):
+    admin = Principal(
+        session_id=uuid4(), user=UserSchema.model_validate((await root.get("/users/me")).json())
+    )
+    rows = "".join(f"person{n}@example.com,{PASSWORD}\n" for n in range(200))
+    content = f"email,password\n{rows}".encode()
+    async with runtime.session_maker() as db:
+        transfers = runtime.transfer_service(db)
+        place = await transfers.begin_import("people.csv", content, 200, admin)
+
+    async def progress() -> tuple[Any, ...]:
+        query = "SELECT outcome, run, done FROM transfers"
+        async with runtime.engine.connect() as connection:
+            return tuple((await connection.execute(text(query))).one())
+
+    async def is_halfway() -> bool:
+        return bool((await progress())[2] >= 40)
+
+    async def is_over() -> bool:
+        return (await progress())[0] is not None
+
+    with worker(servers, tmp_path, JOBS_LOST_AFTER="1") as process:
+        assert await within_async(60, is_halfway)
+        process.kill()
+    between = await progress()
+    with worker(servers, tmp_path, JOBS_LOST_AFTER="1"):
+        assert await within_async(90, is_over)
+    async with runtime.session_maker() as db:
+        await runtime.user_import_run(db).run(place)  # and once more
+
+    async with runtime.engine.connect() as connection:
+        query = "SELECT count(*) FROM users WHERE email LIKE 'person%'"
+        count = await connection.scalar(text(query))
+    assert between[:2] == (None, 1)
+    assert await progress() == ("done", 2, 200)
+    assert count == 200
 
 
 async def test_r16_a_worker_stops_though_the_database_is_away(

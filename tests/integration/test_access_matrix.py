@@ -7,7 +7,7 @@ new view or form of the admin pages needs one in PAGES.
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -16,6 +16,7 @@ from fastapi.routing import iter_route_contexts
 
 from app.core.security import TokenSigner
 from app.models import Session, User
+from app.models.transfer import Transfer, TransferPart
 from app.repositories.jobs import JobQueue
 from app.runtime import Runtime
 from app.schemas.jobs import PurgeSessions
@@ -109,13 +110,19 @@ PAGES = {
     "dashboard_confirm_job_change": Row(VIEW, {"params": {"action": "cancel", "id": 1}}),
     "dashboard_change_jobs": Row(FORM, {"data": {"action": "cancel", "id": 1}}),
     "dashboard_job": Row(VIEW),
+    "dashboard_transfers": Row(VIEW),
+    "dashboard_begin_export": Row(FORM),
+    "dashboard_transfer": Row(VIEW),
+    "dashboard_cancel_transfer": Row(FORM),
+    "dashboard_transfer_file": Row(VIEW),
     "dashboard_mail": Row(VIEW),
     "dashboard_caught_mail": Row(VIEW),
     "dashboard_caught_mail_html": Row(VIEW),
     "dashboard_mail_preview": Row(VIEW),
     "dashboard_mail_preview_html": Row(VIEW),
 }
-FILES = {"dashboard_users_export"}
+TRANSFER = UUID(int=1)
+FILES = {"dashboard_users_export", "dashboard_transfer_file"}
 """Routes of the admin page, by name: not in the OpenAPI document, since they are no API. `login` is
 the login page, in place of the view."""
 
@@ -149,6 +156,10 @@ class Cast:
                 row = await resource.add(db, self._ids["ada"])
                 self._rows[resource.parameter] = row.id
             await JobQueue(db).enqueue(PurgeSessions())  # job 1
+            values = {"id": TRANSFER, "kind": "export", "user_id": 1, "job_id": 1, "total": 1}
+            db.add(Transfer(**values, name="users.csv", outcome="done", size=1, run=1, done=1))
+            await db.flush()
+            db.add(TransferPart(transfer_id=TRANSFER, run=1, number=0, content=b"x"))
             await db.commit()
         folder = self._runtime.caught_mails._folder
         assert folder is not None
@@ -264,7 +275,9 @@ def visit(app: FastAPI, page: str, caller: Caller) -> dict[str, Any]:
     options = PAGES[page].sent_by(caller)
     return {
         "method": method,
-        "url": path.format(user_id=1, job_id=1, mail_name="0-1", mail_kind="test-mail"),
+        "url": path.format(
+            user_id=1, job_id=1, mail_name="0-1", mail_kind="test-mail", transfer_id=TRANSFER
+        ),
         "headers": headers,
         **options,
     }

@@ -301,8 +301,8 @@ class Interrupted(UserService):
 
     first: str
 
-    async def _hash_passwords(self, drafts) -> None:
-        await super()._hash_passwords(drafts)
+    async def hash_passwords(self, drafts) -> None:
+        await super().hash_passwords(drafts)
         async with AsyncSession(self.db.bind) as other:
             await other.execute(text(self.first))
             await other.commit()

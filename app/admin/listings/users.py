@@ -15,6 +15,9 @@ USERS_PATH = f"{BASE}/users"
 PAGE_SIZE = 25
 """Rows of a page."""
 
+LARGE = 10_000
+"""Users above which a worker writes an export; to stream as many takes a quarter of a second."""
+
 
 class Listing(UserFilters):
     """Filters, order and page of the users table.
@@ -71,6 +74,10 @@ class Listing(UserFilters):
     def is_cached(self, found: UserPage) -> bool:
         """Whether the total may be `COUNT_TTL` seconds old."""
         return not self.search and found.total > totals.COUNT_LIMIT
+
+    def is_large(self, found: UserPage) -> bool:
+        """Whether a worker should export the list."""
+        return found.total > LARGE
 
     def has_next(self, found: UserPage) -> bool:
         """Whether there is a next page: where the total is an estimate, after every full one."""

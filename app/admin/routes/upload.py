@@ -1,9 +1,10 @@
 """Routes of the upload of a user file: a preview, then a second request that creates the users.
 
-The server stores no file, and writes none into a form, for it holds passwords. With scripts the
-browser still has it and sends it again; without, it is chosen once more. A token in the form says
-that it is the file that was previewed: of another one nothing is created, and it is previewed in
-its turn (ADR 15).
+The server stores no file between the two, and writes none into a form, for it holds passwords.
+With scripts the browser still has it and sends it again; without, it is chosen once more. A token
+in the form says that it is the file that was previewed: of another one nothing is created, and it
+is previewed in its turn (ADR 15). A file with many passwords is left to a worker, and stored
+encrypted until that has created its users.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, File, Form, Request, Response, UploadFile
 
-from app.admin.deps import PageDep, Uploads
+from app.admin.deps import PageDep, Transfers, Uploads
 from app.admin.listings.users import USERS_PATH
 from app.admin.page import AdminPage, Notice
 from app.api.deps.request import LongDeadline
@@ -23,7 +24,7 @@ from app.api.runtime import runtime_of
 from app.core.exceptions import ValidationException
 from app.core.text.normalisation import is_storable
 from app.services.user.file_parser import OPTIONAL
-from app.services.user.upload import Preview
+from app.services.user.upload import AT_ONCE, Preview
 
 TEMPLATE = "users/upload.html"
 
@@ -54,12 +55,14 @@ class SentFile:
 
 
 async def get_limits(request: Request) -> dict[str, Any]:
-    """What the form names: the most users and bytes, and the optional columns."""
+    """What the form names: the most users and bytes, the optional columns, and the most passwords
+    that are hashed within a request."""
     settings = runtime_of(request).settings
     return {
         "bulk_max": settings.users.bulk_max,
         "max_bytes": settings.server.max_body_bytes,
         "optional": OPTIONAL,
+        "at_once": AT_ONCE,
     }
 
 
@@ -109,11 +112,16 @@ async def upload(
     page: PageDep,
     sent: Annotated[SentFile, Depends(get_file)],
     uploads: Uploads,
+    transfers: Transfers,
     limits: Limits,
 ) -> Response:
     """Preview a file, or create its users if it is the one that was previewed."""
     with page.shown_again(TEMPLATE, **limits, sent=None, preview=None):
         preview = await uploads.submit(sent.name, sent.content, write=sent.is_confirmed)
+        if sent.is_confirmed and preview.is_left_to_worker:
+            total = len(preview.rows)
+            begun = await transfers.begin_import(sent.name, sent.content, total, page.admin)
+            return page.redirect(f"/transfers/{begun}")
     return await _result(page, sent, preview, limits)
 
 

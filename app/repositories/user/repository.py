@@ -128,6 +128,10 @@ class UserRepository(BaseRepository[User]):
     async def has_superuser(self) -> bool:
         return bool(await self.db.scalar(select(_superusers().exists())))
 
+    async def is_superuser(self, user_id: int) -> bool:
+        """Whether this is an active superuser."""
+        return bool(await self.db.scalar(select(_superusers().where(User.id == user_id).exists())))
+
     async def taken(
         self, emails: Collection[str], usernames: Collection[str]
     ) -> dict[str, set[str]]:

@@ -134,13 +134,10 @@ class UserCreation(BaseService):
         stored = None
         checked = await self.check(rows)
         checked.require_acceptable()
-        await self._hash_passwords(checked.rows)
+        await self.hash_passwords(checked.rows)
         try:
             async with self.transaction():
-                # One list after the other: two that share names in another order would each
-                # wait for what the other has.
-                await self.users.lock_bulk()
-                users = await self._insert(checked.rows)
+                users = await self.insert_list(checked.rows)
                 if request is not None:
                     stored = _json(users)
                     await self.idempotency.store(request, stored)
@@ -168,11 +165,10 @@ class UserCreation(BaseService):
         """
         checked = await self.check(rows, numbers, any_domain=True)
         new = checked.acceptable
-        await self._hash_passwords(new)
+        await self.hash_passwords(new)
         try:
             async with self.transaction():
-                await self.users.lock_bulk()
-                await self._insert(new)
+                await self.insert_list(new)
         except ConflictException:
             if attempts == 1:
                 raise
@@ -226,12 +222,23 @@ class UserCreation(BaseService):
         message = "is at a special-use domain (AUTH_SPECIAL_USE_DOMAINS)"
         return [{"field": "email", "message": message, "code": "not_allowed"}]
 
-    async def _hash_passwords(self, new: Sequence[NewUserRow]) -> None:
+    async def hash_passwords(self, new: Sequence[NewUserRow]) -> None:
         """Hash in parallel. Rows with a hash of their own have no password."""
         plain = [(row, row.password) for row in new if row.password is not None]
         hashes = await self.passwords.hash_all([secret.get_secret_value() for _, secret in plain])
         for (row, _), hashed in zip(plain, hashes, strict=True):
             row.hashed_password = hashed
+
+    async def insert_list(self, new: Sequence[NewUserRow]) -> Sequence[User]:
+        """Insert a list of users, whose passwords are hashed, within the caller's transaction.
+
+        Raises:
+            ConflictException: an email or username that was sent is taken.
+        """
+        # One list after the other: two that share names in another order would each wait for what
+        # the other has.
+        await self.users.lock_bulk()
+        return await self._insert(new)
 
     async def _insert(self, new: Sequence[NewUserRow]) -> Sequence[User]:
         """Insert within the caller's transaction; derived usernames that were taken meanwhile get

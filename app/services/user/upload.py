@@ -15,6 +15,8 @@ from app.services.dashboard import invalidate_statistics
 from app.services.user.creation import UserCreation
 from app.services.user.file_parser import FileRow, UserFile, UserFileError
 
+AT_ONCE = 100
+"""Passwords that are hashed within a request: about four seconds on one core."""
 _DEFAULTS = {"is_active": "true", "is_superuser": "false"}
 
 
@@ -52,9 +54,15 @@ class Preview:
     def faulty(self) -> list[PreviewRow]:
         return [row for row in self.rows if row.faults]
 
+    @property
+    def is_left_to_worker(self) -> bool:
+        """Whether all rows are good, and to create the users takes too long for a request."""
+        passwords = [row for row in self.rows if row.secret == "password"]  # noqa: S105  # a kind
+        return not self.faulty and len(passwords) > AT_ONCE
+
 
 @dataclass(frozen=True, slots=True)
-class _Content:
+class UploadedRows:
     """The rows of a file, and the user in each."""
 
     rows: Sequence[FileRow]
@@ -80,15 +88,14 @@ class UserUpload:
         Args:
             name: of the file; its suffix is the format.
             content: of the file.
-            write: create the users; otherwise only preview them.
+            write: create the users, unless the list is large; otherwise only preview them.
 
         Raises:
             ValidationException: the file as a whole cannot be read, or is empty or too long.
         """
-        # In a thread: a megabyte of rows would stop the event loop for half a second.
-        sent = await asyncio.to_thread(self._read, name, content)
+        sent = await self.read(name, content)
         preview = await self._preview(sent)
-        if preview.faulty or not write:
+        if preview.faulty or not write or preview.is_left_to_worker:
             return preview
         try:
             users = await self.users.create_users_bulk(sent.users)
@@ -97,7 +104,16 @@ class UserUpload:
         await invalidate_statistics()
         return replace(preview, created=len(users))
 
-    def _read(self, name: str, content: bytes) -> _Content:
+    async def read(self, name: str, content: bytes) -> UploadedRows:
+        """The rows of a file.
+
+        Raises:
+            ValidationException: see `submit`.
+        """
+        # In a thread: a megabyte of rows would stop the event loop for half a second.
+        return await asyncio.to_thread(self._read, name, content)
+
+    def _read(self, name: str, content: bytes) -> UploadedRows:
         try:
             file = UserFile.in_memory(PurePath(name), content)
             rows = list(islice(file.rows(), self.bulk_max + 1))
@@ -109,13 +125,13 @@ class UserUpload:
                 f"The file contains {found} users, but should contain 1 to "
                 f"{self.bulk_max:,} (USERS_BULK_MAX). `backend import-users` accepts any number"
             )
-        return _Content(rows, [_user_in(row) for row in rows], file.note)
+        return UploadedRows(rows, [_user_in(row) for row in rows], file.note)
 
-    async def _preview(self, sent: _Content) -> Preview:
+    async def _preview(self, sent: UploadedRows) -> Preview:
         checked = await self.users.check(sent.users, [row.line for row in sent.rows])
         faults: dict[int, list[str]] = defaultdict(list)
         for detail in checked.details:
-            faults[detail["index"]].append(_sentence(detail))
+            faults[detail["index"]].append(sentence(detail))
         return Preview([_shown(row, faults[row.line]) for row in sent.rows], sent.note)
 
 
@@ -129,7 +145,7 @@ def _user_in(row: FileRow) -> UserImport | RefusedRow:
     return read_imported(row.values)
 
 
-def _sentence(detail: Detail) -> str:
+def sentence(detail: Detail) -> str:
     return f"{detail['field']}: {detail['message']}"
 
 
