@@ -31,8 +31,8 @@ from app.core.telemetry.lazy_tracing import OFF, load_tracing
 from app.database import translate
 from app.periodic import periodic_work
 from app.runtime import open_runtime
+from app.server.connection_limits import limit_connections
 from app.server.drain import stop_with_parent
-from app.server.setup import bound_connections
 from app.worker.worker import running_jobs
 
 DESCRIPTION = """Users with roles, sessions that can be revoked, and figures for superusers.
@@ -58,7 +58,7 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        bound_connections(settings.server)
+        limit_connections(settings.server)
         stop_with_parent()
         async with AsyncExitStack() as stack:
             stack.callback(end_standard_output)  # soon a signal ends the process

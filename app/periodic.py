@@ -1,6 +1,6 @@
 """Periodic tasks of each web process: gauges, snapshots of the counters.
 
-What is done once for all processes is a scheduled job (`app/worker/jobs.py`).
+What is done once for all processes is a scheduled job (`app/worker/registry.py`).
 """
 
 import asyncio

@@ -28,7 +28,7 @@ from app.database import (
     watch_statements,
 )
 from app.embedded.dev_secret import dev_secret
-from app.embedded.keeper import keep_for_parent
+from app.embedded.lease_holder import start_lease_holder
 from app.embedded.mail_catcher import MailCatcher
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.server import EmbeddedServer
@@ -167,7 +167,7 @@ def open_servers(settings: Settings, local: Path = LOCAL) -> Iterator[Settings]:
             )
         elif unnamed:
             log.warning("no_embedded_valkey", in_process=unnamed)
-        keep_for_parent(started)
+        start_lease_holder(started)
         yield settings
 
 

@@ -16,7 +16,7 @@ from app.database import ping
 from app.database.errors import connection_failure
 from app.database.migrations import MigrationsError, encoding_fault, schema_of
 from app.embedded.server import EmbeddedServerError
-from app.repositories.job_figures import job_figures
+from app.repositories.job_statistics import job_statistics
 from app.runtime import Runtime, open_runtime
 from app.services.mail.errors import MailDeferredError
 from app.services.mail.mailer import Mailer
@@ -139,9 +139,9 @@ async def _reason(runtime: Runtime) -> str:
 
 
 async def _jobs(runtime: Runtime) -> Finding:
-    figures = await job_figures(runtime.engine)
-    waiting, failed = figures.count_in("waiting"), figures.count_in("failed")
-    oldest = max(figures.ages.values(), default=0)
+    statistics = await job_statistics(runtime.engine)
+    waiting, failed = statistics.count_in("waiting"), statistics.count_in("failed")
+    oldest = max(statistics.ages.values(), default=0)
     advice = "is a worker running? Start `backend worker`, or set JOBS_IN_PROCESS=true"
     state = f"{waiting} waiting, {failed} failed"
     return Finding("background jobs", state, advice if oldest > JOBS_LATE else "")

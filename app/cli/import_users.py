@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from app.cli.running import command_settings, console, fail, run_command
-from app.user_import import import_file
+from app.user_import.import_file import import_file
 
 
 def import_users(

@@ -15,7 +15,7 @@ from app.core.logging import configure_logging
 from app.database.errors import connection_failure
 from app.database.migrations import MigrationsError
 from app.embedded.server import EmbeddedServerError
-from app.user_import import UserFileError
+from app.services.user.file_parser import UserFileError
 
 T = TypeVar("T")
 _SENTENCES = CommandError, EmbeddedServerError, MigrationsError, SettingsError, UserFileError

@@ -20,7 +20,7 @@ from app.bootstrap import (
 )
 from app.cli.running import command_settings, console, fail, run_command
 from app.core.config import ServerSettings, Settings
-from app.embedded.keeper import hold_for_workers
+from app.embedded.lease_holder import mark_as_lease_holder
 from app.runtime import open_runtime, open_servers
 from app.server.reload import Reloader
 from app.server.run import AddressError, listen, unwind_on_signal, url_of
@@ -118,7 +118,7 @@ async def _prepare(settings: Settings, stack: ExitStack) -> FirstSuperuser | Non
         return None
     # Held by this process too: they stay while workers are replaced, or the code is reloaded.
     stack.enter_context(open_servers(settings))
-    hold_for_workers()
+    mark_as_lease_holder()
     async with open_runtime(settings) as runtime:
         return await prepare_database(runtime)
 

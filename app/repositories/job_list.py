@@ -50,7 +50,7 @@ class JobRow(NamedTuple):
     reason: str | None
 
 
-class JobList:
+class JobListRepository:
     """Reads and changes jobs in the session's transaction."""
 
     def __init__(self, db: AsyncSession) -> None:

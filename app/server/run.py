@@ -15,7 +15,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from app.core.output import end_standard_output
-from app.core.telemetry.processes import shared_figures
+from app.core.telemetry.metrics_directory import shared_metrics_directory
 
 if sys.platform != "win32":  # which has neither its signals nor file descriptors to wait for
     from app.server.supervisor import Supervisor
@@ -136,7 +136,7 @@ def run(config: uvicorn.Config, sockets: list[socket.socket], patience: float) -
         if sys.platform == "win32":
             Multiprocess(config, sockets).run()
             return 0
-        with shared_figures():
+        with shared_metrics_directory():
             return Supervisor(config, sockets, patience).run()
     config.load_app()
     server = uvicorn.Server(config)

@@ -7,8 +7,8 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.exceptions import NotFoundException
-from app.repositories.job_history import JobHistory
-from app.repositories.job_list import JobList
+from app.repositories.job_list import JobListRepository
+from app.repositories.job_retention import JobRetentionRepository
 from app.schemas.job_list import JobChange, JobDetail, JobFilters, JobPage, JobSummary
 from app.services.base import BaseService
 
@@ -23,8 +23,8 @@ class JobService(BaseService):
 
     def __init__(self, db: AsyncSession) -> None:
         super().__init__(db)
-        self.history = JobHistory(db)
-        self.jobs = JobList(db)
+        self.retention = JobRetentionRepository(db)
+        self.jobs = JobListRepository(db)
 
     async def page(self, filters: JobFilters) -> JobPage:
         """A page of the jobs of a state, the newest first."""
@@ -81,5 +81,5 @@ class JobService(BaseService):
         """
         moment = datetime.now(UTC) - timedelta(seconds=keep)
         async with self.transaction():
-            await self.history.fold_counts()
-        return await self.in_batches(lambda limit: self.history.delete_before(moment, limit))
+            await self.retention.fold_counts()
+        return await self.in_batches(lambda limit: self.retention.delete_before(moment, limit))

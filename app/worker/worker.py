@@ -20,7 +20,7 @@ from app.database.queue import WorkerDriver
 from app.runtime import Runtime
 from app.worker.executor import JobExecutor
 from app.worker.job import Job
-from app.worker.jobs import JOBS
+from app.worker.registry import JOBS
 
 log = structlog.get_logger("app.jobs")
 

@@ -25,7 +25,8 @@ from sqlalchemy import make_url
 from app.core.config import load_settings
 from app.runtime import Runtime, open_servers
 from app.schemas.bulk import BulkUserCreate
-from app.user_import import UserFile, import_users
+from app.services.user.file_parser import UserFile
+from app.user_import.batches import import_users
 from benchmarks.report import Figure
 from main import create_app
 from tests.gate import Gate, target

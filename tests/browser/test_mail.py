@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from app.schemas.mail import SendMail
-from app.worker.jobs import send_mail
+from app.worker.registry import send_mail
 from tests.browser.conftest import DASHBOARD, PHONE, log_in, overflow, violations
 
 MAIL = f"{DASHBOARD}/mail"

@@ -13,7 +13,7 @@ from app.runtime import Runtime
 from app.schemas.mail import SendMail
 from app.services.mail.mailer import Mailer
 from app.worker.job import Job
-from app.worker.jobs import send_mail
+from app.worker.registry import send_mail
 from app.worker.worker import running_jobs
 from tests.conftest import Servers
 from tests.faults.conftest import Postgres, Site

@@ -17,7 +17,7 @@ from app.services.mail.errors import MailDeferredError
 from app.services.mail.kinds import Letter
 from app.services.mail.mailer import Mailer
 from app.services.mail.service import ATTEMPTS, masked
-from app.worker.jobs import purge_mails, send_mail
+from app.worker.registry import purge_mails, send_mail
 from app.worker.worker import running_jobs
 from tests.polling import within_async
 from tests.smtp_server import mail_server

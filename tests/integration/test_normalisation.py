@@ -21,7 +21,8 @@ from app.core.security import PasswordHasher, hashing
 from app.database.migrations import migrate
 from app.runtime import Runtime
 from app.schemas.user import UserCreate
-from app.user_import import UserFile, import_users
+from app.services.user.file_parser import UserFile
+from app.user_import.batches import import_users
 from main import create_app
 from tests.conftest import PASSWORD, Person, browsing, person, running
 from tests.databases import engine_of, new_database

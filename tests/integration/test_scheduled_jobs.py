@@ -13,7 +13,7 @@ from app.repositories.jobs import JobQueue
 from app.runtime import Runtime
 from app.schemas.jobs import PurgeAnswers, PurgeJobs, PurgeSessions
 from app.services.jobs import JobService
-from app.worker.jobs import JOBS
+from app.worker.registry import JOBS
 from app.worker.worker import running_jobs
 from tests.integration.test_sessions import ids, pass_time
 

@@ -14,7 +14,8 @@ from sqlalchemy import text
 
 from app.runtime import Runtime
 from app.schemas.user import UserSchema
-from app.user_import import ImportResult, UserFile, UserFileError, import_users
+from app.services.user.file_parser import UserFile, UserFileError
+from app.user_import.batches import ImportResult, import_users
 from tests.conftest import PASSWORD, Servers
 
 HASH = (

@@ -8,8 +8,8 @@ from prometheus_client import REGISTRY, CollectorRegistry, Metric, generate_late
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from app.core.telemetry.metrics_directory import metrics_directory, remove_ended
 from app.core.telemetry.metrics_files import all_files
-from app.core.telemetry.processes import metrics_directory, remove_ended
 
 Labels = tuple[tuple[str, str], ...]
 Samples = dict[str, dict[Labels, float]]

@@ -22,8 +22,8 @@ from app.core.telemetry.metrics import (
     PROCESSES,
     REQUESTS_IN_PROGRESS,
 )
+from app.core.telemetry.metrics_directory import AliveLock, metrics_directory
 from app.core.telemetry.metrics_files import save_files
-from app.core.telemetry.processes import AliveLock, metrics_directory
 from app.database import PoolUsage, pool_usage
 
 log = structlog.get_logger("app.metrics")

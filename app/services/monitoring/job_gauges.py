@@ -9,7 +9,7 @@ from app.core.telemetry.metrics import (
     JOBS_ENDED,
     JOBS_OLDEST,
 )
-from app.repositories.job_figures import JobFigures
+from app.repositories.job_statistics import JobStatistics
 
 _STATES = "waiting", "delayed", "running", "failed"
 _OUTCOMES = {"done": "successful", "failed": "failed", "cancelled": "canceled"}
@@ -22,20 +22,22 @@ class JobGauges:
     def __init__(self) -> None:
         self._kinds: set[str] = set()
 
-    def update(self, figures: JobFigures | None, durations: dict[str, list[float]] | None) -> None:
+    def update(
+        self, statistics: JobStatistics | None, durations: dict[str, list[float]] | None
+    ) -> None:
         """Set every gauge. What could not be read, which is None here, is missing then."""
-        if figures is not None:
-            self._kinds |= {kind for kind, _ in (*figures.states, *figures.events)}
+        if statistics is not None:
+            self._kinds |= {kind for kind, _ in (*statistics.states, *statistics.events)}
         for kind in self._kinds:
             for state in _STATES:
-                count = nan if figures is None else figures.states.get((kind, state), 0)
+                count = nan if statistics is None else statistics.states.get((kind, state), 0)
                 JOBS.labels(kind, state).set(count)
-            age = nan if figures is None else max(0, figures.ages.get(kind, 0))
+            age = nan if statistics is None else max(0, statistics.ages.get(kind, 0))
             JOBS_OLDEST.labels(kind).set(age)
             for outcome, status in _OUTCOMES.items():
-                count = nan if figures is None else figures.events.get((kind, status), 0)
+                count = nan if statistics is None else statistics.events.get((kind, status), 0)
                 JOBS_ENDED.labels(kind, outcome).set(count)
-            attempts = nan if figures is None else figures.events.get((kind, "picked"), 0)
+            attempts = nan if statistics is None else statistics.events.get((kind, "picked"), 0)
             JOB_ATTEMPTS.labels(kind).set(attempts)
             seen = (durations or {}).get(kind, [nan] * 3)
             for percentile, seconds in zip(_PERCENTILES, seen, strict=True):

@@ -23,7 +23,7 @@ from app.core.telemetry.metrics import (
     SERVER_MAX_CONNECTIONS,
 )
 from app.database import pool_usage, server_connections
-from app.repositories.job_figures import job_durations, job_figures
+from app.repositories.job_statistics import job_durations, job_statistics
 from app.schemas.monitoring.metrics import (
     CacheMetricsSchema,
     DatabaseMetricsSchema,
@@ -93,7 +93,7 @@ class MetricsService:
         """All metrics in Prometheus' text format. Runs the health checks too."""
         await asyncio.gather(self._health.report(), self._update_redis())
         await self._update_server()
-        jobs = await _or_none(job_figures(self._spare))
+        jobs = await _or_none(job_statistics(self._spare))
         self._jobs.update(jobs, await _or_none(job_durations(self._spare)))
         self.gauges.update()
         await asyncio.to_thread(self.gauges.save_files)

@@ -13,7 +13,7 @@ from app.core.jobs import JobPayload
 from app.core.sealing import ContentCipher
 from app.database import Reads
 from app.models.transfer import Transfer
-from app.repositories.job_list import JobList
+from app.repositories.job_list import JobListRepository
 from app.repositories.jobs import JobQueue
 from app.repositories.transfers import TransferRepository, read_part
 from app.schemas.job_list import JobState, JobSummary
@@ -52,7 +52,7 @@ class TransferService(BaseService):
     def __init__(self, db: AsyncSession, cipher: ContentCipher, reads: Reads) -> None:
         super().__init__(db)
         self.transfers = TransferRepository(db)
-        self.jobs = JobList(db)
+        self.jobs = JobListRepository(db)
         self.queue = JobQueue(db)
         self._cipher = cipher
         self._reads = reads

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from app.core.telemetry.processes import (
+from app.core.telemetry.metrics_directory import (
     VARIABLE,
     AliveLock,
     metrics_directory,
     remove_ended,
-    shared_figures,
+    shared_metrics_directory,
 )
 
 OURS = os.getpid()
@@ -59,11 +59,11 @@ def test_a_lease_that_was_removed_too_early_is_taken_again(figures):
 
 def test_each_start_has_a_fresh_folder(monkeypatch, tmp_path):
     monkeypatch.delenv(VARIABLE, raising=False)
-    with shared_figures():
+    with shared_metrics_directory():
         first = metrics_directory()
         assert first is not None
         (first / "counter_1.db").touch()
-    with shared_figures():
+    with shared_metrics_directory():
         second = metrics_directory()
         assert second is not None
         assert list(second.iterdir()) == []
@@ -74,7 +74,7 @@ def test_each_start_has_a_fresh_folder(monkeypatch, tmp_path):
 
 def test_it_is_made_in_the_folder_that_was_named(monkeypatch, tmp_path):
     monkeypatch.setenv(VARIABLE, str(tmp_path))
-    with shared_figures():
+    with shared_metrics_directory():
         fresh = metrics_directory()
 
     assert fresh is not None

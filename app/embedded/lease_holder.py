@@ -1,5 +1,5 @@
 """Process that holds leases on the embedded servers while `fastapi dev` or `uvicorn --reload`
-restarts its worker.
+restarts its web process.
 
 `fastapi dev` and `uvicorn --reload` end the only process that uses the servers at each change of a
 file: the servers would be stopped and started again. A process of its own holds a lease as long as
@@ -22,24 +22,25 @@ with suppress(ImportError):  # where no embedded server is available
     import psutil
 
 HOLDER = "EMBEDDED_SERVERS_HOLDER"
-"""Environment variable with the id of a parent process that holds leases itself."""
+"""Environment variable: the id of a process that holds leases for its child processes."""
 _KINDS: dict[str, type[EmbeddedServer]] = {
     kind.__name__: kind for kind in (EmbeddedPostgres, EmbeddedValkey)
 }
 
 
-def hold_for_workers() -> None:
-    """Tell the workers of this process that it holds leases."""
+def mark_as_lease_holder() -> None:
+    """Declare to the child processes of this process that it holds leases."""
     os.environ[HOLDER] = str(os.getpid())
 
 
-def keep_for_parent(servers: Sequence[EmbeddedServer]) -> None:
-    """In a worker whose parent holds no lease: start a process that does, unless there is one."""
+def start_lease_holder(servers: Sequence[EmbeddedServer]) -> None:
+    """Start a process that holds leases until the parent ends, unless the parent or such a process
+    holds them already."""
     parent = multiprocessing.parent_process()
     if not servers or parent is None or os.environ.get(HOLDER) == str(parent.pid):
         return
     named = [f"{type(server).__name__}={server.directory}" for server in servers]
-    arguments = ["-m", "app.embedded.keeper", str(parent.pid), *named]
+    arguments = ["-m", "app.embedded.lease_holder", str(parent.pid), *named]
     if any(process.info["cmdline"][1:] == arguments for process in _processes()):
         return
     subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Setup of the running uvicorn server: its protocol, and its acceptor."""
+"""Installs the limits on connections and requests in the running uvicorn server."""
 
 import signal
 import sys
@@ -19,9 +19,9 @@ def running_server() -> uvicorn.Server | None:
     return server if isinstance(server, uvicorn.Server) else None
 
 
-def bound_connections(settings: ServerSettings) -> None:
-    """Make the running uvicorn server accept connections by an `Acceptor`. Call during startup,
-    before the server listens.
+def limit_connections(settings: ServerSettings) -> None:
+    """Replace the protocol and the acceptor of the running uvicorn server by those with limits.
+    Call during startup, before the server listens.
 
     If uvicorn itself terminates TLS, and on Windows, only requests are limited.
     """

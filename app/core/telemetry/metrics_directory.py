@@ -1,4 +1,4 @@
-"""Directory for the metrics of several worker processes, and removal of ended processes.
+"""Directory that several web processes share for their metrics, and removal of ended processes.
 
 prometheus-client writes each process's values into files of PROMETHEUS_MULTIPROC_DIR, if that is
 set before the first import; `backend serve` sets it for several workers. The counters of a process
@@ -25,7 +25,7 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 @contextmanager
-def shared_figures() -> Iterator[None]:
+def shared_metrics_directory() -> Iterator[None]:
     """Create a temporary directory for the metrics of the processes started in the block, inside
     PROMETHEUS_MULTIPROC_DIR if that is set. If it cannot be created, each process has its own
     metrics only."""
@@ -37,7 +37,7 @@ def shared_figures() -> Iterator[None]:
             )
             os.environ[VARIABLE] = stack.enter_context(fresh)
         except OSError as error:
-            log.warning("figures_not_shared", reason=repr(error))
+            log.warning("metrics_not_shared", reason=repr(error))
         try:
             yield
         finally:

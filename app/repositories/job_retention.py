@@ -21,7 +21,7 @@ _FOLD_COUNTS = text("""
 """)
 
 
-class JobHistory(BaseRepository[JobEvent]):
+class JobRetentionRepository(BaseRepository[JobEvent]):
     model = JobEvent
 
     async def delete_before(self, moment: datetime, limit: int) -> int:

@@ -1,4 +1,4 @@
-"""Figures of the queue: jobs by kind and state, outcomes so far, durations."""
+"""Statistics of the queue: jobs by kind and state, outcomes so far, durations."""
 
 from typing import NamedTuple
 
@@ -44,8 +44,8 @@ _DURATIONS = text("""
 Key = tuple[str, str]
 
 
-class JobFigures(NamedTuple):
-    """Figures of all workers at one moment.
+class JobStatistics(NamedTuple):
+    """Statistics of all workers at one moment.
 
     Attributes:
         states: jobs by kind and state: waiting, delayed, running, failed.
@@ -62,8 +62,8 @@ class JobFigures(NamedTuple):
         return sum(count for (_, found), count in self.states.items() if found == state)
 
 
-async def job_figures(engine: AsyncEngine) -> JobFigures:
-    """Read the figures.
+async def job_statistics(engine: AsyncEngine) -> JobStatistics:
+    """Read the statistics.
 
     Raises:
         Exception: any error of the connection or a query.
@@ -71,7 +71,7 @@ async def job_figures(engine: AsyncEngine) -> JobFigures:
     async with engine.connect() as connection:
         states = (await connection.execute(_STATES)).all()
         events = (await connection.execute(_EVENTS)).all()
-    return JobFigures(
+    return JobStatistics(
         {(kind, state): count for kind, state, count, _ in states},
         {kind: age for kind, state, _, age in states if state == "waiting"},
         {(kind, status): count for kind, status, count in events},
