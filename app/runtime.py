@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from app.core.cache import AnswerCache, MemoryStore, RedisStore, Store
+from app.core.cache import MemoryStore, RedisStore, ResultCache, Store
 from app.core.config import LOCAL, RedisSettings, Settings
 from app.core.config.sections import CacheSettings, LimiterSettings
 from app.core.limiter import HitCounter
@@ -34,6 +34,7 @@ from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.server import EmbeddedServer
 from app.embedded.valkey import EmbeddedValkey
 from app.server.drain import Drain
+from app.services.auth.authenticator import Authenticator
 from app.services.auth.page_sessions import PageSessions
 from app.services.auth.service import AuthService
 from app.services.dashboard import DashboardService
@@ -47,11 +48,11 @@ from app.services.monitoring.health import HealthService, RedisCheck
 from app.services.monitoring.metrics import MetricsService
 from app.services.principals import PrincipalCache
 from app.services.resource import ResourceService
-from app.services.session import Authenticator, SessionService
+from app.services.session import SessionService
 from app.services.transfers.exports import UserExportRun
 from app.services.transfers.imports import UserImportRun
 from app.services.transfers.service import TransferService
-from app.services.user.listing import UserListService
+from app.services.user.lists import UserListService
 from app.services.user.service import UserService
 
 Resource = TypeVar("Resource", bound=ResourceService)
@@ -73,7 +74,7 @@ class Runtime:
     engine: AsyncEngine
     session_maker: async_sessionmaker[AsyncSession]
     cache: CircuitBreaker | None
-    answers: AnswerCache
+    answers: ResultCache
     hits: HitCounter
     passwords: PasswordHasher
     tokens: TokenSigner
@@ -261,7 +262,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         sources = GaugeSources(main_engine, breakers, passwords)
         metrics = MetricsService(settings, sources, cache, health, spare_engine)
         stack.callback(metrics.gauges.close)
-        answers = AnswerCache(_store(settings, cache), settings.cache.prefix)
+        answers = ResultCache(_store(settings, cache), settings.cache.prefix)
         stack.enter_context(answers.as_current())
         reads = Reads(main_engine, settings.database)
         cursors = CursorSigner(secret_key, settings.auth.accepted_keys())

@@ -26,14 +26,14 @@ from rich.table import Table
 from sqlalchemy import Executable, insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
-from app.cli.seed import COLUMNS, SeedService, people
+from app.cli.seed import SEED_COLUMNS, SeedService, people
 from app.core.config import load_settings
 from app.core.security import PasswordHasher
 from app.database import close_engine, get_engine, get_session_maker
 from app.database.migrations import migrate
 from app.embedded.postgres import EmbeddedPostgres
 from app.models import User
-from app.repositories.user import listing
+from app.repositories.user import lists
 from app.repositories.user.repository import UserRepository
 
 INSERTED = 2_000
@@ -47,7 +47,7 @@ def _page(**filters: Any) -> Executable:
 
 
 def _count(**filters: Any) -> Executable:
-    return listing.select_count(_REPOSITORY.get_filtered_users(**filters))
+    return lists.select_count(_REPOSITORY.get_filtered_users(**filters))
 
 
 QUERIES: dict[str, tuple[str, Executable]] = {
@@ -149,7 +149,7 @@ async def _insert(connection: AsyncConnection) -> float:
 
 def _rows() -> Iterator[dict[str, object]]:
     first = next(islice(_NUMBERS, INSERTED, None))
-    return (dict(zip(COLUMNS, row, strict=True)) for row in people(INSERTED, "", first))
+    return (dict(zip(SEED_COLUMNS, row, strict=True)) for row in people(INSERTED, "", first))
 
 
 async def run(postgres: str, users: int, runs: int) -> list[Measured]:

@@ -21,11 +21,11 @@ setattr(Gauge, "set", nothing)  # noqa: B010  # as above
 from app import periodic  # noqa: E402  # see above
 from app.core.redis import CircuitBreaker  # noqa: E402  # see above
 from app.core.telemetry import Timing  # noqa: E402  # see above
-from app.core.telemetry.request_counters import RequestMeter  # noqa: E402  # see above
+from app.core.telemetry.request_counters import RequestCounter  # noqa: E402  # see above
 
 setattr(Timing, "__enter__", nothing)  # noqa: B010  # as above
 setattr(Timing, "__exit__", nothing)  # noqa: B010  # as above
-setattr(RequestMeter, "ended", nothing)  # noqa: B010  # as above
+setattr(RequestCounter, "ended", nothing)  # noqa: B010  # as above
 setattr(CircuitBreaker, "_took", nothing)  # noqa: B010  # as above
 setattr(periodic, "_update_gauges", never)  # noqa: B010  # as above
 setattr(periodic, "_keep_figures", never)  # noqa: B010  # as above

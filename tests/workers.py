@@ -37,7 +37,7 @@ class Workers:
         assert response.status_code == 200, response.text
         return response.text
 
-    def figures(self) -> "Scrape":
+    def scrape(self) -> "Scrape":
         return Scrape(self.text())
 
 
@@ -78,5 +78,5 @@ def workers(servers: Servers, count: int = 2, **settings: str) -> Iterator[Worke
         instance(servers, Path(folder), port := free_port(), **own),
     ):
         site = Workers(port)
-        assert within(90, lambda: site.figures().value("worker_processes") == count)
+        assert within(90, lambda: site.scrape().value("worker_processes") == count)
         yield site

@@ -16,7 +16,7 @@ log = structlog.get_logger("app.errors")
 _STATS = f"{BASE}/stats"
 
 
-async def handle_app_exception(request: Request, error: Exception) -> Response:
+async def handle_admin_exception(request: Request, error: Exception) -> Response:
     """In place of the core's handler: errors below the pages' path become pages.
 
     A page that cannot be rendered is logged, and the browser gets JSON: whatever a client sends,

@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field
 
 from app.admin import cookies
-from app.admin.page import notice_in, shown_again
+from app.admin.page import notice_in, redisplay_on_error
 from app.admin.rendering import BASE, render
 from app.api.runtime import runtime_of
 from app.core.exceptions import (
@@ -72,9 +72,9 @@ def login_page(
     return answer
 
 
-def login_shown_again(request: Request, form: LoginForm) -> AbstractContextManager[None]:
+def redisplay_login_on_error(request: Request, form: LoginForm) -> AbstractContextManager[None]:
     """Show the login page again, with the username, where the login is refused."""
-    return shown_again(
+    return redisplay_on_error(
         partial(login_page, request, form=form),
         UnauthorizedException,
         ForbiddenException,

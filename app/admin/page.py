@@ -39,7 +39,9 @@ class InvalidFormException(AppException):
 
 
 @contextmanager
-def shown_again(render: Callable[..., Response], *refusals: type[AppException]) -> Iterator[None]:
+def redisplay_on_error(
+    render: Callable[..., Response], *refusals: type[AppException]
+) -> Iterator[None]:
     """Show a form again where the block raises one of `refusals`.
 
     Raises:
@@ -87,11 +89,11 @@ class AdminPage:
         cookies.delete(answer, self._request, "notice")
         return answer
 
-    def shown_again(self, template: str, **context: Any) -> AbstractContextManager[None]:
+    def redisplay_on_error(self, template: str, **context: Any) -> AbstractContextManager[None]:
         """Answer with this view where the block refuses what was sent (409, 422); its template has
         the refusal as `error`."""
         render = partial(self.render, template, **context)
-        return shown_again(render, ConflictException, ValidationException)
+        return redisplay_on_error(render, ConflictException, ValidationException)
 
     def redirect(self, to: str, notice: Notice | None = None) -> RedirectResponse:
         """Redirect after a form (303).

@@ -104,7 +104,7 @@ def render(
 
     Args:
         request: what is answered.
-        template: its path, such as `dashboard/overview.html`.
+        template: its path, such as `overview/overview.html`.
         status: of the answer.
         headers: added to those of every page.
         context: variables of the template.

@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from app.admin.assets import assets
-from app.admin.errors import handle_app_exception
+from app.admin.errors import handle_admin_exception
 from app.admin.routes import jobs, mail, overview, root, transfers, upload, users
 from app.core.exceptions import AppException
 
@@ -16,4 +16,4 @@ def include_admin(app: FastAPI) -> None:
     for module in (root, overview, upload, users, transfers, jobs, mail):
         app.include_router(module.router)
     app.include_router(assets.router)
-    app.add_exception_handler(AppException, handle_app_exception)
+    app.add_exception_handler(AppException, handle_admin_exception)

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
 from app.schemas.base import example_of
-from app.schemas.listing import ExportFormat
+from app.schemas.list_params import ExportFormat
 
 _MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
 

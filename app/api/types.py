@@ -7,7 +7,7 @@ from fastapi import Path, Query
 
 from app.core.pagination import CursorParams, PageParams
 from app.schemas.base import MAX_BIGINT
-from app.schemas.listing import ExportFormat
+from app.schemas.list_params import ExportFormat
 
 PaginationParams = Annotated[PageParams, Query()]
 CursorPaginationParams = Annotated[CursorParams, Query()]

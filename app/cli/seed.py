@@ -20,7 +20,7 @@ from app.repositories.user.repository import UserRepository
 from app.runtime import open_runtime
 from app.services.base import BaseService
 
-BATCH = 5_000
+COPY_BATCH = 5_000
 YEARS = 2
 _DOMAINS = ("example.com", "example.org", "example.net", "mail.example.com", "corp.example")
 
@@ -77,14 +77,14 @@ class SeedService(BaseService):
         hashed = await self.passwords.hash(password)
         async with self.transaction():
             rows = people(count, hashed, first=await self.users.last_id() + 1)
-            while batch := list(islice(rows, BATCH)):
-                await self.users.copy(COLUMNS, batch)
+            while batch := list(islice(rows, COPY_BATCH)):
+                await self.users.copy(SEED_COLUMNS, batch)
                 progress(len(batch))
         async with self.transaction():
             await self.users.analyze()
 
 
-COLUMNS = (
+SEED_COLUMNS = (
     "email",
     "username",
     "full_name",
@@ -97,7 +97,7 @@ COLUMNS = (
 
 
 def people(count: int, hashed_password: str, first: int) -> Iterator[tuple[object, ...]]:
-    """Rows in the order of `COLUMNS`; the same for the same `first`.
+    """Rows in the order of `SEED_COLUMNS`; the same for the same `first`.
 
     Args:
         count: number of users.

@@ -24,7 +24,7 @@ from app.database.servers.failover import reports_read_only
 
 log = structlog.get_logger("app.jobs")
 
-Rows = list[dict[str, object]]
+QueryRows = list[dict[str, object]]
 ANSWER_TIMEOUT = 30.0
 """Seconds until a statement without an answer is sent again: more than a statement may take."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
@@ -46,7 +46,7 @@ class QueueDriver:
         self.shutdown = asyncio.Event()
         self.tm = TaskManager()
 
-    async def fetch(self, query: str, *args: object) -> Rows:
+    async def fetch(self, query: str, *args: object) -> QueryRows:
         raise NotImplementedError
 
     async def execute(self, query: str, *args: object) -> str:
@@ -75,7 +75,7 @@ class SessionDriver(QueueDriver):
         self._connection = connection
         self._lock = asyncio.Lock()  # pgqueuer sends some statements side by side
 
-    async def fetch(self, query: str, *args: object) -> Rows:
+    async def fetch(self, query: str, *args: object) -> QueryRows:
         async with self._lock:
             return await _fetch(self._connection, query, args)
 
@@ -100,14 +100,14 @@ class WorkerDriver(QueueDriver):
         self._listeners: list[asyncio.Task[None]] = []
         self._closing = False
 
-    async def fetch(self, query: str, *args: object) -> Rows:
+    async def fetch(self, query: str, *args: object) -> QueryRows:
         """
         Raises:
             asyncpg.PostgresError: the statement failed, for another reason than the server's state.
             Exception: the database is away, and the driver is closing.
         """
 
-        async def once() -> Rows:
+        async def once() -> QueryRows:
             async with self._each.begin() as connection:
                 return await _fetch(connection, query, args)
 
@@ -131,7 +131,7 @@ class WorkerDriver(QueueDriver):
         """Wait no longer for a database that is away."""
         self._closing = True
 
-    async def _persist(self, work: Callable[[], Awaitable[Rows]]) -> Rows:
+    async def _persist(self, work: Callable[[], Awaitable[QueryRows]]) -> QueryRows:
         pause = FIRST_PAUSE
         while True:
             try:
@@ -163,7 +163,7 @@ class WorkerDriver(QueueDriver):
 _DRIVER_ERRORS = asyncpg.PostgresError, asyncpg.InterfaceError
 
 
-async def _fetch(connection: AsyncConnection, query: str, args: tuple[object, ...]) -> Rows:
+async def _fetch(connection: AsyncConnection, query: str, args: tuple[object, ...]) -> QueryRows:
     result = await connection.exec_driver_sql(query, args)
     return [dict(row) for row in result.mappings()] if result.returns_rows else []
 

@@ -27,7 +27,7 @@ from app.core.signing import Position
 from app.database import Base, Reads, translate, violated_constraint
 from app.repositories.list_queries import ListQueries, position_of
 from app.schemas.base import ResponseSchema
-from app.schemas.listing import ListParams
+from app.schemas.list_params import ListParams
 
 Model = TypeVar("Model", bound=Base)
 Schema = TypeVar("Schema", bound=ResponseSchema)

@@ -1,4 +1,4 @@
-"""Queries on stored answers of idempotent requests."""
+"""Queries on stored responses of idempotent requests."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -6,51 +6,51 @@ from typing import NamedTuple
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from app.models import IdempotentAnswer
+from app.models import IdempotentResponse
 from app.repositories.base import BaseRepository
 
 
-class StoredAnswer(NamedTuple):
-    """An answer, and the fingerprint of the request's body."""
+class StoredResponse(NamedTuple):
+    """A response, and the fingerprint of the request's body."""
 
     fingerprint: bytes
     body: bytes
 
 
-class IdempotentAnswerRepository(BaseRepository[IdempotentAnswer]):
-    model = IdempotentAnswer
+class IdempotentResponseRepository(BaseRepository[IdempotentResponse]):
+    model = IdempotentResponse
 
     async def find(
         self, user_id: int, operation: str, key: str, since: datetime
-    ) -> StoredAnswer | None:
-        """The answer under this key, if stored after `since`."""
-        query = select(IdempotentAnswer.fingerprint, IdempotentAnswer.body).where(
-            IdempotentAnswer.user_id == user_id,
-            IdempotentAnswer.operation == operation,
-            IdempotentAnswer.key == key,
-            IdempotentAnswer.created_at > since,
+    ) -> StoredResponse | None:
+        """The response under this key, if stored after `since`."""
+        query = select(IdempotentResponse.fingerprint, IdempotentResponse.body).where(
+            IdempotentResponse.user_id == user_id,
+            IdempotentResponse.operation == operation,
+            IdempotentResponse.key == key,
+            IdempotentResponse.created_at > since,
         )
         row = (await self.db.execute(query)).one_or_none()
-        return None if row is None else StoredAnswer(*row)
+        return None if row is None else StoredResponse(*row)
 
     async def store(self, values: dict[str, object], since: datetime) -> bool:
-        """Insert an answer, unless the key has one that is newer than `since`; whether it was
+        """Insert a response, unless the key has one that is newer than `since`; whether it was
         inserted.
 
         Waits for the end of another transaction that inserts one under the same key.
 
         Args:
             values: by column.
-            since: an older answer is replaced.
+            since: an older response is replaced.
         """
-        query = insert(IdempotentAnswer).values(created_at=datetime.now(since.tzinfo), **values)
+        query = insert(IdempotentResponse).values(created_at=datetime.now(since.tzinfo), **values)
         query = query.on_conflict_do_update(
             constraint="pk_kept_answers",
             set_=dict(query.excluded),
-            where=IdempotentAnswer.created_at <= since,
+            where=IdempotentResponse.created_at <= since,
         )
-        return await self.db.scalar(query.returning(IdempotentAnswer.user_id)) is not None
+        return await self.db.scalar(query.returning(IdempotentResponse.user_id)) is not None
 
     async def delete_before(self, moment: datetime, limit: int) -> int:
-        """Delete answers stored before `moment`, at most `limit`; the number of them."""
-        return await self.delete_some(IdempotentAnswer.created_at < moment, limit=limit)
+        """Delete responses stored before `moment`, at most `limit`; the number of them."""
+        return await self.delete_some(IdempotentResponse.created_at < moment, limit=limit)

@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from app.core.signing import Position
 from app.database import Base
-from app.schemas.listing import Filter, ListParams
+from app.schemas.list_params import Filter, ListParams
 
 Model = TypeVar("Model", bound=Base)
 SortKey = Callable[[Any], ColumnElement[Any]]

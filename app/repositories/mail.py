@@ -12,8 +12,8 @@ from app.models.mail import Mail
 from app.repositories.base import BaseRepository
 
 
-class MailOutcome(NamedTuple):
-    """Outcome of the last attempt to send a mail."""
+class MailAttempt(NamedTuple):
+    """The last attempt to send a mail: the state after it, its number, the server's reply."""
 
     state: str
     attempts: int
@@ -23,11 +23,11 @@ class MailOutcome(NamedTuple):
 class MailRepository(BaseRepository[Mail]):
     model = Mail
 
-    async def find(self, mail_id: UUID) -> MailOutcome | None:
-        """The outcome of a mail; None before the first attempt."""
+    async def find(self, mail_id: UUID) -> MailAttempt | None:
+        """The last attempt; None before the first."""
         query = select(Mail.state, Mail.attempts, Mail.reply).where(Mail.id == mail_id)
         row = (await self.db.execute(query)).one_or_none()
-        return None if row is None else MailOutcome(*row)
+        return None if row is None else MailAttempt(*row)
 
     async def record(self, mail_id: UUID, values: dict[str, Any]) -> None:
         """Insert or update a record.

@@ -58,14 +58,14 @@ class BulkUserCreate(NewUser):
         return value
 
 
-def _then(value: datetime) -> datetime:
+def _check_past(value: datetime) -> datetime:
     """Check that a time lies between 1970 and tomorrow: clocks and time zones differ."""
     if not _EPOCH <= value <= datetime.now(UTC) + timedelta(days=1):
         raise PydanticCustomError("then", "should be between 1970 and now")
     return value
 
 
-Then = Annotated[AwareDatetime, AfterValidator(_then)]
+PastDatetime = Annotated[AwareDatetime, AfterValidator(_check_past)]
 
 
 class UserImport(BulkUserCreate):
@@ -73,8 +73,8 @@ class UserImport(BulkUserCreate):
 
     is_active: bool = True  # not strict, since a file contains text
     is_superuser: bool = False
-    created_at: Then = Field(default_factory=lambda: datetime.now(UTC))
-    updated_at: Then = Field(default_factory=lambda: datetime.now(UTC))
+    created_at: PastDatetime = Field(default_factory=lambda: datetime.now(UTC))
+    updated_at: PastDatetime = Field(default_factory=lambda: datetime.now(UTC))
 
 
 BULK_EXAMPLE = [

@@ -9,7 +9,7 @@ class PurgeSessions(JobPayload):
     kind = "purge-sessions"
 
 
-class PurgeAnswers(JobPayload):
+class PurgeIdempotentResponses(JobPayload):
     """Delete the stored answers of idempotent requests after a day."""
 
     kind = "purge-answers"

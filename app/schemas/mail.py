@@ -1,4 +1,4 @@
-"""Mail: the job that sends one; and its outcome."""
+"""Payloads of mail jobs, and the states of a mail."""
 
 from enum import StrEnum
 from uuid import UUID, uuid4
@@ -34,7 +34,7 @@ class PurgeMails(JobPayload):
 
 
 class MailState(StrEnum):
-    """Outcome of a mail. `deferred` is retried; `dropped` has no recipient any more."""
+    """State of a mail. `deferred` is retried; `dropped` has no recipient any more."""
 
     SENT = "sent"
     DEFERRED = "deferred"

@@ -7,7 +7,7 @@ from pydantic.config import JsonDict
 
 from app.core.pagination import CursorPage, Page
 from app.schemas.base import example_of
-from app.schemas.listing import ListParams, Search
+from app.schemas.list_params import ListParams, Search
 from app.schemas.user import UserSchema
 
 SortBy = Literal["created_at", "username", "email"]

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.middleware.deadline import commit_window
 
-BATCH = 5_000
+DELETE_BATCH = 5_000
 """Maximum number of rows that one statement of a purge deletes: about 0.1 s."""
 
 
@@ -49,9 +49,9 @@ class BaseService:
         count = 0
         while True:
             async with self.transaction():
-                deleted = await delete(BATCH)
+                deleted = await delete(DELETE_BATCH)
             count += deleted
-            if deleted < BATCH:
+            if deleted < DELETE_BATCH:
                 return count
 
     async def release_connection(self) -> None:

@@ -18,15 +18,15 @@ from pydantic import BaseModel
 from app.core.exceptions import RequestTimeoutException, ValidationException
 from app.core.text.spreadsheets import escape_formulas
 from app.database import Reads
-from app.repositories.user.listing import UserListRepository
-from app.schemas.listing import ExportFormat
+from app.repositories.user.lists import UserListRepository
+from app.schemas.list_params import ExportFormat
 from app.schemas.user import UserSchema
 from app.schemas.user_list import UserFilters
 
 Schema = TypeVar("Schema", bound=BaseModel)
 log = structlog.get_logger("app.export")
 
-BATCH = 500
+EXPORT_BATCH = 500
 """Rows held in memory at a time; to format 500 users takes the event loop about 3 ms."""
 TIME_LIMIT = 900.0
 """Seconds that an export may take. A client that reads slowly, but never stops, would hold its
@@ -48,7 +48,7 @@ class ExportService:
         self, filters: UserFilters, file_format: ExportFormat, *, bom: bool = False
     ) -> AsyncGenerator[bytes, None]:
         """All users of a list: see `stream`."""
-        batches = self._users.batches(filters, BATCH)
+        batches = self._users.batches(filters, EXPORT_BATCH)
         return self.stream("users", batches, UserSchema, file_format, bom=bom)
 
     async def stream(

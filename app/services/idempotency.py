@@ -1,4 +1,4 @@
-"""Idempotency keys: a repeated request gets the answer of the first one."""
+"""Idempotency keys: a repeated request gets the response of the first one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from hmac import compare_digest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.exceptions import ConflictException
-from app.repositories.idempotency import IdempotentAnswerRepository
+from app.repositories.idempotency import IdempotentResponseRepository
 from app.services.base import BaseService
 
 KEPT_FOR = timedelta(hours=24)
@@ -32,29 +32,29 @@ class IdempotentRequest:
 
 
 class IdempotencyService(BaseService):
-    """Stores the JSON bodies of answers for a day. Only answers of success are stored."""
+    """Stores the JSON bodies of responses for a day. Only responses of success are stored."""
 
     def __init__(self, db: AsyncSession) -> None:
         super().__init__(db)
-        self.answers = IdempotentAnswerRepository(db)
+        self.responses = IdempotentResponseRepository(db)
 
     async def find(self, request: IdempotentRequest) -> bytes | None:
-        """The body of the answer to an earlier request with this key.
+        """The body of the response to an earlier request with this key.
 
         Raises:
             ConflictException: the key belongs to a request with another body.
         """
         since = datetime.now(UTC) - KEPT_FOR
-        answer = await self.answers.find(request.user_id, request.operation, request.key, since)
+        response = await self.responses.find(request.user_id, request.operation, request.key, since)
         await self.release_connection()
-        if answer is None:
+        if response is None:
             return None
-        if not any(compare_digest(answer.fingerprint, known) for known in request.fingerprints):
+        if not any(compare_digest(response.fingerprint, known) for known in request.fingerprints):
             raise _used_otherwise()
-        return answer.body
+        return response.body
 
     async def store(self, request: IdempotentRequest, body: bytes) -> None:
-        """Store the body of an answer, in the caller's transaction.
+        """Store the body of a response, in the caller's transaction.
 
         Raises:
             ConflictException: a request with the same key was faster; the caller has to roll back.
@@ -66,13 +66,13 @@ class IdempotencyService(BaseService):
             "fingerprint": request.fingerprints[0],
             "body": body,
         }
-        if not await self.answers.store(values, datetime.now(UTC) - KEPT_FOR):
+        if not await self.responses.store(values, datetime.now(UTC) - KEPT_FOR):
             raise _used_otherwise()
 
     async def purge(self) -> int:
-        """Delete the answers that are older than a day; the number of them."""
+        """Delete the responses that are older than a day; the number of them."""
         moment = datetime.now(UTC) - KEPT_FOR
-        return await self.in_batches(lambda limit: self.answers.delete_before(moment, limit))
+        return await self.in_batches(lambda limit: self.responses.delete_before(moment, limit))
 
 
 def _used_otherwise() -> ConflictException:

@@ -25,7 +25,7 @@ TOMBSTONE_TTL = 60
 """Minimum lifetime of a tombstone in seconds. Requests that read the database before the change
 have ended by then, since their default deadline is half of it."""
 
-Concerns = Callable[[Principal], bool]
+PrincipalPredicate = Callable[[Principal], bool]
 
 _hit = CACHE_LOOKUPS.labels("principal", "hit").inc
 _miss = CACHE_LOOKUPS.labels("principal", "miss").inc
@@ -60,7 +60,7 @@ class PrincipalCache:
         self._breaker = breaker
         self._prefix = prefix
         self._tombstone_ttl = max(TOMBSTONE_TTL, ceil(2 * deadline))
-        self.on_forgetting: list[Callable[[Concerns], None]] = []
+        self.on_forgetting: list[Callable[[PrincipalPredicate], None]] = []
         self._tombstones: Tombstones | None = None
         if breaker is not None:
             lifetime = self._tombstone_ttl + max(TTL, PROFILE_TTL)
@@ -155,9 +155,9 @@ class PrincipalCache:
         if self._tombstones is not None:
             await self._tombstones.close()
 
-    def _notify(self, concerns: Concerns) -> None:
+    def _notify(self, matches: PrincipalPredicate) -> None:
         for forget in self.on_forgetting:
-            forget(concerns)
+            forget(matches)
 
     async def _invalidate(self, ttls: dict[str, int]) -> None:
         if self._tombstones is not None and ttls:

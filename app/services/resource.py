@@ -10,10 +10,10 @@ from app.core.signing import CursorSigner
 from app.database import Base
 from app.repositories.base import BaseRepository
 from app.schemas.base import ResponseSchema
-from app.schemas.listing import ExportFormat, ListParams
+from app.schemas.list_params import ExportFormat, ListParams
 from app.schemas.session import Principal
 from app.services.base import BaseService
-from app.services.export import BATCH, ExportService
+from app.services.export import EXPORT_BATCH, ExportService
 
 Model = TypeVar("Model", bound=Base)
 
@@ -59,7 +59,7 @@ class ResourceService(BaseService):
         bom: bool = False,
     ) -> AsyncGenerator[bytes, None]:
         """The whole list of all owners as a file: see `ExportService.stream`."""
-        batches = rows.batches(filters, schema, self.exports.reads, BATCH)
+        batches = rows.batches(filters, schema, self.exports.reads, EXPORT_BATCH)
         return self.exports.stream(rows.model.__tablename__, batches, schema, file_format, bom=bom)
 
 

@@ -1,14 +1,14 @@
-"""Login sessions: authentication by access token, lists, and revocation."""
+"""`SessionService`: lists, extends and ends login sessions, and purges old ones."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AuthSettings
 from app.core.exceptions import NotFoundException, TokenRevokedException
 from app.core.pagination import PageParams
-from app.core.security import AccessToken, TokenKind, TokenSigner
+from app.core.security import AccessToken
 from app.repositories.session import SessionRepository
 from app.repositories.user.repository import UserRepository
 from app.schemas.session import Principal, SessionPage
@@ -137,37 +137,3 @@ class SessionService(BaseService):
             return await self.sessions.delete_over_before(moment, limit)
 
         return await self.in_batches(batch)
-
-
-class Authenticator:
-    """Finds the principal of a token. It lives as long as the process, and opens a database session
-    only where the cache has no principal."""
-
-    def __init__(
-        self,
-        session_maker: async_sessionmaker[AsyncSession],
-        tokens: TokenSigner,
-        principals: PrincipalCache,
-        settings: AuthSettings,
-    ) -> None:
-        self._session_maker = session_maker
-        self._tokens = tokens
-        self._principals = principals
-        self._settings = settings
-
-    async def principal(self, token: str, kind: TokenKind = "access") -> Principal:
-        """An active user in a live session; without a query while they are cached.
-
-        Args:
-            token: as sent.
-            kind: the kind that is required.
-
-        Raises:
-            UnauthorizedException: the token is malformed, forged, expired or of another kind,
-                its session has ended, or its user is deleted or inactive.
-        """
-        read = self._tokens.read(token, kind)
-        if cached := await self._principals.get(read):
-            return cached
-        async with self._session_maker() as db:
-            return await SessionService(db, self._principals).principal(read, self._settings)

@@ -14,9 +14,9 @@ from app.schemas.bulk import RefusedRow, UserImport, read_imported
 from app.services.user.file_parser import FileRow, UserFile
 from app.user_import.refused_rows import RefusedRowsFile
 
-BATCH = 1_000
+ROWS_PER_TRANSACTION = 1_000
 """Rows in a transaction."""
-PASSWORDS = 100
+PASSWORDS_PER_TRANSACTION = 100
 """Rows with a password to hash in a transaction, so that the progress bar moves."""
 
 
@@ -77,7 +77,7 @@ def _batches(rows: Iterable[FileRow]) -> Iterator[list[FileRow]]:
     for row in rows:
         batch.append(row)
         passwords += "password" in row.values
-        if len(batch) == BATCH or passwords == PASSWORDS:
+        if len(batch) == ROWS_PER_TRANSACTION or passwords == PASSWORDS_PER_TRANSACTION:
             yield batch
             batch, passwords = [], 0
     if batch:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.runtime import Runtime
-from app.schemas.jobs import PurgeAnswers, PurgeJobs, PurgeSessions
+from app.schemas.jobs import PurgeIdempotentResponses, PurgeJobs, PurgeSessions
 from app.schemas.mail import PurgeMails, SendMail
 from app.schemas.transfer import ExportUsers, ImportUsers, PurgeTransfers
 from app.services.idempotency import IdempotencyService
@@ -23,7 +23,7 @@ async def purge_sessions(runtime: Runtime, _: PurgeSessions) -> None:
         await runtime.session_service(db).purge()
 
 
-async def purge_answers(runtime: Runtime, _: PurgeAnswers) -> None:
+async def purge_idempotent_responses(runtime: Runtime, _: PurgeIdempotentResponses) -> None:
     async with runtime.session_maker() as db:
         await IdempotencyService(db).purge()
 
@@ -61,7 +61,13 @@ async def purge_transfers(runtime: Runtime, _: PurgeTransfers) -> None:
 JOBS: tuple[Job[Any], ...] = (
     # At odd minutes, at which nothing else on the machine begins.
     Job(PurgeSessions, purge_sessions, concurrency=1, timeout=PURGE_TIMEOUT, cron="7 * * * *"),
-    Job(PurgeAnswers, purge_answers, concurrency=1, timeout=PURGE_TIMEOUT, cron="17 * * * *"),
+    Job(
+        PurgeIdempotentResponses,
+        purge_idempotent_responses,
+        concurrency=1,
+        timeout=PURGE_TIMEOUT,
+        cron="17 * * * *",
+    ),
     Job(PurgeJobs, purge_jobs, concurrency=1, timeout=PURGE_TIMEOUT, cron="27 * * * *"),
     Job(PurgeMails, purge_mails, concurrency=1, timeout=PURGE_TIMEOUT, cron="37 * * * *"),
     # The service counts attempts too; those of workers that died come on top. Few connections at

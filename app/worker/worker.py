@@ -24,7 +24,7 @@ from app.worker.registry import JOBS
 
 log = structlog.get_logger("app.jobs")
 
-BATCH = 10
+MAX_FETCHED = 10
 """Jobs that are taken from the queue at once, at most."""
 QUEUE_CONNECTIONS = 3
 """Connections to the database besides those that the jobs use: one listens."""
@@ -97,7 +97,7 @@ class Worker:
         try:
             await queue.run(
                 dequeue_timeout=timedelta(seconds=settings.poll),
-                batch_size=max(1, min(BATCH, settings.concurrency // 2)),
+                batch_size=max(1, min(MAX_FETCHED, settings.concurrency // 2)),
                 max_concurrent_tasks=settings.concurrency,
                 heartbeat_timeout=timedelta(seconds=settings.lost_after),
             )

@@ -75,7 +75,7 @@ def use(served: Instance, workers: int) -> list[int]:
 
 
 def dropped(served: Instance, reason: str) -> float:
-    scrape = Workers(int(served.url.rpartition(":")[2])).figures()
+    scrape = Workers(int(served.url.rpartition(":")[2])).scrape()
     return scrape.value("log_lines_dropped_total", reason=reason)
 
 

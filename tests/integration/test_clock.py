@@ -7,7 +7,7 @@ import pytest
 from limits import parse
 from sqlalchemy import text
 
-from app.core.cache import AnswerCache, Entry
+from app.core.cache import Entry, ResultCache
 from app.core.cache.stores import MemoryStore, RedisStore
 from app.core.limiter import HitCounter
 from tests.conftest import browsing
@@ -76,7 +76,7 @@ async def test_an_answer_is_given_for_as_long_as_asked_for_at_most(
     client, runtime, set_back, is_shared
 ):
     store = RedisStore(runtime.cache) if is_shared else MemoryStore()
-    answers = AnswerCache(store, "test")
+    answers = ResultCache(store, "test")
 
     async def compute() -> bytes:
         return b"1"

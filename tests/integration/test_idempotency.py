@@ -8,7 +8,7 @@ from sqlalchemy import text, update
 
 from app.core.exceptions import ConflictException
 from app.core.signing import BodyFingerprints
-from app.models import IdempotentAnswer
+from app.models import IdempotentResponse
 from app.services.idempotency import KEPT_FOR, IdempotencyService, IdempotentRequest
 from tests.conftest import PASSWORD, Person, person
 
@@ -173,7 +173,7 @@ async def test_an_answer_is_kept_for_a_day(root, runtime):
 async def age(runtime, by: timedelta) -> None:
     async with runtime.session_maker() as db:
         await db.execute(
-            update(IdempotentAnswer).values(created_at=IdempotentAnswer.created_at - by)
+            update(IdempotentResponse).values(created_at=IdempotentResponse.created_at - by)
         )
         await db.commit()
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from redis.asyncio import Redis
 
-from app.core.cache import AnswerCache, MemoryStore, RedisStore, invalidate_cache
+from app.core.cache import MemoryStore, RedisStore, ResultCache, invalidate_cache
 from app.core.redis import CircuitBreaker, connect_redis
 from tests.conftest import Servers, browsing, person, running
 from tests.gate import Gate, target
@@ -64,22 +64,22 @@ async def breakers(
 
 
 @pytest.fixture
-async def here(breakers: list[CircuitBreaker]) -> AnswerCache:
-    return AnswerCache(RedisStore(breakers[0]), PREFIX)
+async def here(breakers: list[CircuitBreaker]) -> ResultCache:
+    return ResultCache(RedisStore(breakers[0]), PREFIX)
 
 
 @pytest.fixture
-async def there(breakers: list[CircuitBreaker]) -> AnswerCache:
+async def there(breakers: list[CircuitBreaker]) -> ResultCache:
     """As good as another process."""
-    return AnswerCache(RedisStore(breakers[1]), PREFIX)
+    return ResultCache(RedisStore(breakers[1]), PREFIX)
 
 
 @pytest.fixture(params=["redis", "memory", "redis away"])
 async def answers(
-    request: pytest.FixtureRequest, here: AnswerCache, breakers: list[CircuitBreaker]
-) -> AnswerCache:
+    request: pytest.FixtureRequest, here: ResultCache, breakers: list[CircuitBreaker]
+) -> ResultCache:
     if request.param == "memory":
-        return AnswerCache(MemoryStore(), PREFIX)
+        return ResultCache(MemoryStore(), PREFIX)
     if request.param == "redis away":
         breakers[0].close()
         breakers[0].open("for the test")

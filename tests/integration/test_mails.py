@@ -14,7 +14,7 @@ from app.runtime import Runtime
 from app.schemas.mail import PurgeMails, SendMail
 from app.services.mail.caught import CaughtMails
 from app.services.mail.errors import MailDeferredError
-from app.services.mail.kinds import Letter
+from app.services.mail.kinds import MailContext
 from app.services.mail.mailer import Mailer
 from app.services.mail.service import ATTEMPTS, masked
 from app.worker.registry import purge_mails, send_mail
@@ -216,9 +216,9 @@ async def test_two_processes_keep_the_last_mails_in_one_folder(monkeypatch, tmp_
     catchers = [MailCatcher(tmp_path / "mail") for _ in range(2)]
     for number in range(4):
         mailer = Mailer(runtime.settings, catchers[number % 2])
-        letter = Letter(f"ada{number}@example.com", {"requested_at": "now"})
+        context = MailContext(f"ada{number}@example.com", {"requested_at": "now"})
         async with mailer.sender.connected() as session:
-            await session.send(mailer.message(uuid4(), "test-mail", letter))
+            await session.send(mailer.message(uuid4(), "test-mail", context))
     for catcher in catchers:
         catcher.close()
 

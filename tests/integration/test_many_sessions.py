@@ -127,13 +127,13 @@ async def test_a_purge_deletes_a_batch_at_a_time_and_keeps_what_is_done(
 
     assert count == MANY
     deletes = [statement for statement in statements if statement.startswith("DELETE")]
-    assert len(deletes) == MANY // base.BATCH + 1
+    assert len(deletes) == MANY // base.DELETE_BATCH + 1
     assert max(lags) < LATE
 
 
 async def test_a_purge_that_is_cut_short_has_done_something(client, runtime, many, monkeypatch):
     """By reading: the next one goes on from there."""
-    monkeypatch.setattr(base, "BATCH", 100)
+    monkeypatch.setattr(base, "DELETE_BATCH", 100)
     await pass_time(runtime, timedelta(days=38).total_seconds())
 
     with pytest.raises(TimeoutError):
@@ -146,7 +146,7 @@ async def test_a_purge_that_is_cut_short_has_done_something(client, runtime, man
 
 async def test_a_purge_waits_for_nobody(client, runtime, ada, bob, monkeypatch):
     """By reading: what somebody has locked is left to the next one."""
-    monkeypatch.setattr(base, "BATCH", 1)
+    monkeypatch.setattr(base, "DELETE_BATCH", 1)
     await pass_time(runtime, timedelta(days=38).total_seconds())
     async with runtime.engine.connect() as connection:
         lock = text("SELECT FROM sessions WHERE id = :id FOR UPDATE")
@@ -175,7 +175,7 @@ async def test_kept_answers_are_purged_a_batch_at_a_time_too(client, runtime, ad
 
     deletes = [statement for statement in statements if statement.startswith("DELETE")]
     assert (count, left) == (20_000, 10_000)
-    assert len(deletes) == 20_000 // base.BATCH + 1
+    assert len(deletes) == 20_000 // base.DELETE_BATCH + 1
 
 
 async def test_the_admin_page_shows_those_used_last_and_how_many_there_are(

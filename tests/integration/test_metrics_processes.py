@@ -52,13 +52,13 @@ def answered(scrape: Scrape, route: str) -> dict[str, float]:
 
 async def test_ten_thousand_requests_to_two_workers_are_counted_one_by_one(site):
     routes = {"/health/live": "/health/live", "/nowhere": "unmatched", "/": "/"}
-    before = site.figures()
+    before = site.scrape()
     paths = ["/health/live"] * 8000 + ["/nowhere"] * 1500 + ["/"] * 500
 
     seen = await ask_by_many(site.port, paths)
 
     def counted() -> dict[tuple[str, str], float]:
-        after = site.figures()
+        after = site.scrape()
         return {
             (path, status): answered(after, route)[status] - answered(before, route).get(status, 0)
             for path, route in routes.items()
@@ -71,7 +71,7 @@ async def test_ten_thousand_requests_to_two_workers_are_counted_one_by_one(site)
     assert seen.total() == 10_000
     # The last of them is counted just after it was answered.
     assert within(30, lambda: counted() == expected), (counted(), expected)
-    durations = site.figures().value(
+    durations = site.scrape().value(
         "http_request_duration_seconds_count", route="/health/live"
     ) - before.value("http_request_duration_seconds_count", route="/health/live")
     assert durations == 8000
@@ -79,22 +79,22 @@ async def test_ten_thousand_requests_to_two_workers_are_counted_one_by_one(site)
 
 async def test_a_thousand_ids_and_paths_add_no_series(site):
     await ask_by_many(site.port, ["/api/v1/users/0", "/nowhere/0"])
-    site.figures()
-    before = site.figures().series()
+    site.scrape()
+    before = site.scrape().series()
     paths = [f"/api/v1/users/{n}" for n in range(1, 1001)] + [f"/nowhere/{n}" for n in range(1000)]
 
     seen = await ask_by_many(site.port, paths)
 
     assert seen.total() == 2000
-    assert site.figures().series() == before
+    assert site.scrape().series() == before
 
 
 async def test_made_up_methods_add_one_label(site):
-    before = site.figures().labels("http_requests_total", "method")
+    before = site.scrape().labels("http_requests_total", "method")
 
     await made_up(site.port)
 
-    assert site.figures().labels("http_requests_total", "method") - before == {"OTHER"}
+    assert site.scrape().labels("http_requests_total", "method") - before == {"OTHER"}
 
 
 async def made_up(port: int) -> None:
@@ -106,7 +106,7 @@ async def made_up(port: int) -> None:
 
 
 def test_gauges_are_told_for_each_process_and_added_up(site):
-    scrape = site.figures()
+    scrape = site.scrape()
 
     assert scrape.value("worker_processes") == 2
     assert scrape.values("database_pool_process_size") == [5, 5]
@@ -115,14 +115,14 @@ def test_gauges_are_told_for_each_process_and_added_up(site):
 
 async def test_a_killed_worker_leaves_no_gauge_behind_and_its_counters_stay(site):
     await ask_by_many(site.port, ["/health/live"] * 200)
-    before = site.figures()
+    before = site.scrape()
     victim = min(before.labels("database_pool_process_size", "process"))
 
     os.kill(int(victim), signal.SIGKILL)
 
     assert within(30, lambda: victim not in processes(site))
     assert within(60, lambda: len(processes(site)) == 2)  # the supervisor has started another
-    after = site.figures()
+    after = site.scrape()
     assert after.values("database_pool_size") == [10]
     assert after.value("worker_processes") == 2
     live = {"route": "/health/live", "status": "200"}
@@ -130,7 +130,7 @@ async def test_a_killed_worker_leaves_no_gauge_behind_and_its_counters_stay(site
 
 
 def processes(site: Workers) -> set[str]:
-    scrape = site.figures()
+    scrape = site.scrape()
     named = {
         name: scrape.labels(f"database_pool_process_{name}", "process")
         for name in ("size", "checked_out", "timeouts")

@@ -17,10 +17,10 @@ from app.core.security import PasswordHasher
 from app.core.signing import Position
 from app.database import Reads, get_engine, get_session_maker
 from app.database.migrations import migrate
-from app.repositories.user import listing
-from app.repositories.user.listing import Slice, UserListRepository
+from app.repositories.user import lists
+from app.repositories.user.lists import Slice, UserListRepository
 from app.repositories.user.repository import UserRepository
-from app.schemas.listing import SortOrder
+from app.schemas.list_params import SortOrder
 from app.schemas.user_list import UserFilters
 from app.services.user import totals
 from tests.conftest import Servers
@@ -104,15 +104,15 @@ def listed(**filters: Any) -> Select[Any]:
 def first_superusers(sort_order: SortOrder = "desc") -> Select[Any]:
     """Ten, since fifty of the 500 that are here are found as well by sorting them all."""
     query = REPOSITORY.get_filtered_users(is_superuser=True, sort_order=sort_order)
-    return listing.select_page_and_count(query.limit(10), totals.COUNT_LIMIT + 1)
+    return lists.select_page_and_count(query.limit(10), totals.COUNT_LIMIT + 1)
 
 
 def collected(query: Select[Any]) -> Select[Any]:
-    return listing.select_sorted_page_and_count(query, UserFilters(), totals.MAX_COLLECTED + 1)
+    return lists.select_sorted_page_and_count(query, UserFilters(), totals.MAX_COLLECTED + 1)
 
 
 def counted(**filters: Any) -> Select[Any]:
-    return listing.select_count(REPOSITORY.get_filtered_users(**filters))
+    return lists.select_count(REPOSITORY.get_filtered_users(**filters))
 
 
 EARNED = {
@@ -159,9 +159,9 @@ async def test_a_page_behind_a_cursor_is_read_off_an_index_from_there(
     index, position = ORDERS[sort_by]
     filters = UserFilters(sort_by=sort_by, sort_order=sort_order)
     part = Slice(50, after=position)
-    page = listing.select_page(listing._sliced(filters, part))
+    page = lists.select_page(lists._sliced(filters, part))
 
-    plan = await plan_of(connection, page.params(listing._parameters(filters, part)))
+    plan = await plan_of(connection, page.params(lists._parameters(filters, part)))
 
     (scan,) = [node for node in nodes(plan) if "Index Name" in node]
     assert scan["Index Name"] == index
@@ -252,7 +252,7 @@ async def test_all_are_looked_up_where_they_are_few_and_an_index_finds_them(
 
 async def test_a_search_prepared_once_is_still_planned_for_each_name(fresh):
     for name in [FREQUENT] * 8:
-        await fresh.execute(listing.select_page(listed(search=name)))
+        await fresh.execute(lists.select_page(listed(search=name)))
     by_order = await plans_so_far(fresh)
     for name in [FREQUENT, *["lovelace"] * 8, RARE]:
         query = collected(REPOSITORY.get_filtered_users(search=name))
@@ -264,8 +264,8 @@ async def test_a_search_prepared_once_is_still_planned_for_each_name(fresh):
 
 async def test_a_first_page_is_planned_once_for_each_connection(fresh):
     query = REPOSITORY.get_filtered_users(is_active=True)
-    first = listing.sliced(query, UserFilters(), Slice(50))
+    first = lists.sliced(query, UserFilters(), Slice(50))
     for _ in range(3):
-        await fresh.execute(listing.select_page_and_count(first, 1001))
+        await fresh.execute(lists.select_page_and_count(first, 1001))
 
     assert await plans_so_far(fresh) == (3, 0)

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from app.core.jobs import JobPayload
 from app.repositories.jobs import JobQueue
 from app.runtime import Runtime
-from app.schemas.jobs import PurgeAnswers, PurgeJobs, PurgeSessions
+from app.schemas.jobs import PurgeIdempotentResponses, PurgeJobs, PurgeSessions
 from app.services.jobs import JobService
 from app.worker.registry import JOBS
 from app.worker.worker import running_jobs
@@ -46,7 +46,7 @@ async def run(runtime: Runtime, payload: JobPayload) -> None:
 def test_every_purge_is_scheduled_hourly_and_no_two_at_once():
     schedules = {job.kind: job.cron for job in JOBS if job.cron is not None}
 
-    purges = {payload.kind for payload in (PurgeSessions, PurgeAnswers, PurgeJobs)}
+    purges = {payload.kind for payload in (PurgeSessions, PurgeIdempotentResponses, PurgeJobs)}
     assert purges <= schedules.keys()
     assert len({schedules[kind] for kind in purges}) == len(purges)
     assert all(schedules[kind].endswith(" * * * *") for kind in purges)
@@ -77,7 +77,7 @@ async def test_stored_answers_are_purged_by_a_job(client, runtime):
         "VALUES (1, 'x', 'old', '', 201, '', now() - interval '2 days')",
     )
 
-    await run(runtime, PurgeAnswers())
+    await run(runtime, PurgeIdempotentResponses())
 
     assert await rows(runtime, "SELECT key FROM kept_answers") == []
 

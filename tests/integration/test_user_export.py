@@ -197,7 +197,7 @@ async def test_an_export_that_makes_no_sense_is_a_422(root, query):
 
 
 async def test_all_rows_are_of_the_moment_it_began(root, runtime):
-    await add_users(runtime, 3 * export.BATCH)
+    await add_users(runtime, 3 * export.EXPORT_BATCH)
     async with aclosing(runtime.exports.users(UserFilters(), "ndjson")) as parts:
         first = await anext(parts)
         async with runtime.engine.begin() as connection:
@@ -205,11 +205,11 @@ async def test_all_rows_are_of_the_moment_it_began(root, runtime):
 
         rest = [part async for part in parts]
 
-    assert b"".join([first, *rest]).count(b"\n") == 3 * export.BATCH + 1
+    assert b"".join([first, *rest]).count(b"\n") == 3 * export.EXPORT_BATCH + 1
 
 
 async def test_no_more_than_a_batch_is_held_however_many_there_are(root, runtime):
-    await add_users(runtime, 40 * export.BATCH)
+    await add_users(runtime, 40 * export.EXPORT_BATCH)
 
     written, largest = 0, 0
     tracemalloc.start()
@@ -219,7 +219,7 @@ async def test_no_more_than_a_batch_is_held_however_many_there_are(root, runtime
     held = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
-    assert largest <= export.BATCH + 1
+    assert largest <= export.EXPORT_BATCH + 1
     # A quarter, whatever else the process takes meanwhile; the rows are three times the file.
     assert held < written
 
@@ -227,7 +227,7 @@ async def test_no_more_than_a_batch_is_held_however_many_there_are(root, runtime
 @pytest.fixture
 async def busy(root: Person, runtime: Runtime) -> AsyncIterator[None]:
     """As many exports as may, none of which ends."""
-    await add_users(runtime, 3 * export.BATCH)
+    await add_users(runtime, 3 * export.EXPORT_BATCH)
     async with AsyncExitStack() as stack:
         for _ in range(runtime.settings.users.exports_max):
             parts = runtime.exports.users(UserFilters(), "csv")
@@ -248,7 +248,7 @@ async def test_an_export_beyond_the_limit_is_a_503_and_affects_no_other(root, ru
 
 
 async def test_an_export_that_is_given_up_leaves_its_place_to_the_next(root, runtime):
-    await add_users(runtime, 3 * export.BATCH)
+    await add_users(runtime, 3 * export.EXPORT_BATCH)
     for _ in range(2 * runtime.settings.users.exports_max):
         async with aclosing(runtime.exports.users(UserFilters(), "csv")) as parts:
             await anext(parts)
@@ -258,7 +258,7 @@ async def test_an_export_that_is_given_up_leaves_its_place_to_the_next(root, run
 
 
 async def test_an_export_takes_no_longer_than_it_may(root, runtime, monkeypatch):
-    await add_users(runtime, 3 * export.BATCH)
+    await add_users(runtime, 3 * export.EXPORT_BATCH)
     monkeypatch.setattr(export, "TIME_LIMIT", 0.0)
 
     with pytest.raises(RequestTimeoutException):
@@ -269,7 +269,7 @@ async def test_an_export_takes_no_longer_than_it_may(root, runtime, monkeypatch)
 
 
 async def test_a_file_whose_database_goes_away_has_no_end(root, runtime, logged):
-    await add_users(runtime, 3 * export.BATCH)
+    await add_users(runtime, 3 * export.EXPORT_BATCH)
     parts = runtime.exports.users(UserFilters(), "csv")
     await anext(parts)
     async with runtime.engine.connect() as connection:

@@ -11,7 +11,7 @@ from sqlalchemy import event, text
 
 from app.core.cache import MemoryStore
 from app.core.pagination import PageParams
-from app.schemas.listing import Filter
+from app.schemas.list_params import Filter
 from app.schemas.user_list import UserFilters
 from app.services.user import totals as user_totals
 from app.services.user.totals import UserTotals

@@ -11,10 +11,10 @@ from fastapi import Depends, FastAPI, Query
 from fastapi_cache import FastAPICache
 
 from app.core.cache import (
-    AnswerCache,
     CacheMode,
     Entry,
     MemoryStore,
+    ResultCache,
     Unkeyed,
     cache,
     invalidate_cache,
@@ -36,7 +36,7 @@ class Service:
 @pytest.fixture
 def app() -> Iterator[FastAPI]:
     """An application whose cache is the process's memory."""
-    with AnswerCache(MemoryStore(), "test").as_current():
+    with ResultCache(MemoryStore(), "test").as_current():
         yield FastAPI()
 
 
@@ -129,7 +129,7 @@ async def one() -> bytes:
 
 
 async def test_a_pattern_clears_what_it_matches():
-    answers = AnswerCache(MemoryStore(), "test")
+    answers = ResultCache(MemoryStore(), "test")
 
     for key in ("stats:", "total:a", "total:b"):
         await answers.get_or_compute(key, 60, one)
@@ -139,7 +139,7 @@ async def test_a_pattern_clears_what_it_matches():
 
 
 async def test_an_entry_has_the_seconds_for_which_it_is_valid():
-    on, off = AnswerCache(MemoryStore(), "test"), AnswerCache(None, "test")
+    on, off = ResultCache(MemoryStore(), "test"), ResultCache(None, "test")
 
     assert await on.get_or_compute("key", 60, one) == (b"1", 60, False)
     assert await on.get_or_compute("key", 60, one) == (b"1", 60, True)
@@ -148,7 +148,7 @@ async def test_an_entry_has_the_seconds_for_which_it_is_valid():
 
 @pytest.mark.parametrize("store", [MemoryStore(), None])
 async def test_only_if_cached_computes_nothing(store):
-    answers = AnswerCache(store, "test")
+    answers = ResultCache(store, "test")
 
     with pytest.raises(ServiceUnavailableException):
         await answers.get_or_compute("key", 60, one, CacheMode.ONLY_IF_CACHED)
@@ -184,7 +184,7 @@ async def test_a_method_is_cached_by_its_parameters_and_invalidated_by_its_name(
 
 async def test_the_last_cache_opened_is_the_current_one_until_it_is_closed(app):
     counter = Counter()
-    with AnswerCache(MemoryStore(), "other").as_current():
+    with ResultCache(MemoryStore(), "other").as_current():
         await counter.count()
         inside = await invalidate_cache("count*")
 
@@ -194,7 +194,7 @@ async def test_the_last_cache_opened_is_the_current_one_until_it_is_closed(app):
 
 
 async def test_the_next_caller_computes_after_a_failure():
-    answers = AnswerCache(MemoryStore(), "test")
+    answers = ResultCache(MemoryStore(), "test")
     calls = 0
 
     async def compute() -> bytes:
@@ -216,7 +216,7 @@ async def test_the_next_caller_computes_after_a_failure():
 
 
 async def test_the_next_caller_computes_after_a_cancellation():
-    answers = AnswerCache(MemoryStore(), "test")
+    answers = ResultCache(MemoryStore(), "test")
     forever = asyncio.Event()
 
     async def compute() -> bytes:
@@ -236,7 +236,7 @@ async def test_the_next_caller_computes_after_a_cancellation():
 
 
 async def test_a_waiting_caller_that_is_cancelled_affects_no_other():
-    answers = AnswerCache(MemoryStore(), "test")
+    answers = ResultCache(MemoryStore(), "test")
     ready = asyncio.Event()
 
     async def compute() -> bytes:
@@ -267,7 +267,7 @@ async def test_the_library_reads_and_clears_the_same_answers(app: FastAPI):
 
 
 async def test_a_cache_that_is_switched_off_stores_nothing():
-    with AnswerCache(None, "test").as_current():
+    with ResultCache(None, "test").as_current():
         await FastAPICache.get_backend().set("list:", b"[]")
 
         assert await FastAPICache.get_backend().get_with_ttl("list:") == (0, None)

@@ -191,8 +191,8 @@ def test_a_process_without_standard_output_counts_what_it_drops():
     ended = run(
         """
 lines(range(10))
-from app.core.telemetry.exposition import figures
-print(figures().total("log_lines_dropped_total", reason="failed"), file=sys.stderr)
+from app.core.telemetry.exposition import metrics_snapshot
+print(metrics_snapshot().total("log_lines_dropped_total", reason="failed"), file=sys.stderr)
 """,
         preexec_fn=lambda: os.close(1),
         stderr=subprocess.PIPE,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.cli.seed import COLUMNS, YEARS, people
+from app.cli.seed import SEED_COLUMNS, YEARS, people
 from app.models import User
 from app.schemas.user import UserCreate
 
@@ -22,7 +22,7 @@ def began() -> datetime:
 
 @pytest.fixture(scope="module")
 def everybody(began) -> Sequence[dict[str, Any]]:
-    return [dict(zip(COLUMNS, row, strict=True)) for row in people(COUNT, HASHED, first=1)]
+    return [dict(zip(SEED_COLUMNS, row, strict=True)) for row in people(COUNT, HASHED, first=1)]
 
 
 def column(everybody: Sequence[dict[str, Any]], name: str) -> list[Any]:
@@ -37,7 +37,7 @@ def test_the_columns_are_those_of_the_table_that_need_a_value():
     columns = User.__table__.columns
     required = {column.name for column in columns if not column.nullable} - {"id"}
 
-    assert required <= set(COLUMNS) <= set(columns.keys())
+    assert required <= set(SEED_COLUMNS) <= set(columns.keys())
 
 
 def test_emails_are_unique_and_lower_case(everybody):
@@ -52,7 +52,7 @@ def test_usernames_are_unique_without_regard_to_case(everybody):
 
 
 def test_later_seeded_users_differ_from_earlier_ones(everybody):
-    later = [dict(zip(COLUMNS, row, strict=True)) for row in people(1000, HASHED, COUNT + 1)]
+    later = [dict(zip(SEED_COLUMNS, row, strict=True)) for row in people(1000, HASHED, COUNT + 1)]
 
     for name in "email", "username":
         assert not set(column(everybody, name)) & set(column(later, name))
@@ -61,7 +61,7 @@ def test_later_seeded_users_differ_from_earlier_ones(everybody):
 @pytest.mark.parametrize("first", [1, 9_999_999, 10**12 - 1_000])
 def test_every_seeded_user_is_valid_for_sign_up(first):
     for row in people(1_000, HASHED, first):
-        person = dict(zip(COLUMNS, row, strict=True))
+        person = dict(zip(SEED_COLUMNS, row, strict=True))
         told = {name: person[name] for name in ("email", "username", "full_name")}
 
         user_in = UserCreate.model_validate(told | {"password": "irrelevant here"})

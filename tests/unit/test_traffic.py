@@ -4,8 +4,8 @@ from math import inf
 
 import pytest
 
-from app.core.telemetry.exposition import Figures
-from app.core.telemetry.request_counters import RequestMeter
+from app.core.telemetry.exposition import MetricsSnapshot
+from app.core.telemetry.request_counters import RequestCounter
 from app.core.telemetry.traffic import added_up, percentile, traffic_by_route
 
 
@@ -25,10 +25,10 @@ def test_percentiles_are_those_of_histogram_quantile(buckets, fraction, expected
     assert percentile(buckets, fraction) == pytest.approx(expected)
 
 
-def counted(**statuses: float) -> Figures:
+def counted(**statuses: float) -> MetricsSnapshot:
     total = sum(statuses.values())
     labels = (("method", "GET"), ("route", "/"))
-    return Figures(
+    return MetricsSnapshot(
         {
             "http_requests_total": {
                 (*labels, ("status", status.lstrip("_"))): count
@@ -70,7 +70,7 @@ def test_traffic_adds_up():
 
 
 def test_unknown_methods_create_no_series():
-    meter = RequestMeter()
+    meter = RequestCounter()
     for n in range(100):
         meter.ended(f"M{n}", None, 404, 0.1)
     meter.ended("GET", None, 404, 0.1)

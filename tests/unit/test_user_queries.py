@@ -7,8 +7,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.signing import Position
-from app.repositories.user import listing
-from app.repositories.user.listing import Slice
+from app.repositories.user import lists
+from app.repositories.user.lists import Slice
 from app.repositories.user.repository import UserRepository
 from app.schemas.user_list import UserFilters
 
@@ -36,12 +36,12 @@ def test_a_list_that_is_asked_for_again_is_the_same_statement():
 
         assert query is again
         for statement, *values in (
-            (listing.select_page,),
-            (listing.select_page_and_count, 9),
-            (listing.select_sorted_page_and_count, order, 9),
-            (listing.sliced, order, Slice(50)),
-            (listing.sliced, order, Slice(50, offset=50)),
-            (listing.sliced, order, Slice(50, after=Position("2026-01-01", 7))),
+            (lists.select_page,),
+            (lists.select_page_and_count, 9),
+            (lists.select_sorted_page_and_count, order, 9),
+            (lists.sliced, order, Slice(50)),
+            (lists.sliced, order, Slice(50, offset=50)),
+            (lists.sliced, order, Slice(50, after=Position("2026-01-01", 7))),
         ):
             assert statement(query, *values) is statement(again, *values)
 
@@ -53,18 +53,18 @@ def test_a_page_further_on_is_the_same_statement_as_the_one_before():
         [Slice(50, offset=offset) for offset in (50, 100)],
         [Slice(50, after=Position(f"2026-01-0{day}", day)) for day in (1, 2)],
     ):
-        one, other = (listing.select_page(listing.sliced(query, filters, part)) for part in parts)
+        one, other = (lists.select_page(lists.sliced(query, filters, part)) for part in parts)
 
         assert one is other
-        assert listing._parameters(filters, parts[0]) != listing._parameters(filters, parts[1])
+        assert lists._parameters(filters, parts[0]) != lists._parameters(filters, parts[1])
 
 
 def test_a_first_page_has_no_parameters():
     for filters in LISTS:
         if filters["search"] is None:
             order = UserFilters(**filters)
-            query = listing.sliced(REPOSITORY.get_filtered_users(**filters), order, Slice(50))
-            for page in (listing.select_page(query), listing.select_page_and_count(query, 1001)):
+            query = lists.sliced(REPOSITORY.get_filtered_users(**filters), order, Slice(50))
+            for page in (lists.select_page(query), lists.select_page_and_count(query, 1001)):
                 compiled = page.compile(dialect=postgresql.dialect())
 
                 assert not compiled.params
@@ -85,4 +85,4 @@ def test_lists_without_a_search_are_all_kept():
     plain = [filters for filters in LISTS if filters["search"] is None]
     sizes_and_what_follows = [*(25, 50), *(26, 51), "by number", "by cursor"]
 
-    assert len(plain) * len(sizes_and_what_follows) <= listing.MAX_STATEMENTS
+    assert len(plain) * len(sizes_and_what_follows) <= lists.MAX_STATEMENTS

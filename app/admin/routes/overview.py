@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Form, Request, Response
 
 from app.admin.deps import LoginFormChecked, OverviewPage, Overviews, PageDep
-from app.admin.login_page import LoginForm, logged_in, login_shown_again
+from app.admin.login_page import LoginForm, logged_in, redisplay_login_on_error
 from app.admin.rendering import BASE
 from app.api.deps.request import ClientDevice
 from app.api.deps.services import Auth, Sessions
@@ -19,13 +19,13 @@ router = Router(prefix=BASE, include_in_schema=False)
 @router.get("", name="dashboard_overview")
 async def overview(page: OverviewPage, overviews: Overviews) -> Response:
     """The overview: figures, dependencies, traffic."""
-    return page.render("dashboard/overview.html", overview=await overviews.now())
+    return page.render("overview/overview.html", overview=await overviews.now())
 
 
 @router.get("/live", name="dashboard_live")
 async def live(page: OverviewPage, overviews: Overviews) -> Response:
     """The part of the overview that is refreshed every few seconds."""
-    return page.render("dashboard/live.html", overview=await overviews.now())
+    return page.render("overview/live.html", overview=await overviews.now())
 
 
 @router.post("/login", name="dashboard_login", dependencies=[LoginFormChecked, Limited])
@@ -39,7 +39,7 @@ async def log_in(
     response: Response,
 ) -> Response:
     """Log in; superusers only."""
-    with login_shown_again(request, form):
+    with redisplay_login_on_error(request, form):
         password = form.password.get_secret_value()
         token = await auth.log_in_to_page(form.username, password, device)
     return logged_in(request, response, token, form.next)

@@ -82,7 +82,7 @@ async def get_file(
     Raises:
         InvalidFormException: none was chosen, or its name cannot be stored.
     """
-    with page.shown_again(TEMPLATE, **limits, sent=None, preview=None):
+    with page.redisplay_on_error(TEMPLATE, **limits, sent=None, preview=None):
         if file is None or not file.filename:
             raise ValidationException(details=[{"field": "file", "message": "Choose a file"}])
         if not is_storable(file.filename):
@@ -116,7 +116,7 @@ async def upload(
     limits: Limits,
 ) -> Response:
     """Preview a file, or create its users if it is the one that was previewed."""
-    with page.shown_again(TEMPLATE, **limits, sent=None, preview=None):
+    with page.redisplay_on_error(TEMPLATE, **limits, sent=None, preview=None):
         preview = await uploads.submit(sent.name, sent.content, write=sent.is_confirmed)
         if sent.is_confirmed and preview.is_left_to_worker:
             total = len(preview.rows)

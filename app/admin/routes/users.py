@@ -105,7 +105,7 @@ async def new_user(page: PageDep) -> Response:
 @router.post("/new", name="dashboard_create_user")
 async def create_user(form: NewUserFormBody, page: PageDep, users: AdminUsers) -> Response:
     """Create a user."""
-    with page.shown_again(FORM_TEMPLATE, form=form, user_id=None):
+    with page.redisplay_on_error(FORM_TEMPLATE, form=form, user_id=None):
         user = await users.create(form.create(), page.admin)
     return page.redirect(f"/users/{user.id}", Notice(f"Created {user.username}"))
 
@@ -159,7 +159,7 @@ async def update_user(
     user_id: UserId, form: EditFormBody, page: PageDep, users: AdminUsers
 ) -> Response:
     """Change a user."""
-    with page.shown_again(FORM_TEMPLATE, form=form, user_id=user_id):
+    with page.redisplay_on_error(FORM_TEMPLATE, form=form, user_id=user_id):
         user = await users.update(user_id, form.update(), page.admin)
     return page.redirect(f"/users/{user.id}", Notice(f"Saved {user.username}"))
 

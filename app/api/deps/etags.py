@@ -8,7 +8,7 @@ from fastapi import Depends, Header, Response
 
 from app.schemas.user import UserSchema
 
-Expected = Callable[[datetime], bool]
+VersionCheck = Callable[[datetime], bool]
 
 
 def etag_of(updated_at: datetime) -> str:
@@ -22,7 +22,7 @@ def tagged(user: UserSchema, response: Response) -> UserSchema:
     return user
 
 
-async def get_expected(
+async def get_version_check(
     if_match: Annotated[
         str | None,
         Header(
@@ -31,7 +31,7 @@ async def get_expected(
             examples=['"2026-11-21T06:30:00.123456+00:00"'],
         ),
     ] = None,
-) -> Expected:
+) -> VersionCheck:
     """Whether a version of a user is one that `If-Match` names; any without the header, or by `*`.
 
     Comparison is strong (RFC 9110 §13.1.1): a weak tag matches nothing.
@@ -42,4 +42,4 @@ async def get_expected(
     return lambda updated_at: etag_of(updated_at) in tags
 
 
-IfMatch = Annotated[Expected, Depends(get_expected)]
+IfMatch = Annotated[VersionCheck, Depends(get_version_check)]

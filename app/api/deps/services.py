@@ -16,7 +16,7 @@ from app.services.monitoring.health import HealthService
 from app.services.monitoring.metrics import MetricsService
 from app.services.resource import ResourceService
 from app.services.session import SessionService
-from app.services.user.listing import UserListService
+from app.services.user.lists import UserListService
 from app.services.user.service import UserService
 
 DbSession = Annotated[AsyncSession, Depends(get_db, scope="function")]

@@ -30,7 +30,7 @@ _environment.globals["static"] = assets.url
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class DocsPage:
     """A page and its policy.
 
     Attributes:
@@ -51,8 +51,8 @@ class Page:
         return HTMLResponse(html, headers=headers)
 
 
-SWAGGER = Page("swagger.html", {})
-REDOC = Page(
+SWAGGER = DocsPage("swagger.html", {})
+REDOC = DocsPage(
     "redoc.html",
     {
         # styled-components inserts an empty `<style>`, and its rules by script; the scroll bar's

@@ -6,7 +6,7 @@ import anyio.to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from app.api.docs.pages import REDOC, SWAGGER, Page, assets
+from app.api.docs.pages import REDOC, SWAGGER, DocsPage, assets
 from app.api.routing import Router
 from app.api.static_files import StaticFile
 
@@ -25,7 +25,7 @@ def include_docs(app: FastAPI) -> None:
         file = await anyio.to_thread.run_sync(document)
         return await file.response(request, "no-store")
 
-    def add_page(path: str, page: Page) -> None:
+    def add_page(path: str, page: DocsPage) -> None:
         async def show() -> HTMLResponse:
             return page.response(app.title)
 

@@ -1,4 +1,4 @@
-"""The decorator `@cache(expire=60)`, and the HTTP response for a cached answer."""
+"""The decorator `@cache(expire=60)`, and the HTTP response for a cached result."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.core.cache.answers import CacheMode, Entry, current_cache
+from app.core.cache.results import CacheMode, Entry, current_cache
 
 Function = Callable[..., Awaitable[Any]]
 
@@ -36,7 +36,7 @@ class Lookup(Protocol):
 
 
 class Unkeyed(NamedTuple):
-    """Marks a dependency on which no answer depends, such as a service:
+    """Marks a dependency on which no result depends, such as a service:
     `Annotated[Service, Depends(…), Unkeyed("…")]`."""
 
     reason: str
@@ -45,7 +45,7 @@ class Unkeyed(NamedTuple):
 def cache(expire: int) -> Callable[[Function], Function]:
     """Cache what an endpoint or a method returns, as JSON, for every caller.
 
-    The key is the function's name and its parameters, without `self`. An endpoint answers with
+    The key is the function's name and its parameters, without `self`. An endpoint responds with
     `cached_response`; its dependencies run first, so that a caller who is refused never reads the
     cache. A method takes a `CacheMode` as `mode`, and returns an `Entry`.
 
@@ -90,27 +90,27 @@ def cache(expire: int) -> Callable[[Function], Function]:
 
 
 async def cached_response(request: Request, response: Response, look_up: Lookup) -> Response:
-    """The response for a cached answer, or 304 where the client has it already.
+    """The response for a cached result, or 304 where the client has it already.
 
     `Cache-Control: no-cache` of the request computes anew for every caller, `no-store` for this
-    one. The ETag is of the content, and so the same in every process; the answer is `private`,
+    one. The ETag is of the content, and so the same in every process; the response is `private`,
     since it may depend on the caller's permissions.
 
     Args:
-        request: that is answered.
+        request: to respond to.
         response: has the headers that dependencies have set.
         look_up: the cached method.
     """
     mode = _MODES.get(request.headers.get("Cache-Control", ""), CacheMode.DEFAULT)
     entry = await look_up(mode=mode)
-    answer = Response(entry.body, media_type="application/json")
+    result = Response(entry.body, media_type="application/json")
     if current_cache().is_enabled:
         etag = f'W/"{sha256(entry.body).hexdigest()[:32]}"'  # weak: it may be compressed later
         if _matches(request, etag):
-            answer = Response(status_code=304)
-        answer.headers.update(_cache_headers(entry, etag))
-    answer.raw_headers += response.raw_headers
-    return answer
+            result = Response(status_code=304)
+        result.headers.update(_cache_headers(entry, etag))
+    result.raw_headers += response.raw_headers
+    return result
 
 
 def _matches(request: Request, etag: str) -> bool:

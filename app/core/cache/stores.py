@@ -1,4 +1,4 @@
-"""Storage of the answer cache: Redis for all processes, or this process's memory."""
+"""Storage of the result cache: Redis for all processes, or this process's memory."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -135,7 +135,7 @@ async def _at_once(work: Callable[[], Awaitable[Any]]) -> Any:
 
 class MemoryStore:
     """This process's memory; the least recently used answers are evicted. It needs no marks:
-    `AnswerCache` counts the invalidations of its process."""
+    `ResultCache` counts the invalidations of its process."""
 
     def __init__(self) -> None:
         self._entries: TLRUCache[str, tuple[bytes, float]] = TLRUCache(

@@ -5,7 +5,7 @@ import logging
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.telemetry import Timing, request_meter
+from app.core.telemetry import Timing, request_counter
 
 log = structlog.get_logger("app.access")
 
@@ -42,7 +42,7 @@ class AccessLog:
                     message["headers"] = [*message.get("headers", ()), header]
             await send(message)
 
-        request_meter.in_progress += 1
+        request_counter.in_progress += 1
         try:
             with timing:
                 await self.app(scope, receive, observe)
@@ -50,9 +50,9 @@ class AccessLog:
             status = 500 if status == CLIENT_LEFT else status
             raise
         finally:
-            request_meter.in_progress -= 1
+            request_counter.in_progress -= 1
             seconds, route = timing.total, timing.route
-            request_meter.ended(scope["method"], route, status, seconds)
+            request_counter.ended(scope["method"], route, status, seconds)
             client = scope.get("client")
             log.log(
                 logging.ERROR if status >= 500 else logging.INFO,

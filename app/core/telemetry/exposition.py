@@ -45,7 +45,7 @@ def exposition() -> str:
     return generate_latest(_registry()).decode()
 
 
-class Figures:
+class MetricsSnapshot:
     """The metrics of all processes at one moment, or their increase between two.
 
     Args:
@@ -72,11 +72,11 @@ class Figures:
             buckets[float(labels["le"])] += value
         return dict(buckets)
 
-    def counters(self) -> "Figures":
+    def counters(self) -> "MetricsSnapshot":
         """A copy without the gauges, for `since`."""
-        return Figures({n: s for n, s in self.samples.items() if n.endswith(_COUNTED)})
+        return MetricsSnapshot({n: s for n, s in self.samples.items() if n.endswith(_COUNTED)})
 
-    def since(self, earlier: "Figures") -> "Figures":
+    def since(self, earlier: "MetricsSnapshot") -> "MetricsSnapshot":
         """The current gauges, and the increase of counters since `earlier`."""
         grown = {
             name: {labels: value - before.get(labels, 0) for labels, value in samples.items()}
@@ -84,14 +84,14 @@ class Figures:
             else samples
             for name, samples in self.samples.items()
         }
-        return Figures(grown)
+        return MetricsSnapshot(grown)
 
 
-def figures() -> Figures:
+def metrics_snapshot() -> MetricsSnapshot:
     """The metrics of all processes. Reads files: call it in a thread."""
     samples: defaultdict[str, dict[Labels, float]] = defaultdict(dict)
     for family in _registry().collect():
         for sample in family.samples:
             labels = tuple(sorted(sample.labels.items()))
             samples[sample.name][_known.setdefault(labels, labels)] = sample.value
-    return Figures(samples)
+    return MetricsSnapshot(samples)

@@ -25,7 +25,7 @@ def route_template(scope: Scope) -> str | None:
 
 
 @dataclass(slots=True)
-class RequestMeter:
+class RequestCounter:
     """Counts the requests of one process.
 
     Looking up a metric's labels takes longer than counting, so they are cached; there are as many
@@ -55,4 +55,4 @@ class RequestMeter:
         return known
 
 
-request_meter = RequestMeter()
+request_counter = RequestCounter()

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
-from app.core.telemetry.exposition import Figures
+from app.core.telemetry.exposition import MetricsSnapshot
 
 
 def percentile(buckets: Mapping[float, float], fraction: float) -> float | None:
@@ -61,12 +61,12 @@ class Traffic:
             self.buckets[bound] += count
 
 
-def traffic_by_route(figures: Figures) -> dict[tuple[str, str], Traffic]:
+def traffic_by_route(snapshot: MetricsSnapshot) -> dict[tuple[str, str], Traffic]:
     """Traffic by method and route template, without routes that had no requests."""
     traffic: defaultdict[tuple[str, str], Traffic] = defaultdict(Traffic)
-    for labels, value in figures.of("http_requests_total"):
+    for labels, value in snapshot.of("http_requests_total"):
         traffic[labels["method"], labels["route"]].statuses[labels["status"]] = value
-    for labels, value in figures.of("http_request_duration_seconds_bucket"):
+    for labels, value in snapshot.of("http_request_duration_seconds_bucket"):
         traffic[labels["method"], labels["route"]].buckets[float(labels["le"])] = value
     return {key: one for key, one in traffic.items() if one.requests}
 

@@ -21,8 +21,8 @@ from app.core.text.normalisation import normalise_login
 from app.models import User
 from app.models.user import username_key_of
 from app.repositories.base import BaseRepository
-from app.repositories.user import listing
-from app.schemas.listing import SortOrder
+from app.repositories.user.lists import LISTS, select_users
+from app.schemas.list_params import SortOrder
 from app.schemas.user_list import SortBy, UserFilters
 
 _BULK_LOCK = 4_862_019_175  # of an advisory lock; beside those of migrations and of the purge
@@ -39,7 +39,7 @@ class Credentials(NamedTuple):
 
 class UserRepository(BaseRepository[User]):
     model = User
-    lists = listing.LISTS
+    lists = LISTS
     unique = {"uq_users_email": "email", "uq_users_username_lower": "username"}  # noqa: RUF012  # declared ClassVar in the base
 
     @staticmethod
@@ -58,7 +58,7 @@ class UserRepository(BaseRepository[User]):
             sort_by: `created_at`, `username` (in any case) or `email`.
             sort_order: `desc` or `asc`, also of the ids that break ties.
         """
-        return listing.select_users(
+        return select_users(
             UserFilters(
                 is_active=is_active,
                 is_superuser=is_superuser,

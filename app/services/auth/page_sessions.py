@@ -10,9 +10,9 @@ from app.core.exceptions import (
 from app.core.timeouts import with_timeout
 from app.database import translated_errors
 from app.schemas.session import Principal
+from app.services.auth.authenticator import Authenticator
 from app.services.monitoring.health import HealthService
-from app.services.principals import Concerns, PrincipalCache
-from app.services.session import Authenticator
+from app.services.principals import PrincipalCache, PrincipalPredicate
 
 GRACE = 900
 """Seconds for which a superuser who was authenticated may go on reading while the database is down.
@@ -77,8 +77,8 @@ class PageSessions:
                 raise ServiceUnavailableException from error
             raise
 
-    def _forget(self, concerns: Concerns) -> None:
+    def _forget(self, matches: PrincipalPredicate) -> None:
         self._ends += 1
         for token in list(self._seen):
-            if (seen := self._seen.get(token)) is not None and concerns(seen):
+            if (seen := self._seen.get(token)) is not None and matches(seen):
                 self._seen.pop(token, None)

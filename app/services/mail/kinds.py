@@ -11,14 +11,14 @@ from app.schemas.mail import SendMail
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class MailContext:
     """The recipient of a mail, and the values for its template."""
 
     to: str
-    context: Mapping[str, Any]
+    values: Mapping[str, Any]
 
 
-Gather = Callable[[SendMail, AsyncSession, Settings], Awaitable[Letter | None]]
+ContextLoader = Callable[[SendMail, AsyncSession, Settings], Awaitable[MailContext | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +27,19 @@ class MailKind:
 
     Attributes:
         name: permanent; the template is `templates/<name>.j2`.
-        gather: called at each attempt, in a transaction that is committed before the mail is sent:
-            secrets are made here, and stored as hashes. None where there is no reason any more to
-            send the mail: its user is gone.
+        load_context: called at each attempt, in a transaction that is committed before the mail is
+            sent: secrets are made here, and stored as hashes. None where there is no reason any
+            more to send the mail: its user is gone.
         example: values for a preview.
     """
 
     name: str
-    gather: Gather
+    load_context: ContextLoader
     example: Mapping[str, Any]
 
 
-async def _test_mail(job: SendMail, db: AsyncSession, settings: Settings) -> Letter | None:  # noqa: ARG001  # it needs no database
-    return Letter(job.to, job.data) if job.to else None
+async def _test_mail(job: SendMail, db: AsyncSession, settings: Settings) -> MailContext | None:  # noqa: ARG001  # it needs no database
+    return MailContext(job.to, job.data) if job.to else None
 
 
 KINDS: Mapping[str, MailKind] = {

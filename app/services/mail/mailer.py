@@ -8,7 +8,7 @@ from app.core.config import Settings, SmtpServer, mailbox, smtp_server
 from app.core.exceptions import NotFoundException
 from app.embedded.mail_catcher import MailCatcher
 from app.services.mail.errors import MailRefusedError
-from app.services.mail.kinds import KINDS, Letter
+from app.services.mail.kinds import KINDS, MailContext
 from app.services.mail.message import compose
 from app.services.mail.rendering import MailContent, MailTemplates
 from app.services.mail.smtp import SmtpSender
@@ -45,14 +45,14 @@ class Mailer:
         """Whether mails are caught and not delivered."""
         return self._url is None and self._catcher is not None
 
-    def message(self, mail_id: UUID, kind: str, letter: Letter) -> EmailMessage:
+    def message(self, mail_id: UUID, kind: str, context: MailContext) -> EmailMessage:
         """
         Raises:
             MailRefusedError: see `compose`.
             jinja2.TemplateError: see `MailTemplates.render`.
         """
-        content = self._templates.render(kind, **letter.context)
-        return compose(content, mail_id, self._from, letter.to)
+        content = self._templates.render(kind, **context.values)
+        return compose(content, mail_id, self._from, context.to)
 
     def preview(self, kind: str) -> MailContent:
         """A kind of mail with the values of its example.

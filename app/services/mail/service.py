@@ -20,7 +20,7 @@ from app.repositories.mail import MailRepository
 from app.schemas.mail import MailState, SendMail
 from app.services.base import BaseService
 from app.services.mail.errors import MailDeferredError, MailError, MailRefusedError
-from app.services.mail.kinds import KINDS, Letter
+from app.services.mail.kinds import KINDS, MailContext
 from app.services.mail.mailer import Mailer
 
 log = structlog.get_logger("app.mail")
@@ -72,11 +72,11 @@ class MailService(BaseService):
         has_tried = before is not None and before.state != MailState.FAILED
         attempt = _Attempt(mail, before.attempts + 1 if before and has_tried else 1)
         try:
-            letter = await self._gather(mail)
-            if letter is None:
+            context = await self._load_context(mail)
+            if context is None:
                 return await self._record(attempt, MailState.DROPPED, "no recipient")
-            attempt.recipient = letter.to
-            return await self._send(attempt, letter)
+            attempt.recipient = context.to
+            return await self._send(attempt, context)
         except MailRefusedError as error:
             await self._give_up(attempt, error)
         except MailDeferredError as error:
@@ -94,15 +94,15 @@ class MailService(BaseService):
         moment = datetime.now(UTC) - timedelta(seconds=self._settings.mail.retention)
         return await self.in_batches(lambda limit: self.mails.delete_before(moment, limit))
 
-    async def _gather(self, mail: SendMail) -> Letter | None:
+    async def _load_context(self, mail: SendMail) -> MailContext | None:
         kind = KINDS.get(mail.mail)
         if kind is None:
             raise MailDeferredError("the kind of mail is unknown: is it of another release?")
         async with self.transaction():
-            return await kind.gather(mail, self.db, self._settings)
+            return await kind.load_context(mail, self.db, self._settings)
 
-    async def _send(self, attempt: "_Attempt", letter: Letter) -> str:
-        message = self._mailer.message(attempt.mail.id, attempt.mail.mail, letter)
+    async def _send(self, attempt: "_Attempt", context: MailContext) -> str:
+        message = self._mailer.message(attempt.mail.id, attempt.mail.mail, context)
         async with self._mailer.sender.connected() as session:
             reply = await session.send(message)
             # Neither a stop of the worker nor the timeout of the job comes between the two.

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.redis import CircuitBreaker
 from app.core.security import PasswordHasher
-from app.core.telemetry import request_meter
+from app.core.telemetry import request_counter
 from app.core.telemetry.metrics import (
     BREAKER_OPEN,
     HASHES_PENDING,
@@ -65,7 +65,7 @@ class ProcessGauges:
         passwords = self._sources.passwords
         PROCESSES.set(1)
         LOOP_LAG.set(max(self._lags, default=0))
-        REQUESTS_IN_PROGRESS.set(request_meter.in_progress)
+        REQUESTS_IN_PROGRESS.set(request_counter.in_progress)
         HASHES_PENDING.set(passwords.pending)
         HASHING_THREADS.set(passwords.workers)
         for breaker in self._sources.breakers:

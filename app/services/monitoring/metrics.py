@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.core.cache.redis_usage import RedisUsage, redis_usage
 from app.core.config import Settings
 from app.core.redis import CircuitBreaker
-from app.core.telemetry.exposition import Figures, exposition, figures
+from app.core.telemetry.exposition import MetricsSnapshot, exposition, metrics_snapshot
 from app.core.telemetry.metrics import (
     CACHE_KEYS,
     REDIS_EVICTED,
@@ -70,7 +70,7 @@ class MetricsService:
         self._cache = cache
         self._health = health
         self._spare = spare
-        self._snapshots: deque[tuple[float, Figures]] = deque(
+        self._snapshots: deque[tuple[float, MetricsSnapshot]] = deque(
             maxlen=int(WINDOW / SNAPSHOT_INTERVAL)
         )
         self.gauges = ProcessGauges(sources)
@@ -103,13 +103,13 @@ class MetricsService:
         """Store the counters' values, for later figures to be compared with, and write the files
         that other processes read."""
         await asyncio.to_thread(self.gauges.save_files)
-        now, current = monotonic(), await asyncio.to_thread(figures)
+        now, current = monotonic(), await asyncio.to_thread(metrics_snapshot)
         self._snapshots.append((now, current.counters()))
 
-    async def _recent(self) -> tuple[Figures, float]:
-        """Figures since the oldest snapshot, and the seconds since then."""
+    async def _recent(self) -> tuple[MetricsSnapshot, float]:
+        """Metrics since the oldest snapshot, and the seconds since then."""
         self.gauges.update()
-        current = await asyncio.to_thread(figures)
+        current = await asyncio.to_thread(metrics_snapshot)
         if not self._snapshots:  # no background tasks: a command, or a test
             return current, 0.0
         taken_at, oldest = self._snapshots[0]

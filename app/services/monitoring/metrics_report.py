@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.core.cache.redis_usage import RedisUsage
-from app.core.telemetry.exposition import Figures
+from app.core.telemetry.exposition import MetricsSnapshot
 from app.core.telemetry.traffic import Traffic, added_up, percentile, traffic_by_route
 from app.schemas.monitoring.metrics import (
     CacheMetricsSchema,
@@ -21,7 +21,7 @@ SLOWEST = 5
 """Routes that are listed as the slowest."""
 
 
-def build_request_metrics(recent: Figures, seconds: float) -> RequestMetricsSchema:
+def build_request_metrics(recent: MetricsSnapshot, seconds: float) -> RequestMetricsSchema:
     """Requests, errors and latency of the last `seconds`."""
     traffic = traffic_by_route(recent)
     routes = [
@@ -66,7 +66,7 @@ def _latency(buckets: Mapping[float, float]) -> dict[str, float | None]:
 
 
 def build_cache_metrics(
-    recent: Figures, seconds: float, redis: RedisUsage | None, *, has_redis: bool
+    recent: MetricsSnapshot, seconds: float, redis: RedisUsage | None, *, has_redis: bool
 ) -> CacheMetricsSchema:
     """Hits, misses and latency of the last `seconds`, and the state of `redis` now."""
     names = sorted({labels["cache"] for labels, _ in recent.of("cache_lookups_total")})
@@ -86,7 +86,7 @@ def build_cache_metrics(
     )
 
 
-def _hit_rate(recent: Figures, **having: str) -> dict[str, Any]:
+def _hit_rate(recent: MetricsSnapshot, **having: str) -> dict[str, Any]:
     hits = int(recent.total("cache_lookups_total", result="hit", **having))
     misses = int(recent.total("cache_lookups_total", result="miss", **having))
     looks = hits + misses

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.sealing import ContentCipher
 from app.repositories.transfers import RunningTransfer
 from app.schemas.user_list import UserFilters
-from app.services.export import BATCH, ExportService
+from app.services.export import EXPORT_BATCH, ExportService
 from app.services.transfers.run import TransferRun
 
 PART = 1_048_576
@@ -71,7 +71,7 @@ class UserExportRun(TransferRun):
         async with aclosing(self._exports.users(filters, "csv", bom=True)) as stream:
             async for lines in stream:
                 part += lines
-                size, done = size + len(lines), min(done + BATCH, running.total)
+                size, done = size + len(lines), min(done + EXPORT_BATCH, running.total)
                 if size > self._max_file:
                     return size
                 if len(part) >= PART:

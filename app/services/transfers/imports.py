@@ -16,7 +16,7 @@ from app.services.user.creation import UserCreation
 from app.services.user.new_rows import NewUserRow
 from app.services.user.upload import UserUpload, sentence
 
-BATCH = 20
+HASH_BATCH = 20
 """Passwords hashed between two records of progress: about a second on one core."""
 SHOWN_FAULTS = 10
 
@@ -66,7 +66,7 @@ class UserImportRun(TransferRun):
     async def _hash(self, running: RunningTransfer, rows: Sequence[NewUserRow]) -> bool:
         """Hash the passwords batch by batch; False where the attempt was ended."""
         done, rest = 0, iter(rows)
-        while batch := list(islice(rest, BATCH)):
+        while batch := list(islice(rest, HASH_BATCH)):
             await self.users.hash_passwords(batch)
             done += len(batch)
             if not await self.advance(running, done):

@@ -17,7 +17,7 @@ from app.schemas.bulk import UserImport
 
 NOTES = ("line", "errors")
 """Columns that the file of refused rows adds; ignored when it is corrected and imported again."""
-COLUMNS = ("id", *UserImport.model_fields)
+KNOWN_COLUMNS = ("id", *UserImport.model_fields)
 """Columns that a file may have. The `id` is ignored: the database assigns its own."""
 SECRETS = frozenset({"password", "hashed_password"})
 """Columns whose cells are taken literally."""
@@ -149,7 +149,7 @@ def _csv_rows(file: PurePath, lines: TextIO) -> Iterator[FileRow]:
 
 def _delimiter(header: str) -> str:
     """The delimiter by which the header has most known columns; the data does not count."""
-    return max(_DELIMITERS, key=lambda one: len({*_names(header, one)} & {*COLUMNS, *NOTES}))
+    return max(_DELIMITERS, key=lambda one: len({*_names(header, one)} & {*KNOWN_COLUMNS, *NOTES}))
 
 
 def _names(header: str, delimiter: str) -> list[str]:
@@ -170,9 +170,9 @@ def _check_header(file: PurePath, names: Sequence[str]) -> None:
             f"{file}: the first line should name the columns, email among them, "
             "separated by commas, semicolons or tabs"
         )
-    if unknown := sorted({*names} - {*COLUMNS, *NOTES}):
+    if unknown := sorted({*names} - {*KNOWN_COLUMNS, *NOTES}):
         raise UserFileError(
-            f"{file}: no such column: {_some(unknown)}; allowed: {', '.join(COLUMNS)}"
+            f"{file}: no such column: {_some(unknown)}; allowed: {', '.join(KNOWN_COLUMNS)}"
         )
     if twice := [name for name, times in Counter(names).items() if times > 1]:
         raise UserFileError(f"{file}: repeated columns: {_some(twice)}")
@@ -216,8 +216,12 @@ def _json_row(number: int, line: str) -> FileRow:
         fault = "is not a JSON object" if len(line) <= LINE_MAX else "is too long for a user"
         return FileRow(number, {"text": line.rstrip("\r\n")}, {}, fault)
     source = _without_notes(found)
-    if len(source) > len(COLUMNS) + 1:  # one unknown field is reported by its name, as in a list
-        return FileRow(number, source, {}, f"has unknown fields; allowed: {', '.join(COLUMNS)}")
+    if (
+        len(source) > len(KNOWN_COLUMNS) + 1
+    ):  # one unknown field is reported by its name, as in a list
+        return FileRow(
+            number, source, {}, f"has unknown fields; allowed: {', '.join(KNOWN_COLUMNS)}"
+        )
     return FileRow(number, source, _meant(source))
 
 

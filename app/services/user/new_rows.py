@@ -14,7 +14,7 @@ from app.core.text.normalisation import username_key
 from app.schemas.bulk import BulkUserCreate
 from app.schemas.user import NewUser, UserCreate
 
-Taken = Mapping[str, AbstractSet[str]]
+TakenValues = Mapping[str, AbstractSet[str]]
 """By field, `email` and `username`: emails and keys of usernames that are taken."""
 
 
@@ -104,7 +104,7 @@ class CheckedRows:
             )
 
 
-def conflicts_of(rows: Iterable[NewUserRow], taken: Taken) -> list[Detail]:
+def conflicts_of(rows: Iterable[NewUserRow], taken: TakenValues) -> list[Detail]:
     """Collisions of rows with the table, or with a row before them."""
     found: list[Detail] = []
     first: dict[tuple[str, str], int] = {}
@@ -121,7 +121,7 @@ def conflicts_of(rows: Iterable[NewUserRow], taken: Taken) -> list[Detail]:
     return found
 
 
-def make_usernames_unique(rows: Iterable[NewUserRow], taken: Taken) -> None:
+def make_usernames_unique(rows: Iterable[NewUserRow], taken: TakenValues) -> None:
     """Give each derived username that is taken, in the table or the list, a random ending."""
     rows = list(rows)
     used = set(taken["username"]) | {

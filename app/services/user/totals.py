@@ -5,10 +5,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from app.core.cache import AnswerCache
+from app.core.cache import ResultCache
 from app.database import PlanEstimate
-from app.repositories.user.listing import UserListRepository
-from app.schemas.listing import filters_of
+from app.repositories.user.lists import UserListRepository
+from app.schemas.list_params import filters_of
 from app.schemas.user_list import UserFilters
 
 COUNT_LIMIT = 1_000
@@ -61,7 +61,7 @@ class UserTotals:
         answers: caches large numbers.
     """
 
-    def __init__(self, users: UserListRepository, answers: AnswerCache) -> None:
+    def __init__(self, users: UserListRepository, answers: ResultCache) -> None:
         self.users = users
         self.answers = answers
         self._counts: dict[_State, _CachedCount] = {}

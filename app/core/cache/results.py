@@ -1,4 +1,4 @@
-"""`AnswerCache`: cached results of functions, computed once for concurrent misses."""
+"""`ResultCache`: cached results of functions, computed once for concurrent misses."""
 
 import asyncio
 import time
@@ -37,7 +37,7 @@ class CacheMode(StrEnum):
 
 
 class Entry(NamedTuple):
-    """A cached answer.
+    """A cached result.
 
     Attributes:
         body: as computed, mostly JSON.
@@ -58,8 +58,8 @@ class _Version(NamedTuple):
     mark: bytes | None
 
 
-class AnswerCache(Backend):
-    """Answers by key in a store, as a backend of fastapi-cache2. Of concurrent misses, in all
+class ResultCache(Backend):
+    """Results by key in a store, as a backend of fastapi-cache2. Of concurrent misses, in all
     processes, one computes.
 
     An invalidation wins over a computation that began before it: the result is returned to its
@@ -91,7 +91,7 @@ class AnswerCache(Backend):
         """The entry of `key`, computed and stored where there is none.
 
         Args:
-            key: identifies the answer completely.
+            key: identifies the result completely.
             expire: seconds that an entry is valid, and at most returned as its `ttl`: the end is a
                 time of the wall clock, which may have been set back since.
             compute: called by one of concurrent callers. Where it raises, that caller gets the
@@ -136,7 +136,7 @@ class AnswerCache(Backend):
             _use(previous)
 
     async def get_with_ttl(self, key: str) -> tuple[int, bytes | None]:
-        """Seconds that the answer is valid, and the answer; 0 and None where there is none."""
+        """Seconds that the result is valid, and the result; 0 and None where there is none."""
         entry = await self._find(key)
         return (0, None) if entry is None else (entry.ttl, entry.body)
 
@@ -144,13 +144,13 @@ class AnswerCache(Backend):
         return (await self.get_with_ttl(key))[1]
 
     async def set(self, key: str, value: bytes, expire: int | None = None) -> None:
-        """Store an answer, for a minute by default."""
+        """Store a result, for a minute by default."""
         if self._store is not None:
             _, version = await self._read(self._store, key)
             await self._save(self._store, key, value, expire or 60, version)
 
     async def clear(self, namespace: str | None = None, key: str | None = None) -> int:
-        """Delete one answer, or those whose keys begin with the namespace; returns their number."""
+        """Delete one result, or those whose keys begin with the namespace; returns their number."""
         return await self.invalidate(key or f"{(namespace or '').removeprefix(':')}*")
 
     async def _find(self, key: str) -> Entry | None:
@@ -210,7 +210,7 @@ class AnswerCache(Backend):
     async def _save(
         self, store: Store, key: str, body: bytes, expire: int, version: _Version
     ) -> Entry:
-        """Store the result and pass it to the callers that wait, unless answers were invalidated
+        """Store the result and pass it to the callers that wait, unless results were invalidated
         since the computation began."""
         stored = b"%d\n%b" % ((time.time() + expire) * 1000, body)
         is_valid = version.invalidations == self._invalidations and await store.set(
@@ -235,23 +235,23 @@ class AnswerCache(Backend):
             computing.set_result(entry)
 
 
-def _use(cache: AnswerCache) -> None:
+def _use(cache: ResultCache) -> None:
     FastAPICache.reset()
     FastAPICache.init(cache)
 
 
-_use(AnswerCache(None, ""))
+_use(ResultCache(None, ""))
 
 
-def current_cache() -> AnswerCache:
+def current_cache() -> ResultCache:
     """The cache of this process's application; one that stores nothing where none is open."""
     backend = FastAPICache.get_backend()
-    assert isinstance(backend, AnswerCache)  # noqa: S101  # nothing else is set
+    assert isinstance(backend, ResultCache)  # noqa: S101  # nothing else is set
     return backend
 
 
 async def invalidate_cache(pattern: str) -> int:
-    """Delete cached answers, for all processes; returns their number.
+    """Delete cached results, for all processes; returns their number.
 
     Args:
         pattern: a glob over keys, which begin with the cached function's name:

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from math import ceil
 
-from app.core.cache import AnswerCache
+from app.core.cache import ResultCache
 from app.core.pagination import CursorParams, PageParams
 from app.core.signing import CursorSigner
 from app.database import Reads
 from app.repositories.list_queries import position_of
-from app.repositories.user.listing import Slice, UserListRepository
+from app.repositories.user.lists import Slice, UserListRepository
 from app.schemas.user import UserSchema
 from app.schemas.user_list import UserCursorPage, UserFilters, UserPage
 from app.services.user import totals
@@ -24,7 +24,7 @@ class UserListService:
         answers: caches large totals.
     """
 
-    def __init__(self, reads: Reads, cursors: CursorSigner, answers: AnswerCache) -> None:
+    def __init__(self, reads: Reads, cursors: CursorSigner, answers: ResultCache) -> None:
         self.users = UserListRepository(reads)
         self.cursors = cursors
         self.totals = UserTotals(self.users, answers)
