@@ -80,7 +80,7 @@ class BaseRepository(Generic[Model]):
         Raises:
             NotFoundException: there is none, or it belongs to another user.
         """
-        query = self._owned(select(self._model).where(self._model.id == row_id), owner_id)
+        query = self._by_id(row_id, owner_id)
         if lock:
             query = query.with_for_update().execution_options(populate_existing=True)
         row: Model | None = await self.db.scalar(query)
@@ -90,8 +90,7 @@ class BaseRepository(Generic[Model]):
 
     async def exists(self, row_id: int, owner_id: int | None = None) -> bool:
         """Whether there is a row with this id, and it belongs to the owner."""
-        query = select(self._model.id).where(self._model.id == row_id)
-        return await self.db.scalar(self._owned(query, owner_id)) is not None
+        return bool(await self.db.scalar(select(self._by_id(row_id, owner_id).exists())))
 
     async def delete(self, row: Model) -> None:
         """Delete the row.
@@ -172,6 +171,9 @@ class BaseRepository(Generic[Model]):
     @property
     def _model(self) -> Any:
         return self.model
+
+    def _by_id(self, row_id: int, owner_id: int | None) -> Select[Any]:
+        return self._owned(select(self._model).where(self._model.id == row_id), owner_id)
 
     def _listed(self, filters: ListParams, owner_id: int | None) -> Select[Model]:
         return self._owned(self.lists.select(filters), owner_id)

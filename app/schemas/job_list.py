@@ -1,9 +1,9 @@
 """Jobs as the admin pages show them."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 JobState = Literal["waiting", "delayed", "running", "failed", "done", "cancelled"]
 """`delayed`: not due yet, or between two attempts. The last two are over."""
@@ -11,16 +11,11 @@ STATES: tuple[JobState, ...] = ("waiting", "delayed", "running", "failed", "done
 
 
 class JobFilters(BaseModel):
-    """Which jobs, and which page of them. Empty fields of a form count as left out."""
+    """State, kind and page of the jobs to show."""
 
     state: JobState = "failed"
     kind: str | None = Field(None, max_length=100, pattern=r"^[\w-]+$")
     page: int = Field(1, ge=1, le=400)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_empty(cls, sent: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in sent.items() if value != ""}
 
 
 class JobSummary(BaseModel):

@@ -1,1 +1,1 @@
-"""Query parameters of the tables: filters, order and page, and URLs that contain them."""
+"""Query parameters of the tables of the admin pages: filters, order and page."""

@@ -1,36 +1,24 @@
-"""Query parameters of the users table: filters, order and page, and URLs that contain them."""
+"""`UserListing`: query parameters of the users table."""
 
-from typing import Annotated, Any
-from urllib.parse import urlencode
+from typing import Annotated, ClassVar, Self
 
 from fastapi import Query
-from pydantic import Field, model_validator
 
+from app.admin.listings.base import PAGE_SIZE, Listing
 from app.admin.rendering import BASE
 from app.core.pagination import PageParams
 from app.schemas.user_list import SortBy, UserFilters, UserPage
 from app.services.user import totals
 
 USERS_PATH = f"{BASE}/users"
-PAGE_SIZE = 25
-"""Rows of a page."""
-
 LARGE = 10_000
 """Users above which a worker writes an export; to stream as many takes a quarter of a second."""
 
 
-class Listing(UserFilters):
-    """Filters, order and page of the users table.
+class UserListing(UserFilters, Listing):
+    """Filters, order and page of the users table."""
 
-    A form sends fields that were left empty; they mean the same as those that are left out.
-    """
-
-    page: int = Field(1, ge=1, le=1_000_000)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_empty(cls, sent: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in sent.items() if value != ""}
+    path: ClassVar[str] = USERS_PATH
 
     @property
     def filters(self) -> UserFilters:
@@ -45,20 +33,7 @@ class Listing(UserFilters):
         order = {"sort_by", "sort_order"}
         return bool(self.filters.model_dump(exclude=order, exclude_defaults=True))
 
-    @property
-    def query(self) -> str:
-        """The query string; empty where everything is as by default."""
-        state = self.model_dump(exclude_defaults=True)
-        return urlencode({name: _text(value) for name, value in state.items()})
-
-    @property
-    def url(self) -> str:
-        return f"{USERS_PATH}?{self.query}" if self.query else USERS_PATH
-
-    def at(self, page: int) -> "Listing":
-        return self.model_copy(update={"page": page})
-
-    def by(self, column: SortBy) -> "Listing":
+    def by(self, column: SortBy) -> Self:
         """Sorted by a column, first page; in the other direction if sorted by it already."""
         order = "desc" if column == "created_at" else "asc"
         if column == self.sort_by:
@@ -86,8 +61,4 @@ class Listing(UserFilters):
         return found.total > self.page * PAGE_SIZE
 
 
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-ListingQuery = Annotated[Listing, Query()]
+UserListingQuery = Annotated[UserListing, Query()]

@@ -1,23 +1,19 @@
 """Routes of the mail pages: outcomes, caught mails, and previews of the templates."""
 
-from typing import Annotated, Any
-from urllib.parse import urlencode
+from typing import Annotated
 
-from fastapi import Depends, Path, Query, Request, Response
+from fastapi import Depends, Path, Request, Response
 from fastapi.responses import HTMLResponse
-from pydantic import BaseModel, Field, field_validator
 
 from app.admin.deps import Caught, MailerDep, Mails, PageDep
-from app.admin.rendering import BASE, HEADERS
+from app.admin.listings.mail import MAIL_PATH, MailListingQuery
+from app.admin.rendering import HEADERS
 from app.api.routing import Router
 from app.api.runtime import runtime_of
 from app.core.exceptions import NotFoundException
-from app.core.pagination import PageParams
 from app.schemas.mail import MailState
 from app.services.mail.kinds import KINDS
 
-MAIL_PATH = f"{BASE}/mail"
-PAGE_SIZE = 25
 _FRAMING = {
     "Content-Security-Policy": f"{HEADERS['Content-Security-Policy']}; frame-src 'self'",
 }
@@ -36,26 +32,6 @@ MailName = Annotated[str, Path(pattern=r"^[0-9-]{1,64}$")]
 Kind = Annotated[str, Path(max_length=64)]
 
 
-class MailListing(BaseModel):
-    """State and page of the table of mails."""
-
-    state: MailState | None = None
-    page: int = Field(1, ge=1, le=1_000_000)
-
-    @field_validator("state", mode="before")
-    @classmethod
-    def _without_empty(cls, sent: Any) -> Any:
-        return sent or None
-
-    @property
-    def url(self) -> str:
-        query = urlencode(self.model_dump(exclude_defaults=True))
-        return f"{MAIL_PATH}?{query}" if query else MAIL_PATH
-
-    def at(self, page: int) -> "MailListing":
-        return self.model_copy(update={"page": page})
-
-
 async def check_previews(request: Request) -> None:
     """
     Raises:
@@ -71,7 +47,7 @@ Previewed = Depends(check_previews)
 @router.get("", name="dashboard_mail")
 async def mails_table(
     page: PageDep,
-    listing: Annotated[MailListing, Query()],
+    listing: MailListingQuery,
     mails: Mails,
     caught: Caught,
     mailer: MailerDep,
@@ -81,7 +57,7 @@ async def mails_table(
         "mail/table.html",
         listing=listing,
         states=list(MailState),
-        found=await mails.newest(listing.state, PageParams(page=listing.page, size=PAGE_SIZE)),
+        found=await mails.newest(listing.state, listing.params),
         mailer=mailer,
         caught=await caught.newest(),
         kinds=sorted(KINDS),

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import Path, Response
 
 from app.admin.deps import PageDep, Transfers
-from app.admin.listings.users import ListingQuery
+from app.admin.listings.users import UserListingQuery
 from app.admin.page import Notice
 from app.admin.rendering import BASE
 from app.api.deps.services import UserLists
@@ -29,7 +29,7 @@ async def transfers_table(page: PageDep, transfers: Transfers) -> Response:
 
 @router.post("/export", name="dashboard_begin_export")
 async def begin_export(
-    page: PageDep, listing: ListingQuery, users: UserLists, transfers: Transfers
+    page: PageDep, listing: UserListingQuery, users: UserLists, transfers: Transfers
 ) -> Response:
     """Have a worker write all users that match the filters into a file."""
     found = await users.page(listing.filters, listing.params)

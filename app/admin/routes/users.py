@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from app.admin.deps import AdminUsers, PageDep
 from app.admin.forms import EditForm, EditFormBody, NewUserFormBody, UserForm
-from app.admin.listings.users import USERS_PATH, ListingQuery
+from app.admin.listings.users import USERS_PATH, UserListingQuery
 from app.admin.login_page import safe_next
 from app.admin.page import AdminPage, Notice
 from app.admin.rendering import BASE
@@ -81,7 +81,7 @@ TEXTS: dict[Action, ActionTexts] = {
 
 
 @router.get("", name="dashboard_users")
-async def users_table(page: PageDep, listing: ListingQuery, users: UserLists) -> Response:
+async def users_table(page: PageDep, listing: UserListingQuery, users: UserLists) -> Response:
     """The table of users: one page of those that match the filters."""
     found = await users.page(listing.filters, listing.params)
     return page.render("users/table.html", listing=listing, found=found)
@@ -89,7 +89,7 @@ async def users_table(page: PageDep, listing: ListingQuery, users: UserLists) ->
 
 @router.get("/export", name="dashboard_users_export")
 async def export(
-    _: PageDep, listing: ListingQuery, exports: Exports, response: Response
+    _: PageDep, listing: UserListingQuery, exports: Exports, response: Response
 ) -> Response:
     """All users that match the filters, as CSV for a spreadsheet."""
     stream = exports.users(listing.filters, "csv", bom=True)

@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
-from app.cli.new.fields import FieldError, FieldSpec
+from app.cli.new.field_types import FieldError
+from app.cli.new.fields import FieldSpec
 from app.database import Base
 from app.database.migrations import head_revision
 

@@ -16,7 +16,8 @@ import typer
 import app.models  # noqa: F401  # all tables are known
 from app.cli.new import postman
 from app.cli.new.context import bad_value, context_of, python_of
-from app.cli.new.fields import TYPES, FieldError, name_of, parse_field
+from app.cli.new.field_types import TYPES, FieldError
+from app.cli.new.fields import name_of, parse_field
 from app.cli.running import console, fail
 from app.core.config import ROOT
 from app.database import Base
