@@ -89,7 +89,7 @@ class Runtime:
     metrics: MetricsService
     forms: FormSigner
     page_sessions: PageSessions
-    dashboard: DashboardService
+    user_statistics: DashboardService
     mailer: Mailer
     caught_mails: CaughtMails
     reads: Reads
@@ -266,7 +266,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         stack.enter_context(answers.as_current())
         reads = Reads(main_engine, settings.database)
         cursors = CursorSigner(secret_key, settings.auth.accepted_keys())
-        dashboard = DashboardService(session_maker)
+        user_statistics = DashboardService(session_maker)
         authenticator = Authenticator(session_maker, tokens, principals, settings.auth)
         catcher = _mail_catcher(settings, local)
         if catcher is not None:
@@ -291,7 +291,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             metrics=metrics,
             forms=FormSigner(secret_key, settings.auth.accepted_keys()),
             page_sessions=PageSessions(authenticator, principals, health),
-            dashboard=dashboard,
+            user_statistics=user_statistics,
             mailer=Mailer(settings, catcher),
             caught_mails=CaughtMails(catcher.folder if catcher else None),
             reads=reads,

@@ -39,7 +39,7 @@ def serve(
     host: Host = None,
     port: Port = None,
     workers: Annotated[
-        int | None, typer.Option(help="Number of worker processes. Default: SERVER_WORKERS.")
+        int | None, typer.Option(help="Number of web processes. Default: SERVER_WORKERS.")
     ] = None,
 ) -> None:
     """Serve the API."""

@@ -46,4 +46,4 @@ class CatchingServer:
     ) -> str:
         del server, session
         await asyncio.to_thread(self._keep, envelope.original_content or b"")
-        return "250 caught, shown on the dashboard and not delivered"
+        return "250 caught, shown on the admin pages and not delivered"

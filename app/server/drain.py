@@ -21,7 +21,7 @@ CLOSE_LEAD = 0.5
 """Seconds between closing the sockets and passing on the signal: the server would close a
 connection whose request is still arriving."""
 ORPHAN_DRAIN = 1.0
-"""Drain of a worker without a parent, in seconds: another instance will need the port soon."""
+"""Drain of a web process without a parent, in seconds: another instance will need the port soon."""
 _CLOSE = (b"connection", b"close")
 
 
@@ -84,10 +84,10 @@ class Drain:
 
 
 def stop_with_parent() -> None:
-    """Shut a worker down after a short drain once its parent process has ended.
+    """Shut a web process down after a short drain once its parent process has ended.
 
-    Otherwise the workers of a supervisor or reloader that was killed would keep serving and hold
-    the port. Does nothing in a process that is no worker. Call during startup.
+    Otherwise the web processes of a supervisor or reloader that was killed would keep serving and
+    hold the port. Does nothing in a process that neither of them started. Call during startup.
     """
     parent = multiprocessing.parent_process()
     if parent is None:

@@ -1,4 +1,4 @@
-"""Reload for `backend dev`: another worker process after each change of a file."""
+"""Reload for `backend dev`: another web process after each change of a file."""
 
 import multiprocessing
 import os
@@ -44,12 +44,12 @@ PRELOADED = (
     "passlib.context",
     "pydantic_settings",
 )
-"""Packages that take longest to import. They are imported once, in a process of which each worker
-is a fork: a worker imports the application alone."""
+"""Packages that take longest to import. They are imported once, in a process of which each web
+process is a fork: it imports the application alone."""
 
 
 class Reloader:
-    """Runs one worker at a time, and replaces it where a file has changed.
+    """Runs one web process, called the worker, at a time, and replaces it where a file has changed.
 
     A worker that cannot start, because of a mistake in the code, is replaced at the next change.
 

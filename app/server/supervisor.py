@@ -1,4 +1,4 @@
-"""Supervision of web worker processes: start, health check, replacement, restart and stop."""
+"""Supervision of web processes, here called workers: start, health check, restart and stop."""
 
 import multiprocessing
 import os
@@ -15,7 +15,7 @@ import structlog
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
-from app.server.worker_process import BLOCKED_SIGNALS, work
+from app.server.web_process import BLOCKED_SIGNALS, work
 
 log = structlog.get_logger("app.supervisor")
 

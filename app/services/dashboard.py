@@ -1,4 +1,4 @@
-"""Statistics of users for the dashboard, cached for a minute."""
+"""`DashboardService`: statistics of users, counted and cached for a minute."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.cache import cache, invalidate_cache
 from app.database import translated_errors
 from app.repositories.user.statistics import UserStatisticsRepository
-from app.schemas.monitoring.dashboard import DashboardStats, SignUps
+from app.schemas.monitoring.user_statistics import DashboardStats, SignUps
 
 STATS_TTL = 60
 """Seconds that the statistics and the sign-ups are cached."""

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
@@ -14,6 +14,7 @@ from tests.conftest import Person
 
 DASHBOARD = "/api/v1/dashboard"
 PHONE = {"width": 360, "height": 740}
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
 
 OpenPage = Callable[..., Awaitable[Page]]
@@ -134,3 +135,15 @@ async def overflow(page: Page) -> int:
         "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     )
     return wider
+
+
+async def assert_accessible(open_page: OpenPage, person: Person, path: str) -> None:
+    """Check that axe finds nothing in a view, in both themes, and that it fits a phone."""
+    page = await open_page(reduced_motion="reduce")  # no colour is half-way to another
+    await log_in(page, person, path)
+    for scheme in THEMES:
+        await page.emulate_media(color_scheme=scheme)
+        assert await violations(page) == []
+    phone = await open_page(viewport=PHONE, has_touch=True)
+    await log_in(phone, person, path)
+    assert await overflow(phone) == 0

@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import Page, expect
 from sqlalchemy import text
 
-from tests.browser.conftest import DASHBOARD, PHONE, log_in, overflow, violations
+from tests.browser.conftest import DASHBOARD, assert_accessible, log_in
 from tests.integration.test_jobs_page import EVERY_STATE
 
 JOBS = f"{DASHBOARD}/jobs"
@@ -76,19 +76,5 @@ async def test_the_pages_work_without_scripts(open_page, root, jobs):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-async def test_axe_finds_nothing_in_the_pages(open_page, root, jobs, view):
-    page = await open_page(reduced_motion="reduce")
-    await log_in(page, root, VIEWS[view])
-    found = await violations(page)
-    await page.emulate_media(color_scheme="dark")
-
-    assert found == []
-    assert await violations(page) == []
-
-
-@pytest.mark.parametrize("view", VIEWS)
-async def test_the_pages_fit_a_phone(open_page, root, jobs, view):
-    page = await open_page(viewport=PHONE, has_touch=True)
-    await log_in(page, root, VIEWS[view])
-
-    assert await overflow(page) == 0
+async def test_the_view_is_accessible_and_fits_a_phone(open_page, root, jobs, view):
+    await assert_accessible(open_page, root, VIEWS[view])

@@ -5,7 +5,7 @@ from playwright.async_api import Page, expect
 
 from app.schemas.mail import SendMail
 from app.worker.registry import send_mail
-from tests.browser.conftest import DASHBOARD, PHONE, log_in, overflow, violations
+from tests.browser.conftest import DASHBOARD, assert_accessible, log_in, overflow
 
 MAIL = f"{DASHBOARD}/mail"
 VIEWS = {"table": MAIL, "none": f"{MAIL}?state=failed", "preview": f"{MAIL}/preview/test-mail"}
@@ -64,19 +64,5 @@ async def test_a_mail_is_readable_in_both_themes_and_on_a_phone(
 
 
 @pytest.mark.parametrize("view", VIEWS)
-async def test_axe_finds_nothing_in_the_pages(open_page, root, mails, view):
-    page = await open_page(reduced_motion="reduce")
-    await log_in(page, root, VIEWS[view])
-    found = await violations(page)
-    await page.emulate_media(color_scheme="dark")
-
-    assert found == []
-    assert await violations(page) == []
-
-
-@pytest.mark.parametrize("view", VIEWS)
-async def test_the_pages_fit_a_phone(open_page, root, mails, view):
-    page = await open_page(viewport=PHONE, has_touch=True)
-    await log_in(page, root, VIEWS[view])
-
-    assert await overflow(page) == 0
+async def test_the_view_is_accessible_and_fits_a_phone(open_page, root, mails, view):
+    await assert_accessible(open_page, root, VIEWS[view])

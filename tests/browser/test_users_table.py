@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Locator, Page, expect
 
 from app.services.user import totals
-from tests.browser.conftest import DASHBOARD, PHONE, log_in, overflow, violations
+from tests.browser.conftest import DASHBOARD, assert_accessible, log_in, overflow
 from tests.browser.people import LONG, sixty
 
 USERS = f"{DASHBOARD}/users"
@@ -161,19 +161,5 @@ async def test_an_address_that_makes_no_sense_is_refused_in_words(table, watch):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-async def test_axe_finds_nothing_in_the_table(open_page, root, people, view):
-    page = await open_page(reduced_motion="reduce")  # no colour is half-way to another
-    await log_in(page, root, VIEWS[view])
-    found = await violations(page)
-    await page.emulate_media(color_scheme="dark")
-
-    assert found == []
-    assert await violations(page) == []
-
-
-@pytest.mark.parametrize("view", VIEWS)
-async def test_the_table_fits_a_phone(open_page, root, people, view):
-    page = await open_page(viewport=PHONE, has_touch=True)
-    await log_in(page, root, VIEWS[view])
-
-    assert await overflow(page) == 0
+async def test_the_view_is_accessible_and_fits_a_phone(open_page, root, people, view):
+    await assert_accessible(open_page, root, VIEWS[view])

@@ -149,7 +149,7 @@ async def cached_stats(process: Runtime) -> Entry:
     """As `GET /dashboard/stats` in a process of its own."""
 
     async def compute() -> bytes:
-        return to_json(await process.dashboard.get_dashboard_stats_optimized())
+        return to_json(await process.user_statistics.get_dashboard_stats_optimized())
 
     return await process.answers.get_or_compute("get_dashboard_stats:", 60, compute)
 

@@ -198,7 +198,7 @@ async def test_a_fresh_answer_that_somebody_asked_for_does_not_undo_it_either(
     async with running(settings) as app, browsing(app) as other:
         root = await person(other, app.state.runtime, "root", is_superuser=True)
         assert (await root.get("/dashboard/stats")).status_code == 200
-        dashboard = app.state.runtime.dashboard
+        dashboard = app.state.runtime.user_statistics
         original = dashboard.get_dashboard_stats_optimized
         has_begun, go_on = asyncio.Event(), asyncio.Event()
 

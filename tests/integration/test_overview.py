@@ -9,7 +9,7 @@ from sqlalchemy import text, update
 from app.admin.services.overview import OverviewService
 from app.core.cache import CacheMode
 from app.models import User
-from app.schemas.monitoring.dashboard import SignUps
+from app.schemas.monitoring.user_statistics import SignUps
 from app.services.dashboard import CHART_DAYS, DashboardService
 
 
@@ -34,7 +34,7 @@ async def uncached_sign_ups(dashboard: DashboardService) -> SignUps:
 
 async def sign_ups(runtime) -> dict[str, int]:
     """Days on which there were any."""
-    chart = await uncached_sign_ups(runtime.dashboard)
+    chart = await uncached_sign_ups(runtime.user_statistics)
     assert len(chart.days) == CHART_DAYS
     return {one.day.isoformat(): one.count for one in chart.days if one.count}
 
@@ -79,7 +79,7 @@ async def test_the_days_are_those_of_utc_wherever_the_database_thinks_it_is(
 @pytest.fixture
 def overview(runtime):
     database = runtime.settings.database
-    return OverviewService(runtime.dashboard, runtime.health, runtime.metrics, database)
+    return OverviewService(runtime.user_statistics, runtime.health, runtime.metrics, database)
 
 
 async def test_a_second_look_asks_the_database_nothing(overview, root, statements):

@@ -108,7 +108,7 @@ async def test_no_count_reads_the_table(runtime, client, statements):
         await connection.execution_options(isolation_level="AUTOCOMMIT")
         await connection.execute(text("VACUUM ANALYZE users"))
     statements.clear()
-    await runtime.dashboard.get_dashboard_stats_optimized()
+    await runtime.user_statistics.get_dashboard_stats_optimized()
     (statement,) = statements
 
     async with runtime.engine.connect() as connection:

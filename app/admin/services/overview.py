@@ -13,9 +13,9 @@ from app.core.config import DatabaseSettings
 from app.core.exceptions import AppException
 from app.core.timeouts import with_timeout
 from app.schemas.base import ResponseSchema
-from app.schemas.monitoring.dashboard import DashboardStats, SignUps
 from app.schemas.monitoring.health import HealthSchema
 from app.schemas.monitoring.overview import LastKnown, Overview, StatusSummary
+from app.schemas.monitoring.user_statistics import DashboardStats, SignUps
 from app.services.dashboard import DashboardService
 from app.services.monitoring.health import READ_ONLY, HealthService
 from app.services.monitoring.metrics import MetricsService
@@ -44,12 +44,12 @@ class OverviewService:
 
     def __init__(
         self,
-        dashboard: DashboardService,
+        statistics: DashboardService,
         health: HealthService,
         metrics: MetricsService,
         settings: DatabaseSettings,
     ) -> None:
-        self._dashboard = dashboard
+        self._statistics = statistics
         self._health = health
         self._metrics = metrics
         self._pool_limit = settings.pool_size + settings.max_overflow
@@ -62,8 +62,8 @@ class OverviewService:
         is_down = readiness.status == "unhealthy"
         mode = CacheMode.ONLY_IF_CACHED if is_down else CacheMode.DEFAULT
         stats, sign_ups, requests, cache = await asyncio.gather(
-            self._last_known(DashboardStats, self._dashboard.get_dashboard_stats, mode),
-            self._last_known(SignUps, self._dashboard.get_sign_ups, mode),
+            self._last_known(DashboardStats, self._statistics.get_dashboard_stats, mode),
+            self._last_known(SignUps, self._statistics.get_sign_ups, mode),
             self._metrics.requests(),
             self._metrics.cache(),
         )

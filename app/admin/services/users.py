@@ -26,7 +26,7 @@ class ActionResult(NamedTuple):
 
 
 class AdminUserService:
-    """Changes users, one or many, and invalidates the dashboard's figures after it: an admin wants
+    """Changes users, one or many, and invalidates the statistics of users after it: an admin wants
     to see a change at once, and not in a minute."""
 
     def __init__(self, users: UserService, sessions: SessionService) -> None:

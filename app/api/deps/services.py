@@ -62,7 +62,7 @@ Auth = Annotated[AuthService, Depends(get_auth_service)]
 
 
 @Bearer
-async def get_dashboard_service(request: Request, response: Response) -> DashboardService:
+async def get_user_statistics(request: Request, response: Response) -> DashboardService:
     """For superusers, whom it checks itself: a dependency of its own would cost 20 µs. One for the
     whole process: most requests are answered from the cache.
 
@@ -71,11 +71,11 @@ async def get_dashboard_service(request: Request, response: Response) -> Dashboa
         ForbiddenException: the caller is a plain user.
     """
     await get_current_superuser(request, response)
-    return runtime_of(request).dashboard
+    return runtime_of(request).user_statistics
 
 
-Dashboard = Annotated[
-    DashboardService, Depends(get_dashboard_service), Unkeyed("no parameter of a request in it")
+UserStatistics = Annotated[
+    DashboardService, Depends(get_user_statistics), Unkeyed("no parameter of a request in it")
 ]
 
 

@@ -142,7 +142,7 @@ class MailSettings(Section):
     url: SecretStr | None = Field(
         None,
         description="smtp://user:password@host:port, or smtps:// "
-        "(development: mails are caught, and shown on the dashboard)",
+        "(development: mails are caught, and shown on the admin pages)",
     )
     sender: Annotated[str, AfterValidator(_mailbox)] | None = Field(
         None,

@@ -67,7 +67,7 @@ class ServerSettings(Section):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: Port = Field(8000, description="port to listen on")
-    workers: int = Field(1, ge=1, le=256, description="worker processes")
+    workers: int = Field(1, ge=1, le=256, description="web processes, which serve requests")
     request_timeout: Seconds = Field(
         30.0, description="seconds until a request is answered with 504"
     )

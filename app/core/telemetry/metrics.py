@@ -1,8 +1,8 @@
 """Definitions of all metrics.
 
-Prometheus, the JSON endpoints and the dashboard all read these. With several worker processes, each
-writes to its own files, and the process that is asked adds them up. `live` gauges cover only the
-processes that are alive.
+Prometheus, the JSON endpoints and the overview page all read these. With several web processes,
+each writes to its own files, and the process that is asked adds them up. `live` gauges cover only
+the processes that are alive.
 """
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics

@@ -4,13 +4,13 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from app.schemas.base import ResponseSchema
-from app.schemas.monitoring.dashboard import DashboardStats, SignUps
 from app.schemas.monitoring.health import CheckSchema
 from app.schemas.monitoring.metrics import (
     CacheMetricsSchema,
     DatabaseMetricsSchema,
     RequestMetricsSchema,
 )
+from app.schemas.monitoring.user_statistics import DashboardStats, SignUps
 
 T = TypeVar("T")
 

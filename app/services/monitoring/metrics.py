@@ -1,4 +1,4 @@
-"""`MetricsService`: metrics for the JSON endpoints, the dashboard and Prometheus."""
+"""`MetricsService`: metrics for the JSON endpoints, the overview page and Prometheus."""
 
 import asyncio
 from collections import deque

@@ -2,13 +2,15 @@
 
 from fastapi import Request, Response
 
-from app.api.deps.services import Dashboard
+from app.api.deps.services import UserStatistics
 from app.api.responses import NOT_MODIFIED, errors
 from app.api.routing import Router
 from app.core.cache import cached_response
-from app.schemas.monitoring.dashboard import DashboardStats
+from app.schemas.monitoring.user_statistics import DashboardStats
 
-router = Router(prefix="/dashboard", tag="dashboard", description="Figures for superusers.")
+router = Router(
+    prefix="/dashboard", tag="dashboard", description="Statistics of users, for superusers."
+)
 
 
 @router.get(
@@ -19,7 +21,7 @@ router = Router(prefix="/dashboard", tag="dashboard", description="Figures for s
     responses=NOT_MODIFIED | errors(401, 403),
 )
 async def get_dashboard_stats(
-    dashboard: Dashboard, request: Request, response: Response
+    statistics: UserStatistics, request: Request, response: Response
 ) -> Response:
     """How many users there are, of each kind; up to a minute old."""
-    return await cached_response(request, response, dashboard.get_dashboard_stats)
+    return await cached_response(request, response, statistics.get_dashboard_stats)

@@ -1,4 +1,4 @@
-"""Schemas of the dashboard's user statistics."""
+"""Schemas of user statistics: counts by state, and sign-ups by day."""
 
 from datetime import date, datetime
 

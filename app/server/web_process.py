@@ -1,4 +1,4 @@
-"""Web worker process of the supervisor: uvicorn's server, and its heartbeats."""
+"""Web process of the supervisor: uvicorn's server, and its heartbeats."""
 
 import signal
 import socket
