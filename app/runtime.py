@@ -74,7 +74,7 @@ class Runtime:
     engine: AsyncEngine
     session_maker: async_sessionmaker[AsyncSession]
     cache: CircuitBreaker | None
-    answers: ResultCache
+    results: ResultCache
     hits: HitCounter
     passwords: PasswordHasher
     tokens: TokenSigner
@@ -262,8 +262,8 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         sources = GaugeSources(main_engine, breakers, passwords)
         metrics = MetricsService(settings, sources, cache, health, spare_engine)
         stack.callback(metrics.gauges.close)
-        answers = ResultCache(_store(settings, cache), settings.cache.prefix)
-        stack.enter_context(answers.as_current())
+        results = ResultCache(_store(settings, cache), settings.cache.prefix)
+        stack.enter_context(results.as_current())
         reads = Reads(main_engine, settings.database)
         cursors = CursorSigner(secret_key, settings.auth.accepted_keys())
         user_statistics = DashboardService(session_maker)
@@ -276,7 +276,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             engine=main_engine,
             session_maker=session_maker,
             cache=cache,
-            answers=answers,
+            results=results,
             hits=HitCounter(limiter, settings.limiter.prefix),
             passwords=passwords,
             tokens=tokens,
@@ -287,7 +287,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             health=health,
             cursors=cursors,
             exports=ExportService(Reads(export_engine, settings.database)),
-            user_lists=UserListService(reads, cursors, answers),
+            user_lists=UserListService(reads, cursors, results),
             metrics=metrics,
             forms=FormSigner(secret_key, settings.auth.accepted_keys()),
             page_sessions=PageSessions(authenticator, principals, health),
@@ -307,7 +307,7 @@ def _mail_catcher(settings: Settings, local: Path) -> MailCatcher | None:
 
 
 def _store(settings: Settings, cache: CircuitBreaker | None) -> Store | None:
-    """The store of cached answers: Redis, or this process's memory; None if caching is disabled."""
+    """The store of cached results: Redis, or this process's memory; None if caching is disabled."""
     if not settings.cache.enabled:
         return None
     return RedisStore(cache) if cache is not None else MemoryStore()

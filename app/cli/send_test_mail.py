@@ -1,4 +1,4 @@
-"""`backend test-mail`."""
+"""`backend test-mail`: sends a mail, to check the settings of mail."""
 
 from datetime import UTC, datetime
 from typing import Annotated, NoReturn

@@ -1,4 +1,4 @@
-"""`backend serve` and `backend dev`."""
+"""`backend serve` and `backend dev`: run the web server."""
 
 import os
 import socket

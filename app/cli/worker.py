@@ -1,4 +1,4 @@
-"""`backend worker`."""
+"""`backend worker`: runs background jobs until it is stopped."""
 
 import asyncio
 import signal

@@ -52,7 +52,7 @@ def head_revision() -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Schema:
+class SchemaState:
     """The revision of the database compared with that of the code.
 
     Attributes:
@@ -78,7 +78,7 @@ class Schema:
         return f"at {self.at or 'nothing'}, newest is {self.newest}"
 
 
-def compare_schema(at: str | None) -> Schema:
+def compare_schema(at: str | None) -> SchemaState:
     """Compare the database's revision, `at`, with the newest of the code.
 
     Raises:
@@ -87,15 +87,15 @@ def compare_schema(at: str | None) -> Schema:
     newest = head_revision()
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if at == newest:
-        return Schema(at, newest, "current")
+        return SchemaState(at, newest, "current")
     if at is None or at in known:
-        return Schema(at, newest, "behind")
+        return SchemaState(at, newest, "behind")
     is_numbered = newest is not None and at.isdecimal() and newest.isdecimal()
     is_newer = is_numbered and int(at) > int(newest or 0)
-    return Schema(at, newest, "newer" if is_newer else "unknown")
+    return SchemaState(at, newest, "newer" if is_newer else "unknown")
 
 
-async def schema_of(engine: AsyncEngine) -> Schema:
+async def schema_of(engine: AsyncEngine) -> SchemaState:
     """The state of the database's schema.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Jobs as the admin pages show them."""
+"""Schemas of the jobs that the admin pages show: filters, rows, history."""
 
 from datetime import datetime
 from typing import Literal

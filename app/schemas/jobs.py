@@ -1,4 +1,4 @@
-"""Payloads of the jobs that belong to no feature of their own."""
+"""Payloads of the jobs that delete old sessions, responses and histories of jobs."""
 
 from app.core.jobs import JobPayload
 
@@ -10,12 +10,12 @@ class PurgeSessions(JobPayload):
 
 
 class PurgeIdempotentResponses(JobPayload):
-    """Delete the stored answers of idempotent requests after a day."""
+    """Delete the stored responses of idempotent requests after a day."""
 
     kind = "purge-answers"
 
 
 class PurgeJobs(JobPayload):
-    """Delete the history of jobs that ended before `JOBS_KEEP`, and keep their number."""
+    """Delete the history of jobs that ended before `JOBS_RETENTION`, and keep their number."""
 
     kind = "purge-jobs"

@@ -1,4 +1,4 @@
-"""Imports and exports that run as background jobs, and their jobs."""
+"""Schemas of imports and exports that run as background jobs, and payloads of these jobs."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Literal

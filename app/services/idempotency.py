@@ -11,7 +11,7 @@ from app.core.exceptions import ConflictException
 from app.repositories.idempotency import IdempotentResponseRepository
 from app.services.base import BaseService
 
-KEPT_FOR = timedelta(hours=24)
+RETENTION = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class IdempotencyService(BaseService):
         Raises:
             ConflictException: the key belongs to a request with another body.
         """
-        since = datetime.now(UTC) - KEPT_FOR
+        since = datetime.now(UTC) - RETENTION
         response = await self.responses.find(request.user_id, request.operation, request.key, since)
         await self.release_connection()
         if response is None:
@@ -66,12 +66,12 @@ class IdempotencyService(BaseService):
             "fingerprint": request.fingerprints[0],
             "body": body,
         }
-        if not await self.responses.store(values, datetime.now(UTC) - KEPT_FOR):
+        if not await self.responses.store(values, datetime.now(UTC) - RETENTION):
             raise _used_otherwise()
 
     async def purge(self) -> int:
         """Delete the responses that are older than a day; the number of them."""
-        moment = datetime.now(UTC) - KEPT_FOR
+        moment = datetime.now(UTC) - RETENTION
         return await self.in_batches(lambda limit: self.responses.delete_before(moment, limit))
 
 

@@ -30,7 +30,7 @@ async def purge_idempotent_responses(runtime: Runtime, _: PurgeIdempotentRespons
 
 async def purge_jobs(runtime: Runtime, _: PurgeJobs) -> None:
     async with runtime.session_maker() as db:
-        await runtime.job_service(db).purge(runtime.settings.jobs.keep)
+        await runtime.job_service(db).purge(runtime.settings.jobs.retention)
 
 
 async def send_mail(runtime: Runtime, mail: SendMail) -> None:

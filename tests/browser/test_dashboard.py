@@ -35,7 +35,7 @@ async def test_logging_in_leads_to_the_overview(page, root):
     await expect(page.get_by_text(root.email)).to_be_visible()
 
 
-async def test_a_wrong_password_is_told_and_the_name_is_kept(page, root, watch):
+async def test_a_wrong_password_is_reported_and_the_name_stays_filled(page, root, watch):
     watch.expect_status(401)
 
     await log_in(page, root, password="wrong")
@@ -45,7 +45,7 @@ async def test_a_wrong_password_is_told_and_the_name_is_kept(page, root, watch):
     await expect(page.get_by_label("Password")).to_be_focused()
 
 
-async def test_a_plain_user_is_told_who_may_come_in(page, ada, watch):
+async def test_a_plain_user_reads_that_the_pages_are_for_superusers(page, ada, watch):
     watch.expect_status(403)
 
     await log_in(page, ada)
@@ -129,7 +129,7 @@ async def test_what_cannot_be_renewed_is_said_to_be_old(root_page, watch):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_the_theme_is_the_systems_until_somebody_chooses(open_page, root, scheme):
+async def test_the_theme_is_the_systems_until_one_is_chosen(open_page, root, scheme):
     page = await open_page(color_scheme=scheme)
     await log_in(page, root)
 
@@ -197,7 +197,7 @@ async def test_all_of_it_works_without_scripts(open_page, root):
     await expect(page.get_by_role("button", name="Dark theme")).to_have_count(0)
 
 
-async def test_nobody_asks_while_nobody_looks(root_page):
+async def test_a_hidden_tab_sends_no_requests(root_page):
     """A tab in the background: `document.hidden` is all that the page goes by."""
     hide = "(is) => Object.defineProperty(document, 'hidden', {value: is, configurable: true})"
     look = "htmx.trigger('[data-live]', 'look')"

@@ -28,7 +28,7 @@ async def test_swagger_ui_shows_every_group_of_operations(offline: Page):
         await expect(offline.locator(f"#operations-tag-{tag}")).to_be_visible()
 
 
-async def test_try_it_out_logs_in_and_asks_who_it_is(offline: Page, ada: Person):
+async def test_try_it_out_logs_in_and_reads_the_profile(offline: Page, ada: Person):
     await offline.goto("/docs")
     await offline.get_by_role("button", name="Authorize").first.click()
     form = offline.locator(".auth-container")

@@ -27,7 +27,7 @@ async def select(page: Page, *names: str) -> None:
         await page.get_by_label(f"Select {name}").check()
 
 
-async def test_somebody_is_created_and_can_log_in(desk, client):
+async def test_a_user_is_created_and_can_log_in(desk, client):
     await desk.get_by_role("link", name="New user").click()
     await desk.get_by_label("Email").fill("Grace@Example.com")
     await desk.get_by_label("Full name").fill("Grace <Hopper>")
@@ -41,7 +41,7 @@ async def test_somebody_is_created_and_can_log_in(desk, client):
     assert (await client.post("/api/v1/auth/login", json=credentials)).status_code == 200
 
 
-async def test_a_taken_email_is_told_at_its_field_and_what_was_typed_is_kept(desk, ada, watch):
+async def test_a_taken_email_is_reported_at_its_field_and_the_form_stays_filled(desk, ada, watch):
     watch.expect_status(409)
     await desk.goto(f"{USERS}/new")
     await desk.get_by_label("Email").fill(ada.email)
@@ -59,7 +59,7 @@ async def test_a_taken_email_is_told_at_its_field_and_what_was_typed_is_kept(des
     await expect(desk.get_by_role("alert")).to_have_text("Not saved: see below.")
 
 
-async def test_every_fault_is_told_at_its_field(desk, watch):
+async def test_every_fault_is_reported_at_its_field(desk, watch):
     watch.expect_status(422)
     await desk.goto(f"{USERS}/new")
     await desk.get_by_label("Email").fill("nobody")
@@ -74,7 +74,7 @@ async def test_every_fault_is_told_at_its_field(desk, watch):
         await expect(desk.get_by_label(label)).to_have_attribute("aria-invalid", "true")
 
 
-async def test_somebody_is_edited(desk, ada):
+async def test_a_user_is_edited(desk, ada):
     await desk.get_by_role("link", name="ada").click()
     await desk.get_by_role("link", name="Edit").click()
     await desk.get_by_label("Username").fill("countess")
@@ -89,7 +89,7 @@ async def test_somebody_is_edited(desk, ada):
     assert me["email"] == ada.email
 
 
-async def test_the_last_superuser_stays_one_and_is_told_why(desk, root, watch):
+async def test_the_last_superuser_stays_one_and_the_page_says_why(desk, root, watch):
     watch.expect_status(409)
     await desk.goto(f"{USERS}/{root.id}/edit")
     await desk.get_by_label("Superuser").uncheck()
@@ -100,7 +100,7 @@ async def test_the_last_superuser_stays_one_and_is_told_why(desk, root, watch):
     await expect(told).to_have_text("At least one active superuser must remain.")
 
 
-async def test_who_is_deactivated_is_refused_with_their_next_request(desk, ada):
+async def test_a_deactivated_user_is_refused_at_the_next_request(desk, ada):
     before = await ada.get("/users/me")
     await desk.get_by_role("link", name="ada").click()
     await desk.get_by_role("button", name="Deactivate").click()
@@ -135,7 +135,7 @@ async def test_many_are_deactivated_and_the_cards_show_it_at_once(desk, ada, bob
     await expect(inactive).to_have_text("2")
 
 
-async def test_of_many_each_outcome_is_told(desk, ada, root, watch):
+async def test_the_outcome_of_each_of_many_is_reported(desk, ada, root, watch):
     watch.expect_status(409)
     await select(desk, "ada", "root")
     await desk.get_by_role("button", name="Deactivate").click()
@@ -164,7 +164,7 @@ async def test_sessions_are_shown_and_ended(desk, ada):
     await ada.login()
 
 
-async def test_somebody_is_deleted_after_a_question(desk, ada):
+async def test_a_user_is_deleted_after_a_confirmation(desk, ada):
     await desk.get_by_role("link", name="ada").click()
     await desk.get_by_role("button", name="Delete").click()
     await expect(desk.get_by_text("This cannot be undone")).to_be_visible()
@@ -178,7 +178,7 @@ async def test_somebody_is_deleted_after_a_question(desk, ada):
     await expect(desk.get_by_label("Select ada")).to_have_count(0)
 
 
-async def test_somebody_who_is_gone_meanwhile_is_told(desk, root, ada, watch):
+async def test_a_user_who_was_deleted_meanwhile_is_reported(desk, root, ada, watch):
     watch.expect_status(409)
     await desk.goto(f"{USERS}/confirm?action=activate&id={ada.id}")
     await root.delete(f"/users/{ada.id}")

@@ -85,7 +85,7 @@ async def test_a_heading_sorts_and_sorts_the_other_way_round(table):
     assert last[:2] == ["user59", "user58"]
 
 
-async def test_pages_keep_the_filter_and_the_order_and_miss_nobody(table):
+async def test_pages_keep_the_filter_and_the_order_and_miss_no_user(table):
     await table.goto(f"{USERS}?search=user&sort_by=username&sort_order=asc")
     seen = await names(table).all_text_contents()
     for page in (2, 3):
@@ -120,7 +120,7 @@ async def test_a_search_without_a_match_says_so(table):
     await expect(names(table)).to_have_count(25)
 
 
-async def test_a_long_name_is_cut_short_and_told_whole(table):
+async def test_a_long_name_is_cut_short_and_its_title_is_whole(table):
     name = table.get_by_text(LONG)
 
     await expect(name).to_have_attribute("title", LONG)

@@ -99,7 +99,9 @@ async def test_ndjson_is_read_whatever_is_in_it(form):
         (GOOD, "people.xlsx", "should end in .csv or .ndjson"),
     ],
 )
-async def test_a_file_that_cannot_be_read_is_told_in_place(form, watch, content, name, reason):
+async def test_a_file_that_cannot_be_read_is_reported_on_the_form(
+    form, watch, content, name, reason
+):
     watch.expected |= {"status of 422"}
 
     await check(form, content, name)
@@ -107,7 +109,7 @@ async def test_a_file_that_cannot_be_read_is_told_in_place(form, watch, content,
     await expect(form.get_by_role("alert")).to_contain_text(reason)
 
 
-async def test_a_file_that_is_too_large_is_told(form, watch):
+async def test_a_file_that_is_too_large_is_reported(form, watch):
     watch.expected |= {"status of 413", "htmx:", "Response Status Error"}
 
     await check(form, HEADING + "x" * 1_100_000)
@@ -142,7 +144,9 @@ async def test_without_scripts_the_same_file_is_chosen_again_and_no_other_is_tak
     assert await emails(root) == ["grace", "root", "torvalds"]
 
 
-async def test_who_was_faster_is_told_and_nothing_is_written(form, root, watch):
+async def test_a_conflict_with_a_faster_request_is_reported_and_nothing_is_written(
+    form, root, watch
+):
     watch.expect_status(409)
     await check(form, GOOD)
     await expect(form.get_by_role("heading", name="2 users can be created")).to_be_visible()

@@ -26,7 +26,7 @@ def schemas_within(part: Any) -> Iterator[dict[str, Any]]:
                 yield from schemas_within(value)
 
 
-def test_the_kept_document_is_what_is_served():
+def test_the_committed_document_is_what_is_served():
     assert json.loads(KEPT.read_text()) == app.openapi(), "after a change: make openapi"
 
 

@@ -74,11 +74,11 @@ _FIELD = (
     "documents/test_a_field_of_users.py"
     "::test_a_field_of_users_is_a_change_of_the_files_that_the_page_lists"
 )
-_IMAGE = "faults/test_image.py::test_it_migrates_serves_and_tells_that_it_is_healthy"
+_IMAGE = "faults/test_image.py::test_it_migrates_serves_and_is_healthy"
 _COMPOSE = "unit/test_deploy_files.py::test_the_compose_file_keeps_to_its_schema"
-_KUBERNETES = "unit/test_documented_commands.py::test_kubernetes_is_told_of_files_that_are_there"
+_KUBERNETES = "unit/test_documented_commands.py::test_kubernetes_manifests_name_existing_files"
 _IN_CONTAINERS = "faults/test_restore.py::test_so_does_one_that_was_restored_in_its_container"
-_RESTORE = "faults/test_restore.py::test_a_restored_database_has_everybody_and_nobody_logged_in"
+_RESTORE = "faults/test_restore.py::test_a_restored_database_has_all_users_and_no_sessions"
 _ROLES = f"{_OPERATIONS}test_while_two_roles_log_in_a_password_may_change"
 _PASSWORDS = f"{_OPERATIONS}test_while_redis_takes_two_passwords_one_may_change"
 _WORKER = "faults/test_jobs.py::test_r16_a_worker_that_is_told_to_stop_ends_in_order"
@@ -127,7 +127,7 @@ ELSEWHERE = {
     "uvicorn main:app --workers 2": "integration/test_cli_serve.py"
     "::test_f12_workers_and_embedded_servers_end_with_a_parent_that_is_killed",
     ".venv/bin/backend seed --users …": "integration/test_cli.py"
-    "::test_seed_creates_as_many_as_asked_for",
+    "::test_seed_creates_the_requested_number",
     "alembic upgrade head --sql": "integration/test_migration_scripts.py"
     "::test_a_script_makes_what_the_migrations_make",
     "backend set-password EMAIL": "integration/test_cli.py"

@@ -137,7 +137,7 @@ async def test_a_request_too_many_is_a_503_at_once(site, servers, admin, request
     assert took < 2
 
 
-async def test_a_kept_connection_goes_on_after_its_503(site, servers, admin):
+async def test_a_kept_alive_connection_works_after_its_503(site, servers, admin):
     async with connected(site.url) as (reader, writer):
         writer.write(asking("/health/live"))
         await answer(reader)
@@ -184,7 +184,7 @@ JSON = "Content-Type: application/json"
 BEGUN = asking("/api/v1/auth/login", None, JSON, "Content-Length: 100", method="POST") + b"{"
 
 
-async def test_slow_bodies_keep_nobody_out(site, admin):
+async def test_slow_bodies_block_no_other_client(site, admin):
     async with AsyncExitStack() as stack:
         for _ in range(2 * REQUESTS):
             _, writer = await stack.enter_async_context(connected(site.url))
@@ -196,7 +196,9 @@ async def test_slow_bodies_keep_nobody_out(site, admin):
     assert answers == [200] * 5
 
 
-async def test_bodies_that_never_come_keep_nobody_out_behind_another_request_either(site, admin):
+async def test_bodies_that_never_arrive_block_no_other_client_behind_another_request_either(
+    site, admin
+):
     async with AsyncExitStack() as stack:
         for _ in range(REQUESTS):
             _, writer = await stack.enter_async_context(connected(site.url))
@@ -379,7 +381,7 @@ async def test_the_longest_silent_connection_gives_way_to_a_new_one(site, admin)
     assert ended == set(ends[: len(ended)])  # the oldest ones
 
 
-async def test_work_for_a_client_who_has_left_ends(site, servers, admin):
+async def test_work_for_a_disconnected_client_ends(site, servers, admin):
     since = len(site.log.read_text())
     async with users_locked(servers) as connection:
         for _ in range(3):
@@ -409,7 +411,7 @@ async def test_work_for_a_client_who_has_left_ends(site, servers, admin):
     }
 
 
-async def test_a_client_who_leaves_costs_no_connection_to_the_database(site, servers, admin):
+async def test_a_client_who_disconnects_costs_no_connection_to_the_database(site, servers, admin):
     connection = await asyncpg.connect(servers.direct)
 
     async def sessions() -> int:
@@ -433,7 +435,7 @@ async def has_waiting(connection: asyncpg.Connection) -> bool:
     return await waiting(connection) > 0
 
 
-async def test_a_change_whose_client_has_left_is_made_whole_or_not_at_all(site, admin, runtime):
+async def test_a_change_whose_client_disconnected_is_made_whole_or_not_at_all(site, admin, runtime):
     """The user is read anew wherever the change was committed."""
     body = b'{"full_name": "Number %03d"}'
     for n in range(30):

@@ -98,7 +98,7 @@ async def made_good(servers: Servers, folder: Path, root: Person, database, body
         return await send(next_one, root, body)
 
 
-async def test_killed_while_it_hashes_nobody_was_created(servers, root, database, tmp_path, record):
+async def test_killed_while_it_hashes_no_user_is_created(servers, root, database, tmp_path, record):
     body = rows(password=PASSWORD)
     with instance(servers, tmp_path) as serving:
         got = await killed_after(serving, root, body, lambda: asyncio.sleep(0.5))
@@ -112,7 +112,7 @@ async def test_killed_while_it_hashes_nobody_was_created(servers, root, database
 @pytest.mark.parametrize(
     ("table", "statement"), [("users", "INSERT INTO users"), ("kept_answers", "INSERT INTO kept")]
 )
-async def test_killed_before_it_commits_nobody_was_created(
+async def test_killed_before_it_commits_no_user_is_created(
     servers, root, database, tmp_path, record, table, statement
 ):
     with instance(servers, tmp_path) as serving:
@@ -134,7 +134,7 @@ async def test_killed_before_it_commits_nobody_was_created(
     record("R7", f"killed at its insert into {table}", "0 rows; sent again: 201, 500 rows")
 
 
-async def test_killed_while_it_commits_the_next_attempt_is_told_of_everybody(
+async def test_killed_while_it_commits_the_next_attempt_finds_all_users(
     servers, root, database, tmp_path, record
 ):
     await database.execute(SLOW_COMMIT)
@@ -160,7 +160,7 @@ async def test_killed_while_it_commits_the_next_attempt_is_told_of_everybody(
 
 
 @pytest.mark.parametrize("delay", [0.1, 0.3, 0.5])
-async def test_killed_at_any_moment_it_is_everybody_or_nobody(
+async def test_killed_at_any_moment_all_users_are_created_or_none(
     servers, root, database, tmp_path, record, delay
 ):
     with instance(servers, tmp_path) as serving:

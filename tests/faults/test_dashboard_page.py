@@ -143,7 +143,7 @@ async def test_the_moment_it_began_stays_and_goes_when_it_is_over(desk):
     assert desk.runtime.health.failing_since("cache") is None
 
 
-async def test_nobody_new_is_let_in_without_the_database(desk):
+async def test_no_new_session_is_accepted_without_the_database(desk):
     desk.postgres.shut()
 
     page = await desk.browser.get(PAGE)
@@ -170,7 +170,7 @@ async def test_without_the_database_nothing_but_the_overview_is_shown(desk, faul
     assert live.status_code == 200
 
 
-async def test_who_only_looks_on_changes_nothing(desk):
+async def test_an_outage_allows_reading_and_no_changes(desk):
     page = await desk.look()
     (token,) = set(re.findall(r'name="csrf" value="([^"]+)"', page))
     await desk.runtime.cache.redis.flushdb()

@@ -111,7 +111,7 @@ def test_it_holds_no_server_and_no_tool_of_development(image):
     )
 
 
-async def test_it_migrates_serves_and_tells_that_it_is_healthy(image, told, tmp_path):
+async def test_it_migrates_serves_and_is_healthy(image, told, tmp_path):
     probe = image.command("HEALTHCHECK")
     url = f"http://127.0.0.1:{told['SERVER_PORT']}"
 

@@ -42,7 +42,7 @@ async def test_a_limit_is_of_both_together(site, visitor):
     assert len(+site.served(LOGIN)) == 2
 
 
-async def test_what_one_remembers_the_other_knows_and_forgets(site, ada):
+async def test_processes_share_cached_results_and_invalidations(site, ada):
     for name in ("Ada", "Ada Lovelace", "Countess of Lovelace"):
         await ada.patch("/users/me", json={"full_name": name})
 

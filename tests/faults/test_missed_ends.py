@@ -203,7 +203,7 @@ async def test_what_cannot_be_remembered_is_made_up_for_by_patience(redis, valke
     gate.shut()
 
 
-async def test_that_redis_is_back_is_of_nobodys_request(here, redis, logged):
+async def test_the_recovery_of_redis_belongs_to_no_request(here, redis, logged):
     """By reading: the line bore the id of whichever request had failed."""
     runtime: Runtime = here.state.runtime
     async with browsing(here) as client:

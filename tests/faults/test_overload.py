@@ -21,7 +21,7 @@ async def timed_health(visitor: httpx.AsyncClient) -> tuple[int, float]:
     return status, time.monotonic() - began
 
 
-async def test_with_the_pool_exhausted_nobody_waits_longer_than_its_timeout(opening, record):
+async def test_with_the_pool_exhausted_no_request_waits_longer_than_its_timeout(opening, record):
     async with opening(server=LONG) as site, browsing(site.app) as visitor:
         admin = await person(visitor, site.runtime, "admin", is_superuser=True)
         await admin.get("/users/me")

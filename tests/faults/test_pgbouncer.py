@@ -172,7 +172,7 @@ async def test_when_the_server_drops_the_poolers_connections_requests_soon_succe
     assert set(statuses[2 * POOL_SIZE :]) == {200}
 
 
-async def test_whoever_does_not_say_that_there_is_a_pooler_is_refused(pooled):
+async def test_a_pooler_that_the_settings_do_not_name_is_refused(pooled):
     async with engine_of(pooled.model_copy(update={"pooler": "none"})) as engine:
         with pytest.raises(DBAPIError, match="unsupported startup parameter"):
             await ping(engine)

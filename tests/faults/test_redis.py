@@ -274,7 +274,7 @@ async def test_health_says_so_and_it_recovers_by_itself(site, fault):
 
 
 @by_fault
-async def test_who_is_logged_out_meanwhile_is_let_in_for_a_minute_at_most(site, fault):
+async def test_a_session_ended_meanwhile_is_accepted_for_a_minute_at_most(site, fault):
     async with site.visitor() as visitor:
         ada = await person(visitor, site.runtime, "ada")
         await ada.get("/users/me")

@@ -95,7 +95,7 @@ async def statuses_after(
     return [answer.status_code for answer in answers]
 
 
-async def test_a_restored_database_has_everybody_and_nobody_logged_in(
+async def test_a_restored_database_has_all_users_and_no_sessions(
     servers, settings, repository, told, run
 ):
     backup, restore, *_ = commands(repository)

@@ -134,7 +134,7 @@ async def insist(port: int, answered: list[int], *, keeps_connection: bool) -> s
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-async def test_who_asks_until_the_door_is_closed_loses_nothing(
+async def test_clients_that_send_requests_until_the_port_closes_lose_none(
     servers, app, tmp_path: Path, workers, record
 ):
     answered: list[int] = []

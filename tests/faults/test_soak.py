@@ -177,11 +177,11 @@ def test_a_killed_worker_excuses_what_was_on_its_way(status):
     ],
     ids=["no fault", "ended before", "Redis is back", "after a minute", "Redis was there"],
 )
-def test_an_ended_session_that_is_let_in_is_found(ended, seen, faults):
+def test_an_ended_session_that_is_accepted_is_found(ended, seen, faults):
     assert len(judge.judge_ends(Ledger(admitted=[(ended, seen)], faults=faults))) == 1
 
 
-def test_while_redis_misses_an_end_the_session_may_be_let_in():
+def test_while_redis_misses_an_end_the_session_may_be_accepted():
     assert judge.judge_ends(Ledger(admitted=[(6, 8)], faults=[RESET])) == []
 
 

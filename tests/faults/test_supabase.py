@@ -57,7 +57,7 @@ async def test_health_names_supabase_which_is_reached_by_tls(app, supabase):
     assert health["checks"]["database"]["provider"] == "supabase"
 
 
-async def test_without_tls_that_pooler_lets_nobody_in(supabase):
+async def test_that_pooler_refuses_connections_without_tls(supabase):
     async with engine_of(asking(supabase, "postgresql", "disable")) as engine:
         with pytest.raises(DBAPIError, match="SSL required"):
             await ping(engine)

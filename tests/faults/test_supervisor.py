@@ -224,7 +224,7 @@ def test_a_worker_that_hangs_is_replaced_and_the_others_meanwhile_too(tmp_path, 
 
 @pytest.mark.parametrize("signals", [["SIGTERM"], ["SIGINT"]])
 @pytest.mark.parametrize("mode", ["stuck", "", "serving"])
-def test_a_stop_while_workers_start_is_soon(tmp_path, signals, mode):
+def test_a_stop_while_workers_start_takes_effect_soon(tmp_path, signals, mode):
     with supervised(tmp_path, "stuck" if mode == "stuck" else "") as pair:
         assert within(START, lambda: len(pair.workers()) == 2)
         if mode == "serving":

@@ -107,7 +107,7 @@ async def test_a_login_of_the_wrong_form_is_a_422(client, body):
     assert (await client.post(LOGIN, json=body)).status_code == 422
 
 
-async def test_the_sessions_device_is_remembered(client, runtime, ada):
+async def test_the_sessions_device_is_stored(client, runtime, ada):
     await client.post(
         LOGIN,
         json={"email": ada.email, "password": PASSWORD},
@@ -261,7 +261,7 @@ def refusal(response):
         ({"sid": str(uuid4())}, "token_revoked"),
     ],
 )
-async def test_a_401_tells_whether_a_token_is_expired_revoked_or_invalid(ada, change, error):
+async def test_a_401_distinguishes_expired_revoked_and_invalid_tokens(ada, change, error):
     ada.tokens["access_token"] = forged(ada, **change)
 
     told = refusal(await ada.get("/users/me"))

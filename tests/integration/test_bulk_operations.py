@@ -253,7 +253,7 @@ async def test_a_dry_run_accepts_and_writes_nothing(root, runtime, statements):
     assert not [sql for sql in statements if sql.startswith(("INSERT", "UPDATE"))]
 
 
-async def test_a_dry_run_tells_what_would_be_refused(root, ada):
+async def test_a_dry_run_reports_what_would_be_refused(root, ada):
     rows = [{"email": ada.email, "password": PASSWORD}, {"email": "x", "password": PASSWORD}]
 
     response = await root.post(BULK, json=rows, params={"dry_run": True})

@@ -316,7 +316,7 @@ def test_ctrl_c_leaves_no_process(second_start):
     assert "Traceback" not in second_start.ended.output
 
 
-def test_local_state_is_kept_to_the_owner(project, first_start):
+def test_local_state_is_readable_by_its_owner_only(project, first_start):
     secrets = [project.path / ".local" / name for name in ("secret_key", "postgres.password")]
 
     assert [secret.stat().st_mode & 0o777 for secret in secrets] == [0o600, 0o600]
@@ -545,7 +545,7 @@ async def test_c31_a_password_that_cannot_be_set_is_a_sentence(
 
 
 @pytest.mark.parametrize("command", ["create-superuser", "set-password"])
-async def test_a_password_is_asked_for_twice_where_none_is_given(project, empty, command):
+async def test_a_missing_password_is_asked_for_twice(project, empty, command):
     project.cli("create-superuser", "ada@example.com", PASSWORD=PASSWORD, **empty)
     email = "ada@example.com" if command == "set-password" else "new@example.com"
 
@@ -633,7 +633,7 @@ async def test_a_superuser_who_could_not_sign_up_is_refused(
     assert "Traceback" not in ended.output
 
 
-async def test_seed_creates_as_many_as_asked_for(seeded, settings):
+async def test_seed_creates_the_requested_number(seeded, settings):
     ended, environment = seeded
 
     assert ended.code == 0, ended.output

@@ -72,9 +72,7 @@ async def test_a_window_in_redis_lasts_no_longer_where_the_clock_of_redis_was_se
 
 
 @pytest.mark.parametrize("is_shared", [True, False])
-async def test_an_answer_is_given_for_as_long_as_asked_for_at_most(
-    client, runtime, set_back, is_shared
-):
+async def test_a_result_is_cached_no_longer_than_requested(client, runtime, set_back, is_shared):
     store = RedisStore(runtime.cache) if is_shared else MemoryStore()
     answers = ResultCache(store, "test")
 

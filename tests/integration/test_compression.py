@@ -106,7 +106,7 @@ async def test_it_takes_no_longer_than_starlettes_own():
     assert seconds(ours) < 1.5 * seconds(theirs)
 
 
-def test_what_is_remembered_is_bounded():
+def test_cached_header_values_are_bounded():
     """C10"""
     for number in range(1_000):
         prefers_gzip(f"x{number}".encode())

@@ -420,7 +420,7 @@ async def test_a_client_that_reads_nothing_is_let_go(monkeypatch):
         await serving
 
 
-async def test_a_head_that_begins_in_the_packet_of_another_request_has_its_time(site):
+async def test_a_head_that_begins_in_the_packet_of_another_request_has_its_own_timeout(site):
     """S10: it had 75 s."""
     received, seconds = await dripping(
         site.url, head("GET /health/live") + b"GET / HTTP/1.1\r\nX: ", b"", 0

@@ -73,7 +73,7 @@ ENDINGS: dict[str, Callable[[Person, Person, Person], Awaitable[httpx.Response]]
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-async def test_who_was_let_in_before_their_session_ended_sees_nothing(hasty, eve, ending):
+async def test_an_ended_session_shows_nothing_while_the_database_is_slow(hasty, eve, ending):
     """S3: slow is not away, and an end is known in the process."""
     root, phone = await person(eve.client, hasty, "root", is_superuser=True), Person(**vars(eve))
     await phone.login()
@@ -103,7 +103,7 @@ async def test_a_slow_database_is_no_outage_and_the_page_says_when_to_try_again(
     assert {answer.status_code for answer in await seen(eve.client)} == {200}
 
 
-async def test_a_visit_that_read_before_the_end_is_not_what_is_remembered(hasty, eve, monkeypatch):
+async def test_a_lookup_begun_before_the_session_ended_is_not_cached(hasty, eve, monkeypatch):
     """S3: a look-up under way while the session ends does not bring it back."""
     reached, go_on = asyncio.Event(), asyncio.Event()
     original = PrincipalCache.fill

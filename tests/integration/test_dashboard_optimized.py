@@ -30,7 +30,7 @@ def counts(statements: list[str]) -> list[str]:
     return [statement for statement in statements if "count(*)" in statement]
 
 
-async def test_it_tells_exactly_the_seven_figures(root, ada, bob):
+async def test_it_has_exactly_the_seven_figures(root, ada, bob):
     await root.patch(f"/users/{bob.id}", json={"is_active": False})
 
     response = await root.get(STATS)
@@ -63,7 +63,7 @@ async def test_the_second_answer_is_the_first_without_a_query(root, client, runt
     assert second.headers["X-FastAPI-Cache"] == "HIT"
 
 
-async def test_it_is_remembered_for_sixty_seconds(root, runtime):
+async def test_it_is_cached_for_sixty_seconds(root, runtime):
     first = await root.get(STATS)
 
     second = await root.get(STATS)
@@ -82,7 +82,7 @@ async def test_proxies_and_browsers_keep_callers_apart(root):
     assert "RateLimit" in response.headers
 
 
-async def test_whoever_has_it_is_told_so(root, ada):
+async def test_a_matching_etag_is_a_304(root, ada):
     first = await root.get(STATS)
     etag = first.headers["ETag"]
 
@@ -124,7 +124,7 @@ async def test_to_forget_answers_leaves_the_rest_of_redis_alone(root, ada, runti
     assert (await ada.get("/users/me")).status_code == 401
 
 
-async def test_a_remembered_answer_is_for_superusers_only(root, ada, client):
+async def test_a_cached_response_is_for_superusers_only(root, ada, client):
     await root.get(STATS)
 
     assert (await ada.get(STATS)).status_code == 403
@@ -151,7 +151,7 @@ async def cached_stats(process: Runtime) -> Entry:
     async def compute() -> bytes:
         return to_json(await process.user_statistics.get_dashboard_stats_optimized())
 
-    return await process.answers.get_or_compute("get_dashboard_stats:", 60, compute)
+    return await process.results.get_or_compute("get_dashboard_stats:", 60, compute)
 
 
 async def test_two_processes_who_miss_at_once_run_one_query(client, settings, runtime, statements):
@@ -167,7 +167,7 @@ async def test_two_processes_who_miss_at_once_run_one_query(client, settings, ru
     assert len({entry.body for entry in entries}) == 1
 
 
-async def test_a_failed_count_is_not_remembered_and_holds_nobody_up(root, runtime):
+async def test_a_failed_count_is_not_cached_and_delays_no_other_caller(root, runtime):
     await root.get("/users/me")
     engine = runtime.engine.sync_engine
     failures = iter([True])

@@ -90,7 +90,7 @@ async def test_a_plain_user_is_refused_in_words_and_has_no_session_left(browser,
     assert len(sessions) == 1  # their own, of the API
 
 
-async def test_an_unknown_account_and_a_wrong_password_are_told_alike(browser, root):
+async def test_an_unknown_account_and_a_wrong_password_have_the_same_response(browser, root):
     wrong = await log_in(browser, root, password="wrong")
     unknown = await log_in(browser, root, username="nobody@example.com")
 
@@ -200,7 +200,7 @@ async def test_a_form_that_is_not_ours_does_nothing(browser, root, action, chang
     assert ("<title>Overview" in page.text) == (action == "/logout")
 
 
-async def test_another_sessions_token_is_none(browser, app, root):
+async def test_another_sessions_form_token_is_refused(browser, app, root):
     await log_in(browser, root)
     async with browsing(app) as other:
         other.base_url = browser.base_url

@@ -120,7 +120,7 @@ async def test_a_refused_form_still_knows_what_it_began_with(browser, root, ada,
     assert (now["full_name"], now["is_superuser"]) == ("Ada King", True)
 
 
-async def test_the_form_for_a_new_user_tells_what_they_can_do(browser, root: Person):
+async def test_the_form_for_a_new_user_says_how_to_change_the_password(browser, root: Person):
     """U12: there is no page for a password."""
     await log_in(browser, root)
 

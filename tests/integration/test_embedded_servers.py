@@ -243,7 +243,7 @@ def test_a_server_answers_until_it_is_stopped(server):
     assert not living_in(server.directory)
 
 
-def test_what_postgres_was_told_is_there_after_a_restart(postgres):
+def test_data_of_postgres_survives_a_restart(postgres):
     query(postgres.start(), "CREATE TABLE kept AS SELECT 42 AS answer")
     postgres.stop()
 
@@ -413,7 +413,7 @@ def test_a_server_that_does_not_know_our_password_is_not_trusted(server):
     assert answers(url)
 
 
-def test_a_postgres_that_lets_anybody_in_is_not_trusted(postgres):
+def test_a_postgres_without_passwords_is_not_trusted(postgres):
     (postgres.directory / "pg_hba.conf").write_text("host all all 127.0.0.1/32 trust")
 
     with pytest.raises(EmbeddedServerError, match=r"server\.password"):
@@ -422,7 +422,7 @@ def test_a_postgres_that_lets_anybody_in_is_not_trusted(postgres):
     assert not living_in(postgres.directory)
 
 
-def test_only_the_owner_can_read_what_is_kept(server):
+def test_only_the_owner_can_read_the_data_directory(server):
     old = os.umask(0)
     try:
         server.start()
@@ -585,7 +585,7 @@ def test_an_ordinary_user_needs_nothing_more(open_place, holders, kind, uid):
 
 
 @as_root
-def test_an_ordinary_user_is_told_whose_the_files_are(open_place, holders):
+def test_an_ordinary_user_reads_who_owns_the_files(open_place, holders):
     server = EmbeddedValkey(open_place / "valkey")
     with server:
         pass
@@ -633,7 +633,9 @@ def test_root_of_a_container_may_look_into_no_process_and_yet_stops_the_server(o
 
 
 @as_root
-def test_where_nobody_cannot_reach_the_directory_the_message_says_what_to_do(place, monkeypatch):
+def test_where_the_account_nobody_cannot_reach_the_directory_the_message_says_what_to_do(
+    place, monkeypatch
+):
     everybody = accounts()
     monkeypatch.setattr(postgres_module, "accounts", lambda: everybody[1:])
     closed = place / "closed"

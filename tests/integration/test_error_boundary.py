@@ -75,7 +75,7 @@ async def test_a_login_that_is_refused_keeps_the_page_whatever_the_way_back(brow
 
 @pytest.mark.parametrize("host", ["[", "[::1", "a]b", "http://[", "", "a b"])
 @pytest.mark.parametrize("path", ["/", PAGE, f"{PAGE}/users", "/docs", "/api/v1/users/me"])
-async def test_a_host_that_is_none(app, client, path, host):
+async def test_an_invalid_host_is_no_server_error(app, client, path, host):
     response = await client.get(path, headers={"Host": host})
 
     assert response.status_code < 500

@@ -119,7 +119,7 @@ async def test_a_422_names_the_fields_and_never_what_was_submitted(strict):
     assert secret not in response.text
 
 
-async def test_a_crash_tells_the_caller_nothing_and_the_log_everything(strict, logged):
+async def test_a_crash_is_logged_whole_and_its_response_reveals_nothing(strict, logged):
     response = await strict.get("/crash")
 
     assert "secret" not in response.text
@@ -136,7 +136,7 @@ async def test_a_response_that_breaks_midway_is_not_completed(strict_app, client
     assert response.text == "some"
 
 
-async def test_a_body_that_no_header_tells_of_is_refused_when_it_is_too_large(strict_app):
+async def test_a_body_without_a_length_header_is_refused_when_it_is_too_large(strict_app):
     """As HTTP/2 has them: there the end of a stream ends the body."""
     sent: list[Message] = []
 
@@ -231,7 +231,7 @@ async def test_a_preflight_from_another_origin_is_refused_in_the_same_shape(stri
 
 
 @pytest.mark.parametrize("sent", ["abc-123_X.y", "a" * 64])
-async def test_a_callers_request_id_is_kept(strict, sent):
+async def test_a_callers_request_id_is_used(strict, sent):
     response = await strict.get("/health/live", headers={"X-Request-ID": sent})
 
     assert response.headers["x-request-id"] == sent

@@ -45,7 +45,7 @@ async def test_live_and_ready_are_well_too(client):
 
 
 @pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready"])
-async def test_a_probe_may_ask_by_head(client, path):
+async def test_a_probe_may_use_head(client, path):
     assert (await client.head(path)).status_code == 200
 
 
@@ -138,7 +138,7 @@ async def test_it_recovers_by_itself(gated):
     assert await within_async(10, is_healthy)
 
 
-async def test_a_failed_check_tells_no_host_user_or_address(gated, logged):
+async def test_a_failed_check_reveals_no_host_user_or_address(gated, logged):
     probe, postgres, redis = gated
     postgres.shut()
     redis.shut()
@@ -152,7 +152,7 @@ async def test_a_failed_check_tells_no_host_user_or_address(gated, logged):
     assert all("exception" in line for line in failures)
 
 
-async def test_a_wrong_password_is_told_as_such_and_not_shown(app, client, settings, servers):
+async def test_a_wrong_password_is_reported_as_such_and_not_shown(app, client, settings, servers):
     host, port = target(servers.direct)  # a pooler refuses with a SQLSTATE of its own
     wrong = SecretStr(f"postgresql://postgres:wrong-secret@{host}:{port}/app")
     async with closed_app(settings.replaced(database={"url": wrong})) as probe:
@@ -212,7 +212,7 @@ async def test_a_full_pool_does_not_hang_it(client, runtime):
     assert busy.status_code == 401
 
 
-async def test_with_a_full_pool_a_request_is_told_to_come_back(ada, runtime):
+async def test_with_a_full_pool_a_request_gets_retry_after(ada, runtime):
     pool = runtime.settings.database
     connections = [
         await runtime.engine.connect() for _ in range(pool.pool_size + pool.max_overflow)

@@ -9,7 +9,7 @@ from sqlalchemy import text, update
 from app.core.exceptions import ConflictException
 from app.core.signing import BodyFingerprints
 from app.models import IdempotentResponse
-from app.services.idempotency import KEPT_FOR, IdempotencyService, IdempotentRequest
+from app.services.idempotency import RETENTION, IdempotencyService, IdempotentRequest
 from tests.conftest import PASSWORD, Person, person
 
 BULK = "/api/v1/users/bulk"
@@ -89,7 +89,7 @@ async def test_each_caller_has_keys_of_their_own(client, runtime, root):
 
 
 @pytest.mark.parametrize("rows", [[{"email": "x", "password": PASSWORD}], []])
-async def test_a_refusal_is_not_kept(root, rows):
+async def test_a_refusal_is_not_stored(root, rows):
     refused = await send(root, "key-1", rows)
 
     accepted = await send(root, "key-1")
@@ -98,7 +98,7 @@ async def test_a_refusal_is_not_kept(root, rows):
     assert accepted.status_code == 201
 
 
-async def test_a_dry_run_keeps_nothing_and_gives_nothing_again(root, runtime):
+async def test_a_dry_run_stores_nothing_and_repeats_no_response(root, runtime):
     before = await send(root, "key-1", query="?dry_run=true")
     await send(root, "key-1")
     after = await send(root, "key-1", query="?dry_run=true")
@@ -143,7 +143,7 @@ async def test_requests_at_once_with_one_key_and_other_bodies_are_carried_out_on
     assert await count_users(runtime) == 2
 
 
-async def test_an_answer_and_what_it_tells_are_committed_together(root, runtime, monkeypatch):
+async def test_a_stored_response_and_its_changes_are_committed_together(root, runtime, monkeypatch):
     async def fail(*_) -> None:
         raise RuntimeError
 
@@ -156,9 +156,9 @@ async def test_an_answer_and_what_it_tells_are_committed_together(root, runtime,
     assert (await send(root, "key-1")).status_code == 201
 
 
-async def test_an_answer_is_kept_for_a_day(root, runtime):
+async def test_a_response_is_stored_for_a_day(root, runtime):
     await send(root, "key-1")
-    await age(runtime, KEPT_FOR - timedelta(minutes=1))
+    await age(runtime, RETENTION - timedelta(minutes=1))
     within = await send(root, "key-1")
     await age(runtime, timedelta(minutes=2))
 
@@ -180,7 +180,7 @@ async def age(runtime, by: timedelta) -> None:
 
 async def test_answers_older_than_a_day_are_purged(root, runtime):
     await send(root, "old")
-    await age(runtime, KEPT_FOR + timedelta(minutes=1))
+    await age(runtime, RETENTION + timedelta(minutes=1))
     rows = [{"email": "later@example.com", "hashed_password": HASH}]
     await send(root, "young", rows)
 
@@ -191,7 +191,7 @@ async def test_answers_older_than_a_day_are_purged(root, runtime):
     assert await fetch(runtime, "SELECT key FROM kept_answers") == "young"
 
 
-async def test_of_a_body_nothing_is_kept_but_a_keyed_hash(root, runtime):
+async def test_only_a_keyed_hash_of_a_body_is_stored(root, runtime):
     await send(root, "key-1")
 
     fingerprint = await fetch(runtime, "SELECT fingerprint FROM kept_answers")

@@ -86,7 +86,7 @@ async def answers(
     return here
 
 
-async def test_what_began_before_an_invalidation_is_neither_kept_nor_handed_out(answers):
+async def test_a_computation_begun_before_an_invalidation_is_neither_stored_nor_shared(answers):
     """S18: in one process, with Redis, without it and while it is away."""
     truth = Truth()
     before = asyncio.create_task(answers.get_or_compute(KEY, 60, truth.compute))
@@ -105,7 +105,7 @@ async def test_what_began_before_an_invalidation_is_neither_kept_nor_handed_out(
     assert (await answers.get_or_compute(KEY, 60, truth.compute)).body == b"2"
 
 
-async def test_what_began_in_another_process_is_neither_kept_nor_handed_out(here, there):
+async def test_a_computation_begun_in_another_process_is_neither_stored_nor_shared(here, there):
     """S18: whoever computes learns of it, and so do those who wait for them, here and there."""
     truth = Truth()
     before = asyncio.create_task(there.get_or_compute(KEY, 60, truth.compute))
@@ -126,7 +126,7 @@ async def test_what_began_in_another_process_is_neither_kept_nor_handed_out(here
         assert (await answers.get_or_compute(KEY, 60, truth.compute)).body == b"2"
 
 
-async def test_what_was_not_kept_is_not_for_keeping(here):
+async def test_a_result_that_was_not_stored_has_no_max_age(here):
     """S18: nor by a browser or a proxy, to whom its seconds are told."""
     truth = Truth()
     before = asyncio.create_task(here.get_or_compute(KEY, 60, truth.compute))
@@ -137,7 +137,7 @@ async def test_what_was_not_kept_is_not_for_keeping(here):
     assert (await before).ttl == 0
 
 
-async def test_those_who_waited_compute_once(here):
+async def test_callers_that_waited_compute_once(here):
     """S18: one of them, and not each in turn."""
     truth = Truth()
     first = asyncio.create_task(here.get_or_compute(KEY, 60, truth.compute))
@@ -191,7 +191,7 @@ async def test_a_hit_is_one_command_with_two_keys(here, redis):
     assert ours == {"cmdstat_mget": 1}
 
 
-async def test_a_fresh_answer_that_somebody_asked_for_does_not_undo_it_either(
+async def test_a_fresh_response_on_request_does_not_undo_an_invalidation_either(
     client, settings, runtime, monkeypatch
 ):
     """S18: `Cache-Control: no-cache` computes although there is an answer."""

@@ -224,7 +224,7 @@ async def test_a_job_that_runs_is_interrupted_when_it_is_cancelled(browser, root
     assert shown(await browser.get(JOBS, params={"state": "cancelled"})) == [job]
 
 
-async def test_the_log_tells_which_jobs_were_changed(admin, logged):
+async def test_the_log_names_the_changed_jobs(admin, logged):
     await change(admin, "cancel", 1, 4)
 
     (line,) = [line for line in logged() if line["event"] == "jobs_cancelled"]

@@ -30,7 +30,7 @@ async def gets_in(somebody: Person, at: Person) -> bool:
     return status == 200
 
 
-async def test_a_token_of_an_accepted_key_gets_in_and_one_of_another_does_not(client, settings):
+async def test_a_token_of_an_accepted_key_is_valid_and_one_of_another_is_not(client, settings):
     async with (
         signing(settings, OLD) as before,
         signing(settings, UNKNOWN) as elsewhere,

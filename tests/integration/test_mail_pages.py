@@ -42,7 +42,7 @@ async def caught(admin, runtime: Runtime) -> str:
     return found[1]
 
 
-async def test_the_table_tells_what_became_of_mails_without_their_addresses(admin, runtime, caught):
+async def test_the_table_has_the_states_of_mails_without_their_addresses(admin, runtime, caught):
     with pytest.raises(JobGivenUp):
         await send_mail(with_settings(runtime, url=None), mail("bob@example.com"))
     page = (await admin.get(MAIL)).text

@@ -67,7 +67,7 @@ async def test_a_page_that_cannot_be_is_a_422(ada, root, wrong):
 
 
 @pytest.mark.parametrize("ending", ["logout-all", "by-superuser", "password", "deactivation"])
-async def test_all_of_them_end_at_once_without_holding_anybody_up(
+async def test_all_sessions_end_at_once_without_delaying_other_requests(
     client, runtime, many, root, ending
 ):
     """C20: in memory that does not grow with them, and a handful of keys in Redis."""
@@ -144,7 +144,7 @@ async def test_a_purge_that_is_cut_short_has_done_something(client, runtime, man
         assert 0 < await db.scalar(text("SELECT count(*) FROM sessions")) < MANY
 
 
-async def test_a_purge_waits_for_nobody(client, runtime, ada, bob, monkeypatch):
+async def test_a_purge_skips_locked_sessions(client, runtime, ada, bob, monkeypatch):
     """By reading: what somebody has locked is left to the next one."""
     monkeypatch.setattr(base, "DELETE_BATCH", 1)
     await pass_time(runtime, timedelta(days=38).total_seconds())
@@ -159,7 +159,7 @@ async def test_a_purge_waits_for_nobody(client, runtime, ada, bob, monkeypatch):
     assert await purged(runtime) == 1
 
 
-async def test_kept_answers_are_purged_a_batch_at_a_time_too(client, runtime, ada, statements):
+async def test_stored_responses_are_purged_a_batch_at_a_time_too(client, runtime, ada, statements):
     """By reading: the same kind of purge."""
     insert = f"""
         INSERT INTO kept_answers ({ANSWERS})

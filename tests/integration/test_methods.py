@@ -49,7 +49,7 @@ async def test_head_is_get_without_a_body_on_every_path(app, browser, root: Pers
 
 
 @pytest.mark.parametrize("path", ["/api/v1/users", "/api/v1/dashboard/stats", "/openapi.json"])
-async def test_head_tells_the_length_of_what_get_would_send(root, path):
+async def test_head_has_the_content_length_of_get(root, path):
     """C32: compressed, where GET is."""
     headers = {"Authorization": f"Bearer {root.tokens['access_token']}", "Accept-Encoding": "gzip"}
 
@@ -148,7 +148,7 @@ async def test_head_of_an_export_over_the_wire(port, root, runtime):
         (f"{PAGE}/users/new", "GET, HEAD, OPTIONS, POST"),
     ],
 )
-async def test_options_tells_what_is_allowed(client, path, allow):
+async def test_options_lists_the_allowed_methods(client, path, allow):
     """C32: to anybody, and so does a 405."""
     asked = await client.options(path)
     refused = await client.put(path)

@@ -34,7 +34,7 @@ async def connected(runtime: Runtime, count: int) -> AsyncIterator[None]:
             await connection.close()
 
 
-async def test_the_pool_is_told_in_exactly_five_figures(root):
+async def test_the_pool_has_exactly_five_figures(root):
     response = await root.get(DATABASE)
 
     assert response.status_code == 200
@@ -84,7 +84,7 @@ async def test_it_answers_while_the_pool_is_exhausted(root, runtime):
     assert response.json()["overflow"] == pool.max_overflow
 
 
-async def test_who_waits_for_a_connection_is_counted_and_who_waited_in_vain(client, runtime):
+async def test_waits_for_a_connection_and_their_timeouts_are_counted(client, runtime):
     pool = runtime.settings.database
     before = pool_usage(runtime.engine).timeouts
     async with connected(runtime, pool.pool_size + pool.max_overflow):
@@ -172,7 +172,7 @@ async def test_the_window_begins_with_the_oldest_snapshot(app, client, settings,
     assert 10 <= figures["window_seconds"] < 300
 
 
-async def test_refusals_by_limit_and_deadline_are_told_apart(app, client, settings, root):
+async def test_refusals_by_limit_and_deadline_have_different_errors(app, client, settings, root):
     hurried = settings.replaced(limiter={"login": "1/minute"}, server={"request_timeout": 0.001})
     login = {"email": root.email, "password": "wrong"}
     before = (await root.get("/metrics/requests")).json()
@@ -189,7 +189,7 @@ async def test_refusals_by_limit_and_deadline_are_told_apart(app, client, settin
     assert after["errors"] - before["errors"] == statuses.count(504)
 
 
-async def test_the_cache_is_told_with_its_redis(ada, root):
+async def test_the_cache_is_reported_with_its_redis(ada, root):
     before = (await root.get("/metrics/cache")).json()
     for _ in range(9):
         await ada.get("/users/me")
@@ -209,9 +209,7 @@ async def test_the_cache_is_told_with_its_redis(ada, root):
     assert after["redis"]["memory_used_bytes"] > 0
 
 
-async def test_without_its_redis_the_cache_is_told_all_the_same(
-    app, client, settings, servers, root
-):
+async def test_without_its_redis_the_cache_is_reported_too(app, client, settings, servers, root):
     host, port = target(servers.redis)
     gate = Gate(host, port)
     url = SecretStr(servers.redis.replace(f"{host}:{port}", f"127.0.0.1:{await gate.open()}"))
@@ -317,7 +315,7 @@ async def test_a_statement_that_is_cancelled_counts_as_well(client, runtime, log
     assert QUERY_DURATION._sum.get() - before > 0.5
 
 
-async def test_superusers_are_told_where_the_time_went(ada, root):
+async def test_superusers_get_the_server_timing(ada, root):
     plain, told = await ada.get("/users/me"), await root.get(f"/users/{ada.id}")
 
     assert "server-timing" not in plain.headers
@@ -327,7 +325,7 @@ async def test_superusers_are_told_where_the_time_went(ada, root):
     assert 0 < float(parts["cache"]) < float(parts["total"])
 
 
-async def test_in_development_everybody_is_told(app, client, settings, ada):
+async def test_in_development_every_caller_gets_the_server_timing(app, client, settings, ada):
     development = settings.replaced(app={"environment": "development"})
     async with running(development) as open_minded, browsing(open_minded) as there:
         response = await there.get("/health/live")
@@ -336,7 +334,7 @@ async def test_in_development_everybody_is_told(app, client, settings, ada):
 
 
 @pytest.mark.usefixtures("costly")
-async def test_who_hashes_and_who_waits_is_told(root, runtime):
+async def test_hashing_and_waiting_are_reported(root, runtime):
     threads = runtime.passwords.workers
     hashes = [asyncio.create_task(runtime.passwords.hash(PASSWORD)) for _ in range(threads + 4)]
     await asyncio.sleep(0)

@@ -105,7 +105,7 @@ async def made_up(port: int) -> None:
         writer.close()
 
 
-def test_gauges_are_told_for_each_process_and_added_up(site):
+def test_gauges_are_reported_for_each_process_and_added_up(site):
     scrape = site.scrape()
 
     assert scrape.value("worker_processes") == 2

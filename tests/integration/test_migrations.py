@@ -279,7 +279,7 @@ async def test_an_extension_that_is_there_is_used_where_it_is_and_stays(engine, 
     assert await fetch(HOME_OF_TRIGRAMS) == ['"a place"']
 
 
-async def test_a_new_extension_goes_where_the_provider_keeps_them(engine, fetch):
+async def test_a_new_extension_is_created_in_the_providers_schema(engine, fetch):
     async with engine.begin() as connection:
         await connection.execute(text("CREATE SCHEMA extensions"))
 
@@ -289,7 +289,7 @@ async def test_a_new_extension_goes_where_the_provider_keeps_them(engine, fetch)
     assert await fetch(valid("ix_users_search")) == ["True"]
 
 
-async def test_where_nobody_may_create_the_extension_search_does_without(
+async def test_without_the_right_to_create_the_extension_search_does_without_it(
     database, engine, fetch, logged
 ):
     role = f"plain_{uuid4().hex}"
@@ -387,7 +387,7 @@ async def test_what_is_done_is_not_done_again(engine, statements):
 
 
 @pytest.mark.parametrize("revision", ["nonsense", "+100", "-1"])
-async def test_a_revision_that_is_not_there_is_refused_and_blocks_nobody(engine, revision):
+async def test_an_unknown_revision_is_refused_and_blocks_no_query(engine, revision):
     with pytest.raises(CommandError):
         await migrate(engine, revision)
     await migrate(engine)
@@ -433,7 +433,7 @@ async def test_instances_that_start_at_once_make_the_schema_once(database):
     assert len(made) == len(set(made))
 
 
-async def test_an_instance_that_is_stopped_at_it_blocks_nobody(engine, other):
+async def test_an_interrupted_migration_blocks_no_other(engine, other):
     await migrate(engine, "0001")
     await other.execute(SIGN_UP, {"name": "ada"})
     task = asyncio.create_task(migrate(engine))

@@ -53,7 +53,7 @@ async def test_the_chart_has_a_day_for_each_of_thirty_days_in_utc(runtime, ada, 
     }
 
 
-async def test_who_came_before_is_not_in_it(runtime, ada, root, created):
+async def test_users_created_before_the_period_are_not_counted(runtime, ada, root, created):
     midnight = datetime.combine(datetime.now(UTC).date(), time(), UTC)
 
     await created(midnight, midnight - timedelta(days=CHART_DAYS - 1, microseconds=1))
@@ -82,7 +82,7 @@ def overview(runtime):
     return OverviewService(runtime.user_statistics, runtime.health, runtime.metrics, database)
 
 
-async def test_a_second_look_asks_the_database_nothing(overview, root, statements):
+async def test_the_second_view_runs_no_query(overview, root, statements):
     await overview.now()
     statements.clear()
 
@@ -93,7 +93,7 @@ async def test_a_second_look_asks_the_database_nothing(overview, root, statement
     assert not second.stats.is_stale
 
 
-async def test_a_first_look_asks_once_for_the_figures_and_once_for_the_chart(
+async def test_the_first_view_runs_one_query_for_the_figures_and_one_for_the_chart(
     overview, root, statements
 ):
     statements.clear()

@@ -46,7 +46,7 @@ def places(engine: AsyncEngine) -> Any:
     return pool._slots
 
 
-async def test_who_waits_is_overtaken_by_nobody(narrow):
+async def test_a_waiting_request_is_not_overtaken(narrow):
     served = []
 
     async def use(name: str) -> None:
@@ -119,7 +119,7 @@ async def test_where_none_comes_free_another_is_opened_and_closed_after(opened):
     assert (after.total_connections, after.overflow) == (1, 0)
 
 
-async def test_who_has_no_time_left_to_wait_opens_another_at_once(opened, monkeypatch):
+async def test_a_request_without_time_to_wait_opens_another_connection_at_once(opened, monkeypatch):
     monkeypatch.setattr(pool, "OPENING_DELAY", 60)
     engine, connections = opened
     async with engine.connect(), engine.connect():
@@ -143,7 +143,7 @@ async def test_a_request_waits_the_timeout_in_all_and_not_each_time(narrow):
     assert both - first < TIMEOUT / 2
 
 
-async def test_who_goes_when_it_is_their_turn_hands_the_place_on(narrow):
+async def test_a_cancelled_waiter_hands_its_place_on(narrow):
     holder = await narrow.connect()
     goes = asyncio.create_task(narrow.connect().__aenter__())
     await asyncio.sleep(0.05)

@@ -57,7 +57,9 @@ async def test_a_warm_request_sends_no_sql(ada, statements, path, status):
     assert statements == []
 
 
-async def test_a_cold_request_asks_the_database_once_and_fills(ada, redis, runtime, statements):
+async def test_an_uncached_request_runs_one_query_and_fills_the_cache(
+    ada, redis, runtime, statements
+):
     await redis.flushall()
 
     await ada.get("/users/me")

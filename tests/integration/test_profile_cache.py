@@ -38,7 +38,7 @@ async def test_ones_own_profile_takes_no_query_and_no_second_entry(ada, redis, s
     assert await redis.exists(key(ada.id)) == 0
 
 
-async def test_a_remembered_profile_is_for_those_who_may_see_it(root, ada, bob, client):
+async def test_a_cached_profile_is_for_those_who_may_see_it(root, ada, bob, client):
     await root.get(f"/users/{ada.id}")
 
     assert (await bob.get(f"/users/{ada.id}")).status_code == 403

@@ -96,7 +96,7 @@ async def strict(strict_app, client) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.mark.parametrize("operation", MATRIX)  # complete, or a test of the matrix fails
-async def test_every_operation_comes_to_a_429(strict_app, strict, cast, operation):
+async def test_every_operation_has_a_rate_limit(strict_app, strict, cast, operation):
     kind = "superuser" if MATRIX[operation].status_for("superuser") == "2xx" else "owner"
     owner = await cast.begin_session("ada")
     method, path = operations(strict_app)[operation]
@@ -122,7 +122,7 @@ async def test_every_operation_comes_to_a_429(strict_app, strict, cast, operatio
 
 
 @pytest.mark.parametrize("page", PAGES)
-async def test_every_page_comes_to_a_429(strict_app, strict, cast, page):
+async def test_every_page_has_a_rate_limit(strict_app, strict, cast, page):
     async def answer() -> httpx.Response:
         request = visit(strict_app, page, await cast.caller("superuser", strict))
         request["headers"]["Accept"] = "application/json"
@@ -368,7 +368,7 @@ async def test_guesses_of_refresh_tokens_make_no_key_in_redis_each(client, runti
     assert statements == []
 
 
-async def test_refreshes_are_limited_by_address_too_whosever_they_are(
+async def test_refreshes_are_limited_by_address_too_for_all_users_together(
     app, settings, client, ada, bob
 ):
     """S9: counted first, with a limit of its own that many may share."""

@@ -19,7 +19,7 @@ def breaker(runtime, client):
     return runtime.cache
 
 
-async def test_what_is_asked_for_at_once_goes_in_one_command(breaker):
+async def test_concurrent_reads_are_one_command(breaker):
     await breaker.redis.mset({"a": b"1", "b": b"2"})
     before = await commands(breaker)
 
@@ -31,7 +31,7 @@ async def test_what_is_asked_for_at_once_goes_in_one_command(breaker):
     assert await commands(breaker) == before + 1
 
 
-async def test_what_is_asked_for_later_is_read_anew(breaker):
+async def test_later_reads_are_new_commands(breaker):
     await breaker.redis.set("a", b"1")
     first = await breaker.get("a")
     await breaker.redis.set("a", b"2")
@@ -64,7 +64,7 @@ async def test_all_readers_get_the_failure_of_a_shared_command():
     assert [type(answer) for answer in answers] == [RedisUnavailable] * 3
 
 
-async def test_nobody_waits_for_a_command_that_cannot_be_sent(breaker):
+async def test_no_caller_waits_for_a_command_that_cannot_be_sent(breaker):
     answers = await asyncio.gather(
         breaker.get("a"),
         breaker.get(object()),  # as a mistake of ours would be

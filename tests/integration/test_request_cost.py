@@ -262,7 +262,7 @@ async def test_another_type_is_a_415(app, client, path, content_type):
     assert json.loads(content)["error"] == "unsupported_media_type"
 
 
-async def test_a_body_that_nobody_reads_may_be_of_any_type(ada):
+async def test_a_body_that_no_endpoint_reads_may_be_of_any_type(ada):
     assert (await ada.post("/auth/logout", content="bye")).status_code == 204
 
 
@@ -327,7 +327,7 @@ async def test_a_row_of_a_list_with_too_many_members_is_a_422(app, root):
     assert len(response.json()["details"]) == 1
 
 
-async def test_a_list_of_more_objects_than_anybody_needs_is_a_422(app, root):
+async def test_a_list_of_too_many_objects_is_a_422(app, root):
     response = await root.post("/users/bulk", json=[{}] * MAX_CONTAINERS)
 
     assert response.status_code == 422

@@ -394,7 +394,7 @@ async def test_a_user_deleted_during_the_login_is_refused(client, ada, root, mea
     assert response.json()["message"] == "Incorrect email or password"
 
 
-async def test_a_password_that_is_changed_during_a_login_does_not_let_in(client, ada, meanwhile):
+async def test_a_password_that_is_changed_during_a_login_is_refused(client, ada, meanwhile):
     meanwhile(lambda: ada.post("/auth/password", json=CHANGE))
 
     response = await client.post(LOGIN, json={"email": ada.email, "password": PASSWORD})
@@ -603,7 +603,7 @@ async def test_a_purge_deletes_what_has_been_over_for_a_week_and_nothing_else(cl
 
 
 @pytest.mark.parametrize("end", ["reuse", "age"])
-async def test_no_token_of_a_purged_session_lets_in(client, runtime, ada, end):
+async def test_no_token_of_a_purged_session_is_accepted(client, runtime, ada, end):
     used = ada.tokens["refresh_token"]
     ada.tokens = (await refreshed(client, used)).json()
     if end == "reuse":

@@ -93,7 +93,7 @@ async def test_smtps_is_encrypted_from_the_beginning(theirs, trusting):
         assert len(server.received) == 1
 
 
-async def test_a_certificate_that_nobody_signed_is_not_trusted(theirs):
+async def test_a_self_signed_certificate_is_not_trusted(theirs):
     async with mail_server(tls=theirs, implicit=True) as server:
         found = [
             await failure(sender(f"smtps://localhost:{server.port}")),
@@ -162,7 +162,7 @@ async def test_a_server_that_is_down_may_come_back():
     assert "cannot be reached" in str(error)
 
 
-async def test_a_name_that_nobody_knows_may_come_back():
+async def test_an_unresolvable_mail_server_is_a_temporary_failure():
     error = await failure(sender("smtp://mail.invalid?starttls=off"))
 
     assert isinstance(error, MailDeferredError)

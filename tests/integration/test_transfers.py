@@ -111,7 +111,9 @@ async def test_no_password_waits_in_clear(admin, runtime):
     assert PASSWORD.encode() in (runtime.cipher.unseal(stored) or b"")
 
 
-async def test_who_was_faster_is_told_and_nothing_is_created(admin, root, runtime):
+async def test_a_conflict_with_a_faster_request_is_reported_and_nothing_is_created(
+    admin, root, runtime
+):
     place = await begun(admin)
     await root.post("/users", json={"email": "person7@example.com", "password": PASSWORD})
     await run_jobs(runtime)
@@ -206,7 +208,7 @@ async def test_the_page_says_that_no_worker_runs(admin, runtime):
     assert "No worker has begun it yet" in later.text
 
 
-async def test_a_job_that_has_failed_or_is_gone_is_told(admin, runtime):
+async def test_a_job_that_failed_or_was_deleted_is_reported(admin, runtime):
     place = await begun(admin)
     await execute(runtime, "UPDATE pgqueuer SET status = 'failed'")
     failed = await admin.get(place)
@@ -218,7 +220,7 @@ async def test_a_job_that_has_failed_or_is_gone_is_told(admin, runtime):
 
 
 @pytest.mark.parametrize("change", ["is_superuser = false", "is_active = false"])
-async def test_the_file_of_one_who_is_no_superuser_any_more_is_refused(admin, runtime, change):
+async def test_the_file_of_a_former_superuser_is_refused(admin, runtime, change):
     place = await begun(admin)
     await execute(runtime, f"UPDATE users SET {change}")
     async with runtime.session_maker() as db:
@@ -297,7 +299,7 @@ async def test_an_export_of_many_parts_is_whole_and_a_second_run_changes_nothing
     assert parts > 10
 
 
-async def test_an_export_that_is_too_large_fails_and_keeps_no_file(admin, runtime, monkeypatch):
+async def test_an_export_that_is_too_large_fails_and_stores_no_file(admin, runtime, monkeypatch):
     monkeypatch.setattr("app.services.transfers.exports.PART", 10_000)
     await execute(runtime, MANY)
     place = await exported(admin)

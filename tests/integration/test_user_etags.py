@@ -43,7 +43,7 @@ async def test_of_two_changes_at_once_with_one_etag_one_is_made(ada):
     assert sorted(answer.status_code for answer in answers) == [200, 412]
 
 
-async def test_a_deletion_with_an_old_etag_is_a_412_and_deletes_nobody(root, ada):
+async def test_a_deletion_with_an_old_etag_is_a_412_and_deletes_no_user(root, ada):
     path = f"/users/{ada.id}"
     old = {"If-Match": (await root.get(path)).headers["etag"]}
     changed = await root.patch(path, json={"full_name": "Ada"})

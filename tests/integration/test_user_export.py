@@ -117,7 +117,7 @@ async def test_an_export_without_matches_has_only_a_heading(root):
     assert as_json.text == ""
 
 
-async def test_a_csv_begins_with_a_byte_order_mark_where_that_is_asked_for(root):
+async def test_a_csv_begins_with_a_byte_order_mark_on_request(root):
     """C21: Excel takes a file without one for its country's old encoding."""
     await root.patch("/users/me", json={"full_name": "Jörg"})
 
@@ -268,7 +268,7 @@ async def test_an_export_takes_no_longer_than_it_may(root, runtime, monkeypatch)
     assert await none_is_left(runtime)
 
 
-async def test_a_file_whose_database_goes_away_has_no_end(root, runtime, logged):
+async def test_an_export_during_which_the_database_fails_is_truncated(root, runtime, logged):
     await add_users(runtime, 3 * export.EXPORT_BATCH)
     parts = runtime.exports.users(UserFilters(), "csv")
     await anext(parts)

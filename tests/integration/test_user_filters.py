@@ -138,7 +138,7 @@ async def test_a_cursor_meets_each_user_once_while_others_come_go_and_change(
     assert stays <= set(met)
 
 
-async def test_a_cursor_goes_on_where_its_last_user_was_who_is_gone(root, runtime, everybody):
+async def test_a_cursor_continues_after_its_last_user_was_deleted(root, runtime, everybody):
     first = (await root.get("/users/cursor", params={"size": 5})).json()
     async with runtime.engine.begin() as connection:
         await connection.execute(

@@ -105,7 +105,7 @@ async def test_the_planner_knows_of_them_at_once(desk):
     assert known == 1500
 
 
-async def test_rows_that_are_refused_are_kept_and_the_others_come_in(desk):
+async def test_refused_rows_are_written_and_the_others_are_imported(desk):
     result = await desk.take(
         "email,username,password,hashed_password\n"
         f"ada@example.com,,,{CRYPT}\n"
@@ -149,7 +149,7 @@ async def test_the_file_of_refused_rows_is_for_its_owner_and_can_be_mended_and_r
     assert result == ImportResult(1, 0)
 
 
-async def test_lines_of_ndjson_that_are_refused_are_kept_too(desk):
+async def test_refused_lines_of_ndjson_are_written_too(desk):
     lines = row("ada", username="-") + "{\n[1]\n" + row("bob")
 
     result = await desk.take(lines, "users.jsonl")
@@ -239,7 +239,7 @@ async def test_a_password_in_a_file_is_not_stripped(client, desk):
     assert (await client.post("/api/v1/auth/login", json=login)).status_code == 200
 
 
-async def test_without_passwords_they_come_in_only_where_that_is_asked_for(client, desk):
+async def test_users_without_passwords_are_imported_only_on_request(client, desk):
     content = "email,password\nada@example.com,\n"
 
     refused = await desk.take(content)
@@ -300,7 +300,7 @@ async def test_another_word_is_refused_in_its_row(desk):
 @pytest.mark.parametrize(
     ("encoding", "named"), [("cp1252", "Windows-1252"), ("utf-16", "UTF-16"), ("utf-8-sig", None)]
 )
-async def test_a_file_is_read_as_excel_saves_it_and_that_is_told(desk, encoding, named):
+async def test_a_file_is_read_as_excel_saves_it_and_a_note_says_so(desk, encoding, named):
     """C22"""
     text = f"Email;full_name;hashed_password\r\nada@example.com;Jörg Müller – €;{CRYPT}\r\n"
 
@@ -409,7 +409,7 @@ async def test_a_file_that_is_something_else_is_refused_in_a_sentence(desk, cont
     assert await desk.users() == []
 
 
-async def test_nothing_of_a_file_comes_in_that_is_something_else_in_its_middle(desk):
+async def test_a_file_with_invalid_bytes_in_its_middle_imports_nothing(desk):
     lines = "".join(row(f"person{n}") for n in range(1500)).encode()
 
     with pytest.raises(UserFileError, match="line 1501"):

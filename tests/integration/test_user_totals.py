@@ -31,7 +31,7 @@ def small_bounds(monkeypatch):
 @pytest.fixture(autouse=True)
 def unhurried(runtime, monkeypatch):
     """Kept in this process: Redis is left alone after 0.1 s, which a busy machine may take."""
-    monkeypatch.setattr(runtime.answers, "_store", MemoryStore())
+    monkeypatch.setattr(runtime.results, "_store", MemoryStore())
 
 
 @pytest.fixture
@@ -94,12 +94,12 @@ async def test_few_users_are_counted_anew_each_time(root, runtime, everybody):
     assert totals == [len(everybody), len(everybody) + 1, len(everybody)]
 
 
-async def test_an_exact_total_is_told_in_the_five_fields_alone(root, everybody):
+async def test_an_exact_total_has_the_five_fields_alone(root, everybody):
     assert set(await listed(root)) == PAGE
     assert set(await listed(root, search="ada")) == PAGE
 
 
-async def test_many_users_are_counted_once_for_all_who_ask(
+async def test_many_users_are_counted_once_for_concurrent_requests(
     root, runtime, everybody, small_bounds, statements
 ):
     pages = await asyncio.gather(*(listed(root) for _ in range(12)))
@@ -112,7 +112,7 @@ async def test_many_users_are_counted_once_for_all_who_ask(
     assert len(full_counts(statements)) == 1
 
 
-async def test_many_users_are_not_counted_while_their_number_is_remembered(
+async def test_many_users_are_not_counted_while_their_number_is_cached(
     root, everybody, small_bounds, statements
 ):
     first = await listed(root)
@@ -127,7 +127,7 @@ async def test_many_users_are_counted_once_for_all_processes(
     root, runtime, everybody, small_bounds, statements
 ):
     page = await listed(root)
-    other = UserTotals(runtime.user_lists.users, runtime.answers)
+    other = UserTotals(runtime.user_lists.users, runtime.results)
 
     assert await other.in_state(UserFilters()) == page["total"]
     assert len(full_counts(statements)) == 1
@@ -153,7 +153,7 @@ async def test_many_users_who_became_few_are_counted_anew(
     assert totals[3] > user_totals.COUNT_LIMIT  # and not the few that are remembered
 
 
-async def test_many_users_who_became_few_are_told_by_the_page_at_once(
+async def test_many_users_who_became_few_are_reported_by_the_page_at_once(
     root, runtime, everybody, small_bounds
 ):
     before = await listed(root)
@@ -181,7 +181,7 @@ async def test_each_state_has_a_number_of_its_own(root, everybody, small_bounds)
 async def test_without_a_cache_many_users_are_counted_each_time(
     root, runtime, everybody, small_bounds, monkeypatch
 ):
-    monkeypatch.setattr(runtime.answers, "_store", None)
+    monkeypatch.setattr(runtime.results, "_store", None)
     before = await listed(root)
     await add_users(runtime, 1)
 
@@ -256,7 +256,7 @@ async def test_a_search_that_finds_more_than_expected_shows_the_first_in_order(
     assert "WITH found" not in followed
 
 
-async def test_a_page_behind_the_end_of_a_search_tells_the_total_all_the_same(root, analyzed):
+async def test_a_page_after_the_end_of_a_search_still_has_the_total(root, analyzed):
     page = await listed(root, search="example", size=7, page=1000)
 
     assert page["items"] == []

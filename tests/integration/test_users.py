@@ -38,7 +38,7 @@ async def test_anonymous_clients_can_sign_up(client):
 
 
 @pytest.mark.usefixtures("costly")
-async def test_a_password_is_kept_as_argon2id_only(client, runtime):
+async def test_a_password_is_stored_as_argon2id_only(client, runtime):
     await client.post(USERS, json={"email": "ada@example.com", "password": PASSWORD})
 
     async with runtime.session_maker() as db:
@@ -367,7 +367,7 @@ async def test_a_superuser_who_is_inactive_does_not_count(client, runtime, root)
     assert (await root.delete(f"/users/{root.id}")).status_code == 409
 
 
-async def test_two_superusers_who_demote_each_other_at_once_leave_one(client, runtime, root):
+async def test_one_of_two_superusers_who_demote_each_other_at_once_remains(client, runtime, root):
     for turn in range(5):
         other = await person(client, runtime, f"other{turn}", is_superuser=True)
 
@@ -449,7 +449,7 @@ def test_no_schema_of_a_request_has_a_default(app):
     } == set()
 
 
-async def test_what_a_superuser_leaves_out_is_as_for_anybody(root):
+async def test_fields_that_a_superuser_leaves_out_have_the_usual_defaults(root):
     """U9"""
     bare = {"email": "a@example.com", "password": PASSWORD}
 

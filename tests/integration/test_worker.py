@@ -254,7 +254,7 @@ async def test_a_job_that_is_not_over_in_time_is_queued_again_without_losing_an_
     assert [(row.status, row.attempts) for row in left] == [("queued", 0)]
 
 
-async def test_a_job_whose_worker_is_gone_runs_again_and_has_had_an_attempt(runtime):
+async def test_a_job_whose_worker_died_runs_again_and_an_attempt_is_counted(runtime):
     await enqueue(runtime)
     await rows_changed(
         runtime,

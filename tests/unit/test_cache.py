@@ -84,7 +84,7 @@ def test_unsupported_cache_key_parameters_are_refused_at_definition(annotation):
         cache(expire=60)(endpoint)
 
 
-async def test_a_request_may_ask_for_a_fresh_answer(app: FastAPI):
+async def test_a_request_may_ask_for_a_fresh_response(app: FastAPI):
     calls = 0
 
     @app.get("/")

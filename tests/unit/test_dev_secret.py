@@ -63,7 +63,7 @@ def test_no_temporary_file_remains_beside_the_secret(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["secret"]
 
 
-def test_threads_that_ask_at_once_get_the_same(tmp_path):
+def test_concurrent_threads_get_the_same_secret(tmp_path):
     ready = Barrier(AT_ONCE)
 
     def ask(_: int) -> str:
@@ -77,7 +77,7 @@ def test_threads_that_ask_at_once_get_the_same(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["secret"]
 
 
-def test_processes_that_ask_at_once_get_the_same(tmp_path, repository):
+def test_concurrent_processes_get_the_same_secret(tmp_path, repository):
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", ASK, tmp_path / "secret"],

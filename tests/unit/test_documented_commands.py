@@ -47,7 +47,7 @@ def test_settings_that_are_shown_are_accepted(settings, monkeypatch):
     load_settings()
 
 
-def test_kubernetes_is_told_of_files_that_are_there():
+def test_kubernetes_manifests_name_existing_files():
     blocks = [block.text for block in blocks_of(OPERATIONS) if "kubectl" in block.text]
     text = "\n".join(blocks)
     copies = set(re.findall(r"^cp \S+ (\S+)$", text, re.MULTILINE))

@@ -119,7 +119,7 @@ def test_a_line_within_a_request_has_its_id(json_lines, request_id):
     assert [line["request_id"] for line in json_lines()] == [request_id, request_id]
 
 
-def test_an_id_that_was_given_is_kept(json_lines, request_id):
+def test_a_given_id_is_used(json_lines, request_id):
     structlog.get_logger("app").info("created", request_id="other")
 
     assert json_lines()[0]["request_id"] == "other"
@@ -194,7 +194,7 @@ def test_configuring_twice_writes_once(configure, json_lines):
 
 
 @pytest.mark.parametrize("name", ["app.auth", "library"])
-def test_a_traceback_in_production_tells_where_and_no_local_variable(json_lines, name):
+def test_a_traceback_in_production_has_lines_and_no_local_variables(json_lines, name):
     try:
         log_in(SECRET)
     except ConnectionError:

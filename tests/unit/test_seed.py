@@ -29,7 +29,7 @@ def column(everybody: Sequence[dict[str, Any]], name: str) -> list[Any]:
     return [person[name] for person in everybody]
 
 
-def test_there_are_as_many_as_asked_for(everybody):
+def test_the_requested_number_of_users_is_made(everybody):
     assert len(everybody) == COUNT
 
 

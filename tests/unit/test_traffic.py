@@ -53,7 +53,7 @@ def test_counters_are_compared_and_gauges_are_not():
     assert recent.total("http_requests_in_progress") == 3
 
 
-def test_routes_that_nobody_asked_for_since_are_left_out():
+def test_routes_without_recent_requests_are_left_out():
     now = counted(_200=10)
 
     assert traffic_by_route(now.since(now)) == {}

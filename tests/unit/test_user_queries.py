@@ -29,7 +29,7 @@ LISTS: list[dict[str, Any]] = [
 ]
 
 
-def test_a_list_that_is_asked_for_again_is_the_same_statement():
+def test_a_repeated_list_request_uses_the_same_statement():
     for filters in LISTS:
         query, again = (REPOSITORY.get_filtered_users(**filters) for _ in range(2))
         order = UserFilters(**filters)
@@ -71,7 +71,7 @@ def test_a_first_page_has_no_parameters():
                 assert "LIMIT 50" in str(compiled)
 
 
-def test_no_two_lists_ask_the_same():
+def test_no_two_lists_have_the_same_statement():
     asked = set()
     for filters in LISTS:
         query = REPOSITORY.get_filtered_users(**filters)
@@ -81,7 +81,7 @@ def test_no_two_lists_ask_the_same():
     assert len(asked) == len(LISTS)
 
 
-def test_lists_without_a_search_are_all_kept():
+def test_statements_of_lists_without_a_search_are_all_cached():
     plain = [filters for filters in LISTS if filters["search"] is None]
     sizes_and_what_follows = [*(25, 50), *(26, 51), "by number", "by cursor"]
 

@@ -1,4 +1,4 @@
-"""Version 1 of the API."""
+"""Router of version 1 of the API, with the routers of all endpoints."""
 
 from app.api.routing import Router
 from app.api.v1.endpoints import auth, dashboard, metrics, users

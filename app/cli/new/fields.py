@@ -50,7 +50,7 @@ class FieldSpec:
         return self.name.removesuffix("_id").replace("_", " ")
 
 
-def name_of(text: str, what: str) -> str:
+def checked_name(text: str, what: str) -> str:
     """`text`, where it can be a name.
 
     Raises:
@@ -75,7 +75,7 @@ def parse_field(text: str) -> FieldSpec:
     match = _FIELD.fullmatch(text)
     if match is None:
         raise FieldError(f"{text!r} is no field: write name:type, name:type? or name:type=default")
-    name = name_of(match["name"], "field")
+    name = checked_name(match["name"], "field")
     arguments = match["list"] if match["list"] is not None else match["args"] or ""
     args = [part.strip() for part in arguments.split(",") if part.strip()]
     is_optional, default = bool(match["optional"]), match["default"]
@@ -109,7 +109,7 @@ def _reference(
         raise FieldError(f"{name}: write {name}:user; every row has an owner")
     if not is_owner and len(args) != 1:
         raise FieldError(f"{name}: write {name}:ref(resource)")
-    target = "user" if is_owner else name_of(args[0], "resource")
+    target = "user" if is_owner else checked_name(args[0], "resource")
     kind = FieldType(
         "BigInteger", "int", "RowId", (1, 2), (0, True, "x"), filters="equal", is_sorted=False
     )

@@ -17,7 +17,7 @@ import app.models  # noqa: F401  # all tables are known
 from app.cli.new import postman
 from app.cli.new.context import bad_value, context_of, python_of
 from app.cli.new.field_types import TYPES, FieldError
-from app.cli.new.fields import name_of, parse_field
+from app.cli.new.fields import checked_name, parse_field
 from app.cli.running import console, fail
 from app.core.config import ROOT
 from app.database import Base
@@ -45,7 +45,7 @@ def resource(
     """
     require_tools()
     try:
-        written = _files(name_of(name, "resource"), plural, fields)
+        written = _files(checked_name(name, "resource"), plural, fields)
     except FieldError as error:
         fail(str(error))
     for path in written:
@@ -69,7 +69,7 @@ def _files(name: str, plural: str | None, fields: Sequence[str]) -> dict[str, st
     Raises:
         FieldError: the resource is not possible; nothing was written.
     """
-    table = name_of(plural or _plural(name), "resource")
+    table = checked_name(plural or _plural(name), "resource")
     if table == name:
         raise FieldError(f"the plural of {name!r} has to differ from it: --plural NAME")
     specs = [parse_field(field) for field in fields]

@@ -18,7 +18,7 @@ SCAN_COUNT = 500
 MARK_TTL = 600
 """Seconds that a mark exists: longer than any computation that began before it was changed."""
 MAX_UNCLEARED = 100
-"""Patterns that wait for Redis to be back; answers of older ones stay until they expire."""
+"""Patterns that wait for Redis to be back; results of older ones stay until they expire."""
 _SET_UNLESS_CHANGED = """
 if (redis.call('GET', KEYS[2]) or '') == ARGV[3] then
     return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
@@ -88,7 +88,7 @@ class RedisStore:
         try:
             count = await self._clear(pattern, mark, self._breaker.call)
         except RedisUnavailable:
-            self._breaker.open("answers could not be invalidated")
+            self._breaker.open("results could not be invalidated")
             return 0
         if self._uncleared.get(which) is this_time:  # and not a later one, which may have failed
             del self._uncleared[which]
@@ -134,7 +134,7 @@ async def _at_once(work: Callable[[], Awaitable[Any]]) -> Any:
 
 
 class MemoryStore:
-    """This process's memory; the least recently used answers are evicted. It needs no marks:
+    """This process's memory; the least recently used results are evicted. It needs no marks:
     `ResultCache` counts the invalidations of its process."""
 
     def __init__(self) -> None:

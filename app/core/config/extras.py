@@ -1,4 +1,4 @@
-"""Settings that need packages of an extra."""
+"""Check that the extra is installed whose packages a setting needs."""
 
 from importlib.util import find_spec
 

@@ -28,4 +28,4 @@ class JobsSettings(Section):
         le=3600,
         description="seconds that running jobs may take after SIGTERM, then they are queued again",
     )
-    keep: Seconds = Field(604_800, description="seconds to keep the history of ended jobs")
+    retention: Seconds = Field(604_800, description="seconds to keep the history of ended jobs")

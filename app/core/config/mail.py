@@ -1,4 +1,4 @@
-"""Mail's section of the settings, and the parts of `MAIL_URL`."""
+"""Settings of mail, and the parser of `MAIL_URL`."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Data of the overview page."""
+"""Schemas of the overview page of the admin pages."""
 
 from datetime import datetime
 from typing import Generic, TypeVar

@@ -1,4 +1,4 @@
-"""`TransferRun`: what an attempt at an import and at an export have in common."""
+"""`TransferRun`: base class of one attempt at an import or export: progress, failure and end."""
 
 from uuid import UUID
 

@@ -22,7 +22,7 @@ from app.schemas.transfer import ExportUsers, ImportUsers, TransferKind, Transfe
 from app.schemas.user_list import UserFilters
 from app.services.base import BaseService
 
-KEPT_FOR = timedelta(days=1)
+RETENTION = timedelta(days=1)
 """From the beginning of a transfer until it is deleted, with its file."""
 MAX_OPEN = 20
 """Imports and exports at once that have not ended; they hold up to a body each."""
@@ -170,7 +170,7 @@ class TransferService(BaseService):
 
     async def purge(self) -> int:
         """Delete imports and exports a day after they were begun; the number of them."""
-        moment = datetime.now(UTC) - KEPT_FOR
+        moment = datetime.now(UTC) - RETENTION
         return await self.in_batches(lambda limit: self.transfers.delete_before(moment, limit))
 
 

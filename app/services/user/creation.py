@@ -20,7 +20,7 @@ from app.services.base import BaseService
 from app.services.idempotency import IdempotencyService, IdempotentRequest
 from app.services.user.new_rows import CheckedRows, NewUserRow, conflicts_of, make_usernames_unique
 
-BulkRows = Sequence[BulkUserCreate | RefusedRow]
+ParsedRows = Sequence[BulkUserCreate | RefusedRow]
 _USERS = TypeAdapter(list[UserSchema])
 
 
@@ -79,7 +79,7 @@ class UserCreation(BaseService):
         return user
 
     async def submit_bulk(
-        self, rows: BulkRows, request: IdempotentRequest | None, *, dry_run: bool
+        self, rows: ParsedRows, request: IdempotentRequest | None, *, dry_run: bool
     ) -> BulkReport | BulkCreated:
         """Create all users of a list, once for each request; with `dry_run` only check the list.
 
@@ -108,7 +108,7 @@ class UserCreation(BaseService):
         return None if body is None else BulkCreated(body, is_replay=True)
 
     async def create_users_bulk(
-        self, rows: BulkRows, request: IdempotentRequest | None = None
+        self, rows: ParsedRows, request: IdempotentRequest | None = None
     ) -> Sequence[User]:
         """Create all users of a list, or none of them.
 
@@ -128,7 +128,7 @@ class UserCreation(BaseService):
         return users
 
     async def _create_bulk(
-        self, rows: BulkRows, request: IdempotentRequest | None
+        self, rows: ParsedRows, request: IdempotentRequest | None
     ) -> tuple[Sequence[User], bytes | None]:
         """See `create_users_bulk`: the users, and what was stored of them for the request."""
         stored = None
@@ -148,7 +148,7 @@ class UserCreation(BaseService):
         return users, stored
 
     async def create_acceptable_users(
-        self, rows: BulkRows, numbers: Sequence[int], attempts: int = 3
+        self, rows: ParsedRows, numbers: Sequence[int], attempts: int = 3
     ) -> Sequence[Detail]:
         """Create the users of all rows without a fault, at any domain: for commands.
 
@@ -176,7 +176,7 @@ class UserCreation(BaseService):
         return checked.details
 
     async def check(
-        self, rows: BulkRows, numbers: Sequence[int] | None = None, *, any_domain: bool = False
+        self, rows: ParsedRows, numbers: Sequence[int] | None = None, *, any_domain: bool = False
     ) -> CheckedRows:
         """Check every row, with one query. Nothing is written, and nothing hashed.
 

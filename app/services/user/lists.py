@@ -21,13 +21,13 @@ class UserListService:
     Args:
         reads: runs the queries.
         cursors: signs the position where a page ended.
-        answers: caches large totals.
+        results: caches large totals.
     """
 
-    def __init__(self, reads: Reads, cursors: CursorSigner, answers: ResultCache) -> None:
+    def __init__(self, reads: Reads, cursors: CursorSigner, results: ResultCache) -> None:
         self.users = UserListRepository(reads)
         self.cursors = cursors
-        self.totals = UserTotals(self.users, answers)
+        self.totals = UserTotals(self.users, results)
 
     async def page(self, filters: UserFilters, params: PageParams) -> UserPage:
         """A page by number, and the number of users in the whole list."""

@@ -58,12 +58,12 @@ class UserTotals:
 
     Args:
         users: counts.
-        answers: caches large numbers.
+        results: caches large numbers.
     """
 
-    def __init__(self, users: UserListRepository, answers: ResultCache) -> None:
+    def __init__(self, users: UserListRepository, results: ResultCache) -> None:
         self.users = users
-        self.answers = answers
+        self.results = results
         self._counts: dict[_State, _CachedCount] = {}
 
     def were_many(self, filters: UserFilters) -> bool:
@@ -102,7 +102,7 @@ class UserTotals:
             return str(await self.users.count(everyone)).encode()
 
         key = f"count_users:{json.dumps(dict(state), default=str)}"
-        entry = await self.answers.get_or_compute(key, COUNT_TTL, count)
+        entry = await self.results.get_or_compute(key, COUNT_TTL, count)
         until = time.monotonic() + entry.ttl - 1  # the ttl is rounded up
         return _CachedCount(int(entry.body), until)
 
