@@ -37,7 +37,7 @@ class Instance:
 
 
 def workers(instance: Instance) -> list[psutil.Process]:
-    """Its worker processes that live."""
+    """Its web processes that live."""
     found = []
     for child in psutil.Process(instance.process.pid).children():
         with suppress(psutil.ZombieProcess, psutil.NoSuchProcess):  # killed just now

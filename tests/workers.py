@@ -1,4 +1,4 @@
-"""The service with several worker processes, as `backend serve` starts it."""
+"""The service with several web processes, as `backend serve` starts it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""P1: the dashboard's counts, beside one pass over the table and beside loading everybody."""
+"""P1: the counts of users, beside one pass over the table and beside loading everybody."""
 
 import asyncio
 import time
@@ -49,7 +49,7 @@ async def by_loading_everybody(db: AsyncSession) -> None:
 
 
 async def optimized(db: AsyncSession) -> None:
-    """What the dashboard does."""
+    """What `DashboardService` does."""
     await DashboardService(lambda: nullcontext(db)).get_dashboard_stats_optimized()
 
 

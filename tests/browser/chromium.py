@@ -11,7 +11,7 @@ import sys
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PACKAGES = ("chromium", "fonts-dejavu-core")
 MISSING = (
-    "install chromium: the tests of the dashboard drive one (or name one by CHROMIUM=/path/to/it)"
+    "install chromium: the tests of the admin pages drive one (or name one by CHROMIUM=/path/to/it)"
 )
 
 
@@ -29,7 +29,7 @@ def chromium() -> str:
         return found
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise BrowserMissing(MISSING)
-    print("installing Debian's chromium for the tests of the dashboard …", file=sys.stderr)  # noqa: T201  # a script
+    print("installing Debian's chromium for the tests of the admin pages …", file=sys.stderr)  # noqa: T201  # a script
     for command in (["update"], ["install", "--yes", "--no-install-recommends", *PACKAGES]):
         ended = subprocess.run(
             ["apt-get", "--quiet=2", *command],

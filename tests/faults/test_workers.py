@@ -24,7 +24,7 @@ from tests.process import Instance, instance, workers
 def pair(
     servers: Servers, app: object, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Instance]:
-    """One instance of two worker processes."""
+    """One instance of two web processes."""
     with instance(servers, tmp_path_factory.mktemp("workers"), SERVER_WORKERS="2") as pair:
         assert within(30, lambda: len(workers(pair)) == 2)
         yield pair

@@ -1,4 +1,4 @@
-"""Figures of several worker processes: added up, to the last request, and of the living only."""
+"""Metrics of several web processes: added up, to the last request, and of the living only."""
 
 import asyncio
 import os

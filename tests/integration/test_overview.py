@@ -1,4 +1,4 @@
-"""What the dashboard's overview is made of."""
+"""Data of the overview page."""
 
 from contextlib import nullcontext
 from datetime import UTC, datetime, time, timedelta
