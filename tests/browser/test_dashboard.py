@@ -118,7 +118,7 @@ async def test_the_overview_renews_itself_and_leaves_the_reader_alone(root_page)
     await expect(root_page.locator("#announcer")).to_be_empty()
 
 
-async def test_what_cannot_be_renewed_is_said_to_be_old(root_page, watch):
+async def test_data_that_cannot_be_refreshed_is_marked_as_old(root_page, watch):
     watch.expected |= {"ERR_INTERNET_DISCONNECTED", "htmx:"}
     await root_page.context.set_offline(True)
 

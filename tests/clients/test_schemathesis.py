@@ -50,7 +50,7 @@ def test_a_superuser_finds_nothing_amiss(site, tmp_path):
     assert report.returncode == 0, report.stdout
 
 
-def test_nobody_finds_nothing_amiss(site, tmp_path):
+def test_an_anonymous_client_finds_no_fault(site, tmp_path):
     report = schemathesis(site, tmp_path, "--phases", "fuzzing,stateful")
 
     assert report.returncode == 0, report.stdout

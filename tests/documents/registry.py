@@ -90,7 +90,9 @@ _RELOAD = (
     "integration/test_cli_serve.py::test_a_reload_shows_every_kind_of_file_and_keeps_the_servers"
 )
 _OTHER_RELOADER = "integration/test_cli_serve.py::test_a_reloader_of_others_keeps_the_servers"
-_OWN_SERVERS = "integration/test_own_servers.py::test_they_pass_there_and_leave_what_is_there_alone"
+_OWN_SERVERS = (
+    "integration/test_own_servers.py::test_the_tests_pass_on_own_servers_and_leave_other_data_alone"
+)
 
 ELSEWHERE = {
     "make run": f"{_FIRST_STEPS}test_make_run_serves_from_nothing_and_stops",

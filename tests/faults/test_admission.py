@@ -164,7 +164,7 @@ async def test_probes_are_answered_whatever_else_is_in_progress(site, servers, a
     assert metrics.status_code == 200
 
 
-async def test_what_was_refused_is_counted(site, servers, admin):
+async def test_refused_requests_are_counted(site, servers, admin):
     async def count() -> float:
         text = (await admin.get("/metrics/prometheus")).text
         lines = [line for line in text.splitlines() if 'reason="overload"' in line]

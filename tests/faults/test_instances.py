@@ -51,7 +51,7 @@ async def test_processes_share_cached_results_and_invalidations(site, ada):
         assert {answer.json()["full_name"] for answer in answers} == {name}
 
 
-async def test_nobody_makes_up_an_address(site, ada):
+async def test_a_client_cannot_forge_its_address(site, ada):
     ada.client.headers["X-Forwarded-For"] = "198.51.100.9"
     await ada.login()
 

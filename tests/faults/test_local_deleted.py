@@ -44,7 +44,7 @@ def database(visit: Visit) -> tuple[int, dict[str, Any]]:
     return response.status_code, response.json()["checks"]["database"]
 
 
-def test_what_needs_the_database_is_503_until_a_new_start(project):
+def test_requests_that_need_the_database_are_503_until_a_restart(project):
     statuses: Counter[int] = Counter()
     errors = set()
     own = {"FIRST_SUPERUSER_PASSWORD": PASSWORD, "LIMITER_ENABLED": "false"}

@@ -174,7 +174,9 @@ async def test_a_process_that_stops_writes_what_is_left(app, on_valkey, redis, m
     assert await redis.get(session_key(runtime, ada)) == TOMBSTONE
 
 
-async def test_what_cannot_be_remembered_is_made_up_for_by_patience(redis, valkey, monkeypatch):
+async def test_tombstones_that_were_dropped_delay_reads_until_they_would_expire(
+    redis, valkey, monkeypatch
+):
     """S13: of too many ends the oldest is dropped, and Redis not read until it is no matter."""
     monkeypatch.setattr(tombstones, "MAX_UNWRITTEN", 2)
     gate = Gate(*target(valkey))

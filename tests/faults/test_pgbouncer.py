@@ -127,7 +127,7 @@ async def test_two_processes_share_a_few_connections_and_leave_nothing_on_them(
     assert statements == ["0"] * POOL_SIZE
 
 
-async def test_what_is_set_holds_in_each_transaction_and_on_no_connection(pooled):
+async def test_settings_hold_in_each_transaction_and_on_no_connection(pooled):
     async with engine_of(pooled) as engine:
         within = await of_each_server_connection(engine, "SHOW statement_timeout")
     async with engine_of(pooled, isolation_level="AUTOCOMMIT") as engine:

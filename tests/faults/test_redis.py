@@ -206,7 +206,7 @@ async def traffic(site: Site, name: str) -> None:
 
 
 @by_fault
-async def test_all_goes_on_and_little_slower(site, fault, record):
+async def test_requests_succeed_during_the_fault_and_are_little_slower(site, fault, record):
     await traffic(site, "before")
     healthy = site.percentiles()
 

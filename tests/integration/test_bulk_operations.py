@@ -221,7 +221,7 @@ async def test_a_list_beyond_any_limit_is_not_even_read(root):
 
 
 @pytest.mark.parametrize("body", [{}, None, "x", 7, {"0": {}}])
-async def test_what_is_no_list_is_refused(root, body):
+async def test_a_body_that_is_no_list_is_refused(root, body):
     response = await root.post(BULK, json=body)
 
     assert response.status_code == 422

@@ -58,7 +58,7 @@ async def test_gzip_where_it_is_accepted(raw, accepted):
         *("gzip;q=0.0001", "gzip," * 20_000),
     ],
 )
-async def test_none_where_it_is_not(raw, accepted):
+async def test_no_compression_where_gzip_is_not_accepted(raw, accepted):
     """C10"""
     assert await coding(raw, accepted) is None
 
@@ -70,7 +70,7 @@ async def test_the_header_may_be_missing_or_come_twice(raw):
     assert await coding(raw, "gzip;q=0", "br") is None
 
 
-async def test_what_is_small_is_sent_as_it_is(raw):
+async def test_a_small_response_is_not_compressed(raw):
     """C10"""
     response = await raw.get("/health/live", headers={"Accept-Encoding": "gzip"})
 

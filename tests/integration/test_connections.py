@@ -317,7 +317,7 @@ TRAILERS = {
 
 
 @pytest.mark.parametrize(("begun", "more"), TRAILERS.values(), ids=TRAILERS)
-async def test_what_follows_a_body_takes_no_memory(site, begun, more):
+async def test_bytes_after_a_body_take_no_memory(site, begun, more):
     """S10: trailers came past every bound of headers, 39 MB of them as 900 MB of memory."""
     process = psutil.Process(site.process.pid)
     before = process.memory_info().rss
@@ -379,7 +379,7 @@ async def test_more_requests_at_once_than_may_wait_end_the_connection(site):
     assert {line["level"] for line in found} <= {"info"}
 
 
-async def test_who_resets_amid_many_answers_is_no_error(site):
+async def test_a_reset_amid_many_responses_is_no_error(site):
     """S10: it was a traceback in the log."""
     since = so_far(site)
     port = int(site.url.rpartition(":")[2])

@@ -103,7 +103,7 @@ async def test_each_sqlstate_has_a_status(engine, state, status):
 
 
 @pytest.mark.parametrize("state", [state for state, status in MEANINGS.items() if status >= 503])
-async def test_what_may_pass_says_when_to_come_back(engine, state):
+async def test_temporary_errors_have_retry_after(engine, state):
     refusal = translate(await fail(engine, state))
 
     assert ("Retry-After" in refusal.headers) == (refusal.status == 503)

@@ -63,7 +63,9 @@ async def test_a_demotion_meanwhile_is_not_undone(browser, root: Person, ada: Pe
     assert (now["username"], now["is_superuser"], now["full_name"]) == ("countess", False, "Ada")
 
 
-async def test_two_who_save_at_once_both_have_their_way(browser, root: Person, ada: Person):
+async def test_concurrent_changes_of_different_fields_are_both_saved(
+    browser, root: Person, ada: Person
+):
     """By reading: each changed another field of the same form."""
     await log_in(browser, root)
     fields = await opened(browser, ada)
@@ -80,7 +82,7 @@ async def test_two_who_save_at_once_both_have_their_way(browser, root: Person, a
     assert (now["full_name"], now["email"], now["is_superuser"]) == ("Ada King", "k@b.org", True)
 
 
-async def test_what_is_taken_away_is_taken_away(browser, root: Person, ada: Person):
+async def test_cleared_fields_are_saved_as_empty(browser, root: Person, ada: Person):
     await root.patch(f"/users/{ada.id}", json={"full_name": 'A "<K>', "is_superuser": True})
     await log_in(browser, root)
     fields = await opened(browser, ada)

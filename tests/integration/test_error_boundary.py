@@ -54,7 +54,7 @@ async def test_a_form_with_a_header_that_is_no_address(browser, root, header, ad
 
 
 @pytest.mark.parametrize("address", NO_ADDRESSES, ids=repr)
-async def test_a_way_back_that_is_no_address_leads_to_the_overview(browser, root, address):
+async def test_an_invalid_return_url_leads_to_the_overview(browser, root, address):
     answer = await log_in(browser, root, next=address)
 
     assert (answer.status_code, answer.headers["Location"]) == (303, PAGE)

@@ -109,7 +109,7 @@ async def test_without_the_database_it_is_alive_and_not_ready(gated):
 
 
 @pytest.mark.parametrize("name", ["database", "cache"])
-async def test_what_swallows_everything_is_a_timeout_within_a_second(gated, name):
+async def test_a_server_that_never_responds_is_a_timeout_within_a_second(gated, name):
     probe, postgres, redis = gated
     await probe.get("/health")
     gate = postgres if name == "database" else redis

@@ -61,7 +61,7 @@ async def test_no_figure_is_negative_and_the_total_adds_up(root, runtime, held):
     assert all(figure >= 0 for figure in figures.values())
 
 
-async def test_what_was_handed_back_shows_at_once(root, runtime):
+async def test_returned_connections_are_counted_at_once(root, runtime):
     await root.get(DATABASE)
     async with connected(runtime, 7):
         during = (await root.get(DATABASE)).json()

@@ -377,7 +377,7 @@ async def test_a_step_up_may_be_relative(engine):
     assert await current_revision(engine) == "0001"
 
 
-async def test_what_is_done_is_not_done_again(engine, statements):
+async def test_a_second_migration_changes_nothing(engine, statements):
     await migrate(engine)
     statements.clear()
 

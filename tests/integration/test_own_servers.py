@@ -30,7 +30,9 @@ def run(repository: Path, **named: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-async def test_they_pass_there_and_leave_what_is_there_alone(servers: Servers, repository: Path):
+async def test_the_tests_pass_on_own_servers_and_leave_other_data_alone(
+    servers: Servers, repository: Path
+):
     beside, theirs = (
         make_url(servers.redis).set(database=number).render_as_string(hide_password=False)
         for number in ("9", "10")

@@ -160,7 +160,7 @@ class Interrupted(UserImportRun):
     ],
     ids=["a name is taken", "cancelled", "another worker has begun"],
 )
-async def test_what_happens_at_the_worst_moment_leaves_no_half_of_a_file(
+async def test_an_import_interrupted_at_any_statement_is_whole_or_absent(
     admin, runtime, statement, left, expected
 ):
     place = await begun(admin)

@@ -65,7 +65,7 @@ def row(name: str, **values: object) -> str:
     return json.dumps({"email": f"{name}@example.com", "hashed_password": HASH} | values) + "\n"
 
 
-async def test_what_was_exported_and_given_passwords_comes_back(client, desk):
+async def test_an_export_with_added_passwords_can_be_imported(client, desk):
     result = await desk.take(
         f"{EXPORTED},password\r\n"
         "7,ada@example.com,Ada,Ada Lovelace,true,false,"
@@ -226,7 +226,7 @@ async def test_a_cell_of_several_lines_is_one_cell(desk):
         ("O'=Hara", "O'=Hara"),
     ],
 )
-async def test_what_the_export_defused_is_as_it_was(desk, cell, name):
+async def test_formulas_that_an_export_escaped_are_imported_unescaped(desk, cell, name):
     await desk.take(f"email,full_name,hashed_password\nada@example.com,{cell},{CRYPT}\n")
 
     assert await desk.users("full_name") == [(name,)]
@@ -435,7 +435,7 @@ async def test_the_file_itself_is_never_written_into(desk, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["csv", "ndjson"])
-async def test_what_was_exported_is_there_again(desk, root, runtime, everybody, kind):
+async def test_an_export_can_be_imported(desk, root, runtime, everybody, kind):
     columns = ", ".join(["lower(email)", *(UserSchema.model_fields.keys() - {"id", "email"})])
     before = sorted(await desk.users(columns))
     exported = await root.get(f"/users/export?format={kind}")
@@ -449,7 +449,7 @@ async def test_what_was_exported_is_there_again(desk, root, runtime, everybody, 
     assert sorted(await desk.users(columns)) == before
 
 
-async def test_what_was_exported_for_spreadsheets_is_there_again(desk, root, runtime):
+async def test_an_export_for_spreadsheets_can_be_imported(desk, root, runtime):
     """C22, S15, C21: whatever people are called, and with a byte order mark."""
     names = ["z;=2*21;y", "'=1", "a | -b", "Ada - King", "＝1", "O'Neill", 'say "=hi"', "x, +y"]
     async with runtime.session_maker() as db:

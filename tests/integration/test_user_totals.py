@@ -223,7 +223,7 @@ async def test_a_search_that_is_expected_to_find_few_takes_one_query(
     assert len(run(statements)) == 1
 
 
-async def test_so_does_one_that_is_expected_to_find_many_and_ends_on_its_page(
+async def test_a_search_that_ends_on_its_last_page_runs_one_query(
     root, analyzed, small_bounds, statements
 ):
     among = expected(analyzed, search="example")
@@ -345,7 +345,7 @@ async def test_a_further_filter_counts_as_it_lists(root, runtime, small_bounds):
     assert UserTotals.were_many(runtime.user_lists.totals, More(least_id=31))
 
 
-async def test_what_is_known_of_totals_is_bounded(root, runtime, small_bounds, monkeypatch):
+async def test_the_number_of_stored_totals_is_bounded(root, runtime, small_bounds, monkeypatch):
     """U4: a filter may have any number of values."""
     monkeypatch.setattr(user_totals, "MAX_COUNTS", 2)
     totals = runtime.user_lists.totals

@@ -92,7 +92,7 @@ def test_they_signed_up_during_the_last_years_and_not_in_the_future(everybody, b
     assert min(created) >= began - timedelta(days=365 * YEARS)
 
 
-def test_ever_more_of_them_signed_up(everybody, began):
+def test_sign_ups_increase_over_time(everybody, began):
     ages = [
         (began - moment) / timedelta(days=365 * YEARS) for moment in column(everybody, "created_at")
     ]

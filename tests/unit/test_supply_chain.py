@@ -116,7 +116,7 @@ def test_advisories_that_cannot_be_looked_up_are_reported_as_such(options, code)
     assert "NOT AUDITED" in ended.stderr
 
 
-def test_a_vulnerability_is_named_with_what_mends_it():
+def test_a_vulnerability_is_named_with_its_fix():
     vulnerabilities = runpy.run_path(str(AUDIT))["vulnerabilities"]
     unfixed: dict[str, Any] = {"id": "CVE-2", "fix_versions": []}
     packages = [
