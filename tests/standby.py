@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.embedded.files import ENVIRONMENT, free_port
 from app.embedded.postgres import _POSTGRES_BIN, EmbeddedPostgres
-from tests.gate import target
+from tests.tcp_proxy import target
 
 
 def standby_of(primary: EmbeddedPostgres, url: str, directory: Path) -> EmbeddedPostgres:

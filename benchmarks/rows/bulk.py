@@ -20,7 +20,6 @@ from tempfile import TemporaryDirectory
 import httpx
 from fastapi import FastAPI
 from pydantic import SecretStr
-from sqlalchemy import make_url
 
 from app.core.config import load_settings
 from app.runtime import Runtime, open_servers
@@ -29,7 +28,7 @@ from app.services.user.file_parser import UserFile
 from app.user_import.batches import import_users
 from benchmarks.report import Figure
 from main import create_app
-from tests.gate import Gate, target
+from tests.tcp_proxy import TcpProxy
 
 PASSWORD = "correct horse battery staple"  # noqa: S105  # of accounts that live a minute
 EMAIL = "admin@example.com"
@@ -62,18 +61,18 @@ class Counter:
     """Counts round trips to servers, by a proxy before each."""
 
     def __init__(self) -> None:
-        self._gates: list[Gate] = []
+        self._proxies: list[TcpProxy] = []
 
     async def before(self, url: str) -> str:
         """`url`, by way of a proxy."""
-        gate = Gate(*target(url))
-        self._gates.append(gate)
-        own = make_url(url).set(host="127.0.0.1", port=await gate.open())
-        return own.render_as_string(hide_password=False)
+        proxy = TcpProxy(url)
+        await proxy.open()
+        self._proxies.append(proxy)
+        return proxy.url
 
     @property
     def count(self) -> int:
-        return sum(gate.round_trips for gate in self._gates)
+        return sum(proxy.round_trips for proxy in self._proxies)
 
 
 async def _measure(runs: int, local: Path) -> Measured:

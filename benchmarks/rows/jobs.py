@@ -8,13 +8,13 @@ from datetime import timedelta
 from uuid import uuid4
 
 from pydantic import SecretStr
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.jobs import JobPayload
 from app.core.logging import configure_logging
-from app.database import close_engine, get_engine, get_session_maker
+from app.database import get_session_maker
 from app.repositories.jobs import JobQueue
 from app.repositories.user.repository import UserRepository
 from app.runtime import Runtime, open_runtime
@@ -23,7 +23,8 @@ from app.worker.job import Job
 from app.worker.worker import running_jobs
 from benchmarks.instance import fill, servers, settings_for
 from benchmarks.report import Figure
-from tests.gate import Gate, target
+from tests.databases import engine_of
+from tests.tcp_proxy import TcpProxy, proxied
 
 USERS, CHANGES = 1_000, 300
 SINGLE, PAUSE = 50, 0.2
@@ -61,23 +62,22 @@ class Changes:
 
 async def _change(url: str, runs: int) -> Changes:
     changes = Changes()
-    gate = Gate(*target(url))
-    through = make_url(url).set(host="127.0.0.1", port=await gate.open())
-    counted = get_engine(settings_for(through.render_as_string(hide_password=False)).database)
-    direct = get_engine(settings_for(url).database)
-    async with get_session_maker(direct)() as db, get_session_maker(counted)() as other:
+    async with (
+        proxied(url) as proxy,
+        engine_of(settings_for(url).database) as direct,
+        engine_of(settings_for(proxy.url).database) as counted,
+        get_session_maker(direct)() as db,
+        get_session_maker(counted)() as other,
+    ):
         for run in range(runs + 1):
             alone, with_job = await _time(db, with_job=False), await _time(db, with_job=True)
-            further = await _trips(gate, other, with_job=True) - await _trips(
-                gate, other, with_job=False
+            further = await _trips(proxy, other, with_job=True) - await _trips(
+                proxy, other, with_job=False
             )
             if run:
                 changes.alone.append(alone)
                 changes.with_job.append(with_job)
                 changes.round_trips.append(further)
-    await close_engine(direct)
-    await close_engine(counted)
-    gate.shut()
     return changes
 
 
@@ -89,13 +89,13 @@ async def _time(db: AsyncSession, *, with_job: bool) -> float:
     return (time.perf_counter() - began) * 1000 / CHANGES
 
 
-async def _trips(gate: Gate, db: AsyncSession, *, with_job: bool) -> int:
+async def _trips(proxy: TcpProxy, db: AsyncSession, *, with_job: bool) -> int:
     """Of a change whose statements are prepared."""
     service = Renaming(db)
     await service.rename(1, with_job=with_job)
-    before = gate.round_trips
+    before = proxy.round_trips
     await service.rename(2, with_job=with_job)
-    return gate.round_trips - before
+    return proxy.round_trips - before
 
 
 async def _run(settings: Settings, runs: int) -> tuple[list[float], list[float]]:

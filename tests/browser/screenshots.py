@@ -28,7 +28,7 @@ from app.services.dashboard import STATS_TTL
 from main import create_app
 from tests.browser.chromium import chromium
 from tests.browser.serving import serving
-from tests.gate import Gate, target
+from tests.tcp_proxy import TcpProxy, proxied
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 DASHBOARD = "/api/v1/dashboard"
@@ -53,25 +53,22 @@ def servers() -> Iterator[tuple[str, str, Path]]:
 
 
 @asynccontextmanager
-async def site() -> AsyncIterator[tuple[str, Gate]]:
+async def site() -> AsyncIterator[tuple[str, TcpProxy]]:
     """The address of a service as in production, with people in it, and the way to its database."""
     with servers() as (postgres, redis, place):
-        host, port = target(postgres)
-        gate = Gate(host, port)
-        through = postgres.replace(f"{host}:{port}", f"127.0.0.1:{await gate.open()}")
-        settings = load_settings().replaced(
-            app={"environment": "production"},
-            database={"url": SecretStr(through)},
-            cache={"redis_url": SecretStr(redis)},
-            limiter={"redis_url": SecretStr(redis)},
-            auth={"secret_key": SecretStr("a secret for pictures, and nothing else")},
-            log={"level": "CRITICAL"},
-        )
-        app = create_app(settings, place)
-        async with app.router.lifespan_context(app), serving(app) as url:
-            await people(app.state.runtime)
-            yield url, gate
-            gate.shut()
+        async with proxied(postgres) as proxy:
+            settings = load_settings().replaced(
+                app={"environment": "production"},
+                database={"url": SecretStr(proxy.url)},
+                cache={"redis_url": SecretStr(redis)},
+                limiter={"redis_url": SecretStr(redis)},
+                auth={"secret_key": SecretStr("a secret for pictures, and nothing else")},
+                log={"level": "CRITICAL"},
+            )
+            app = create_app(settings, place)
+            async with app.router.lifespan_context(app), serving(app) as url:
+                await people(app.state.runtime)
+                yield url, proxy
 
 
 async def people(runtime: Runtime) -> None:
@@ -158,7 +155,7 @@ async def main() -> None:
             await shoot(page, "dashboard-phone", full=False)
         async with opened(browser, url) as page:
             await log_in(page)
-            database.shut()
+            database.close()
             await asyncio.sleep(STATS_TTL)  # what is remembered is new
             await page.reload()
             await shoot(page, "dashboard-outage", full=False)

@@ -1,6 +1,7 @@
 """A PostgreSQL that may be stopped, an application on it, and a table of what was seen."""
 
 import asyncio
+import faulthandler
 import signal
 import time
 from collections import Counter
@@ -24,14 +25,16 @@ from app.embedded.files import free_port
 from app.embedded.postgres import EmbeddedPostgres
 from app.runtime import Runtime
 from tests.conftest import FAST, Person, Servers, browsing, person, running
-from tests.gate import Gate, target
 from tests.polling import within_async
+from tests.tcp_proxy import TcpProxy, proxied
 
 DEADLINE = 2.0
 """Seconds: `SERVER_REQUEST_TIMEOUT` of the sites, so that a test need not take half a minute."""
 LATE = 1.5
 """Seconds that a busy machine may take on top of a limit. Whoever waits twice is found out all the
 same: the limits are two seconds. How close to them it is on a quiet one, the table tells."""
+CLOSING = 120.0
+"""Seconds that the session's servers may take to end."""
 _seen: list[tuple[str, str, str]] = []
 
 Record = Callable[[str, str, str], None]
@@ -40,6 +43,21 @@ Record = Callable[[str, str, str], None]
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run on uvloop, as production does: it reports a lost connection by other exceptions."""
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """End the run, with a trace, where what tests left open is not closed after the last one: no
+    timeout of pytest's ends a wait inside of uvloop."""
+    if nextitem is not None:
+        yield
+        return
+    with item.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        faulthandler.dump_traceback_later(CLOSING, exit=True)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +115,7 @@ class Postgres:
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[asyncpg.Connection]:
-        """A connection past the gate and the pool."""
+        """A connection past the proxy and the pool."""
         connection = await asyncpg.connect(self.url)
         try:
             yield connection
@@ -127,7 +145,7 @@ class Site:
 
     app: FastAPI
     postgres: Postgres
-    gate: Gate
+    proxy: TcpProxy
     statuses: Counter[int] = field(default_factory=Counter)
     slowest: float = 0.0
 
@@ -195,15 +213,12 @@ async def opening(postgres: Postgres, settings: Settings, servers: Servers) -> O
     async def opening(**sections: dict[str, Any]) -> AsyncIterator[Site]:
         async with Redis.from_url(servers.redis) as redis:
             await redis.flushall()
-        host, port = target(postgres.url)
-        gate = Gate(host, port)
-        through = postgres.url.replace(f"{host}:{port}", f"127.0.0.1:{await gate.open()}")
-        own = {"database": {"url": SecretStr(through), **sections.pop("database", {})}}
-        async with running(settings.replaced(**own, **sections)) as app:
-            async with postgres.connected() as connection:
-                await connection.execute("TRUNCATE users, sessions RESTART IDENTITY CASCADE")
-            yield Site(app, postgres, gate)
-        gate.shut()
+        async with proxied(postgres.url) as proxy:
+            own = {"database": {"url": SecretStr(proxy.url), **sections.pop("database", {})}}
+            async with running(settings.replaced(**own, **sections)) as app:
+                async with postgres.connected() as connection:
+                    await connection.execute("TRUNCATE users, sessions RESTART IDENTITY CASCADE")
+                yield Site(app, postgres, proxy)
 
     return opening
 

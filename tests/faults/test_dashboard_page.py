@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -13,20 +14,20 @@ from pydantic import SecretStr
 from app.core.config import Settings
 from app.runtime import Runtime
 from tests.conftest import Servers, browsing, person, running
-from tests.gate import Gate, target
 from tests.polling import within_async
+from tests.tcp_proxy import TcpProxy, proxied
 
 PAGE = "/api/v1/dashboard"
 
 
 @dataclass
 class Desk:
-    """An admin's browser at the overview, and the gates behind what they look at."""
+    """An admin's browser at the overview, and the proxies behind what they look at."""
 
     browser: httpx.AsyncClient
     runtime: Runtime
-    postgres: Gate
-    redis: Gate
+    postgres: TcpProxy
+    redis: TcpProxy
 
     async def look(self) -> str:
         """What the page says, markup and all, within a few seconds."""
@@ -41,20 +42,21 @@ class Desk:
 async def desk(
     client, settings: Settings, servers: Servers, impatient: None
 ) -> AsyncIterator[Desk]:
-    postgres, redis = Gate(*target(servers.postgres)), Gate(*target(servers.redis))
+    async with proxied(servers.postgres) as postgres, proxied(servers.redis) as redis:
+        redis_url = SecretStr(redis.url)
+        through = settings.replaced(
+            database={"url": SecretStr(postgres.url)},
+            cache={"redis_url": redis_url},
+            limiter={"redis_url": redis_url},
+            server={"request_timeout": 8.0},
+        )
+        async with desk_on(through, postgres, redis) as desk:
+            yield desk
 
-    async def through(gate: Gate, url: str) -> SecretStr:
-        host, port = gate.target
-        return SecretStr(url.replace(f"{host}:{port}", f"127.0.0.1:{await gate.open()}"))
 
-    redis_url = await through(redis, servers.redis)
-    gated = settings.replaced(
-        database={"url": await through(postgres, servers.postgres)},
-        cache={"redis_url": redis_url},
-        limiter={"redis_url": redis_url},
-        server={"request_timeout": 8.0},
-    )
-    async with running(gated) as app, browsing(app) as browser:
+@asynccontextmanager
+async def desk_on(settings: Settings, postgres: TcpProxy, redis: TcpProxy) -> AsyncIterator[Desk]:
+    async with running(settings) as app, browsing(app) as browser:
         browser.base_url = httpx.URL("https://test")
         root = await person(browser, app.state.runtime, "root", is_superuser=True)
         runtime = app.state.runtime
@@ -63,8 +65,6 @@ async def desk(
             root.id, session_id, "page"
         )
         yield Desk(browser, runtime, postgres, redis)
-    postgres.shut()
-    redis.shut()
 
 
 def figure(page: str, name: str) -> str:
@@ -85,7 +85,7 @@ async def test_while_all_is_well_it_says_so(desk):
     assert "As of" not in page
 
 
-@pytest.mark.parametrize("fault", ["shut", "freeze"])
+@pytest.mark.parametrize("fault", ["close", "freeze"])
 async def test_without_redis_figures_are_new_and_it_says_since_when(desk, fault):
     await desk.look()
 
@@ -99,7 +99,7 @@ async def test_without_redis_figures_are_new_and_it_says_since_when(desk, fault)
     assert "As of" not in page
 
 
-@pytest.mark.parametrize("fault", ["shut", "freeze"])
+@pytest.mark.parametrize("fault", ["close", "freeze"])
 async def test_without_the_database_the_last_figures_are_marked_as_old(desk, fault):
     await desk.look()
     await desk.runtime.cache.redis.flushdb()  # neither figures nor who is behind the cookie
@@ -116,8 +116,8 @@ async def test_without_the_database_the_last_figures_are_marked_as_old(desk, fau
 async def test_with_all_of_it_away_the_page_is_still_there(desk):
     await desk.look()
 
-    desk.postgres.shut()
-    desk.redis.shut()
+    desk.postgres.close()
+    desk.redis.close()
     page = await desk.look()
 
     assert "The database has been unreachable" in verdict(page)
@@ -127,7 +127,7 @@ async def test_with_all_of_it_away_the_page_is_still_there(desk):
 
 async def test_the_moment_it_began_stays_and_goes_when_it_is_over(desk):
     await desk.look()
-    desk.redis.shut()
+    desk.redis.close()
     first = verdict(await desk.look())
     since = desk.runtime.health.failing_since("cache")
 
@@ -144,7 +144,7 @@ async def test_the_moment_it_began_stays_and_goes_when_it_is_over(desk):
 
 
 async def test_no_new_session_is_accepted_without_the_database(desk):
-    desk.postgres.shut()
+    desk.postgres.close()
 
     page = await desk.browser.get(PAGE)
 
@@ -154,7 +154,7 @@ async def test_no_new_session_is_accepted_without_the_database(desk):
     assert "Temporarily unavailable" in page.text
 
 
-@pytest.mark.parametrize("fault", ["shut", "freeze"])
+@pytest.mark.parametrize("fault", ["close", "freeze"])
 async def test_without_the_database_nothing_but_the_overview_is_shown(desk, fault):
     """S3: whoever was let in before looks at no user meanwhile."""
     await desk.look()
@@ -174,7 +174,7 @@ async def test_an_outage_allows_reading_and_no_changes(desk):
     page = await desk.look()
     (token,) = set(re.findall(r'name="csrf" value="([^"]+)"', page))
     await desk.runtime.cache.redis.flushdb()
-    desk.postgres.shut()
+    desk.postgres.close()
 
     refused = await desk.browser.post(f"{PAGE}/logout", data={"csrf": token})
 
@@ -187,6 +187,6 @@ async def test_a_session_that_ended_does_not_look_on(desk):
     (session_id,) = {p.session_id for p in desk.runtime.page_sessions._seen.values()}
 
     await desk.runtime.principals.end_sessions([session_id])
-    desk.postgres.shut()
+    desk.postgres.close()
 
     assert "Your session has ended" in await desk.look()

@@ -21,8 +21,8 @@ from app.runtime import Runtime
 from app.services import tombstones
 from app.services.tombstones import TOMBSTONE, Tombstones
 from tests.conftest import Person, browsing, person, running
-from tests.gate import Gate, target
 from tests.polling import within_async
+from tests.tcp_proxy import proxied
 
 
 @pytest.fixture(scope="module")
@@ -179,30 +179,27 @@ async def test_tombstones_that_were_dropped_delay_reads_until_they_would_expire(
 ):
     """S13: of too many ends the oldest is dropped, and Redis not read until it is no matter."""
     monkeypatch.setattr(tombstones, "MAX_UNWRITTEN", 2)
-    gate = Gate(*target(valkey))
-    client = connect_redis(valkey.replace(str(gate.target[1]), str(await gate.open())))
-    breaker = CircuitBreaker("cache", client, "test")
-    missed = Tombstones(breaker, lifetime=2.0)
-    await redis.mset(dict.fromkeys("abc", "alive"))
-    gate.shut()
-    for key in "abc":
-        await missed.replace({key: 60})
-    await gate.open()
+    async with proxied(valkey) as proxy, connect_redis(proxy.url) as client:
+        breaker = CircuitBreaker("cache", client, "test")
+        missed = Tombstones(breaker, lifetime=2.0)
+        await redis.mset(dict.fromkeys("abc", "alive"))
+        proxy.close()
+        for key in "abc":
+            await missed.replace({key: 60})
+        await proxy.open()
 
-    async def are_written() -> bool:
-        return bool(await redis.mget("b", "c") == [TOMBSTONE, TOMBSTONE])
+        async def are_written() -> bool:
+            return bool(await redis.mget("b", "c") == [TOMBSTONE, TOMBSTONE])
 
-    def is_closed() -> bool:
-        return not breaker.is_open
+        def is_closed() -> bool:
+            return not breaker.is_open
 
-    assert ["a" in missed, "b" in missed, "c" in missed] == [False, True, True]
-    assert await within_async(1.5, are_written)
-    assert breaker.is_open
-    assert await redis.get("a") == b"alive"
-    assert await within_async(5, is_closed)
-    breaker.close()
-    await client.aclose()
-    gate.shut()
+        assert ["a" in missed, "b" in missed, "c" in missed] == [False, True, True]
+        assert await within_async(1.5, are_written)
+        assert breaker.is_open
+        assert await redis.get("a") == b"alive"
+        assert await within_async(5, is_closed)
+        breaker.close()
 
 
 async def test_the_recovery_of_redis_belongs_to_no_request(here, redis, logged):

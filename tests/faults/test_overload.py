@@ -90,10 +90,10 @@ async def test_more_than_the_database_can_serve(opening, record):
     async with opening(**own) as site, browsing(site.app) as visitor:
         admin = await person(visitor, site.runtime, "admin", is_superuser=True)
         await visitor.get("/health")
-        site.gate.latency = 0.05
+        site.proxy.latency = 0.05
         async with two_hundred(site, admin) as refused_after:
             status, took = await timed_health(visitor)
-        site.gate.latency = 0.0
+        site.proxy.latency = 0.0
 
         assert set(site.statuses) == {200, 503}
         assert site.statuses[200] >= site.connections

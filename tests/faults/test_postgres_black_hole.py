@@ -66,13 +66,13 @@ async def test_every_answer_comes_in_time_and_nothing_is_left_behind(opening, re
                 await asyncio.sleep(1)
             timed.answers.clear()
 
-            site.gate.freeze()
+            site.proxy.freeze()
             async with loop_lag() as lags, fifty_clients(admin):
                 await asyncio.sleep(2 * DEADLINE)
             answers, timed.answers = timed.answers, []
             live = await visitor.get("/health/live")
             ready = await visitor.get("/health/ready")
-            site.gate.thaw()
+            site.proxy.thaw()
             is_clean = await site.becomes_clean(10)
 
             async def is_served() -> bool:

@@ -26,9 +26,9 @@ from app.embedded.postgres import EmbeddedPostgres
 from tests.conftest import FAST, Person, browsing, person, running
 from tests.databases import engine_of
 from tests.faults.conftest import LATE
-from tests.gate import Gate, target
 from tests.polling import within_async
 from tests.standby import standby_of
+from tests.tcp_proxy import proxied, target
 
 OFF = {"enabled": False}
 SERVED_AFTER = 5.0
@@ -68,8 +68,8 @@ class Pair:
 
         assert await within_async(10, is_reloaded)
 
-    async def fail_over(self) -> float:
-        """Leave the first up, read-only, and promote the second; the moment of the promotion."""
+    async def retire_first(self) -> None:
+        """Leave the first up, read-only, and wait until the second has all of its rows."""
         await self.set_read_only(self.first, is_on=True)
 
         async def has_all() -> bool:
@@ -78,6 +78,10 @@ class Pair:
             return bool(await self.run(self.first, rows) == await self.run(self.second, rows))
 
         assert await within_async(10, has_all)  # what is not copied yet would be lost
+
+    async def fail_over(self) -> float:
+        """Retire the first and promote the second; the moment of the promotion."""
+        await self.retire_first()
         assert await self.run(self.second, "SELECT pg_promote()")
         return time.monotonic()
 
@@ -216,18 +220,15 @@ async def test_f8_reads_alone_find_out_that_the_server_is_read_only(pair, settin
 
 async def test_f8_one_address_that_moves(pair, settings, record):
     """Connections to the old primary live on, and new ones reach it until the address moves."""
-    gate = Gate(*target(pair.first))
-    host, port = target(pair.first)
-    url = pair.first.replace(f"{host}:{port}", f"127.0.0.1:{await gate.open()}")
-    async with site_on(settings, url) as (_, admin):
-        await pair.set_read_only(pair.first, is_on=True)
+    async with proxied(pair.first) as proxy, site_on(settings, proxy.url) as (_, admin):
+        await pair.retire_first()
         ended = [await change(admin) for _ in range(5)]
         reads = (await admin.get("/users")).status_code
         refused = await exported(admin)
         unhealthy = await health(admin, "/health/ready")
         await pair.run(pair.second, "SELECT pg_promote()")
         promoted = time.monotonic()
-        gate.target = target(pair.second)
+        proxy.target = target(pair.second)
 
         assert await is_served_within_time(admin, promoted)
         served = time.monotonic() - promoted
@@ -235,7 +236,6 @@ async def test_f8_one_address_that_moves(pair, settings, record):
         await add_user(pair.second, "new")
         assert await exported(admin) == (200, {"admin", "root", "new"})
         assert await health(admin, "/health/ready") == (200, None)
-    gate.shut()
     assert set(ended) == {503}
     assert reads == 200
     assert refused[0] == 503
@@ -283,18 +283,16 @@ async def test_f11_of_several_hosts_one_that_takes_writes_is_preferred(pair, set
 
 
 async def test_f11_where_the_primary_is_frozen_the_standby_is_read(pair, settings):
-    gate = Gate(*target(pair.first))
-    host, port = target(pair.first)
-    url = pair.first.replace(f"{host}:{port}", f"127.0.0.1:{await gate.open()}")
-    hosts = several(pair, url, pair.second).partition("?")[0]
-    async with site_on(settings, hosts) as (app, admin):
+    async with (
+        proxied(pair.first) as proxy,
+        site_on(settings, several(pair, proxy.url, pair.second).partition("?")[0]) as (app, admin),
+    ):
         await app.state.runtime.engine.dispose()
-        gate.freeze()
+        proxy.freeze()
         began = time.monotonic()
         read = (await admin.get("/users")).status_code
         took = time.monotonic() - began
-        gate.thaw()
-    gate.shut()
+        proxy.thaw()
 
     assert read == 200
     assert took < HEAD_START + PREFERENCE + LATE

@@ -24,8 +24,8 @@ from app.services.tombstones import TOMBSTONE
 from tests.conftest import PASSWORD, Person, browsing, person, running
 from tests.faults.conftest import LATE
 from tests.faults.observing import loop_lag
-from tests.gate import Gate, target
 from tests.polling import within_async
+from tests.tcp_proxy import TcpProxy, proxied
 
 LOGIN = "/api/v1/auth/login"
 
@@ -35,7 +35,7 @@ class Site:
     """An application, the way to its Redis, and what its visitors met."""
 
     app: FastAPI
-    gate: Gate
+    proxy: TcpProxy
     redis: Redis
     node: Redis
     statuses: list[int] = field(default_factory=list)
@@ -89,32 +89,31 @@ def node(valkey: str) -> Iterator[str]:
 async def site(
     app, client, settings: Settings, valkey: str, node: str, impatient: None
 ) -> AsyncIterator[Site]:
-    host, port = target(valkey)
-    gate = Gate(host, port)
-    through = SecretStr(valkey.replace(f"{host}:{port}", f"127.0.0.1:{await gate.open()}"))
-    redis = Redis.from_url(valkey)
-    await redis.config_set("maxmemory", "128mb")
-    await redis.flushall()
-    cut = settings.replaced(cache={"redis_url": through}, limiter={"redis_url": through})
-    async with running(cut) as faulty:
-        site = Site(faulty, gate, redis, Redis.from_url(node))
-        yield site
-        await mended(site)
-    gate.shut()
-    await redis.aclose()
-    await site.node.aclose()
+    async with (
+        proxied(valkey) as proxy,
+        Redis.from_url(valkey) as redis,
+        Redis.from_url(node) as own_node,
+    ):
+        await redis.config_set("maxmemory", "128mb")
+        await redis.flushall()
+        through = SecretStr(proxy.url)
+        cut = settings.replaced(cache={"redis_url": through}, limiter={"redis_url": through})
+        async with running(cut) as faulty:
+            site = Site(faulty, proxy, redis, own_node)
+            yield site
+            await mended(site)
 
 
 async def stopped(site: Site) -> None:
-    site.gate.shut()
+    site.proxy.close()
 
 
 async def slow(site: Site) -> None:
-    site.gate.latency = 0.3
+    site.proxy.latency = 0.3
 
 
 async def black_holed(site: Site) -> None:
-    site.gate.freeze()
+    site.proxy.freeze()
 
 
 async def out_of_memory(site: Site) -> None:
@@ -146,8 +145,8 @@ async def to_node(site: Site, *, slots: bool) -> None:
             return b"cluster_state:ok" in await site.node.execute_command("CLUSTER", "INFO")
 
         assert await within_async(10, is_complete)
-    site.gate.target = host_and_port(site.node)
-    site.gate.cut()
+    site.proxy.target = host_and_port(site.node)
+    site.proxy.cut()
 
 
 def host_and_port(redis: Redis) -> tuple[str, int]:
@@ -158,13 +157,13 @@ def host_and_port(redis: Redis) -> tuple[str, int]:
 async def mended(site: Site) -> None:
     await site.redis.config_set("maxmemory", "128mb")
     await site.redis.replicaof("NO", "ONE")
-    if site.gate.target != host_and_port(site.redis):
-        site.gate.target = host_and_port(site.redis)
-        site.gate.cut()
-    site.gate.latency = 0.0
-    site.gate.thaw()
-    if not site.gate.is_open:
-        await site.gate.open()
+    if site.proxy.target != host_and_port(site.redis):
+        site.proxy.target = host_and_port(site.redis)
+        site.proxy.cut()
+    site.proxy.latency = 0.0
+    site.proxy.thaw()
+    if not site.proxy.is_open:
+        await site.proxy.open()
 
 
 REFUSALS = {
@@ -304,7 +303,7 @@ async def test_connections_that_were_reset_cost_no_request_an_error(site, record
         places = set()
         for round_ in range(8):
             await asyncio.gather(*(ada.get("/users/me") for _ in range(16)))  # so many connections
-            site.gate.cut()
+            site.proxy.cut()
             await asyncio.sleep(0.02)
             sign_up = {"email": f"new-{round_}@example.com", "password": PASSWORD}
             answers = [
@@ -318,7 +317,7 @@ async def test_connections_that_were_reset_cost_no_request_an_error(site, record
                 )
             ]
             places |= {answer.headers.get("x-ratelimit-storage") for answer in answers}
-        site.gate.cut()
+        site.proxy.cut()
         await site.timed(ada.post("/auth/logout"))
         after = await ada.get("/users/me")
 
@@ -372,7 +371,7 @@ async def test_it_is_found_again_though_its_connections_are_reset_meanwhile(site
         await ada.patch("/users/me", json={"full_name": "Ada Lovelace"})
         for _ in range(8):
             await asyncio.sleep(PROBE_INTERVAL / 4)
-            site.gate.cut()
+            site.proxy.cut()
         await mended(site)
 
         async def is_well() -> bool:

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from app.core.config import Settings
 from app.embedded.valkey import EmbeddedValkey
 from tests.conftest import Servers, browsing, running
-from tests.gate import Gate, target
 from tests.polling import within_async
+from tests.tcp_proxy import TcpProxy, proxied, target
 
 
 async def test_a_healthy_service_says_so_in_detail(client):
@@ -49,32 +49,25 @@ async def test_a_probe_may_use_head(client, path):
     assert (await client.head(path)).status_code == 200
 
 
-def behind(gate: Gate, url: str, port: int) -> SecretStr:
-    host, real = gate.target
-    return SecretStr(url.replace(f"{host}:{real}", f"127.0.0.1:{port}"))
-
-
 @pytest.fixture
-async def gated(
+async def behind_proxies(
     app, client, settings: Settings, servers: Servers, impatient: None
-) -> AsyncIterator[tuple[httpx.AsyncClient, Gate, Gate]]:
-    """The application behind a gate to PostgreSQL and another to Redis."""
-    postgres, redis = Gate(*target(servers.postgres)), Gate(*target(servers.redis))
-    redis_url = behind(redis, servers.redis, await redis.open())
-    gated_settings = settings.replaced(
-        database={"url": behind(postgres, servers.postgres, await postgres.open())},
-        cache={"redis_url": redis_url},
-        limiter={"redis_url": redis_url},
-    )
-    async with running(gated_settings) as gated_app, browsing(gated_app) as probe:
-        yield probe, postgres, redis
-    postgres.shut()
-    redis.shut()
+) -> AsyncIterator[tuple[httpx.AsyncClient, TcpProxy, TcpProxy]]:
+    """The application behind a proxy to PostgreSQL and another to Redis."""
+    async with proxied(servers.postgres) as postgres, proxied(servers.redis) as redis:
+        redis_url = SecretStr(redis.url)
+        through = settings.replaced(
+            database={"url": SecretStr(postgres.url)},
+            cache={"redis_url": redis_url},
+            limiter={"redis_url": redis_url},
+        )
+        async with running(through) as app_behind, browsing(app_behind) as probe:
+            yield probe, postgres, redis
 
 
-async def test_without_redis_it_is_unhealthy_and_still_serves(gated):
-    probe, _, redis = gated
-    redis.shut()
+async def test_without_redis_it_is_unhealthy_and_still_serves(behind_proxies):
+    probe, _, redis = behind_proxies
+    redis.close()
 
     health, ready = await probe.get("/health"), await probe.get("/health/ready")
 
@@ -94,9 +87,9 @@ async def test_without_redis_it_is_unhealthy_and_still_serves(gated):
     assert ready.json()["status"] == "degraded"
 
 
-async def test_without_the_database_it_is_alive_and_not_ready(gated):
-    probe, postgres, _ = gated
-    postgres.shut()
+async def test_without_the_database_it_is_alive_and_not_ready(behind_proxies):
+    probe, postgres, _ = behind_proxies
+    postgres.close()
 
     health, live, ready = [
         await probe.get(path) for path in ("/health", "/health/live", "/health/ready")
@@ -109,11 +102,11 @@ async def test_without_the_database_it_is_alive_and_not_ready(gated):
 
 
 @pytest.mark.parametrize("name", ["database", "cache"])
-async def test_a_server_that_never_responds_is_a_timeout_within_a_second(gated, name):
-    probe, postgres, redis = gated
+async def test_a_server_that_never_responds_is_a_timeout_within_a_second(behind_proxies, name):
+    probe, postgres, redis = behind_proxies
     await probe.get("/health")
-    gate = postgres if name == "database" else redis
-    gate.freeze()
+    proxy = postgres if name == "database" else redis
+    proxy.freeze()
 
     began = time.monotonic()
     health = await probe.get("/health")
@@ -123,8 +116,8 @@ async def test_a_server_that_never_responds_is_a_timeout_within_a_second(gated, 
     assert health.json()["checks"][name]["error"] == "timeout"
 
 
-async def test_it_recovers_by_itself(gated):
-    probe, postgres, redis = gated
+async def test_it_recovers_by_itself(behind_proxies):
+    probe, postgres, redis = behind_proxies
     postgres.freeze()
     redis.freeze()
     assert (await probe.get("/health")).status_code == 503
@@ -138,10 +131,10 @@ async def test_it_recovers_by_itself(gated):
     assert await within_async(10, is_healthy)
 
 
-async def test_a_failed_check_reveals_no_host_user_or_address(gated, logged):
-    probe, postgres, redis = gated
-    postgres.shut()
-    redis.shut()
+async def test_a_failed_check_reveals_no_host_user_or_address(behind_proxies, logged):
+    probe, postgres, redis = behind_proxies
+    postgres.close()
+    redis.close()
 
     response = await probe.get("/health")
 
@@ -240,8 +233,8 @@ async def test_many_probes_at_once_ask_each_dependency_once(app, client):
     assert len(latencies) == 1
 
 
-async def test_probes_have_no_use_for_the_database_to_be_alive(gated):
-    probe, postgres, redis = gated
+async def test_probes_have_no_use_for_the_database_to_be_alive(behind_proxies):
+    probe, postgres, redis = behind_proxies
     postgres.freeze()
     redis.freeze()
 

@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 from app.core.cache import MemoryStore, RedisStore, ResultCache, invalidate_cache
 from app.core.redis import CircuitBreaker, connect_redis
 from tests.conftest import Servers, browsing, person, running
-from tests.gate import Gate, target
 from tests.polling import within_async
+from tests.tcp_proxy import TcpProxy, proxied
 
 KEY, PREFIX = "stats:", "test:invalidation"
 
@@ -33,12 +33,10 @@ class Truth:
 
 
 @pytest.fixture
-async def gate(servers: Servers) -> AsyncIterator[Gate]:
+async def proxy(servers: Servers) -> AsyncIterator[TcpProxy]:
     """The way to Redis of the cache `here`."""
-    gate = Gate(*target(servers.redis))
-    await gate.open()
-    yield gate
-    gate.shut()
+    async with proxied(servers.redis) as proxy:
+        yield proxy
 
 
 @pytest.fixture
@@ -51,9 +49,9 @@ async def redis(servers: Servers) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 async def breakers(
-    servers: Servers, gate: Gate, redis: Redis, impatient: None
+    servers: Servers, proxy: TcpProxy, redis: Redis, impatient: None
 ) -> AsyncIterator[list[CircuitBreaker]]:
-    through = servers.redis.replace(str(gate.target[1]), str(gate._port))
+    through = servers.redis.replace(str(proxy.target[1]), str(proxy._port))
     breakers = [
         CircuitBreaker("cache", connect_redis(url), "test") for url in (through, servers.redis)
     ]
@@ -161,14 +159,14 @@ def computing(value: bytes) -> Callable[[], Awaitable[bytes]]:
 
 
 async def test_an_invalidation_while_redis_is_away_holds_when_it_is_back(
-    here, there, gate, breakers
+    here, there, proxy, breakers
 ):
     """S18: this process reads nothing from Redis before it has cleared there what it had to."""
     await here.get_or_compute(KEY, 60, computing(b"1"))
-    gate.freeze()
+    proxy.freeze()
     await here.invalidate("stats*")
     during = await here.get_or_compute(KEY, 60, computing(b"2"))
-    gate.thaw()
+    proxy.thaw()
 
     def is_back() -> bool:
         return not breakers[0].is_open

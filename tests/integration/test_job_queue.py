@@ -6,13 +6,14 @@ import pytest
 from asgi_correlation_id import correlation_id
 from pgqueuer.queries import Queries
 from pydantic import SecretStr
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
 from app.core.jobs import JobPayload
-from app.database import get_engine, get_session_maker
+from app.database import get_session_maker
 from app.database.queue import SessionDriver
 from app.repositories.jobs import MAX_PAYLOAD, JobQueue
-from tests.gate import Gate, target
+from tests.databases import engine_of
+from tests.tcp_proxy import proxied
 
 
 class Greet(JobPayload):
@@ -131,20 +132,16 @@ async def test_a_payload_that_is_too_long_is_refused(db):
 
 @pytest.mark.direct
 async def test_an_enqueued_job_costs_one_round_trip(client, settings, servers):
-    gate = Gate(*target(servers.postgres))
-    way = make_url(servers.postgres).set(host="127.0.0.1", port=await gate.open())
-    url = SecretStr(way.render_as_string(hide_password=False))
-    engine = get_engine(settings.database.model_copy(update={"url": url}))
     counts = []
 
-    async with get_session_maker(engine)() as db:
-        for _ in range(2):  # the first time prepares the statement
-            await db.execute(text("SELECT 1"))
-            before = gate.round_trips
-            await JobQueue(db).enqueue(Greet(name="Ada"))
-            counts.append(gate.round_trips - before)
-            await db.commit()
+    async with proxied(servers.postgres) as proxy:
+        own = settings.replaced(database={"url": SecretStr(proxy.url)})
+        async with engine_of(own.database) as engine, get_session_maker(engine)() as db:
+            for _ in range(2):  # the first time prepares the statement
+                await db.execute(text("SELECT 1"))
+                before = proxy.round_trips
+                await JobQueue(db).enqueue(Greet(name="Ada"))
+                counts.append(proxy.round_trips - before)
+                await db.commit()
 
-    await engine.dispose()
-    gate.shut()
     assert counts[1] == 1

@@ -16,7 +16,7 @@ from app.core.telemetry.metrics import QUERY_DURATION
 from app.database import pool_usage
 from app.runtime import Runtime
 from tests.conftest import PASSWORD, Person, browsing, running
-from tests.gate import Gate, target
+from tests.tcp_proxy import proxied
 from tests.workers import Scrape
 
 DATABASE = "/metrics/database"
@@ -210,11 +210,12 @@ async def test_the_cache_is_reported_with_its_redis(ada, root):
 
 
 async def test_without_its_redis_the_cache_is_reported_too(app, client, settings, servers, root):
-    host, port = target(servers.redis)
-    gate = Gate(host, port)
-    url = SecretStr(servers.redis.replace(f"{host}:{port}", f"127.0.0.1:{await gate.open()}"))
-    async with running(settings.replaced(cache={"redis_url": url})) as cut, browsing(cut) as there:
-        gate.shut()
+    async with (
+        proxied(servers.redis) as proxy,
+        running(settings.replaced(cache={"redis_url": SecretStr(proxy.url)})) as cut,
+        browsing(cut) as there,
+    ):
+        proxy.close()
         visitor = Person(there, root.id, root.email, tokens=root.tokens)
         for _ in range(4):
             await visitor.get("/users/me")

@@ -18,7 +18,6 @@ from app.core.limiter import HitCounter, parsed
 from app.core.redis import TIMEOUT, CircuitBreaker, connect_redis
 from tests.access import API, REFRESH_TOKENS
 from tests.conftest import PASSWORD, browsing, running
-from tests.gate import Gate, target
 from tests.integration.test_access_matrix import (
     MATRIX,
     PAGES,
@@ -28,6 +27,7 @@ from tests.integration.test_access_matrix import (
     visit,
 )
 from tests.process import instance
+from tests.tcp_proxy import proxied
 
 __all__ = ["cast", "hashed_password"]
 
@@ -481,23 +481,18 @@ async def test_a_client_that_waits_for_retry_after_is_admitted(
 
 @pytest.mark.usefixtures("impatient")
 async def test_a_burst_waits_once_for_a_redis_that_hangs(servers):
-    gate = Gate(*target(servers.redis))
-    port = await gate.open()
-    url = servers.redis.replace(f":{gate.target[1]}", f":{port}")
-    redis = connect_redis(url)
-    breaker = CircuitBreaker("limiter", redis, "test")
-    counter = HitCounter(breaker, "myapi:limiter")
-    gate.freeze()
-    began = time.monotonic()
+    async with proxied(servers.redis) as proxy, connect_redis(proxy.url) as redis:
+        breaker = CircuitBreaker("limiter", redis, "test")
+        counter = HitCounter(breaker, "myapi:limiter")
+        proxy.freeze()
+        began = time.monotonic()
+        windows = await asyncio.gather(*(counter.hit(parsed("50/minute"), "a") for _ in range(60)))
+        took = time.monotonic() - began
+        breaker.close()
 
-    windows = await asyncio.gather(*(counter.hit(parsed("50/minute"), "a") for _ in range(60)))
-
-    assert time.monotonic() - began < 10 * TIMEOUT  # one after the other it would be sixty
+    assert took < 10 * TIMEOUT  # one after the other it would be sixty
     assert all(window.is_local for window in windows)
     assert [window.is_exceeded for window in windows].count(True) == 10
-    breaker.close()
-    await redis.aclose()
-    gate.shut()
 
 
 @pytest.mark.parametrize(

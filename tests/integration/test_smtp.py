@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from contextlib import closing
 from pathlib import Path
 from time import monotonic
 from uuid import uuid4
@@ -170,11 +171,12 @@ async def test_an_unresolvable_mail_server_is_a_temporary_failure():
 
 
 async def test_a_server_that_says_nothing_is_left_in_time():
-    server = await asyncio.start_server(lambda *_: asyncio.sleep(60), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    began = monotonic()
-    error = await failure(sender(f"smtp://127.0.0.1:{port}", 0.5))
-    server.close()
+    with closing(
+        await asyncio.start_server(lambda *_: asyncio.sleep(60), "127.0.0.1", 0)
+    ) as server:
+        port = server.sockets[0].getsockname()[1]
+        began = monotonic()
+        error = await failure(sender(f"smtp://127.0.0.1:{port}", 0.5))
 
     assert isinstance(error, MailDeferredError)
     assert "did not answer in time" in str(error)

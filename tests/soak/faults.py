@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import psutil
 
 from app.embedded.files import free_port
-from tests.gate import Gate
 from tests.polling import within_async
 from tests.process import workers
 from tests.soak.service import Service
+from tests.tcp_proxy import TcpProxy
 
 Break = Callable[[Service], AbstractAsyncContextManager[None]]
 
@@ -75,26 +75,26 @@ def _down(how: signal.Signals) -> Break:
     return down
 
 
-def _frozen(gate: Callable[[Service], Gate]) -> Break:
+def _frozen(proxy: Callable[[Service], TcpProxy]) -> Break:
     @asynccontextmanager
     async def frozen(service: Service) -> AsyncIterator[None]:
-        gate(service).freeze()
+        proxy(service).freeze()
         try:
             yield
         finally:
-            gate(service).thaw()
+            proxy(service).thaw()
 
     return frozen
 
 
-def _late(gate: Callable[[Service], Gate], seconds: float) -> Break:
+def _late(proxy: Callable[[Service], TcpProxy], seconds: float) -> Break:
     @asynccontextmanager
     async def late(service: Service) -> AsyncIterator[None]:
-        gate(service).latency = seconds
+        proxy(service).latency = seconds
         try:
             yield
         finally:
-            gate(service).latency = 0.0
+            proxy(service).latency = 0.0
 
     return late
 
@@ -127,7 +127,7 @@ async def column_changed(service: Service) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def redis_reset(service: Service) -> AsyncIterator[None]:
-    async with _repeated(service.redis_gate.cut):
+    async with _repeated(service.redis_proxy.cut):
         yield
 
 
@@ -226,12 +226,12 @@ async def bodies_cut(service: Service) -> AsyncIterator[None]:
         yield
 
 
-def _postgres(service: Service) -> Gate:
-    return service.postgres_gate
+def _postgres(service: Service) -> TcpProxy:
+    return service.postgres_proxy
 
 
-def _redis(service: Service) -> Gate:
-    return service.redis_gate
+def _redis(service: Service) -> TcpProxy:
+    return service.redis_proxy
 
 
 FAULTS: dict[str, Break] = {

@@ -1,4 +1,4 @@
-"""The service of a soak, as production runs it, on servers of its own behind gates."""
+"""The service of a soak, as production runs it, on servers of its own behind proxies."""
 
 import asyncio
 import os
@@ -19,9 +19,9 @@ from app.embedded.files import free_port
 from app.embedded.valkey import EmbeddedValkey
 from tests.conftest import PASSWORD, Servers
 from tests.faults.conftest import Postgres
-from tests.gate import Gate, target
 from tests.polling import within_async
 from tests.process import Instance, instance, workers
+from tests.tcp_proxy import TcpProxy, proxied
 from tests.workers import SCRAPE_TOKEN, Scrape
 
 ADMIN = "admin@example.com"
@@ -46,7 +46,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Backing:
-    """The servers that the service stands on, and their addresses past the gates."""
+    """The servers that the service stands on, and their addresses past the proxies."""
 
     place: Path
     postgres: Postgres
@@ -68,12 +68,12 @@ class Service:
 
     backing: Backing
     instance: Instance
-    postgres_gate: Gate
-    redis_gate: Gate
+    postgres_proxy: TcpProxy
+    redis_proxy: TcpProxy
 
     @asynccontextmanager
     async def redis(self) -> AsyncIterator[Redis]:
-        """A connection past the gate."""
+        """A connection past the proxy."""
         async with Redis.from_url(self.backing.redis_url) as redis:
             yield redis
 
@@ -149,31 +149,20 @@ def backing() -> Iterator[Backing]:
 async def service(backing: Backing) -> AsyncIterator[Service]:
     """`backend serve` on these servers, with a superuser; no process of it is left afterwards."""
     async with (
-        _gate(backing.postgres.url) as (postgres_gate, postgres),
-        _gate(backing.redis_url) as (redis_gate, redis),
+        proxied(backing.postgres.url) as postgres,
+        proxied(backing.redis_url) as redis,
     ):
-        servers = Servers(postgres, redis, backing.postgres.url)
+        servers = Servers(postgres.url, redis.url, backing.postgres.url)
         # In a thread, until it has ended: the way to its servers is through this event loop.
         context = _serving(servers, backing.place)
         starting = asyncio.ensure_future(asyncio.to_thread(context.__enter__))
         try:
-            served = Service(backing, await asyncio.shield(starting), postgres_gate, redis_gate)
+            served = Service(backing, await asyncio.shield(starting), postgres, redis)
             assert await within_async(60, served.is_well)
             yield served
         finally:
             await asyncio.wait([starting])
             await asyncio.to_thread(context.__exit__, None, None, None)
-
-
-@asynccontextmanager
-async def _gate(url: str) -> AsyncIterator[tuple[Gate, str]]:
-    """A gate before a server, and the server's URL through it."""
-    host, port = target(url)
-    gate = Gate(host, port)
-    try:
-        yield gate, url.replace(f"{host}:{port}", f"127.0.0.1:{await gate.open()}")
-    finally:
-        gate.shut()
 
 
 @contextmanager

@@ -3,8 +3,11 @@
 import asyncio
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
+
+from sqlalchemy import make_url
 
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 """`SO_LINGER` with no time to linger: a close sends RST, as a firewall or a reboot would."""
@@ -16,21 +19,21 @@ def target(url: str) -> tuple[str, int]:
     return parts.hostname or "", parts.port or 0
 
 
-class Gate:
-    """Passes everything on, late where it is told to, holds everything back, or is shut.
+class TcpProxy:
+    """Passes everything on, late where it is told to, holds everything back, or is closed.
 
     Args:
-        host: of the server behind it.
-        port: of the same.
+        url: of the server behind it.
 
     Attributes:
-        target: may change while it is shut, for a server that comes back on another port.
+        target: host and port of the server; may change, for a server that comes back elsewhere.
         latency: seconds by which each part of an answer comes later.
         round_trips: of all connections; what a client sends before an answer arrives is one.
     """
 
-    def __init__(self, host: str, port: int) -> None:
-        self.target = host, port
+    def __init__(self, url: str) -> None:
+        self.target = target(url)
+        self._url = url
         self.latency = 0.0
         self.round_trips = 0
         self._port = 0
@@ -38,11 +41,16 @@ class Gate:
         self._flowing.set()
         self._writers: list[asyncio.StreamWriter] = []
 
-    async def open(self) -> int:
-        """Listen on a free loopback port, which is returned; again on the same after `shut`."""
+    async def open(self) -> None:
+        """Listen on a free loopback port; on the same port again after `close`."""
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", self._port)
         self._port = int(self._server.sockets[0].getsockname()[1])
-        return self._port
+
+    @property
+    def url(self) -> str:
+        """The server's URL, by way of the proxy."""
+        way = make_url(self._url).set(host="127.0.0.1", port=self._port)
+        return way.render_as_string(hide_password=False)
 
     @property
     def is_open(self) -> bool:
@@ -56,7 +64,7 @@ class Gate:
         """Let through what was held back, and all that follows."""
         self._flowing.set()
 
-    def shut(self) -> None:
+    def close(self) -> None:
         """Refuse connections, and cut those there are."""
         self._server.close()
         self.cut()
@@ -113,3 +121,15 @@ class Gate:
             pass
         finally:
             writer.close()
+
+
+@asynccontextmanager
+async def proxied(url: str) -> AsyncIterator[TcpProxy]:
+    """An open proxy before the server of `url`. It is closed whatever fails in the block: uvloop
+    waits without end for a server that was left open."""
+    proxy = TcpProxy(url)
+    await proxy.open()
+    try:
+        yield proxy
+    finally:
+        proxy.close()
