@@ -14,6 +14,7 @@ from app.api.deps.auth import count_call
 from app.api.deps.services import DbSession, Sessions, Users
 from app.api.runtime import runtime_of
 from app.core.exceptions import UnauthorizedException
+from app.core.origin import authenticated_as
 from app.schemas.session import Principal
 from app.services.jobs import JobService
 from app.services.mail.caught import CaughtMails
@@ -58,6 +59,7 @@ async def _authenticated(
         admin = await authenticate(token)
     except UnauthorizedException as error:
         raise LoginRequiredException("Your session has ended: log in again") from error
+    authenticated_as("user", admin.user_id, admin.user.username)
     if not admin.is_superuser:
         raise LoginRequiredException("This page is for superusers only")
     request.state.principal = admin.user_id

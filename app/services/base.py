@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.middleware.deadline import commit_window
+from app.services.audit.recorder import AuditRecorder
 
 DELETE_BATCH = 5_000
 """Maximum number of rows that one statement of a purge deletes: about 0.1 s."""
@@ -16,10 +17,14 @@ class BaseService:
 
     Args:
         db: session of the request; only `transaction` may commit it.
+
+    Attributes:
+        audit: records the changes that a transaction makes, within it.
     """
 
     def __init__(self, db: AsyncSession) -> None:
         self.db = db
+        self.audit = AuditRecorder(db)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -29,13 +34,18 @@ class BaseService:
             RequestTimeoutException: the request's deadline passed; nothing was committed.
             sqlalchemy.exc.SQLAlchemyError: the commit failed; one handler translates it.
         """
+        events = self.audit.waiting
+        events.begin()
         try:
             yield
+            await events.insert()
             with commit_window():
                 await self.db.commit()
         except BaseException:
             await self.db.rollback()
             raise
+        finally:
+            events.end()
 
     async def in_batches(self, delete: Callable[[int], Awaitable[int]]) -> int:
         """Delete rows in batches, each in its own transaction, so that no statement times out.

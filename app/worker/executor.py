@@ -15,6 +15,7 @@ from pgqueuer.domain.models import Context
 from pgqueuer.domain.models import Job as QueuedJob
 
 from app.core.jobs import JobGivenUp, JobPostponed
+from app.core.origin import Origin, acting_as
 from app.database.queue import WorkerDriver
 from app.runtime import Runtime
 from app.worker.job import Job
@@ -98,7 +99,8 @@ class JobExecutor(AbstractEntrypointExecutor):
             try:
                 await anyio.lowlevel.checkpoint()
                 payload = self._job.payload.model_validate_json(queued.payload or b"{}")
-                with anyio.fail_after(self._job.timeout):
+                origin = Origin("job", queued.entrypoint, f"job {queued.id}")
+                with anyio.fail_after(self._job.timeout), acting_as(origin):
                     await self._job.handler(self._runtime, payload)
             finally:
                 self._running.discard(scope)

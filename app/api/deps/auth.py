@@ -11,6 +11,7 @@ from fastapi.security.base import SecurityBase
 from app.api.runtime import runtime_of
 from app.core.exceptions import ForbiddenException, UnauthorizedException
 from app.core.limiter import parsed
+from app.core.origin import authenticated_as
 from app.schemas.session import Principal
 
 T = TypeVar("T")
@@ -51,6 +52,7 @@ async def get_caller(request: Request, _: Response) -> Principal | None:
     if token is None:
         return None
     principal = await runtime_of(request).authenticator.principal(token)
+    authenticated_as("user", principal.user_id, principal.user.username)
     request.state.principal = principal.user_id
     request.state.is_superuser = principal.is_superuser
     return principal

@@ -5,6 +5,7 @@ import logging
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.core.origin import Origin, acting_as
 from app.core.telemetry import Timing, request_counter
 
 log = structlog.get_logger("app.access")
@@ -43,8 +44,10 @@ class AccessLog:
             await send(message)
 
         request_counter.in_progress += 1
+        client = scope.get("client")
+        address = client[0] if client else None
         try:
-            with timing:
+            with timing, acting_as(Origin(address=address)):
                 await self.app(scope, receive, observe)
         except BaseException:
             status = 500 if status == CLIENT_LEFT else status
@@ -53,7 +56,6 @@ class AccessLog:
             request_counter.in_progress -= 1
             seconds, route = timing.total, timing.route
             request_counter.ended(scope["method"], route, status, seconds)
-            client = scope.get("client")
             log.log(
                 logging.ERROR if status >= 500 else logging.INFO,
                 "request",
@@ -62,6 +64,6 @@ class AccessLog:
                 path=scope["path"],
                 status=status,
                 duration_ms=round(seconds * 1000, 2),
-                client=client[0] if client else None,
+                client=address,
                 principal=scope.get("state", {}).get("principal"),
             )

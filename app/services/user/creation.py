@@ -14,8 +14,10 @@ from app.core.security.passwords import weakness
 from app.core.text.normalisation import has_special_use_domain, username_key
 from app.models import User
 from app.repositories.user.repository import UserRepository
+from app.schemas.audit import Action
 from app.schemas.bulk import BulkReport, BulkUserCreate, RefusedRow
 from app.schemas.user import UserCreate, UserSchema
+from app.services.audit.redaction import state_of, target_of
 from app.services.base import BaseService
 from app.services.idempotency import IdempotencyService, IdempotentRequest
 from app.services.user.new_rows import CheckedRows, NewUserRow, conflicts_of, make_usernames_unique
@@ -247,6 +249,12 @@ class UserCreation(BaseService):
         Raises:
             ConflictException: an email or username that was sent is taken.
         """
+        users = await self._insert_once_more(new)
+        for user in users:
+            self.audit.record(Action.USER_CREATED, target_of(user), after=state_of(user))
+        return users
+
+    async def _insert_once_more(self, new: Sequence[NewUserRow]) -> Sequence[User]:
         try:
             return await self.users.add_all([row.values() for row in new])
         except ConflictException as conflict:

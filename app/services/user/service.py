@@ -21,8 +21,10 @@ from app.core.security.passwords import weakness
 from app.core.text.normalisation import normalise_login
 from app.models import User
 from app.repositories.session import SessionRepository
+from app.schemas.audit import Action, Facts
 from app.schemas.session import Principal
 from app.schemas.user import NewUser, UserCreate, UserProfile, UserSchema, UserUpdate
+from app.services.audit.redaction import state_of, target_of
 from app.services.principals import PrincipalCache
 from app.services.user.creation import UserCreation
 
@@ -118,7 +120,9 @@ class UserService(UserCreation):
         """
         async with self.transaction():
             user = await self._by_email(email)
+            before = state_of(user)
             user.is_superuser = user.is_active = True
+            self._record_update(user, before)
         await self.principals.forget_user(user.id)
         return user
 
@@ -143,6 +147,8 @@ class UserService(UserCreation):
             user.hashed_password = hashed
             await self.users.flush()
             ended = await self.sessions.end_all(user.id)
+            facts = {"sessions_ended": ended}
+            self.audit.record(Action.PASSWORD_CHANGED, target_of(user), after=facts)
         await self.principals.forget_user(user.id)
         log.info("password_set", user=user.id, sessions_ended=ended)
         return user
@@ -204,9 +210,11 @@ class UserService(UserCreation):
             _check_version(user, is_expected)
             if changes.get("email", user.email) != user.email:
                 self._check_domain(changes["email"])
+            before = state_of(user)
             for field, value in changes.items():
                 setattr(user, field, value)
             await self.users.flush()
+            self._record_update(user, before)
             if not user.is_active:
                 await self.sessions.end_all(user.id)
         await self.principals.forget_user(user_id)
@@ -230,13 +238,21 @@ class UserService(UserCreation):
             await self._keep_one_superuser_beside(user_id)
             user = await self.users.get_or_raise(user_id, lock=True)
             _check_version(user, is_expected)
+            before = state_of(user)
             await self.users.delete(user)
+            self.audit.record(Action.USER_DELETED, target_of(user), before=before)
         await self.principals.forget_user(user_id)
 
     async def analyze(self) -> None:
         """Update the planner's statistics, after many users were created."""
         async with self.transaction():
             await self.users.analyze()
+
+    def _record_update(self, user: User, before: Facts) -> None:
+        after = state_of(user)
+        if after != before:
+            action = _action_of(before, after)
+            self.audit.record(action, target_of(user), before=before, after=after)
 
     async def _keep_one_superuser_beside(self, user_id: int) -> None:
         """Check before the user is locked: otherwise two superusers who demote each other would
@@ -258,6 +274,15 @@ class UserService(UserCreation):
         if caller is None:
             raise UnauthorizedException("Registration is disabled")
         raise ForbiddenException("Registration is disabled")
+
+
+def _action_of(before: Facts, after: Facts) -> Action:
+    """The gravest of the changes names the event."""
+    if before["is_superuser"] != after["is_superuser"]:
+        return Action.USER_PROMOTED if after["is_superuser"] else Action.USER_DEMOTED
+    if before["is_active"] != after["is_active"]:
+        return Action.USER_ACTIVATED if after["is_active"] else Action.USER_DEACTIVATED
+    return Action.USER_UPDATED
 
 
 def _check_version(user: User, is_expected: Callable[[datetime], bool]) -> None:

@@ -1,0 +1,1 @@
+"""The audit trail: recording, redaction, lists and retention."""
