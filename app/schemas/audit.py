@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue, StringConstraints
 
 from app.core.pagination import CursorPage
 from app.schemas.base import Moment, ResponseSchema, RowId
-from app.schemas.listing import Filter, ListParams
+from app.schemas.list_params import Filter, ListParams
 
 Outcome = Literal["success", "failed", "refused"]
 
