@@ -3,6 +3,7 @@
 from uuid import uuid4
 
 import pytest
+from jinja2 import UndefinedError
 from pydantic import SecretStr
 from sqlalchemy import text
 
@@ -132,6 +133,16 @@ async def test_after_the_last_attempt_a_mail_has_failed(sending, server):
         await send_mail(sending, late)
 
     assert (await record(sending, late))[:2] == ("failed", ATTEMPTS)
+
+
+async def test_a_mail_that_cannot_be_made_is_recorded_without_its_values(sending, server):
+    without_values = SendMail(mail="test-mail", to="ada@example.com")
+
+    with pytest.raises(UndefinedError):
+        await send_mail(sending, without_values)
+
+    assert await record(sending, without_values) == ("deferred", 1, "UndefinedError")
+    assert server.ids == []
 
 
 async def test_a_kind_of_another_release_waits_for_a_worker_that_knows_it(sending):

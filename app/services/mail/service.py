@@ -64,6 +64,7 @@ class MailService(BaseService):
         Raises:
             JobGivenUp: the mail can never be sent, or this was the last attempt.
             MailDeferredError: it was not accepted at this moment.
+            Exception: the mail could not be made; its job tries again.
         """
         before = await self.mails.find(mail.id)
         await self.release_connection()
@@ -79,10 +80,10 @@ class MailService(BaseService):
             return await self._send(attempt, context)
         except MailRefusedError as error:
             await self._give_up(attempt, error)
-        except MailDeferredError as error:
+        except Exception as error:  # a template or a query that fails, too
             if attempt.number >= ATTEMPTS:
                 await self._give_up(attempt, error)
-            await self._record(attempt, MailState.DEFERRED, str(error))
+            await self._record(attempt, MailState.DEFERRED, _reason(error))
             raise
 
     async def newest(self, state: MailState | None, params: PageParams) -> Page[Mail]:
@@ -125,9 +126,9 @@ class MailService(BaseService):
                     raise
             await asyncio.sleep(_RECORDING_DELAY)
 
-    async def _give_up(self, attempt: "_Attempt", error: MailError) -> NoReturn:
-        await self._record(attempt, MailState.FAILED, str(error))
-        raise JobGivenUp(str(error)) from error
+    async def _give_up(self, attempt: "_Attempt", error: Exception) -> NoReturn:
+        await self._record(attempt, MailState.FAILED, _reason(error))
+        raise JobGivenUp(_reason(error)) from error
 
     async def _record(self, attempt: "_Attempt", state: MailState, reply: str) -> str:
         values = attempt.values() | {"state": state.value, "reply": reply[:400]}
@@ -155,6 +156,12 @@ class _Attempt:
             "attempts": self.number,
             "seconds": round(perf_counter() - self._began, 3),
         }
+
+
+def _reason(error: Exception) -> str:
+    """What is shown of an error: of those that are not of mail only the kind, for their text may
+    hold values of the mail."""
+    return str(error) if isinstance(error, MailError) else type(error).__name__
 
 
 def masked(email: str) -> str:
