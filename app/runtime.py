@@ -34,6 +34,8 @@ from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.server import EmbeddedServer
 from app.embedded.valkey import EmbeddedValkey
 from app.server.drain import Drain
+from app.services.account.recovery import RecoveryService
+from app.services.account.tokens import OneTimeTokens
 from app.services.auth.authenticator import Authenticator
 from app.services.auth.page_sessions import PageSessions
 from app.services.auth.service import AuthService
@@ -65,7 +67,7 @@ class Runtime:
     database session.
 
     Attributes:
-        settings: with the addresses of embedded servers filled in.
+        settings: with the addresses of embedded servers and the secret key filled in.
         cache: None where the cache is switched off or there is no Redis for it.
         health: has connections of its own, so that a full pool cannot hang a probe.
     """
@@ -104,8 +106,26 @@ class Runtime:
     def auth_service(self, db: AsyncSession) -> AuthService:
         settings = self.settings
         return AuthService(
-            db, self.passwords, self.tokens, self.principals, settings.auth, settings.app.app_name
+            db,
+            self.passwords,
+            self.tokens,
+            self.principals,
+            settings.auth,
+            settings.app.app_name,
+            sends_mail=self.mailer.is_available,
         )
+
+    def recovery_service(self, db: AsyncSession) -> RecoveryService:
+        return RecoveryService(
+            db,
+            self.passwords,
+            self.principals,
+            self.settings,
+            sends_mail=self.mailer.is_available,
+        )
+
+    def one_time_tokens(self, db: AsyncSession) -> OneTimeTokens:
+        return OneTimeTokens(db, self.settings.auth)
 
     def session_service(self, db: AsyncSession) -> SessionService:
         return SessionService(db, self.principals)
@@ -239,6 +259,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         passwords = PasswordHasher()
         stack.callback(passwords.close)
         configured = settings.auth.secret_key or SecretStr(dev_secret(local / "secret_key"))
+        settings = settings.replaced(auth={"secret_key": configured})
         secret_key = configured.get_secret_value()
         tokens = TokenSigner(secret_key, settings.auth)
         principals = PrincipalCache(

@@ -75,6 +75,7 @@ class Row:
 
 #                 anonymous, owner, another, superuser, disabled, expired, logged out
 LOGGED_IN = "         401     2xx     2xx       2xx        401      401       401"
+ANYONE = "            2xx     2xx     2xx       2xx        2xx      2xx       2xx"
 OWNER = "             401     2xx     404       404        401      401       401"
 OWN_OR_SUPERUSER = "  401     2xx     404       2xx        401      401       401"
 OWNER_OR_SUPERUSER = "401     2xx     403       2xx        401      401       401"

@@ -15,6 +15,7 @@ from app.core.text.normalisation import normalise_login
 from app.runtime import open_runtime
 from app.schemas.base import Email, NewPassword
 from app.schemas.user import UserCreate
+from app.services.account.recovery import RecoveryService
 from app.services.user.service import UserService
 
 _Email = Annotated[str, typer.Argument(help="Email address of the user.")]
@@ -36,18 +37,18 @@ def create_superuser(email: _Email, password: _Password = None) -> None:
     settings = command_settings()
 
     async def work() -> None:
-        async with _user_service(settings) as users:
+        async with _services(settings) as (users, recovery):
             if await users.has_email(email):
-                await promote(users)
+                await promote(users, recovery)
                 return
             with _sentences("email"):  # before the prompt
                 TypeAdapter(Email).validate_python(email)
             user = await users.create_user(_superuser(email, password or _ask_password()))
             console.print(f"created {user.email}, id {user.id}")
 
-    async def promote(users: UserService) -> None:
+    async def promote(users: UserService, recovery: RecoveryService) -> None:
         if password is not None:
-            await users.set_password(email, _new_password(password))
+            await recovery.set_password(email, _new_password(password))
         user = await users.promote(email)
         console.print(f"promoted the existing user {user.email}, id {user.id}", soft_wrap=True)
         if password is None:
@@ -59,14 +60,15 @@ def create_superuser(email: _Email, password: _Password = None) -> None:
 
 
 def set_password(email: _Email, password: _Password = None) -> None:
-    """Set the password of a user, and end all sessions of the user."""
+    """Set the password of a user, end all sessions and void all links in mails."""
     settings = command_settings()
 
     async def work() -> None:
-        async with _user_service(settings) as users:
+        async with _services(settings) as (users, recovery):
             if not await users.has_email(email):
                 raise NotFoundException(f"no user has the email {normalise_login(email)}")
-            user = await users.set_password(email, _new_password(password or _ask_password()))
+            new = _new_password(password or _ask_password())
+            user = await recovery.set_password(email, new)
             console.print(
                 f"set the password of {user.email}, id {user.id}, and ended all their sessions",
                 soft_wrap=True,
@@ -103,9 +105,9 @@ def _ask_password() -> str:
 
 
 @asynccontextmanager
-async def _user_service(settings: Settings) -> AsyncIterator[UserService]:
-    """A service on an open runtime; outside production the schema is migrated first."""
-    async with open_runtime(settings) as runtime, runtime.open_user_service() as users:
+async def _services(settings: Settings) -> AsyncIterator[tuple[UserService, RecoveryService]]:
+    """Services on an open runtime; outside production the schema is migrated first."""
+    async with open_runtime(settings) as runtime, runtime.session_maker() as db:
         if not settings.is_production:
             await upgrade_schema(runtime)
-        yield users
+        yield runtime.user_service(db), runtime.recovery_service(db)

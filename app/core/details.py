@@ -21,6 +21,7 @@ DetailCode = Literal[
     "not_found",
     "weak_password",
     "wrong_password",
+    "token_invalid",
     "not_allowed",
     "invalid",
 ]

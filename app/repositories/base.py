@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, ClassVar, Generic, TypeVar, cast
+from uuid import UUID
 
 from fastapi_pagination.ext.sqlalchemy import apaginate
 from pydantic import TypeAdapter
@@ -80,12 +81,19 @@ class BaseRepository(Generic[Model]):
         Raises:
             NotFoundException: there is none, or it belongs to another user.
         """
+        row = await self.get(row_id, owner_id, lock=lock)
+        if row is None:
+            raise NotFoundException(f"{self.model.__name__} not found")
+        return row
+
+    async def get(
+        self, row_id: int | UUID, owner_id: int | None = None, *, lock: bool = False
+    ) -> Model | None:
+        """The same; None where there is none, or it belongs to another user."""
         query = self._by_id(row_id, owner_id)
         if lock:
             query = query.with_for_update().execution_options(populate_existing=True)
         row: Model | None = await self.db.scalar(query)
-        if row is None:
-            raise NotFoundException(f"{self.model.__name__} not found")
         return row
 
     async def exists(self, row_id: int, owner_id: int | None = None) -> bool:
@@ -172,7 +180,7 @@ class BaseRepository(Generic[Model]):
     def _model(self) -> Any:
         return self.model
 
-    def _by_id(self, row_id: int, owner_id: int | None) -> Select[Any]:
+    def _by_id(self, row_id: int | UUID, owner_id: int | None) -> Select[Any]:
         return self._owned(select(self._model).where(self._model.id == row_id), owner_id)
 
     def _listed(self, filters: ListParams, owner_id: int | None) -> Select[Model]:

@@ -25,6 +25,7 @@ class Action(StrEnum):
     USER_DEMOTED = "user.demoted"
     USER_DELETED = "user.deleted"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105  # no password
+    PASSWORD_LINK_ISSUED = "password.link_issued"  # noqa: S105  # the same
     SESSION_STARTED = "session.started"
     SESSION_ENDED = "session.ended"
     SESSIONS_ENDED = "sessions.ended"

@@ -1,6 +1,9 @@
 """Payloads of mail jobs, and the states of a mail."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 from uuid import UUID, uuid4
 
 from pydantic import Field
@@ -31,6 +34,14 @@ class PurgeMails(JobPayload):
     """Delete the records of mails after `MAIL_RETENTION`."""
 
     kind = "purge-mails"
+
+
+@dataclass(frozen=True, slots=True)
+class MailContext:
+    """The recipient of a mail, and the values for its template."""
+
+    to: str
+    values: Mapping[str, Any]
 
 
 class MailState(StrEnum):

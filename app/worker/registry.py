@@ -3,6 +3,7 @@
 from typing import Any
 
 from app.runtime import Runtime
+from app.schemas.account import PurgeTokens
 from app.schemas.jobs import PurgeIdempotentResponses, PurgeJobs, PurgeSessions
 from app.schemas.mail import PurgeMails, SendMail
 from app.schemas.transfer import ExportUsers, ImportUsers, PurgeTransfers
@@ -41,6 +42,11 @@ async def send_mail(runtime: Runtime, mail: SendMail) -> None:
 async def purge_mails(runtime: Runtime, _: PurgeMails) -> None:
     async with runtime.session_maker() as db:
         await runtime.mail_service(db).purge()
+
+
+async def purge_tokens(runtime: Runtime, _: PurgeTokens) -> None:
+    async with runtime.session_maker() as db:
+        await runtime.one_time_tokens(db).purge()
 
 
 async def import_users(runtime: Runtime, job: ImportUsers) -> None:
@@ -84,4 +90,5 @@ JOBS: tuple[Job[Any], ...] = (
     Job(ImportUsers, import_users, concurrency=1, attempts=4, timeout=TRANSFER_TIMEOUT),
     Job(ExportUsers, export_users, concurrency=1, attempts=4, timeout=TRANSFER_TIMEOUT),
     Job(PurgeTransfers, purge_transfers, concurrency=1, timeout=PURGE_TIMEOUT, cron="47 * * * *"),
+    Job(PurgeTokens, purge_tokens, concurrency=1, timeout=PURGE_TIMEOUT, cron="57 * * * *"),
 )

@@ -5,6 +5,7 @@ from sqlalchemy import insert, text
 
 from app.models import User
 from tests.conftest import Person
+from tests.mailbox import Mailbox
 from tests.people import Row, people
 
 
@@ -15,3 +16,8 @@ async def everybody(root: Person, runtime) -> list[Row]:
         await connection.execute(insert(User), people())
         rows = await connection.execute(text("SELECT * FROM users"))
         return [dict(row) for row in rows.mappings()]
+
+
+@pytest.fixture
+def mailbox(client, runtime) -> Mailbox:
+    return Mailbox(runtime)

@@ -13,14 +13,17 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.security import TokenSigner
 from app.models import Session, User
 from app.models.transfer import Transfer, TransferPart
 from app.repositories.jobs import JobQueue
 from app.runtime import Runtime
+from app.schemas.account import Purpose
 from app.schemas.jobs import PurgeSessions
 from tests.access import (
+    ANYONE,
     API,
     CALLERS,
     LOGGED_IN,
@@ -51,6 +54,14 @@ MATRIX = {
     "change_password": Row(
         LOGGED_IN, {"json": {"current_password": PASSWORD, "new_password": f"{PASSWORD}!"}}
     ),
+    "request_password_recovery": Row(ANYONE, options_of=lambda me: {"json": {"email": me.email}}),
+    "reset_password": Row(
+        ANYONE,
+        options_of=lambda me: {
+            "json": {"token": me.rows[Purpose.PASSWORD_RESET], "new_password": f"{PASSWORD}!"}
+        },
+    ),
+    "send_password_reset": Row(SUPERUSER),
     "list_sessions": Row(LOGGED_IN),
     "end_session": Row(OWNER),
     "create_user": Row(SIGN_UP, {"json": {"email": "new@example.com", "password": PASSWORD}}),
@@ -155,6 +166,7 @@ class Cast:
             for resource in RESOURCES:
                 row = await resource.add(db, self._ids["ada"])
                 self._rows[resource.parameter] = row.id
+            await self._issue_tokens(db, users[0])
             await JobQueue(db).enqueue(PurgeSessions())  # job 1
             values = {"id": TRANSFER, "kind": "export", "user_id": 1, "job_id": 1, "total": 1}
             db.add(Transfer(**values, name="users.csv", outcome="done", size=1, run=1, done=1))
@@ -165,6 +177,12 @@ class Cast:
         assert folder is not None
         folder.mkdir(exist_ok=True, parents=True)
         (folder / "0-1.eml").write_text("Subject: caught\n\n")
+
+    async def _issue_tokens(self, db: AsyncSession, user: User) -> None:
+        """A link of each kind to `user`."""
+        tokens = self._runtime.one_time_tokens(db)
+        for purpose in Purpose:
+            self._rows[purpose] = await tokens.issue(purpose, user, user.email, uuid4())
 
     async def begin_session(self, name: str, access_ttl: int = 900) -> Caller:
         session_id, user_id = uuid4(), self._ids[name]

@@ -12,10 +12,9 @@ from app.embedded import mail_catcher
 from app.embedded.mail_catcher import MailCatcher
 from app.repositories.mail import MailRepository
 from app.runtime import Runtime
-from app.schemas.mail import PurgeMails, SendMail
+from app.schemas.mail import MailContext, PurgeMails, SendMail
 from app.services.mail.caught import CaughtMails
 from app.services.mail.errors import MailDeferredError
-from app.services.mail.kinds import MailContext
 from app.services.mail.mailer import Mailer
 from app.services.mail.service import ATTEMPTS, masked
 from app.worker.registry import purge_mails, send_mail

@@ -34,7 +34,10 @@ __all__ = ["cast", "hashed_password"]
 LOGIN, TOKEN, REFRESH = f"{API}/auth/login", f"{API}/auth/token", f"{API}/auth/refresh"
 USERS = f"{API}/users"
 WEAK = {"email": "new@example.com", "password": "weak"}  # refused after it was counted: no hash
-LIMITS = ("login", "login_address", "sign_up", "refresh", "refresh_address", "read", "write")
+LIMITS = (
+    *("login", "login_address", "sign_up", "refresh", "refresh_address", "recovery", "link"),
+    *("read", "write"),
+)
 
 
 POLICY, STATE = (re.compile(rf'"([a-z-]+)";{a}=(\d+);{b}=(\d+)') for a, b in ("qw", "rt"))

@@ -9,6 +9,7 @@ from app.api.deps.auth import Bearer, get_current_superuser
 from app.api.runtime import runtime_of
 from app.core.cache import Unkeyed
 from app.database import get_db
+from app.services.account.recovery import RecoveryService
 from app.services.auth.service import AuthService
 from app.services.dashboard import DashboardService
 from app.services.export import ExportService
@@ -59,6 +60,13 @@ async def get_auth_service(request: Request, db: DbSession) -> AuthService:
 
 
 Auth = Annotated[AuthService, Depends(get_auth_service)]
+
+
+async def get_recovery_service(request: Request, db: DbSession) -> RecoveryService:
+    return runtime_of(request).recovery_service(db)
+
+
+Recovery = Annotated[RecoveryService, Depends(get_recovery_service)]
 
 
 @Bearer

@@ -1,13 +1,14 @@
 """Router of version 1 of the API, with the routers of all endpoints."""
 
 from app.api.routing import Router
-from app.api.v1.endpoints import auth, dashboard, metrics, users
+from app.api.v1.endpoints import account, auth, dashboard, metrics, users
 
 PREFIX = "/api/v1"
 ROUTERS: tuple[Router, ...] = (
     dashboard.router,
     users.router,
     auth.router,
+    account.router,
     metrics.router,
 )
 """Included one by one: a router around them would be searched again for each request."""

@@ -150,13 +150,25 @@ class LimiterSettings(RedisSettings):
     refresh_address: Rate = Field(
         "300/minute", description="refreshes per address, which many clients may share"
     )
+    recovery: Rate = Field(
+        "5/minute", description="requests of links by mail, per address (development: 100/minute)"
+    )
+    link: Rate = Field(
+        "30/minute", description="uses of links in mails, per address (development: 600/minute)"
+    )
     write: Rate = Field("600/minute", description="writes per principal")
     read: Rate = Field("6000/minute", description="reads per principal")
 
     def for_development(self) -> Self:
-        """A copy with twenty times the logins and sign-ups, unless set otherwise: a developer who
-        tries the API is one account at one address."""
-        more = {"login": "100/minute", "login_address": "600/minute", "sign_up": "200/minute"}
+        """A copy with twenty times the logins, sign-ups and links, unless set otherwise: a
+        developer who tries the API is one account at one address."""
+        more = {
+            "login": "100/minute",
+            "login_address": "600/minute",
+            "sign_up": "200/minute",
+            "recovery": "100/minute",
+            "link": "600/minute",
+        }
         unset = {name: rate for name, rate in more.items() if name not in self.model_fields_set}
         return self.model_copy(update=unset)
 

@@ -62,6 +62,11 @@ class Settings(BaseModel):
         return self.app.environment == "production"
 
     @property
+    def link_base_url(self) -> str:
+        """The beginning of links in mails."""
+        return self.mail.link_base_url or f"http://{self.server.host}:{self.server.port}"
+
+    @property
     def run_jobs_in_web(self) -> bool:
         """Whether web processes run background jobs."""
         chosen = self.jobs.in_process

@@ -28,6 +28,8 @@ from app.models import Session
 from app.repositories.session import SessionRepository
 from app.repositories.user.repository import UserRepository
 from app.schemas.session import Principal
+from app.services.account.notices import Notices
+from app.services.account.tokens import OneTimeTokens
 from app.services.base import BaseService
 from app.services.principals import PrincipalCache
 from app.services.session import expiry
@@ -63,6 +65,7 @@ class AuthService(BaseService):
         principals: cache of principals.
         settings: lifetimes of sessions, and the minimum length of passwords.
         app_name: name of the service, which is refused as a password.
+        sends_mail: whether the service sends mail.
     """
 
     def __init__(
@@ -73,6 +76,8 @@ class AuthService(BaseService):
         principals: PrincipalCache,
         settings: AuthSettings,
         app_name: str = "",
+        *,
+        sends_mail: bool = False,
     ) -> None:
         super().__init__(db)
         self.users = UserRepository(db)
@@ -82,6 +87,8 @@ class AuthService(BaseService):
         self.principals = principals
         self.settings = settings
         self.app_name = app_name
+        self.one_time_tokens = OneTimeTokens(db, settings)
+        self.notices = Notices(db, is_on=sends_mail)
 
     async def login(self, login: str, password: str, device: Device) -> Tokens:
         """Begin a session.
@@ -219,7 +226,8 @@ class AuthService(BaseService):
         return Tokens(access_token, refresh_token, self.tokens.access_ttl)
 
     async def change_password(self, caller: Principal, current: str, new: str) -> None:
-        """Replace the caller's password, and end all of their other sessions.
+        """Replace the caller's password, end all of their other sessions, and void the links in
+        mails.
 
         Raises:
             ValidationException: the current password is wrong, or the new one too weak.
@@ -241,6 +249,8 @@ class AuthService(BaseService):
             if not await self.users.replace_hash(user.id, hashed, renewed):
                 raise wrong
             ended = await self.sessions.end_all(user.id, but=caller.session_id)
+            await self.one_time_tokens.void_all(user.id)
+            await self.notices.send("password-changed", user.id, user.email)
         await self.principals.forget_user(user.id)
         log.info("password_changed", user=user.id, sessions_ended=ended)
 

@@ -7,16 +7,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
-from app.schemas.mail import SendMail
-
-
-@dataclass(frozen=True, slots=True)
-class MailContext:
-    """The recipient of a mail, and the values for its template."""
-
-    to: str
-    values: Mapping[str, Any]
-
+from app.schemas.mail import MailContext, SendMail
+from app.services.account import mail_contexts
 
 ContextLoader = Callable[[SendMail, AsyncSession, Settings], Awaitable[MailContext | None]]
 
@@ -42,9 +34,16 @@ async def _test_mail(job: SendMail, db: AsyncSession, settings: Settings) -> Mai
     return MailContext(job.to, job.data) if job.to else None
 
 
+_MOMENT = "27 November 2026, 14:05 UTC"
+_RESET = {
+    "minutes": 30,
+    "link": "https://app.example.com/account/password-reset?token=3q2-7wXkq0y1m5f0c0m7cY2l8mT1o0b6rK9z",
+}
 KINDS: Mapping[str, MailKind] = {
     kind.name: kind
     for kind in (
-        MailKind("test-mail", _test_mail, example={"requested_at": "27 November 2026, 14:05 UTC"}),
+        MailKind("test-mail", _test_mail, example={"requested_at": _MOMENT}),
+        MailKind("password-reset", mail_contexts.password_reset, example=_RESET),
+        MailKind("password-changed", mail_contexts.notice, example={"at": _MOMENT}),
     )
 }

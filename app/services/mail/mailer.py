@@ -7,8 +7,9 @@ from uuid import UUID
 from app.core.config import Settings, SmtpServer, mailbox, smtp_server
 from app.core.exceptions import NotFoundException
 from app.embedded.mail_catcher import MailCatcher
+from app.schemas.mail import MailContext
 from app.services.mail.errors import MailRefusedError
-from app.services.mail.kinds import KINDS, MailContext
+from app.services.mail.kinds import KINDS
 from app.services.mail.message import compose
 from app.services.mail.rendering import MailContent, MailTemplates
 from app.services.mail.smtp import SmtpSender
@@ -29,9 +30,9 @@ class Mailer:
     def __init__(self, settings: Settings, catcher: MailCatcher | None) -> None:
         self._url = settings.mail.url
         self._catcher = catcher
-        server = settings.server
-        base_url = settings.mail.link_base_url or f"http://{server.host}:{server.port}"
-        self._templates = MailTemplates(settings.app.app_name, base_url, settings.mail.templates)
+        self._templates = MailTemplates(
+            settings.app.app_name, settings.link_base_url, settings.mail.templates
+        )
         self._from = _sender(settings)
         self.sender = SmtpSender(self._server, settings.mail.timeout, self._from.domain)
 

@@ -17,10 +17,10 @@ from app.database import translated_errors
 from app.models.mail import Mail
 from app.repositories.jobs import JobQueue
 from app.repositories.mail import MailRepository
-from app.schemas.mail import MailState, SendMail
+from app.schemas.mail import MailContext, MailState, SendMail
 from app.services.base import BaseService
 from app.services.mail.errors import MailDeferredError, MailError, MailRefusedError
-from app.services.mail.kinds import KINDS, MailContext
+from app.services.mail.kinds import KINDS
 from app.services.mail.mailer import Mailer
 
 log = structlog.get_logger("app.mail")

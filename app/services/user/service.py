@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import datetime
 
 import structlog
-from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AuthSettings
@@ -17,7 +16,6 @@ from app.core.exceptions import (
     ValidationException,
 )
 from app.core.security import PasswordHasher
-from app.core.security.passwords import weakness
 from app.core.text.normalisation import normalise_login
 from app.models import User
 from app.repositories.session import SessionRepository
@@ -124,33 +122,6 @@ class UserService(UserCreation):
             user.is_superuser = user.is_active = True
             self._record_update(user, before)
         await self.principals.forget_user(user.id)
-        return user
-
-    async def set_password(self, email: str, password: SecretStr) -> User:
-        """Set the password of the user with this email, and end all their sessions.
-
-        Raises:
-            NotFoundException: no user has the email.
-            ValidationException: the password is too weak.
-        """
-        found = await self._by_email(email)
-        user_id, known = found.id, (found.email, found.username, self.app_name)
-        await self.release_connection()
-        new = password.get_secret_value()
-        if reason := weakness(new, self.settings.password_min_length, *known):
-            raise ValidationException(
-                details=[{"field": "password", "message": reason, "code": "weak_password"}]
-            )
-        hashed = await self.passwords.hash(new)
-        async with self.transaction():
-            user = await self.users.get_or_raise(user_id, lock=True)
-            user.hashed_password = hashed
-            await self.users.flush()
-            ended = await self.sessions.end_all(user.id)
-            facts = {"sessions_ended": ended}
-            self.audit.record(Action.PASSWORD_CHANGED, target_of(user), after=facts)
-        await self.principals.forget_user(user.id)
-        log.info("password_set", user=user.id, sessions_ended=ended)
         return user
 
     async def _by_email(self, email: str) -> User:

@@ -1,0 +1,66 @@
+"""Endpoints of an account's life: recovery of a password."""
+
+from app.api.convertors import USER_ID
+from app.api.deps.auth import CurrentSuperuser
+from app.api.deps.services import Recovery
+from app.api.limits import Limited
+from app.api.responses import errors
+from app.api.routing import Router
+from app.api.types import UserId
+from app.core.limiter import by_address, limiter, rate
+from app.schemas.account import PasswordRecovery, PasswordReset, ResetLink
+
+router = Router(tag="account", description="Links in mails: recovery of a password.")
+
+_recovery = limiter.shared_limit(rate("recovery"), scope="recovery", key_func=by_address)
+_link = limiter.shared_limit(rate("link"), scope="link", key_func=by_address)
+
+
+@router.post(
+    "/auth/password-recovery",
+    operation_id="request_password_recovery",
+    response_description="A mail follows if an active user has this email",
+    status_code=202,
+    dependencies=[Limited],
+    responses=errors(body=True),
+)
+@_recovery
+async def request_password_recovery(request: PasswordRecovery, recovery: Recovery) -> None:
+    """Request a mail with a link to set a new password.
+
+    The answer does not depend on whether a user has this email. A user gets one mail a minute.
+    """
+    await recovery.request(request.email)
+
+
+@router.post(
+    "/auth/password-reset",
+    operation_id="reset_password",
+    response_description="The password is set, and all sessions have ended",
+    status_code=204,
+    dependencies=[Limited],
+    responses=errors(body=True),
+)
+@_link
+async def reset_password(reset: PasswordReset, recovery: Recovery) -> None:
+    """Set a new password by the token of a mail, and end all sessions.
+
+    A token is valid for 30 minutes and once. It stays valid if the new password is refused.
+    """
+    await recovery.reset(reset.token.get_secret_value(), reset.new_password.get_secret_value())
+
+
+@router.post(
+    f"/users{USER_ID}/password-reset",
+    operation_id="send_password_reset",
+    response_description="The link was mailed, or is in the response",
+    responses=errors(401, 403, 404, 409),
+)
+async def send_password_reset(
+    user_id: UserId, recovery: Recovery, _: CurrentSuperuser
+) -> ResetLink:
+    """Mail a user a link to set a new password.
+
+    If the service sends no mail, the response has the link instead, this once: pass it on safely.
+    """
+    return await recovery.send_link(user_id)

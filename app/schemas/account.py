@@ -1,0 +1,50 @@
+"""Schemas of an account's life: recovery of a password, and what a link in a mail allows."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from app.core.jobs import JobPayload
+from app.schemas.base import Email, NewPassword, RequestSchema, ResponseSchema, Secret
+
+LinkToken = Annotated[
+    Secret,
+    Field(
+        max_length=64,
+        description="the token of the link in the mail",
+        examples=["3q2-7wXkq0y1m5f0c0m7cY2l8mT1o0b6rK9zV4nE5sA"],
+    ),
+]
+
+
+class Purpose(StrEnum):
+    """What a one-time token allows."""
+
+    PASSWORD_RESET = "password-reset"  # noqa: S105  # no password
+
+
+class PasswordRecovery(RequestSchema):
+    email: Email
+
+
+class PasswordReset(RequestSchema):
+    token: LinkToken
+    new_password: NewPassword
+
+
+class ResetLink(ResponseSchema):
+    """A link to set a new password: mailed, or here once if the service sends no mail."""
+
+    is_mailed: bool
+    link: str | None = Field(
+        description="null if it was mailed",
+        examples=["https://app.example.com/account/password-reset?token=…"],
+    )
+    expires_in: int = Field(description="seconds the link is valid", examples=[1800])
+
+
+class PurgeTokens(JobPayload):
+    """Delete one-time tokens that expired a week ago or earlier."""
+
+    kind = "purge-tokens"

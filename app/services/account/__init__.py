@@ -1,0 +1,1 @@
+"""An account's life: one-time tokens, recovery of a password, notices."""

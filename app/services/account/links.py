@@ -1,0 +1,13 @@
+"""Addresses of the pages that links in mails lead to."""
+
+from urllib.parse import urlencode
+
+from app.core.config import Settings
+from app.schemas.account import Purpose
+
+_PATHS = {Purpose.PASSWORD_RESET: "/account/password-reset"}
+
+
+def link(settings: Settings, purpose: Purpose, token: str) -> str:
+    """The link with a token. The log has paths only, without the query."""
+    return f"{settings.link_base_url}{_PATHS[purpose]}?{urlencode({'token': token})}"

@@ -1,0 +1,40 @@
+"""`Notices`: mails that tell users what has happened to their account."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.repositories.jobs import JobQueue
+from app.schemas.mail import SendMail
+
+
+class Notices:
+    """Enqueues notices in the caller's transaction, to the address that the user has in it: one
+    that is changed right after must not get them instead.
+
+    Args:
+        db: the caller's session.
+        is_on: whether the service sends mail. Without, notices would only be failed jobs.
+    """
+
+    def __init__(self, db: AsyncSession, *, is_on: bool) -> None:
+        self._queue = JobQueue(db)
+        self._is_on = is_on
+
+    async def send(self, kind: str, user_id: int, to: str, **data: str) -> None:
+        """Enqueue a notice.
+
+        Args:
+            kind: of mail.
+            user_id: whom it is about.
+            to: the recipient.
+            data: values for the template, besides `at`.
+        """
+        if self._is_on:
+            values = {"at": moment_in_words(datetime.now(UTC)), **data}
+            await self._queue.enqueue(SendMail(mail=kind, user_id=user_id, to=to, data=values))
+
+
+def moment_in_words(moment: datetime) -> str:
+    """`27 November 2026, 14:05 UTC`"""
+    return f"{moment:%-d %B %Y, %H:%M} UTC"
