@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from pydantic import SecretStr
@@ -22,9 +22,13 @@ from app.core.signing import BodyFingerprints, CursorSigner, FormSigner
 from app.database import (
     Disconnects,
     Reads,
+    Replicas,
     close_engine,
     get_engine,
     get_session_maker,
+    list_reads,
+    open_replicas,
+    session_info,
     watch_statements,
 )
 from app.embedded.dev_secret import dev_secret
@@ -69,6 +73,7 @@ class Runtime:
     Attributes:
         settings: with the addresses of embedded servers and the secret key filled in.
         cache: None where the cache is switched off or there is no Redis for it.
+        replicas: None where none is configured, or there is no cache for the marks of writes.
         health: has connections of its own, so that a full pool cannot hang a probe.
     """
 
@@ -95,6 +100,7 @@ class Runtime:
     mailer: Mailer
     caught_mails: CaughtMails
     reads: Reads
+    replicas: Replicas | None
     cipher: ContentCipher
 
     def user_service(self, db: AsyncSession) -> UserService:
@@ -228,7 +234,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
 
         disconnects = Disconnects()
 
-        def engine(**options: int) -> AsyncEngine:
+        def engine(**options: Any) -> AsyncEngine:
             engine = get_engine(settings.database, disconnects=disconnects, **options)
             stack.push_async_callback(close_engine, engine)
             return engine
@@ -254,8 +260,10 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
 
         main_engine = engine()
         watch_statements(main_engine, settings.telemetry.slow_query)
-        session_maker = get_session_maker(main_engine)
         cache = breaker("cache", settings.cache, "cache")
+        replicas = await stack.enter_async_context(open_replicas(settings, main_engine, cache))
+        info = session_info(replicas)
+        session_maker = get_session_maker(main_engine, info)
         passwords = PasswordHasher()
         stack.callback(passwords.close)
         configured = settings.auth.secret_key or SecretStr(dev_secret(local / "secret_key"))
@@ -280,14 +288,14 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             drain,
         )
         breakers = [breaker for breaker in (cache, limiter) if breaker is not None]
-        sources = GaugeSources(main_engine, breakers, passwords)
+        sources = GaugeSources(main_engine, breakers, passwords, replicas)
         metrics = MetricsService(settings, sources, cache, health, spare_engine)
         stack.callback(metrics.gauges.close)
         results = ResultCache(_store(settings, cache), settings.cache.prefix)
         stack.enter_context(results.as_current())
         reads = Reads(main_engine, settings.database)
         cursors = CursorSigner(secret_key, settings.auth.accepted_keys())
-        user_statistics = DashboardService(session_maker)
+        user_statistics = DashboardService(session_maker, replicas)
         authenticator = Authenticator(session_maker, tokens, principals, settings.auth)
         catcher = _mail_catcher(settings, local)
         if catcher is not None:
@@ -307,8 +315,10 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             drain=drain,
             health=health,
             cursors=cursors,
-            exports=ExportService(Reads(export_engine, settings.database)),
-            user_lists=UserListService(reads, cursors, results),
+            exports=ExportService(list_reads(export_engine, settings.database, replicas)),
+            user_lists=UserListService(
+                list_reads(main_engine, settings.database, replicas), cursors, results
+            ),
             metrics=metrics,
             forms=FormSigner(secret_key, settings.auth.accepted_keys()),
             page_sessions=PageSessions(authenticator, principals, health),
@@ -316,6 +326,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             mailer=Mailer(settings, catcher),
             caught_mails=CaughtMails(catcher.folder if catcher else None),
             reads=reads,
+            replicas=replicas,
             cipher=ContentCipher(secret_key, settings.auth.accepted_keys()),
         )
 

@@ -13,6 +13,7 @@ from app.admin.services.users import AdminUserService
 from app.api.deps.auth import count_call
 from app.api.deps.services import DbSession, Sessions, Users
 from app.api.runtime import runtime_of
+from app.core.caller import identify_caller
 from app.core.exceptions import UnauthorizedException
 from app.core.origin import authenticated_as
 from app.schemas.session import Principal
@@ -63,6 +64,7 @@ async def _authenticated(
     if not admin.is_superuser:
         raise LoginRequiredException("This page is for superusers only")
     request.state.principal = admin.user_id
+    identify_caller(admin.user_id)
     await count_call(request, response, admin)
     await check_form(request, str(admin.session_id))
     return AdminPage(request, response, admin)

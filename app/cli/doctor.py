@@ -15,6 +15,8 @@ from app.core.logging import configure_logging
 from app.database import ping
 from app.database.errors import connection_failure
 from app.database.migrations import MigrationsError, encoding_fault, schema_of
+from app.database.replicas.opening import NO_CACHE
+from app.database.replicas.replica import NO_PRIMARY, NO_STANDBY, OTHER_CLUSTER
 from app.embedded.server import EmbeddedServerError
 from app.repositories.job_statistics import job_statistics
 from app.runtime import Runtime, open_runtime
@@ -27,6 +29,17 @@ _TAKES_NO_WRITES = (
     "servers with target_session_attrs=read-write"
 )
 
+_REPLICA_AWAY = (
+    "the primary is read meanwhile. Is the URL in DATABASE_REPLICA_URLS correct, and the server "
+    "running? If it lags: does it stream (pg_stat_replication), and what runs on it?"
+)
+_REPLICA_ADVICE = {
+    NO_STANDBY: "take it out of DATABASE_REPLICA_URLS, or make it a standby of the primary again",
+    OTHER_CLUSTER: "name a streaming standby of DATABASE_URL's server",
+    NO_PRIMARY: "see the database above",
+}
+PROBES = 3
+"""Probes of the replicas: a replica is fit once it has what the primary had at the first."""
 JOBS_LATE = 300.0
 """Seconds that a job may be due before the workers are in doubt, as for the alert JobsWaiting."""
 
@@ -115,6 +128,21 @@ async def _servers(runtime: Runtime) -> AsyncIterator[Finding]:
         yield await _migrations(runtime)
         if not is_behind:
             yield await _jobs(runtime)
+    async for finding in _replicas(runtime):
+        yield finding
+
+
+async def _replicas(runtime: Runtime) -> AsyncIterator[Finding]:
+    if runtime.replicas is None:
+        if runtime.settings.database.replica_urls:
+            yield Finding("replicas", "not read", f"{NO_CACHE}: set CACHE_REDIS_URL")
+        return
+    for _ in range(PROBES):
+        await runtime.replicas.probe()
+    for replica in (replica.status for replica in runtime.replicas.all):
+        state = replica.problem or f"lags {replica.lag or 0:.1f} s"
+        advice = _REPLICA_ADVICE.get(replica.problem or "", _REPLICA_AWAY)
+        yield Finding(f"replica {replica.name}", state, advice if replica.problem else "")
 
 
 async def _mail(mailer: Mailer) -> Finding:

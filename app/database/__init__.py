@@ -13,6 +13,11 @@ from app.database.errors import translate, translated_errors, violated_constrain
 from app.database.explain import PlanEstimate, estimate
 from app.database.pool import PoolUsage, ServerConnections, pool_usage, server_connections
 from app.database.reads import Reads
+from app.database.replicas.marks import mark_commit
+from app.database.replicas.opening import open_replicas, session_info
+from app.database.replicas.reads import list_reads
+from app.database.replicas.replica import ReplicaStatus
+from app.database.replicas.replicas import Replicas
 from app.database.servers.failover import (
     Disconnects,
     ReadOnlyServerError,
@@ -28,6 +33,8 @@ __all__ = [
     "PoolUsage",
     "ReadOnlyServerError",
     "Reads",
+    "ReplicaStatus",
+    "Replicas",
     "ServerConnections",
     "Timestamped",
     "begin_on_primary",
@@ -37,10 +44,14 @@ __all__ = [
     "get_engine",
     "get_session_maker",
     "has_files",
+    "list_reads",
+    "mark_commit",
+    "open_replicas",
     "ping",
     "ping_primary",
     "pool_usage",
     "server_connections",
+    "session_info",
     "translate",
     "translated_errors",
     "violated_constraint",

@@ -1,7 +1,7 @@
 """The engine, the session factory and the session of a request."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import asyncpg
@@ -30,6 +30,7 @@ def get_engine(
     settings: DatabaseSettings | None = None,
     *,
     disconnects: Disconnects | None = None,
+    is_primary: bool = True,
     **options: Any,
 ) -> AsyncEngine:
     """A new engine, which connects at first use; the caller disposes of it.
@@ -37,6 +38,8 @@ def get_engine(
     Args:
         settings: default: those of the process.
         disconnects: shared with the other engines of the process on the same server.
+        is_primary: whether the first of several hosts is used that accepts writes, and connections
+            to a server that turned read-only are replaced.
         options: override those of `create_async_engine`, such as `pool_size`.
     """
     settings = settings or get_settings().database
@@ -53,19 +56,26 @@ def get_engine(
             "postgresql+asyncpg", host=(address.hosts or (None,))[0], database=address.database
         ),
         module=Driver(asyncpg),  # type: ignore[no-untyped-call]
-        connect_args=connect_arguments(settings),
+        connect_args=connect_arguments(settings, is_primary=is_primary),
         poolclass=WatchedPool,
         hide_parameters=True,  # hashes and personal data, and errors are logged
         **{**pool, **options},
     )
-    is_direct = settings.pooler == "none" and not settings.is_pooled
+    is_direct = is_primary and settings.pooler == "none" and not settings.is_pooled
     (disconnects or Disconnects()).watch(engine, is_direct=is_direct)
     return engine
 
 
-def get_session_maker(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
-    """A session factory for `engine`; objects stay readable after a commit."""
-    return async_sessionmaker(engine, expire_on_commit=False)
+def get_session_maker(
+    engine: AsyncEngine, info: Mapping[str, Any] | None = None
+) -> async_sessionmaker[AsyncSession]:
+    """A session factory for `engine`; objects stay readable after a commit.
+
+    Args:
+        engine: of the primary.
+        info: in `Session.info` of each session.
+    """
+    return async_sessionmaker(engine, expire_on_commit=False, info=dict(info or {}))
 
 
 async def close_engine(engine: AsyncEngine) -> None:

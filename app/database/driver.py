@@ -35,10 +35,11 @@ SAME_COLUMNS = "/* same columns */ "
 """Marks a statement whose result has the same columns for ever."""
 
 
-def connect_arguments(settings: DatabaseSettings) -> dict[str, Any]:
+def connect_arguments(settings: DatabaseSettings, *, is_primary: bool = True) -> dict[str, Any]:
     """Arguments of `Driver.connect`, which passes most of them on to `DatabaseHosts.connect`."""
     address = settings.address()
-    driver = dict(address.driver)
+    any_server = {} if is_primary else {"target_session_attrs": "any"}
+    driver = {**any_server, **address.driver}
     hosts = DatabaseHosts(address.hosts, address.ports, driver.pop("target_session_attrs", None))
     server = {"application_name": APPLICATION_NAME, **address.server}
     startup = {key: server.pop(key) for key in ("application_name", "options") if key in server}

@@ -23,10 +23,14 @@ class Reads:
     Args:
         engine: whose pool it uses.
         settings: tell whether there is a pooler.
+        is_primary: whether batches have to be of a primary.
     """
 
-    def __init__(self, engine: AsyncEngine, settings: DatabaseSettings) -> None:
+    def __init__(
+        self, engine: AsyncEngine, settings: DatabaseSettings, *, is_primary: bool = True
+    ) -> None:
         self._engine = engine
+        self._is_primary = is_primary
         if not settings.is_pooled:
             engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._sync_engine = engine.sync_engine
@@ -53,7 +57,8 @@ class Reads:
     async def batches(self, statement: Executable, size: int) -> AsyncGenerator[Sequence[Row[Any]]]:
         """All rows of `statement`, `size` at a time, from a cursor of the server.
 
-        All rows are of one moment, and of the primary. Close the generator to free the connection.
+        All rows are of one moment, and of the primary unless this reads a replica. Close the
+        generator to free the connection.
 
         Args:
             statement: that changes nothing.
@@ -64,7 +69,8 @@ class Reads:
             AppException: the database failed while rows were fetched, as for any statement.
         """
         async with self._engine.connect() as connection:
-            await begin_on_primary(connection)
+            if self._is_primary:
+                await begin_on_primary(connection)
             options = {"yield_per": size}
             try:
                 async with connection.stream(statement, execution_options=options) as rows:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.middleware.deadline import commit_window
+from app.database import mark_commit
 from app.services.audit.recorder import AuditRecorder
 
 DELETE_BATCH = 5_000
@@ -46,6 +47,7 @@ class BaseService:
             raise
         finally:
             events.end()
+        await mark_commit(self.db)
 
     async def in_batches(self, delete: Callable[[int], Awaitable[int]]) -> int:
         """Delete rows in batches, each in its own transaction, so that no statement times out.

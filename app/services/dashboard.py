@@ -1,14 +1,17 @@
 """`DashboardService`: statistics of users, counted and cached for a minute."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.cache import cache, invalidate_cache
-from app.database import translated_errors
+from app.database import Replicas, translated_errors
 from app.repositories.user.statistics import UserStatisticsRepository
 from app.schemas.monitoring.user_statistics import DashboardStats, SignUps
+
+T = TypeVar("T")
 
 STATS_TTL = 60
 """Seconds that the statistics and the sign-ups are cached."""
@@ -20,17 +23,21 @@ class DashboardService:
     cached.
 
     Args:
-        session: opens a session.
+        session: opens a session on the primary.
+        replicas: read instead, where there are any.
     """
 
-    def __init__(self, session: Callable[[], AbstractAsyncContextManager[AsyncSession]]) -> None:
+    def __init__(
+        self,
+        session: Callable[[], AbstractAsyncContextManager[AsyncSession]],
+        replicas: Replicas | None = None,
+    ) -> None:
         self._session = session
+        self._replicas = replicas
 
     async def get_dashboard_stats_optimized(self) -> DashboardStats:
         """Count users in one query, without loading any."""
-        with translated_errors():
-            async with self._session() as db:
-                counts = await UserStatisticsRepository(db).count_by_state()
+        counts = await self._read(lambda db: UserStatisticsRepository(db).count_by_state())
         return DashboardStats(
             total_users=counts.total,
             active_users=counts.total - counts.inactive,
@@ -57,10 +64,22 @@ class DashboardService:
         Raises:
             AppException: see `translate`.
         """
-        with translated_errors():
-            async with self._session() as db:
-                days = await UserStatisticsRepository(db).count_created_by_day(CHART_DAYS)
+        days = await self._read(
+            lambda db: UserStatisticsRepository(db).count_created_by_day(CHART_DAYS)
+        )
         return SignUps.model_validate({"days": days})
+
+    async def _read(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        async def on_primary() -> T:
+            async with self._session() as db:
+                return await work(db)
+
+        with translated_errors():
+            if self._replicas is None:
+                return await on_primary()
+            return await self._replicas.run(
+                lambda replica: replica.in_session(work), on_primary, is_shared=True
+            )
 
 
 async def invalidate_statistics() -> None:

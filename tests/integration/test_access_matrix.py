@@ -80,6 +80,7 @@ MATRIX = {
     "end_user_sessions": Row(SUPERUSER),
     "get_dashboard_stats": Row(SUPERUSER),
     "database_metrics": Row(SUPERUSER),
+    "replica_metrics": Row(SUPERUSER),
     "cache_metrics": Row(SUPERUSER),
     "request_metrics": Row(SUPERUSER),
     "prometheus_metrics": Row(SUPERUSER),

@@ -313,6 +313,7 @@ def test_settings_show_no_secret(tell, show):
     addresses = {
         "DATABASE_URL": f"postgresql://app:{SECRET}@db/app",
         "DATABASE_MIGRATION_URL": f"postgresql://app:{SECRET}@db/app",
+        "DATABASE_REPLICA_URLS": f"postgresql://app:{SECRET}@db/app",
         "CACHE_REDIS_URL": f"redis://:{SECRET}@cache",
         "LIMITER_REDIS_URL": f"redis://:{SECRET}@limiter",
         "MAIL_URL": f"smtp://app:{SECRET}@mail",
@@ -626,6 +627,39 @@ def test_supabase_accepts_a_stricter_sslmode(tell):
     tell(DATABASE_PROVIDER="supabase", DATABASE_URL="postgresql://a:b@db/app?sslmode=verify-full")
 
     assert load_settings().database.address().driver == {"sslmode": "verify-full"}
+
+
+def test_replicas_are_separated_by_commas_or_spaces_and_each_may_have_several_hosts(tell):
+    one, two = "postgresql://app:a%2Cb@r1,r2:6/app", "postgres://app:b@r3/app"
+    for separator in ",", ", ", " ", ",\n":
+        tell(**PRODUCTION, DATABASE_REPLICA_URLS=f"{one}{separator}{two}")
+        database = load_settings().database
+
+        hosts = [replica.address().hosts for replica in database.replicas()]
+        assert hosts == [("r1", "r2"), ("r3",)]
+
+
+def test_a_replica_is_refused_by_its_number_and_not_shown(tell):
+    tell(
+        **PRODUCTION,
+        DATABASE_REPLICA_URLS=f"postgresql://app:{SECRET}@r1/app,mysql://app:{SECRET}@r2/app",
+    )
+
+    assert problem().startswith("DATABASE_REPLICA_URLS, number 2 must begin with postgresql://")
+    assert SECRET not in problem()
+
+
+def test_replicas_need_a_primary(tell):
+    tell(DATABASE_REPLICA_URLS="postgresql://app:secret@r1/app")
+
+    assert problem() == "DATABASE_REPLICA_URLS needs DATABASE_URL, the primary"
+
+
+def test_an_ignored_parameter_of_a_replica_is_named(tell):
+    tell(**PRODUCTION, DATABASE_REPLICA_URLS="postgresql://app:secret@r1/app?pool_size=9")
+
+    expected = "DATABASE_REPLICA_URLS, number 1: pool_size is ignored: set DATABASE_POOL_SIZE"
+    assert load_settings().warnings() == [expected]
 
 
 @pytest.mark.parametrize("mode", ["disable", "allow", "prefer"])

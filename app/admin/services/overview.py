@@ -76,6 +76,7 @@ class OverviewService:
             sign_ups=sign_ups,
             pool=self._metrics.database(),
             pool_limit=self._pool_limit,
+            replicas=self._metrics.replicas().items,
             requests=requests,
             cache=cache,
         )

@@ -9,6 +9,7 @@ from fastapi.security import OAuth2PasswordBearer
 from fastapi.security.base import SecurityBase
 
 from app.api.runtime import runtime_of
+from app.core.caller import identify_caller
 from app.core.exceptions import ForbiddenException, UnauthorizedException
 from app.core.limiter import parsed
 from app.core.origin import authenticated_as
@@ -54,6 +55,7 @@ async def get_caller(request: Request, _: Response) -> Principal | None:
     principal = await runtime_of(request).authenticator.principal(token)
     authenticated_as("user", principal.user_id, principal.user.username)
     request.state.principal = principal.user_id
+    identify_caller(principal.user_id)
     request.state.is_superuser = principal.is_superuser
     return principal
 

@@ -1,9 +1,11 @@
 """Settings of the database."""
 
+import re
 from dataclasses import replace
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import NoDecode
 from sqlalchemy import make_url
 
 from app.core.config.postgres import PostgresAddress, parse_hosts, parse_postgres
@@ -13,6 +15,17 @@ from app.core.config.types import Port, Seconds
 SUPABASE_POOLER = 6543
 """Port of Supabase's pooler in transaction mode; 5432 of the same host is in session mode."""
 _MAYBE_PLAIN = {"disable", "allow", "prefer"}
+# A URL may have several hosts, which are separated by commas too.
+_BETWEEN_URLS = re.compile(r"[\s,]+(?=[a-z+]+://)")
+
+
+def _separate_urls(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(url for url in _BETWEEN_URLS.split(value.strip(", \n\t")) if url)
+    return value
+
+
+Urls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_separate_urls)]
 
 
 class DatabaseSettings(Section):
@@ -25,6 +38,15 @@ class DatabaseSettings(Section):
     url: SecretStr | None = Field(None, description="postgresql://user:password@host:port/name")
     migration_url: SecretStr | None = Field(
         None, description="URL for migrations, if they need a direct connection or another role"
+    )
+    replica_urls: Urls = Field(
+        (), description="URLs of read replicas, comma-separated, for lists, exports and statistics"
+    )
+    replica_max_lag: Seconds = Field(
+        5.0, description="seconds that a replica may lag; beyond that it is not read"
+    )
+    replica_timeout: Seconds = Field(
+        2.0, description="seconds that a replica may take for a read; then the primary is read"
     )
     host: str | None = Field(
         None, description="host name, or several separated by commas, if DATABASE_URL is not set"
@@ -61,6 +83,8 @@ class DatabaseSettings(Section):
             parse_hosts("DATABASE_HOST", self.host, self.port)
         if self.provider == "embedded" and self.is_named:
             raise ValueError("DATABASE_PROVIDER is embedded, but another server is named as well")
+        if self.replica_urls and not self.is_named:
+            raise ValueError("DATABASE_REPLICA_URLS needs DATABASE_URL, the primary")
         return self
 
     @property
@@ -89,7 +113,11 @@ class DatabaseSettings(Section):
 
     def _urls(self) -> dict[str, SecretStr]:
         urls = {"DATABASE_URL": self.url, "DATABASE_MIGRATION_URL": self.migration_url}
-        return {name: url for name, url in urls.items() if url is not None}
+        replicas = {
+            f"DATABASE_REPLICA_URLS, number {number}": url
+            for number, url in enumerate(self.replica_urls, 1)
+        }
+        return {name: url for name, url in urls.items() if url is not None} | replicas
 
     def warnings(self) -> list[str]:
         """Ignored parameters of the URLs, a line for each, without values."""
@@ -122,6 +150,13 @@ class DatabaseSettings(Section):
         url = make_url(self.url.get_secret_value()).set(port=5432)
         secret = SecretStr(url.render_as_string(hide_password=False))
         return self.model_copy(update={"url": secret, "pooler": "none"})
+
+    def replicas(self) -> "list[DatabaseSettings]":
+        """Settings for each replica."""
+        return [
+            self.model_copy(update={"url": url, "host": None, "replica_urls": ()})
+            for url in self.replica_urls
+        ]
 
     def address(self) -> PostgresAddress:
         """Hosts, credentials and parameters of the connection.

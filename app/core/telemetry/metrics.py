@@ -105,6 +105,25 @@ SERVER_MAX_CONNECTIONS = Gauge(
     multiprocess_mode="livemostrecent",
 )
 
+REPLICA_IN_USE = Gauge(
+    "database_replica_in_use",
+    "1 where every process reads the replica; 0 where one leaves it out",
+    ["replica"],
+    multiprocess_mode="livemin",
+)
+REPLICA_LAG = Gauge(
+    "database_replica_lag_seconds",
+    "Seconds that the replica is behind the primary; not a number while unknown",
+    ["replica"],
+    multiprocess_mode="livemax",
+)
+REPLICA_READS = Counter("database_replica_reads", "Reads that the replica answered", ["replica"])
+REPLICA_FALLBACKS = Counter(
+    "database_replica_fallbacks",
+    "Reads that the replica failed or answered too late, and the primary answered",
+    ["replica"],
+)
+
 CACHE_LOOKUPS = Counter("cache_lookups", "Looks into a cache", ["cache", "result"])
 REDIS_DURATION = Histogram(
     "redis_call_duration_seconds",

@@ -17,6 +17,24 @@ class DatabaseMetricsSchema(ResponseSchema):
     total_connections: int = Field(ge=0, description="checked_in + checked_out", examples=[5])
 
 
+class ReplicaSchema(ResponseSchema):
+    """A read replica, as the answering process sees it."""
+
+    name: str = Field(description="host and port", examples=["replica-1:5432"])
+    problem: str | None = Field(
+        description="why it is not read; null where it is", examples=["lags more than 5 s"]
+    )
+    lag: float | None = Field(
+        description="seconds behind the primary; null while unknown", examples=[0.0]
+    )
+
+
+class ReplicaListSchema(ResponseSchema):
+    """The read replicas of DATABASE_REPLICA_URLS, in their order."""
+
+    items: list[ReplicaSchema]
+
+
 class LatencySchema(ResponseSchema):
     """Percentiles in milliseconds, estimated from histogram buckets like Prometheus'
     `histogram_quantile`; null if nothing was measured."""

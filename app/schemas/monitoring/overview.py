@@ -8,6 +8,7 @@ from app.schemas.monitoring.health import CheckSchema
 from app.schemas.monitoring.metrics import (
     CacheMetricsSchema,
     DatabaseMetricsSchema,
+    ReplicaSchema,
     RequestMetricsSchema,
 )
 from app.schemas.monitoring.user_statistics import DashboardStats, SignUps
@@ -51,5 +52,6 @@ class Overview(ResponseSchema):
     sign_ups: LastKnown[SignUps]
     pool: DatabaseMetricsSchema
     pool_limit: int
+    replicas: list[ReplicaSchema]
     requests: RequestMetricsSchema
     cache: CacheMetricsSchema

@@ -4,6 +4,7 @@ import os
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import nan
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -20,11 +21,13 @@ from app.core.telemetry.metrics import (
     POOL_BY_PROCESS,
     POOL_TIMEOUTS,
     PROCESSES,
+    REPLICA_IN_USE,
+    REPLICA_LAG,
     REQUESTS_IN_PROGRESS,
 )
 from app.core.telemetry.metrics_directory import AliveLock, metrics_directory
 from app.core.telemetry.metrics_files import save_files
-from app.database import PoolUsage, pool_usage
+from app.database import PoolUsage, Replicas, ReplicaStatus, pool_usage
 
 log = structlog.get_logger("app.metrics")
 
@@ -34,11 +37,16 @@ LAG_SAMPLES = 30
 
 @dataclass(frozen=True, slots=True)
 class GaugeSources:
-    """Objects that the gauges read: the engine that requests use, breakers, password hashing."""
+    """Objects that the gauges read: the engine that requests use, breakers, password hashing, and
+    the replicas, where there are any."""
 
     engine: AsyncEngine
     breakers: Sequence[CircuitBreaker]
     passwords: PasswordHasher
+    replicas: Replicas | None = None
+
+    def replica_states(self) -> list[ReplicaStatus]:
+        return [replica.status for replica in self.replicas.all] if self.replicas else []
 
 
 class ProcessGauges:
@@ -70,6 +78,9 @@ class ProcessGauges:
         HASHING_THREADS.set(passwords.workers)
         for breaker in self._sources.breakers:
             BREAKER_OPEN.labels(breaker.name).set(breaker.is_open)
+        for replica in self._sources.replica_states():
+            REPLICA_IN_USE.labels(replica.name).set(replica.problem is None)
+            REPLICA_LAG.labels(replica.name).set(nan if replica.lag is None else replica.lag)
         self._update_pool(pool_usage(self._sources.engine))
 
     def _update_pool(self, usage: PoolUsage) -> None:

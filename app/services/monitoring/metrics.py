@@ -27,6 +27,7 @@ from app.repositories.job_statistics import job_durations, job_statistics
 from app.schemas.monitoring.metrics import (
     CacheMetricsSchema,
     DatabaseMetricsSchema,
+    ReplicaListSchema,
     RequestMetricsSchema,
 )
 from app.services.monitoring.gauges import GaugeSources, ProcessGauges
@@ -66,7 +67,7 @@ class MetricsService:
         spare: AsyncEngine,
     ) -> None:
         self._settings = settings
-        self._engine = sources.engine
+        self._sources = sources
         self._cache = cache
         self._health = health
         self._spare = spare
@@ -78,7 +79,11 @@ class MetricsService:
 
     def database(self) -> DatabaseMetricsSchema:
         """This process's connections at this moment; uses none of them."""
-        return DatabaseMetricsSchema.model_validate(pool_usage(self._engine))
+        return DatabaseMetricsSchema.model_validate(pool_usage(self._sources.engine))
+
+    def replicas(self) -> ReplicaListSchema:
+        """The read replicas as this process sees them; asks none of them."""
+        return ReplicaListSchema.model_validate({"items": self._sources.replica_states()})
 
     async def requests(self) -> RequestMetricsSchema:
         """Requests that all processes answered within `WINDOW`."""

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.caller import identify_caller
 from app.core.sealing import ContentCipher
 from app.repositories.transfers import RunningTransfer
 from app.schemas.user_list import UserFilters
@@ -49,6 +50,7 @@ class UserExportRun(TransferRun):
     async def run(self, transfer_id: UUID) -> None:
         """Make one attempt."""
         if begun := await self.begin(transfer_id):
+            identify_caller(begun[0].user_id)
             await self._export(*begun)
 
     async def _export(self, running: RunningTransfer, content: bytes) -> None:

@@ -11,6 +11,7 @@ from app.api.routing import Router
 from app.schemas.monitoring.metrics import (
     CacheMetricsSchema,
     DatabaseMetricsSchema,
+    ReplicaListSchema,
     RequestMetricsSchema,
 )
 
@@ -50,6 +51,17 @@ _EXPOSITION: dict[int | str, dict[str, Any]] = {
 async def database_metrics(metrics: Metrics, _: CurrentSuperuser) -> DatabaseMetricsSchema:
     """The connection pool of the process that answers, at this moment."""
     return metrics.database()
+
+
+@router.get(
+    "/replicas",
+    operation_id="replica_metrics",
+    response_description="State of each replica",
+    responses=errors(401, 403),
+)
+async def replica_metrics(metrics: Metrics, _: CurrentSuperuser) -> ReplicaListSchema:
+    """The read replicas, their lag, and why one is not read."""
+    return metrics.replicas()
 
 
 @router.get(

@@ -1,0 +1,1 @@
+"""Read replicas: health, lag, and reads that see their caller's own writes (ADR 25)."""
