@@ -41,7 +41,10 @@ from app.server.drain import Drain
 from app.services.account.recovery import RecoveryService
 from app.services.account.tokens import OneTimeTokens
 from app.services.auth.authenticator import Authenticator
+from app.services.auth.confirmation import ConfirmationService
+from app.services.auth.mfa import MfaService
 from app.services.auth.page_sessions import PageSessions
+from app.services.auth.second_step import SecondStepService
 from app.services.auth.service import AuthService
 from app.services.dashboard import DashboardService
 from app.services.export import ExportService
@@ -102,6 +105,7 @@ class Runtime:
     reads: Reads
     replicas: Replicas | None
     cipher: ContentCipher
+    totp_cipher: ContentCipher
 
     def user_service(self, db: AsyncSession) -> UserService:
         settings = self.settings
@@ -115,6 +119,24 @@ class Runtime:
             db,
             self.passwords,
             self.tokens,
+            self.principals,
+            self.totp_cipher,
+            settings.auth,
+            settings.app.app_name,
+            sends_mail=self.mailer.is_available,
+        )
+
+    def second_step_service(self, db: AsyncSession) -> SecondStepService:
+        return SecondStepService(db, self.tokens, self.totp_cipher, self.settings.auth)
+
+    def confirmation_service(self, db: AsyncSession) -> ConfirmationService:
+        return ConfirmationService(db, self.passwords, self.totp_cipher)
+
+    def mfa_service(self, db: AsyncSession) -> MfaService:
+        settings = self.settings
+        return MfaService(
+            db,
+            self.totp_cipher,
             self.principals,
             settings.auth,
             settings.app.app_name,
@@ -328,6 +350,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             reads=reads,
             replicas=replicas,
             cipher=ContentCipher(secret_key, settings.auth.accepted_keys()),
+            totp_cipher=ContentCipher(secret_key, settings.auth.accepted_keys(), "totp"),
         )
 
 

@@ -5,7 +5,7 @@ from fastapi import Request, Response
 
 from app.admin import cookies
 from app.admin.deps import LoginRequiredException
-from app.admin.login_page import LOGIN, login_page
+from app.admin.login_page import LOGIN, SECOND_STEP, login_page
 from app.admin.page import InvalidFormException
 from app.admin.rendering import BASE, render
 from app.core.errors import error_body, error_headers, json_response, log_failure
@@ -48,7 +48,7 @@ def error_page(request: Request, error: AppException) -> Response:
         return _login_required(request, error.message, headers)
     if isinstance(error, InvalidFormException):
         return error.render(status, headers, error=body)
-    if request.scope["path"] == LOGIN and status in {401, 403, 422, 429}:
+    if request.scope["path"] in {LOGIN, SECOND_STEP} and status in {401, 403, 422, 429}:
         return login_page(request, status, headers, error=body)
     return render(request, "error.html", status, headers, error={**body, "status": status})
 

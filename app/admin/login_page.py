@@ -19,10 +19,12 @@ from app.core.exceptions import (
     ForbiddenException,
     TooManyRequestsException,
     UnauthorizedException,
+    WrongCodeException,
 )
 from app.schemas.base import Secret, Text
 
 LOGIN = f"{BASE}/login"
+SECOND_STEP = f"{LOGIN}/mfa"
 
 
 class LoginForm(BaseModel):
@@ -34,6 +36,14 @@ class LoginForm(BaseModel):
 
     username: Text = Field(max_length=254)
     password: Secret
+    next: Text = ""
+
+
+class SecondStepForm(BaseModel):
+    """The form of a login's second step, as it is sent."""
+
+    mfa_token: Secret
+    code: Secret = Field(max_length=64)
     next: Text = ""
 
 
@@ -80,6 +90,42 @@ def redisplay_login_on_error(request: Request, form: LoginForm) -> AbstractConte
         ForbiddenException,
         TooManyRequestsException,
     )
+
+
+def second_step_page(
+    request: Request,
+    status: int,
+    headers: Mapping[str, str],
+    *,
+    mfa_token: str,
+    next_url: str,
+    error: Mapping[str, Any] | None = None,
+) -> Response:
+    """The page that asks for a second factor; for the arguments see `login_page`."""
+    browser_id = cookies.read(request, "form") or ""
+    return render(
+        request,
+        "login_second_step.html",
+        status,
+        headers,
+        message=error["message"] if error else None,
+        csrf=runtime_of(request).forms.token(browser_id),
+        mfa_token=mfa_token,
+        next=safe_next(next_url),
+    )
+
+
+def redisplay_second_step_on_error(
+    request: Request, form: SecondStepForm
+) -> AbstractContextManager[None]:
+    """Ask again where the code is wrong."""
+    page = partial(
+        second_step_page,
+        request,
+        mfa_token=form.mfa_token.get_secret_value(),
+        next_url=form.next,
+    )
+    return redisplay_on_error(page, WrongCodeException)
 
 
 def logged_in(request: Request, response: Response, token: str, next_url: str) -> RedirectResponse:

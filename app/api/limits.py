@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import Depends, Request, Response
 
-from app.api.deps.auth import Caller, CurrentUser, count_call
+from app.api.deps.auth import Caller, CurrentUser, EnrollingUser, count_call
 from app.api.runtime import runtime_of
 from app.core.exceptions import UnauthorizedException
 from app.core.limiter import by_address, limiter
@@ -57,6 +57,30 @@ async def _is_new_email(request: Request) -> bool:
     return not is_superuser and await _in_body(request, "email") is not None
 
 
+async def by_mfa_token(request: Request) -> str:
+    """Key: the account of a login's second step, as `by_principal`; the address if the token is not
+    valid."""
+    return _account_of(request, await _in_body(request, "mfa_token"))
+
+
+async def by_mfa_token_of_form(request: Request) -> str:
+    """The same, for a form."""
+    return _account_of(request, (await request.form()).get("mfa_token"))
+
+
+def _account_of(request: Request, mfa_token: object) -> str:
+    token = mfa_token if isinstance(mfa_token, str) else ""
+    try:
+        return f"user:{runtime_of(request).tokens.read(token, 'mfa').user_id}"
+    except UnauthorizedException:
+        return by_address(request)
+
+
+async def by_principal_with_code(request: Request) -> str | None:
+    """Key: the user who sends a code of a second factor; None for a password."""
+    return by_principal(request) if await _in_body(request, "code") is not None else None
+
+
 async def by_refreshed_session(request: Request) -> str:
     """Key: the session of a refresh token; the address if the token is not authentic."""
     token = str(await _in_body(request, "refresh_token"))
@@ -99,6 +123,11 @@ async def limited_user(request: Request, response: Response, _: CurrentUser) -> 
     await limited(request, response)
 
 
+async def limited_enrolling_user(request: Request, response: Response, _: EnrollingUser) -> None:
+    """The same for a route of users who set up a second factor."""
+    await limited(request, response)
+
+
 async def limited_unless_superuser(request: Request, response: Response, caller: Caller) -> None:
     """The same, where superusers have their limit of writes instead."""
     if caller is not None and caller.is_superuser:
@@ -109,4 +138,5 @@ async def limited_unless_superuser(request: Request, response: Response, caller:
 
 Limited = Depends(limited)
 LimitedUser = Depends(limited_user)
+LimitedEnrollingUser = Depends(limited_enrolling_user)
 LimitedUnlessSuperuser = Depends(limited_unless_superuser)

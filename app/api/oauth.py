@@ -10,6 +10,7 @@ from app.core.errors import invalid_request
 from app.core.exceptions import (
     AppException,
     BadRequestException,
+    MfaRequiredException,
     UnauthorizedException,
     ValidationException,
 )
@@ -31,10 +32,15 @@ class OAuthException(AppException):
     def __init__(self, error: str, cause: AppException) -> None:
         super().__init__(cause.message, details=cause.details)
         self.error = error
-        self.members = {"error_description": _NOT_IN_DESCRIPTIONS.sub("?", cause.message)}
+        self.members = {
+            **cause.members,
+            "error_description": _NOT_IN_DESCRIPTIONS.sub("?", cause.message),
+        }
 
 
 def _oauth_error(cause: AppException) -> OAuthException:
+    if isinstance(cause, MfaRequiredException):
+        return OAuthException(cause.error, cause)
     if isinstance(cause, UnauthorizedException):
         return OAuthException("invalid_grant", cause)
     if any((one["field"], one["code"]) == ("grant_type", "malformed") for one in cause.details):

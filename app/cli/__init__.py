@@ -4,7 +4,17 @@ import sys
 
 import typer
 
-from app.cli import accounts, database, doctor, import_users, seed, send_test_mail, serve, worker
+from app.cli import (
+    accounts,
+    database,
+    doctor,
+    import_users,
+    mfa,
+    seed,
+    send_test_mail,
+    serve,
+    worker,
+)
 from app.cli.new.product import product
 from app.cli.new.resource import resource
 from app.cli.running import fail
@@ -29,6 +39,8 @@ cli.command()(worker.worker)
 cli.command(context_settings={"ignore_unknown_options": True})(database.migrate)  # -1 is no option
 cli.command()(accounts.create_superuser)
 cli.command()(accounts.set_password)
+cli.command()(mfa.reset_mfa)
+cli.command()(mfa.reseal_secrets)
 cli.command()(seed.seed)
 cli.command()(import_users.import_users)
 cli.command()(database.purge_sessions)

@@ -22,6 +22,7 @@ DetailCode = Literal[
     "weak_password",
     "wrong_password",
     "token_invalid",
+    "wrong_code",
     "not_allowed",
     "invalid",
 ]

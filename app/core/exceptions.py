@@ -50,12 +50,34 @@ class BadRequestException(AppException):
     message = "The request could not be read"
 
 
+class MfaRequiredException(BadRequestException):
+    """The password is right, and a second factor is required.
+
+    Args:
+        members: for the second step: token, methods and the token's lifetime.
+    """
+
+    error = "mfa_required"
+    message = "A second factor is required"
+
+    def __init__(self, members: Mapping[str, str]) -> None:
+        super().__init__()
+        self.members = members
+
+
 class UnauthorizedException(AppException):
     """Credentials are missing or invalid."""
 
     status, error = 401, "unauthorized"
     message = "Not authenticated"
     headers: Mapping[str, str] = {"WWW-Authenticate": "Bearer"}
+
+
+class WrongCodeException(UnauthorizedException):
+    """The code of a second factor is wrong, was used before, or is too old."""
+
+    error = "mfa_code_invalid"
+    message = "The code is wrong, or was used before"
 
 
 class TokenInvalidException(UnauthorizedException):
@@ -93,6 +115,20 @@ class ForbiddenException(AppException):
 
     status, error = 403, "forbidden"
     message = "Not allowed"
+
+
+class ConfirmationRequiredException(ForbiddenException):
+    """The action needs a confirmation by the user within the last minutes."""
+
+    error = "confirmation_required"
+    message = "Confirm that it is you: log in again, or POST /auth/confirmation"
+
+
+class MfaEnrolmentRequiredException(ForbiddenException):
+    """The user has to set up a second factor first."""
+
+    error = "mfa_enrolment_required"
+    message = "Set up an authenticator app or a passkey first"
 
 
 class NotFoundException(AppException):

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, func
+from sqlalchemy import ARRAY, BigInteger, ForeignKey, Index, LargeBinary, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.database import Base
@@ -15,7 +15,8 @@ class Session(Base):
 
     `refresh_hash` is the SHA-256 of the valid refresh token; each use replaces it. `previous_hash`
     is that of the last used token, `rotated_at` the time of its first use, and `generation` the
-    number of rotations.
+    number of rotations. `amr` is how the user was authenticated, in words of RFC 8176;
+    `confirmed_at` the time of the last confirmation, which is the login where it is null.
     """
 
     __tablename__ = "sessions"
@@ -34,6 +35,8 @@ class Session(Base):
     last_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+    confirmed_at: Mapped[datetime | None]
+    amr: Mapped[list[str]] = mapped_column(ARRAY(String(16)), server_default=text("'{pwd}'"))
 
     user: Mapped[User] = relationship(lazy="raise")
 

@@ -20,7 +20,7 @@ from app.database import Base, Timestamped
 
 class User(Timestamped, Base):
     """An account. `email` is stored as `normalise_email` returns it; `username` keeps its case and
-    is unique without it."""
+    is unique without it. `has_mfa`: a login takes more than the password."""
 
     __tablename__ = "users"
 
@@ -31,6 +31,7 @@ class User(Timestamped, Base):
     hashed_password: Mapped[str] = mapped_column(String(255))
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
     is_superuser: Mapped[bool] = mapped_column(server_default=text("false"))
+    has_mfa: Mapped[bool] = mapped_column(server_default=text("false"))
 
     __table_args__ = (
         Index("uq_users_username_lower", text('lower(username COLLATE "C")'), unique=True),

@@ -1,6 +1,6 @@
 """Queries on sessions."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, or_, select, update
@@ -67,6 +67,18 @@ class SessionRepository(BaseRepository[Session]):
         renewed = {} if expires_at is None else {Session.expires_at: expires_at}
         query = update(Session).where(Session.id == session_id).values({**in_use, **renewed})
         await self.db.execute(query)
+
+    async def is_confirmed(self, session_id: UUID, within: timedelta) -> bool:
+        """Whether the user has logged in, or confirmed, in a session not longer ago than this."""
+        moment = func.coalesce(Session.confirmed_at, Session.created_at)
+        query = select(Session.id).where(Session.id == session_id, *_LIVE)
+        return await self.db.scalar(query.where(moment > func.now() - within)) is not None
+
+    async def confirm(self, session_id: UUID, method: str) -> None:
+        """Record that the user has confirmed a session just now, by this method of `amr`."""
+        query = update(Session).where(Session.id == session_id)
+        amr = func.array_append(func.array_remove(Session.amr, method), method)
+        await self.changed(query.values(confirmed_at=func.now(), amr=amr))
 
     async def lock_purge(self) -> bool:
         """Lock the purge until the transaction ends; whether no other transaction has it."""

@@ -26,6 +26,11 @@ class Action(StrEnum):
     USER_DELETED = "user.deleted"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105  # no password
     PASSWORD_LINK_ISSUED = "password.link_issued"  # noqa: S105  # the same
+    MFA_ADDED = "mfa.added"
+    MFA_REMOVED = "mfa.removed"
+    MFA_RESET = "mfa.reset"
+    RECOVERY_CODES_CREATED = "recovery_codes.created"
+    CONFIRMED = "session.confirmed"
     SESSION_STARTED = "session.started"
     SESSION_ENDED = "session.ended"
     SESSIONS_ENDED = "sessions.ended"

@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from app.schemas.base import NewPassword, RequestSchema, ResponseSchema, Secret, Text
+from app.schemas.mfa import MfaRequiredSchema
 
 _REFRESH_TOKEN = "0b9f6c1e8f524f0e9a575f3f0c8b7d21.AAAAAGV4YW1wbGU"  # noqa: S105  # an example
 
@@ -35,3 +36,14 @@ class TokenSchema(ResponseSchema):
     refresh_token: str = Field(examples=[_REFRESH_TOKEN])
     token_type: Literal["bearer"] = "bearer"  # noqa: S105  # the scheme's name
     expires_in: int = Field(description="seconds the access token is valid", examples=[900])
+    mfa_enrolment_required: bool = Field(
+        False,
+        description="present, and true, after a login if you have to set up a second factor before "
+        "anything else",
+        exclude_if=lambda is_required: not is_required,
+    )
+
+
+LoginResult = TokenSchema | MfaRequiredSchema
+"""What `POST /auth/login` answers: tokens, or what the second step needs."""
+login_result = TypeAdapter[LoginResult](LoginResult).validate_python

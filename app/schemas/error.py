@@ -39,10 +39,17 @@ class OAuthErrorSchema(ErrorSchema):
     """The error response of RFC 6749 §5.2, with the members of every other error."""
 
     error: str = Field(
-        description="`invalid_grant`, `invalid_request` or `unsupported_grant_type`",
+        description="`invalid_grant`, `invalid_request`, `unsupported_grant_type` or "
+        "`mfa_required`",
         examples=["invalid_grant"],
     )
     error_description: str = Field(
         description="as `message`, in the characters that the RFC permits",
         examples=["Incorrect email or password"],
+    )
+    mfa_token: str | None = Field(
+        None,
+        description="present with `mfa_required`, for `POST /auth/mfa`; so are `mfa_methods`, "
+        "separated by spaces, and `expires_in`",
+        examples=["eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.…"],
     )

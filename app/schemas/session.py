@@ -23,6 +23,11 @@ class SessionSchema(ResponseSchema):
     expires_at: datetime = Field(
         description="unless refreshed before", examples=["2026-12-21T06:30:00.123456Z"]
     )
+    amr: list[str] = Field(
+        description="how the user was authenticated, in words of RFC 8176 where it has one: `pwd`, "
+        "`otp`, `recovery`, `mfa`",
+        examples=[["pwd", "otp", "mfa"]],
+    )
     is_current: bool = Field(False, description="whether this request uses it")
 
 

@@ -17,6 +17,9 @@ class UserSchema(ResponseSchema):
     full_name: str | None = Field(examples=["Ada Lovelace"])
     is_active: bool
     is_superuser: bool = Field(examples=[False])
+    has_mfa: bool = Field(
+        description="whether a login takes more than the password", examples=[False]
+    )
     created_at: datetime = Field(examples=["2026-11-21T06:30:00.123456Z"])
     updated_at: datetime = Field(examples=["2026-11-21T06:30:00.123456Z"])
 

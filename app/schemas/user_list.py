@@ -24,6 +24,9 @@ class UserFilters(ListParams):
     is_superuser: bool | None = Field(
         None, description="only superusers, or only other users", examples=[False]
     )
+    has_mfa: bool | None = Field(
+        None, description="only users with a second factor, or only those without", examples=[False]
+    )
     search: Search | None = Field(
         None,
         description="part of the username, email or full name, case-insensitive; "

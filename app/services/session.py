@@ -9,6 +9,7 @@ from app.core.config import AuthSettings
 from app.core.exceptions import NotFoundException, TokenRevokedException
 from app.core.pagination import PageParams
 from app.core.security import AccessToken
+from app.repositories.mfa import MfaRepository
 from app.repositories.session import SessionRepository
 from app.repositories.user.repository import UserRepository
 from app.schemas.session import Principal, SessionPage
@@ -125,7 +126,8 @@ class SessionService(BaseService):
         await self.end_all(user_id)
 
     async def purge(self) -> int:
-        """Delete the sessions that ended a week ago or more; the number of them.
+        """Delete the sessions that ended a week ago or more, and spent challenges; the number of
+        the sessions.
 
         None where another process is purging.
         """
@@ -136,4 +138,5 @@ class SessionService(BaseService):
                 return 0
             return await self.sessions.delete_over_before(moment, limit)
 
+        await self.in_batches(MfaRepository(self.db).delete_expired)
         return await self.in_batches(batch)

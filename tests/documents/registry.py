@@ -132,6 +132,10 @@ ELSEWHERE = {
     "::test_seed_creates_the_requested_number",
     "alembic upgrade head --sql": "integration/test_migration_scripts.py"
     "::test_a_script_makes_what_the_migrations_make",
+    "backend reset-mfa EMAIL": "integration/test_cli_mfa.py"
+    "::test_the_factors_of_a_user_are_reset_by_email",
+    "backend reseal-secrets": "integration/test_cli_mfa.py"
+    "::test_secrets_are_encrypted_anew_by_a_command",
     "backend set-password EMAIL": "integration/test_cli.py"
     "::test_c31_a_password_that_was_forgotten_is_set",
     "backend import-users FILE": "integration/test_user_import.py"

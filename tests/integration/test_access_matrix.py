@@ -23,11 +23,14 @@ from app.runtime import Runtime
 from app.schemas.account import Purpose
 from app.schemas.jobs import PurgeSessions
 from tests.access import (
+    ABSENT,
     ANYONE,
     API,
     CALLERS,
+    CONFLICT,
     LOGGED_IN,
     LOGIN,
+    NO_ONE,
     NOBODY,
     OWNER,
     OWNER_OR_SUPERUSER,
@@ -62,6 +65,13 @@ MATRIX = {
         },
     ),
     "send_password_reset": Row(SUPERUSER),
+    "login_mfa": Row(NO_ONE, {"json": {"mfa_token": "x", "code": "123456"}}),
+    "confirm": Row(LOGGED_IN, {"json": {"password": PASSWORD}}),
+    "get_mfa": Row(LOGGED_IN),
+    "begin_totp": Row(LOGGED_IN),
+    "confirm_totp": Row(CONFLICT, {"json": {"code": "123456"}}),
+    "remove_totp": Row(ABSENT),
+    "new_recovery_codes": Row(CONFLICT),
     "list_sessions": Row(LOGGED_IN),
     "end_session": Row(OWNER),
     "create_user": Row(SIGN_UP, {"json": {"email": "new@example.com", "password": PASSWORD}}),
@@ -100,6 +110,7 @@ PAGES = {
     "dashboard_login": Row(
         LOGIN_FORM, options_of=lambda me: {"data": {"username": me.email, "password": PASSWORD}}
     ),
+    "dashboard_login_mfa": Row(NO_ONE, {"data": {"mfa_token": "x", "code": "123456"}}),
     "dashboard_logout": Row(FORM),
     "dashboard_users": Row(VIEW),
     "dashboard_users_export": Row(VIEW),
@@ -285,7 +296,7 @@ def pages(app: FastAPI) -> dict[str, tuple[str, str]]:
 
 def visit(app: FastAPI, page: str, caller: Caller) -> dict[str, Any]:
     """A request by a browser in which `caller` is logged in, with the token its forms have."""
-    forms, is_login = app.state.runtime.forms, page == "dashboard_login"
+    forms, is_login = app.state.runtime.forms, page.startswith("dashboard_login")
     owner = "stranger" if is_login else str(caller.session_id)
     cookies = {"form": owner, "session": None if is_login else caller.page_token}
     sent = [f"__Secure-backend_{name}={value}" for name, value in cookies.items() if value]

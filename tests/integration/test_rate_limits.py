@@ -35,8 +35,8 @@ LOGIN, TOKEN, REFRESH = f"{API}/auth/login", f"{API}/auth/token", f"{API}/auth/r
 USERS = f"{API}/users"
 WEAK = {"email": "new@example.com", "password": "weak"}  # refused after it was counted: no hash
 LIMITS = (
-    *("login", "login_address", "sign_up", "refresh", "refresh_address", "recovery", "link"),
-    *("read", "write"),
+    *("login", "login_address", "second_factor", "sign_up", "refresh", "refresh_address"),
+    *("recovery", "link", "read", "write"),
 )
 
 
@@ -119,8 +119,9 @@ async def test_every_operation_has_a_rate_limit(strict_app, strict, cast, operat
 
     first, second = [await answer() for _ in range(2)]
 
-    assert first.is_success, first.text
-    assert headers_of(first)[:2] == (1, 0)
+    if MATRIX[operation].status_for(kind) == "2xx":
+        assert first.is_success, first.text
+        assert headers_of(first)[:2] == (1, 0)
     assert refused(second)
 
 
@@ -134,8 +135,9 @@ async def test_every_page_has_a_rate_limit(strict_app, strict, cast, page):
 
     first, second = [await answer() for _ in range(2)]
 
-    assert first.status_code in {200, 303}, first.text
-    assert headers_of(first)[:2] == (1, 0)
+    if PAGES[page].status_for("superuser") != "401":
+        assert first.status_code in {200, 303}, first.text
+        assert headers_of(first)[:2] == (1, 0)
     assert refused(second)
 
 

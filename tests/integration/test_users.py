@@ -33,7 +33,7 @@ async def test_anonymous_clients_can_sign_up(client):
     )
     assert set(user) == {
         *("id", "email", "username", "full_name"),
-        *("is_active", "is_superuser", "created_at", "updated_at"),
+        *("is_active", "is_superuser", "has_mfa", "created_at", "updated_at"),
     }
 
 

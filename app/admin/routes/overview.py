@@ -5,13 +5,21 @@ from typing import Annotated
 from fastapi import Form, Request, Response
 
 from app.admin.deps import LoginFormChecked, OverviewPage, Overviews, PageDep
-from app.admin.login_page import LoginForm, logged_in, redisplay_login_on_error
+from app.admin.login_page import (
+    LoginForm,
+    SecondStepForm,
+    logged_in,
+    redisplay_login_on_error,
+    redisplay_second_step_on_error,
+    second_step_page,
+)
 from app.admin.rendering import BASE
 from app.api.deps.request import ClientDevice
-from app.api.deps.services import Auth, Sessions
-from app.api.limits import Limited, by_username
+from app.api.deps.services import Auth, SecondStep, Sessions
+from app.api.limits import Limited, by_mfa_token_of_form, by_username
 from app.api.routing import Router
 from app.core.limiter import by_address, limiter, rate
+from app.services.auth.second_step import MfaChallenge
 
 router = Router(prefix=BASE, include_in_schema=False)
 
@@ -41,7 +49,27 @@ async def log_in(
     """Log in; superusers only."""
     with redisplay_login_on_error(request, form):
         password = form.password.get_secret_value()
-        token = await auth.log_in_to_page(form.username, password, device)
+        begun = await auth.log_in_to_page(form.username, password, device)
+    if isinstance(begun, MfaChallenge):
+        token = begun.mfa_token
+        return second_step_page(request, 200, response.headers, mfa_token=token, next_url=form.next)
+    return logged_in(request, response, begun, form.next)
+
+
+@router.post("/login/mfa", name="dashboard_login_mfa", dependencies=[LoginFormChecked, Limited])
+@limiter.shared_limit(rate("second_factor"), scope="second-factor", key_func=by_mfa_token_of_form)
+@limiter.shared_limit(rate("login_address"), scope="login-address", key_func=by_address)
+async def log_in_by_code(
+    form: Annotated[SecondStepForm, Form()],
+    second_step: SecondStep,
+    device: ClientDevice,
+    request: Request,
+    response: Response,
+) -> Response:
+    """Complete a login by a second factor."""
+    with redisplay_second_step_on_error(request, form):
+        token, code = form.mfa_token.get_secret_value(), form.code.get_secret_value()
+        token = await second_step.log_in_to_page(token, code, device)
     return logged_in(request, response, token, form.next)
 
 

@@ -1,4 +1,5 @@
-"""Authentication dependencies: `Caller`, `CurrentUser`, `CurrentSuperuser`, `Scraper`."""
+"""Authentication dependencies: `Caller`, `CurrentUser`, `EnrollingUser`, `CurrentSuperuser`,
+`Scraper`."""
 
 from collections.abc import Awaitable, Callable
 from hmac import compare_digest
@@ -10,7 +11,11 @@ from fastapi.security.base import SecurityBase
 
 from app.api.runtime import runtime_of
 from app.core.caller import identify_caller
-from app.core.exceptions import ForbiddenException, UnauthorizedException
+from app.core.exceptions import (
+    ForbiddenException,
+    MfaEnrolmentRequiredException,
+    UnauthorizedException,
+)
 from app.core.limiter import parsed
 from app.core.origin import authenticated_as
 from app.schemas.session import Principal
@@ -48,7 +53,15 @@ async def get_caller(request: Request, _: Response) -> Principal | None:
 
     Raises:
         UnauthorizedException: a token was sent and is not valid.
+        MfaEnrolmentRequiredException: see `check_enrolment`.
     """
+    caller = await _authenticated(request)
+    if caller is not None:
+        check_enrolment(request, caller)
+    return caller
+
+
+async def _authenticated(request: Request) -> Principal | None:
     token = await _bearer(request)
     if token is None:
         return None
@@ -60,10 +73,21 @@ async def get_caller(request: Request, _: Response) -> Principal | None:
     return principal
 
 
+def check_enrolment(request: Request, caller: Principal) -> None:
+    """
+    Raises:
+        MfaEnrolmentRequiredException: the caller has to set up a second factor first.
+    """
+    settings = runtime_of(request).settings.auth
+    if not caller.user.has_mfa and settings.requires_mfa(is_superuser=caller.is_superuser):
+        raise MfaEnrolmentRequiredException
+
+
 @Bearer
-async def get_current_user(request: Request, response: Response) -> Principal:
+async def get_enrolling_user(request: Request, response: Response) -> Principal:
     """The caller, counted against their limit of reads or writes. Stored in the request, and so
-    neither looked up nor counted twice.
+    neither looked up nor counted twice. For what users may do before they have set up a second
+    factor that is required.
 
     Raises:
         UnauthorizedException: no token was sent, or it is not valid.
@@ -72,11 +96,23 @@ async def get_current_user(request: Request, response: Response) -> Principal:
     known: Principal | None = getattr(request.state, "current_user", None)
     if known is not None:
         return known
-    caller = await get_caller(request, response)
+    caller = await _authenticated(request)
     if caller is None:
         raise UnauthorizedException
     await count_call(request, response, caller)
     request.state.current_user = caller
+    return caller
+
+
+@Bearer
+async def get_current_user(request: Request, response: Response) -> Principal:
+    """The same for everything else.
+
+    Raises:
+        MfaEnrolmentRequiredException: see `check_enrolment`.
+    """
+    caller = await get_enrolling_user(request, response)
+    check_enrolment(request, caller)
     return caller
 
 
@@ -125,6 +161,7 @@ async def count_call(request: Request, response: Response, caller: Principal) ->
 
 
 Caller = Annotated[Principal | None, Depends(get_caller)]
+EnrollingUser = Annotated[Principal, Depends(get_enrolling_user)]
 CurrentUser = Annotated[Principal, Depends(get_current_user)]
 CurrentSuperuser = Annotated[Principal, Depends(get_current_superuser)]
 Scraper = Depends(get_scraper)

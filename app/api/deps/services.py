@@ -10,6 +10,9 @@ from app.api.runtime import runtime_of
 from app.core.cache import Unkeyed
 from app.database import get_db
 from app.services.account.recovery import RecoveryService
+from app.services.auth.confirmation import ConfirmationService
+from app.services.auth.mfa import MfaService
+from app.services.auth.second_step import SecondStepService
 from app.services.auth.service import AuthService
 from app.services.dashboard import DashboardService
 from app.services.export import ExportService
@@ -67,6 +70,27 @@ async def get_recovery_service(request: Request, db: DbSession) -> RecoveryServi
 
 
 Recovery = Annotated[RecoveryService, Depends(get_recovery_service)]
+
+
+async def get_second_step_service(request: Request, db: DbSession) -> SecondStepService:
+    return runtime_of(request).second_step_service(db)
+
+
+SecondStep = Annotated[SecondStepService, Depends(get_second_step_service)]
+
+
+async def get_mfa_service(request: Request, db: DbSession) -> MfaService:
+    return runtime_of(request).mfa_service(db)
+
+
+Mfa = Annotated[MfaService, Depends(get_mfa_service)]
+
+
+async def get_confirmation_service(request: Request, db: DbSession) -> ConfirmationService:
+    return runtime_of(request).confirmation_service(db)
+
+
+Confirmations = Annotated[ConfirmationService, Depends(get_confirmation_service)]
 
 
 @Bearer

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Body, Depends, Header, Request
 
 from app.api.deps.auth import CurrentSuperuser, CurrentUser
+from app.api.deps.services import Confirmations
 from app.api.runtime import runtime_of
 from app.core.config import MAX_ROWS
 from app.core.exceptions import ValidationException
@@ -15,11 +16,13 @@ from app.services.idempotency import IdempotentRequest
 async def get_bulk_rows(
     request: Request,
     rows: Annotated[list[BulkRow], Body(max_length=MAX_ROWS, examples=[BULK_EXAMPLE])],
-    _: CurrentSuperuser,
+    caller: CurrentSuperuser,
+    confirmations: Confirmations,
 ) -> list[BulkRow]:
     """The rows of a list, valid or not.
 
     Raises:
+        ConfirmationRequiredException: a superuser is among them.
         ValidationException: there are none, or more than `USERS_BULK_MAX`.
     """
     limit = runtime_of(request).settings.users.bulk_max
@@ -27,6 +30,8 @@ async def get_bulk_rows(
         message = f"should have at least 1 and at most {limit} users (USERS_BULK_MAX)"
         code = "too_long" if rows else "too_short"
         raise ValidationException(details=[{"field": "body", "message": message, "code": code}])
+    if any(getattr(row, "is_superuser", None) is True for row in rows):
+        await confirmations.require(caller)
     return rows
 
 

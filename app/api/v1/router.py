@@ -1,7 +1,7 @@
 """Router of version 1 of the API, with the routers of all endpoints."""
 
 from app.api.routing import Router
-from app.api.v1.endpoints import account, auth, dashboard, metrics, users
+from app.api.v1.endpoints import account, auth, dashboard, metrics, mfa, users
 
 PREFIX = "/api/v1"
 ROUTERS: tuple[Router, ...] = (
@@ -9,6 +9,7 @@ ROUTERS: tuple[Router, ...] = (
     users.router,
     auth.router,
     account.router,
+    mfa.router,
     metrics.router,
 )
 """Included one by one: a router around them would be searched again for each request."""

@@ -146,6 +146,9 @@ class LimiterSettings(RedisSettings):
         "30/minute", description="logins per address (development: 600/minute)"
     )
     sign_up: Rate = Field("10/minute", description="sign-ups per address (development: 200/minute)")
+    second_factor: Rate = Field(
+        "5/minute", description="codes of second factors per account (development: 100/minute)"
+    )
     refresh: Rate = Field("30/minute", description="refreshes per session")
     refresh_address: Rate = Field(
         "300/minute", description="refreshes per address, which many clients may share"
@@ -168,6 +171,7 @@ class LimiterSettings(RedisSettings):
             "sign_up": "200/minute",
             "recovery": "100/minute",
             "link": "600/minute",
+            "second_factor": "100/minute",
         }
         unset = {name: rate for name, rate in more.items() if name not in self.model_fields_set}
         return self.model_copy(update=unset)
@@ -202,6 +206,14 @@ class AuthSettings(Section):
     special_use_domains: bool = Field(
         False, description="true: accept email domains such as corp.local, home.arpa and localhost"
     )
+    mfa_required_for: Literal["none", "superusers", "everyone"] = Field(
+        "none", description="who has to set up a second factor: none, superusers or everyone"
+    )
+
+    def requires_mfa(self, *, is_superuser: bool) -> bool:
+        """Whether a user has to have a second factor."""
+        required_for = self.mfa_required_for
+        return required_for == "everyone" or (required_for == "superusers" and is_superuser)
 
     def accepted_keys(self) -> list[str]:
         return [key.get_secret_value() for key in self.accepted_secret_keys]

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from jose import jwt
@@ -14,8 +14,11 @@ from app.core.exceptions import TokenExpiredException, TokenInvalidException
 from app.core.security import base64url
 from app.core.security.refresh_tokens import RefreshTokenSigner
 
-TokenKind = Literal["access", "page"]
-"""Where a token is valid: in the `Authorization` header, or in the admin pages' cookie."""
+TokenKind = Literal["access", "page", "mfa"]
+"""Where a token is valid: in the `Authorization` header, in the admin pages' cookie, or in the
+second step of a login, where it has no session yet."""
+MFA_TTL = 300
+"""Seconds between the two steps of a login."""
 
 MAX_TOKEN_LENGTH = 4096
 """In characters; ours have about 400. Longer ones are not decoded."""
@@ -29,11 +32,17 @@ _REQUIRED = ("iat", "sub", "iss", "aud")
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """Contents of a valid token: user, session and kind."""
+    """Contents of a valid token.
+
+    Attributes:
+        session_id: of an `mfa` token, the id of the attempt to log in.
+        binding: of an `mfa` token, what it is bound to.
+    """
 
     user_id: int
     session_id: UUID
     kind: TokenKind = "access"
+    binding: str = ""
 
 
 class TokenSigner:
@@ -55,12 +64,15 @@ class TokenSigner:
         self._ttl: dict[TokenKind, int] = {
             "access": settings.access_ttl,
             "page": settings.session_ttl,
+            "mfa": MFA_TTL,
         }
         self._verified = lru_cache(maxsize=TOKEN_CACHE_SIZE)(self._verify)
 
-    def sign(self, user_id: int, session_id: UUID, kind: TokenKind = "access") -> str:
+    def sign(
+        self, user_id: int, session_id: UUID, kind: TokenKind = "access", binding: str = ""
+    ) -> str:
         now = datetime.now(UTC)
-        claims = {
+        claims: dict[str, Any] = {
             "iss": _ISSUER,
             "aud": _ISSUER,
             "typ": kind,
@@ -69,6 +81,8 @@ class TokenSigner:
             "iat": now,
             "exp": now + timedelta(seconds=self._ttl[kind]),
         }
+        if binding:
+            claims["bnd"] = binding
         return jwt.encode(claims, self._keys[0], algorithm=_ALGORITHM)
 
     def read(self, token: str, kind: TokenKind = "access") -> AccessToken:
@@ -105,5 +119,6 @@ class TokenSigner:
         )
         if claims["typ"] not in self._ttl:
             raise ValueError("unknown kind of token")
-        read = AccessToken(int(claims["sub"]), UUID(claims["sid"]), claims["typ"])
+        session_id, binding = UUID(claims["sid"]), claims.get("bnd", "")
+        read = AccessToken(int(claims["sub"]), session_id, claims["typ"], binding)
         return read, int(claims["exp"])

@@ -35,6 +35,10 @@ class Credentials(NamedTuple):
     hashed_password: str
     is_active: bool
     is_superuser: bool
+    has_mfa: bool
+
+
+_CREDENTIALS = User.id, User.hashed_password, User.is_active, User.is_superuser, User.has_mfa
 
 
 class UserRepository(BaseRepository[User]):
@@ -75,7 +79,7 @@ class UserRepository(BaseRepository[User]):
     async def credentials(self, login: str) -> Credentials | None:
         """The credentials of the user with this email or username."""
         normal = normalise_login(login)
-        query = select(User.id, User.hashed_password, User.is_active, User.is_superuser)
+        query = select(*_CREDENTIALS)
         if "@" in login:
             query = query.where(User.email.in_(_spellings(login))).order_by(User.email == normal)
         else:
@@ -83,18 +87,20 @@ class UserRepository(BaseRepository[User]):
         row = (await self.db.execute(query.limit(1))).one_or_none()
         return None if row is None else Credentials(*row)
 
+    async def credentials_of(self, user_id: int) -> Credentials | None:
+        """The credentials of the user with this id."""
+        row = (await self.db.execute(select(*_CREDENTIALS).where(User.id == user_id))).one_or_none()
+        return None if row is None else Credentials(*row)
+
     async def password_hash(self, user_id: int) -> str | None:
         return await self.db.scalar(select(User.hashed_password).where(User.id == user_id))
 
-    async def lock_unchanged(self, user_id: int, hashed_password: str) -> bool:
-        """Lock an active user who still has this hash, until the transaction ends; whether there
-        is one."""
-        query = (
-            select(User.id)
-            .where(User.id == user_id, User.hashed_password == hashed_password, User.is_active)
-            .with_for_update(key_share=True)
-        )
-        return await self.db.scalar(query) is not None
+    async def lock_unchanged(self, known: Credentials) -> bool:
+        """Lock an active user who still has this password, and has a second factor or not as
+        before, until the transaction ends; whether there is one."""
+        same = User.hashed_password == known.hashed_password, User.has_mfa == known.has_mfa
+        query = select(User.id).where(User.id == known.id, *same, User.is_active)
+        return await self.db.scalar(query.with_for_update(key_share=True)) is not None
 
     async def replace_hash(self, user_id: int, old: str, new: str) -> bool:
         """Store another hash, unless the password was changed meanwhile; whether it was stored."""

@@ -1,9 +1,8 @@
 """Login, token refresh and password change."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hmac import compare_digest
-from uuid import UUID, uuid4
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,15 +12,13 @@ from app.core.details import DetailCode
 from app.core.device import Device
 from app.core.exceptions import (
     ForbiddenException,
+    MfaRequiredException,
     TokenRevokedException,
     UnauthorizedException,
     ValidationException,
 )
-from app.core.security import (
-    PasswordHasher,
-    RefreshToken,
-    TokenSigner,
-)
+from app.core.sealing import ContentCipher
+from app.core.security import PasswordHasher, RefreshToken, TokenSigner
 from app.core.security.passwords import weakness
 from app.core.text.normalisation import is_encodable, is_storable
 from app.models import Session
@@ -30,29 +27,13 @@ from app.repositories.user.repository import UserRepository
 from app.schemas.session import Principal
 from app.services.account.notices import Notices
 from app.services.account.tokens import OneTimeTokens
+from app.services.auth.issuing import Begun, SessionIssuer, Tokens
+from app.services.auth.second_step import MfaChallenge, SecondStepService
 from app.services.base import BaseService
 from app.services.principals import PrincipalCache
 from app.services.session import expiry
 
 log = structlog.get_logger("app.security")
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """Result of a login or refresh. `expires_in`: lifetime of the access token in seconds."""
-
-    access_token: str
-    refresh_token: str
-    expires_in: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Begun:
-    """A new session."""
-
-    user_id: int
-    session_id: UUID
-    refresh_token: str
 
 
 class AuthService(BaseService):
@@ -63,6 +44,7 @@ class AuthService(BaseService):
         passwords: hashes and verifies passwords.
         tokens: signs and verifies access tokens.
         principals: cache of principals.
+        cipher: decrypts the secrets of authenticator apps.
         settings: lifetimes of sessions, and the minimum length of passwords.
         app_name: name of the service, which is refused as a password.
         sends_mail: whether the service sends mail.
@@ -74,6 +56,7 @@ class AuthService(BaseService):
         passwords: PasswordHasher,
         tokens: TokenSigner,
         principals: PrincipalCache,
+        cipher: ContentCipher,
         settings: AuthSettings,
         app_name: str = "",
         *,
@@ -89,9 +72,11 @@ class AuthService(BaseService):
         self.app_name = app_name
         self.one_time_tokens = OneTimeTokens(db, settings)
         self.notices = Notices(db, is_on=sends_mail)
+        self.issuer = SessionIssuer(self.sessions, tokens, settings)
+        self.second_step = SecondStepService(db, tokens, cipher, settings)
 
-    async def login(self, login: str, password: str, device: Device) -> Tokens:
-        """Begin a session.
+    async def login(self, login: str, password: str, device: Device) -> Tokens | MfaChallenge:
+        """Begin a session, or where the user has a second factor, the second step of the login.
 
         An unknown account, a wrong password and a disabled account cost one hash each and give the
         same error.
@@ -105,12 +90,31 @@ class AuthService(BaseService):
             ServiceUnavailableException: too many logins are waiting already.
         """
         begun = await self._log_in(login, password, device)
-        return self._tokens(begun.user_id, begun.session_id, begun.refresh_token)
+        return begun if isinstance(begun, MfaChallenge) else self.issuer.tokens(begun)
 
-    async def log_in_to_page(self, login: str, password: str, device: Device) -> str:
+    async def login_in_one_step(self, login: str, password: str, device: Device) -> Tokens:
+        """The same for clients that know one step only.
+
+        Raises:
+            MfaRequiredException: the user has a second factor; the error has what the second step
+                needs.
+        """
+        begun = await self.login(login, password, device)
+        if isinstance(begun, MfaChallenge):
+            raise MfaRequiredException(
+                {
+                    "mfa_token": begun.mfa_token,
+                    "mfa_methods": " ".join(begun.mfa_methods),
+                    "expires_in": str(begun.expires_in),
+                }
+            )
+        return begun
+
+    async def log_in_to_page(self, login: str, password: str, device: Device) -> str | MfaChallenge:
         """Begin a session of the admin pages; returns the token for its cookie.
 
-        It is an ordinary session, without a refresh token.
+        It is an ordinary session, without a refresh token. Where the user has a second factor, the
+        second step of the login is returned.
 
         Args:
             login: an email, or a username.
@@ -122,11 +126,11 @@ class AuthService(BaseService):
             ServiceUnavailableException: too many logins are waiting already.
         """
         begun = await self._log_in(login, password, device, is_for_superusers=True)
-        return self.tokens.sign(begun.user_id, begun.session_id, "page")
+        return begun if isinstance(begun, MfaChallenge) else self.issuer.page_token(begun)
 
     async def _log_in(
         self, login: str, password: str, device: Device, *, is_for_superusers: bool = False
-    ) -> _Begun:
+    ) -> Begun | MfaChallenge:
         # First, before any step that depends on whether the account exists.
         if not is_storable(login):
             raise _invalid("username", "should be valid Unicode text without U+0000", "malformed")
@@ -145,29 +149,18 @@ class AuthService(BaseService):
         begun = None
         async with self.transaction():
             # Locked, so that any later end of the user's sessions includes this one.
-            if await self.users.lock_unchanged(found.id, found.hashed_password):
+            if await self.users.lock_unchanged(found):
                 if renewed is not None:
                     await self.users.replace_hash(found.id, found.hashed_password, renewed)
-                begun = await self._begin_session(found.id, device)
+                    found = found._replace(hashed_password=renewed)
+                if found.has_mfa:
+                    return await self.second_step.challenge(found, device)
+                begun = await self.issuer.begin(found.id, device)
         if begun is None:  # the user changed after the verification
             return await self._log_in(login, password, device, is_for_superusers=is_for_superusers)
         log.info("login", user=found.id, address=device.address)
-        return begun
-
-    async def _begin_session(self, user_id: int, device: Device) -> _Begun:
-        session_id = uuid4()
-        refresh_token = self.tokens.refresh.new(session_id)
-        await self.sessions.begin(
-            Session(
-                id=session_id,
-                user_id=user_id,
-                refresh_hash=self.tokens.refresh.read(refresh_token).hash,
-                user_agent=device.user_agent and device.user_agent[:255],
-                address=device.address,
-                expires_at=expiry(self.settings, datetime.now(UTC)),
-            )
-        )
-        return _Begun(user_id, session_id, refresh_token)
+        must_enrol = self.settings.requires_mfa(is_superuser=found.is_superuser)
+        return replace(begun, mfa_enrolment_required=must_enrol)
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """Exchange a refresh token for a new pair.
@@ -208,7 +201,7 @@ class AuthService(BaseService):
         session.refresh_hash = self.tokens.refresh.read(renewed).hash
         session.last_seen_at = datetime.now(UTC)
         session.expires_at = expiry(self.settings, session.created_at)
-        return self._tokens(session.user_id, session.id, renewed)
+        return self.issuer.tokens(Begun(session.user_id, session.id, renewed))
 
     def _has_just_been_voided(self, session: Session, token: RefreshToken) -> bool:
         """Whether the token was superseded by a repeat within the grace period: it is a successor
@@ -220,10 +213,6 @@ class AuthService(BaseService):
         grace = timedelta(seconds=self.settings.refresh_grace)
         # In both directions: if the clock was set back, the period would last longer.
         return abs(datetime.now(UTC) - session.rotated_at) <= grace
-
-    def _tokens(self, user_id: int, session_id: UUID, refresh_token: str) -> Tokens:
-        access_token = self.tokens.sign(user_id, session_id)
-        return Tokens(access_token, refresh_token, self.tokens.access_ttl)
 
     async def change_password(self, caller: Principal, current: str, new: str) -> None:
         """Replace the caller's password, end all of their other sessions, and void the links in

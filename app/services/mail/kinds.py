@@ -45,5 +45,10 @@ KINDS: Mapping[str, MailKind] = {
         MailKind("test-mail", _test_mail, example={"requested_at": _MOMENT}),
         MailKind("password-reset", mail_contexts.password_reset, example=_RESET),
         MailKind("password-changed", mail_contexts.notice, example={"at": _MOMENT}),
+        MailKind(
+            "mfa-changed",
+            mail_contexts.notice,
+            example={"change": "The authenticator app was removed", "at": _MOMENT},
+        ),
     )
 }

@@ -14,11 +14,17 @@ from typing import Any, BinaryIO, TextIO
 from app.core.text.encoding import ENCODING_NAMES, EncodingError, text_format
 from app.core.text.spreadsheets import unescape_formulas
 from app.schemas.bulk import UserImport
+from app.schemas.user import UserSchema
 
 NOTES = ("line", "errors")
 """Columns that the file of refused rows adds; ignored when it is corrected and imported again."""
-KNOWN_COLUMNS = ("id", *UserImport.model_fields)
-"""Columns that a file may have. The `id` is ignored: the database assigns its own."""
+_EXPORTED_ONLY = tuple(
+    name for name in UserSchema.model_fields if name not in UserImport.model_fields
+)
+"""Columns of an export that are ignored: the `id`, which the database assigns, and what a file
+cannot set."""
+KNOWN_COLUMNS = (*_EXPORTED_ONLY, *UserImport.model_fields)
+"""Columns that a file may have."""
 SECRETS = frozenset({"password", "hashed_password"})
 """Columns whose cells are taken literally."""
 OPTIONAL = tuple(name for name in UserImport.model_fields if name not in {"email", *SECRETS})
@@ -233,5 +239,5 @@ def _meant(source: dict[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in source.items()
-        if name != "id" and value is not None and value != ""
+        if name not in _EXPORTED_ONLY and value is not None and value != ""
     }

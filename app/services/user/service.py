@@ -23,6 +23,7 @@ from app.schemas.audit import Action, Facts
 from app.schemas.session import Principal
 from app.schemas.user import NewUser, UserCreate, UserProfile, UserSchema, UserUpdate
 from app.services.audit.redaction import state_of, target_of
+from app.services.auth.confirmation import require_confirmation
 from app.services.principals import PrincipalCache
 from app.services.user.creation import UserCreation
 
@@ -67,6 +68,7 @@ class UserService(UserCreation):
             ForbiddenException: registration is disabled, and the caller is no superuser.
             ValidationException: the password is too weak, the email is at a special-use domain, or
                 a plain caller sets privileges.
+            ConfirmationRequiredException: the new user is a superuser.
             ConflictException: the email or the username is taken.
         """
         is_superuser = caller is not None and caller.is_superuser
@@ -74,6 +76,9 @@ class UserService(UserCreation):
             self._check_registration(caller)
             _refuse_privileges(user_in.model_fields_set)
         self._check_domain(user_in.email)
+        if caller is not None and user_in.model_dump().get("is_superuser", False):
+            await require_confirmation(self.sessions, caller)
+            await self.release_connection()
         return await self.create_user(user_in)
 
     async def create_first_superuser(self, user_in: UserCreate) -> bool:
@@ -167,6 +172,7 @@ class UserService(UserCreation):
                 special-use domain.
             NotFoundException: there is no such user.
             PreconditionFailedException: the user is not as expected.
+            ConfirmationRequiredException: the superuser rights change.
             ConflictException: the email or the username is taken, or no active superuser
                 would be left.
         """
@@ -182,6 +188,8 @@ class UserService(UserCreation):
             if changes.get("email", user.email) != user.email:
                 self._check_domain(changes["email"])
             before = state_of(user)
+            if changes.get("is_superuser", user.is_superuser) != user.is_superuser:
+                await require_confirmation(self.sessions, caller)
             for field, value in changes.items():
                 setattr(user, field, value)
             await self.users.flush()

@@ -5,14 +5,17 @@ from typing import Annotated
 from fastapi import Depends
 from fastapi.security import OAuth2PasswordRequestForm
 
-from app.api.deps.auth import CurrentUser
+from app.api.deps.auth import CurrentUser, EnrollingUser
 from app.api.deps.request import ClientDevice
-from app.api.deps.services import Auth, Sessions
+from app.api.deps.services import Auth, Confirmations, SecondStep, Sessions
 from app.api.limits import (
     Limited,
+    LimitedEnrollingUser,
     LimitedUser,
     by_email,
+    by_mfa_token,
     by_principal,
+    by_principal_with_code,
     by_refreshed_session,
     by_username,
 )
@@ -21,7 +24,15 @@ from app.api.responses import TOKEN_ERRORS, errors
 from app.api.routing import Router
 from app.api.types import PaginationParams, SessionId
 from app.core.limiter import by_address, limiter, rate
-from app.schemas.auth import LoginRequest, PasswordChange, RefreshRequest, TokenSchema
+from app.schemas.auth import (
+    LoginRequest,
+    LoginResult,
+    PasswordChange,
+    RefreshRequest,
+    TokenSchema,
+    login_result,
+)
+from app.schemas.mfa import Confirmation, ConfirmedSchema, MfaLogin
 from app.schemas.session import SessionPage
 
 router = Router(
@@ -34,21 +45,45 @@ _login_form = limiter.shared_limit(rate("login"), scope="login", key_func=by_use
 _login_address = limiter.shared_limit(
     rate("login_address"), scope="login-address", key_func=by_address
 )
+_second_step = limiter.shared_limit(
+    rate("second_factor"), scope="second-factor", key_func=by_mfa_token
+)
+_code = limiter.shared_limit(
+    rate("second_factor"), scope="second-factor", key_func=by_principal_with_code
+)
 
 
 @router.post(
     "/login",
     operation_id="login",
-    response_description="Tokens of a new session",
+    response_description="Tokens of a new session, or what the second step needs",
     dependencies=[Limited],
     responses=errors(401, body=True),
 )
 @_login
 @_login_address
-async def login(credentials: LoginRequest, auth: Auth, device: ClientDevice) -> TokenSchema:
-    """Log in with email and password."""
+async def login(credentials: LoginRequest, auth: Auth, device: ClientDevice) -> LoginResult:
+    """Log in with email and password; users with a second factor complete it at `/auth/mfa`."""
     password = credentials.password.get_secret_value()
-    return TokenSchema.model_validate(await auth.login(credentials.email, password, device))
+    return login_result(await auth.login(credentials.email, password, device))
+
+
+@router.post(
+    "/mfa",
+    operation_id="login_mfa",
+    response_description="Tokens of a new session",
+    dependencies=[Limited],
+    responses=errors(401, body=True),
+)
+@_second_step
+@_login_address
+async def login_mfa(login: MfaLogin, second_step: SecondStep, device: ClientDevice) -> TokenSchema:
+    """Complete a login by a code of the authenticator app, or a recovery code.
+
+    The client has to send the same `User-Agent` as in the first step.
+    """
+    token, code = login.mfa_token.get_secret_value(), login.code.get_secret_value()
+    return TokenSchema.model_validate(await second_step.log_in(token, code, device))
 
 
 @_login_form
@@ -56,8 +91,12 @@ async def login(credentials: LoginRequest, auth: Auth, device: ClientDevice) -> 
 async def login_form(
     form: Annotated[OAuth2PasswordRequestForm, Depends()], auth: Auth, device: ClientDevice
 ) -> TokenSchema:
-    """Log in with the OAuth2 password form, by username or email."""
-    return TokenSchema.model_validate(await auth.login(form.username, form.password, device))
+    """Log in with the OAuth2 password form, by username or email.
+
+    Where the user has a second factor, the error `mfa_required` has the `mfa_token`.
+    """
+    tokens = await auth.login_in_one_step(form.username, form.password, device)
+    return TokenSchema.model_validate(tokens)
 
 
 router.add_api_route(
@@ -97,7 +136,7 @@ async def refresh(request: RefreshRequest, auth: Auth) -> TokenSchema:
     status_code=204,
     responses=errors(401),
 )
-async def logout(caller: CurrentUser, sessions: Sessions) -> None:
+async def logout(caller: EnrollingUser, sessions: Sessions) -> None:
     """End this session; effective on the next request."""
     await sessions.end(caller.session_id, caller.user_id)
 
@@ -109,7 +148,7 @@ async def logout(caller: CurrentUser, sessions: Sessions) -> None:
     status_code=204,
     responses=errors(401),
 )
-async def logout_all(caller: CurrentUser, sessions: Sessions) -> None:
+async def logout_all(caller: EnrollingUser, sessions: Sessions) -> None:
     """End all of your sessions, including this one."""
     await sessions.end_all(caller.user_id)
 
@@ -128,6 +167,22 @@ async def change_password(change: PasswordChange, caller: CurrentUser, auth: Aut
     await auth.change_password(
         caller, change.current_password.get_secret_value(), change.new_password.get_secret_value()
     )
+
+
+@router.post(
+    "/confirmation",
+    operation_id="confirm",
+    response_description="Until when grave actions are allowed in this session",
+    dependencies=[LimitedEnrollingUser],
+    responses=errors(401, body=True),
+)
+@limiter.shared_limit(rate("login"), scope="confirmation", key_func=by_principal)
+@_code
+async def confirm(
+    proof: Confirmation, caller: EnrollingUser, confirmations: Confirmations
+) -> ConfirmedSchema:
+    """Confirm that it is you, by password or code, for grave actions within ten minutes."""
+    return ConfirmedSchema(confirmed_until=await confirmations.confirm(caller, proof))
 
 
 @router.get(

@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 
 from app.api.convertors import USER_ID
-from app.api.deps.auth import Caller, CurrentSuperuser, CurrentUser
+from app.api.deps.auth import Caller, CurrentSuperuser, CurrentUser, EnrollingUser
+from app.api.deps.confirmation import Confirmed
 from app.api.deps.etags import IfMatch, tagged
 from app.api.deps.request import LongDeadline
 from app.api.deps.services import Exports, Sessions, UserLists, Users
@@ -58,7 +59,7 @@ _email_address = limiter.shared_limit(
     response_description="Your profile",
     responses=WITH_ETAG | errors(401),
 )
-async def get_me(caller: CurrentUser, response: Response) -> UserSchema:
+async def get_me(caller: EnrollingUser, response: Response) -> UserSchema:
     """Your own profile."""
     return tagged(caller.user, response)
 
@@ -216,6 +217,7 @@ async def update_user(
     operation_id="delete_user",
     response_description="The user is deleted",
     status_code=204,
+    dependencies=[Confirmed],
     responses=errors(401, 403, 404, 409, 412),
 )
 async def delete_user(

@@ -1,0 +1,78 @@
+"""Endpoints of one's own second factors."""
+
+from app.api.deps.auth import CurrentUser, EnrollingUser
+from app.api.deps.confirmation import Confirmed, ConfirmedToEnrol
+from app.api.deps.services import Mfa
+from app.api.limits import LimitedEnrollingUser, by_principal
+from app.api.responses import errors
+from app.api.routing import Router
+from app.core.limiter import limiter, rate
+from app.schemas.mfa import CodeRequest, MfaStatus, RecoveryCodes, TotpSetup
+
+router = Router(
+    prefix="/users/me/mfa", tag="mfa", description="Second factors: authenticator app and codes."
+)
+
+
+@router.get(
+    "",
+    operation_id="get_mfa",
+    response_description="Your second factors",
+    responses=errors(401),
+)
+async def get_mfa(caller: EnrollingUser, mfa: Mfa) -> MfaStatus:
+    """Your second factors, and the number of recovery codes left."""
+    return await mfa.status(caller)
+
+
+@router.post(
+    "/totp",
+    operation_id="begin_totp",
+    response_description="What the app needs",
+    status_code=201,
+    dependencies=[ConfirmedToEnrol],
+    responses=errors(401, 403, 409),
+)
+async def begin_totp(caller: EnrollingUser, mfa: Mfa) -> TotpSetup:
+    """Set up an authenticator app: scan the QR code with it, then send its first code."""
+    return await mfa.begin_totp(caller)
+
+
+@router.post(
+    "/totp/confirmation",
+    operation_id="confirm_totp",
+    response_description="Recovery codes, shown once",
+    dependencies=[LimitedEnrollingUser],
+    responses=errors(401, 409, body=True),
+)
+@limiter.shared_limit(rate("second_factor"), scope="second-factor", key_func=by_principal)
+async def confirm_totp(request: CodeRequest, caller: EnrollingUser, mfa: Mfa) -> RecoveryCodes:
+    """Have the app count from now on; your other sessions end."""
+    codes = await mfa.confirm_totp(caller, request.code.get_secret_value())
+    return RecoveryCodes(recovery_codes=codes)
+
+
+@router.delete(
+    "/totp",
+    operation_id="remove_totp",
+    response_description="The app is removed",
+    status_code=204,
+    dependencies=[Confirmed],
+    responses=errors(401, 403, 404),
+)
+async def remove_totp(caller: CurrentUser, mfa: Mfa) -> None:
+    """Remove the authenticator app; the recovery codes go with your last factor."""
+    await mfa.remove_totp(caller)
+
+
+@router.post(
+    "/recovery-codes",
+    operation_id="new_recovery_codes",
+    response_description="Recovery codes, shown once",
+    status_code=201,
+    dependencies=[Confirmed],
+    responses=errors(401, 403, 409),
+)
+async def new_recovery_codes(caller: CurrentUser, mfa: Mfa) -> RecoveryCodes:
+    """Ten new recovery codes; all earlier ones become void."""
+    return RecoveryCodes(recovery_codes=await mfa.new_recovery_codes(caller))

@@ -1,0 +1,234 @@
+"""`MfaService`: a user's second factors, set up, shown and removed."""
+
+from typing import NamedTuple
+
+import segno
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.config import AuthSettings
+from app.core.exceptions import ConflictException, NotFoundException, ValidationException
+from app.core.sealing import ContentCipher
+from app.core.security.recovery_codes import new_recovery_codes, recovery_code_hash
+from app.core.security.totp import matching_step, new_secret, provisioning_uri
+from app.core.text.normalisation import normalise_login
+from app.models import User
+from app.repositories.mfa import MfaRepository
+from app.repositories.session import SessionRepository
+from app.repositories.user.repository import UserRepository
+from app.schemas.audit import Action
+from app.schemas.mfa import MfaStatus, TotpSetup
+from app.schemas.session import Principal
+from app.services.account.notices import Notices
+from app.services.audit.redaction import target_of
+from app.services.auth.codes import CodeChecker
+from app.services.base import BaseService
+from app.services.principals import PrincipalCache
+
+log = structlog.get_logger("app.security")
+
+
+class Resealed(NamedTuple):
+    """Numbers of secrets that another key had encrypted, and of those that no accepted key can
+    decrypt."""
+
+    done: int
+    unreadable: int
+
+
+class MfaService(BaseService):
+    """Second factors. The first one ends all other sessions, which began without it.
+
+    Args:
+        db: database session of the request.
+        cipher: encrypts the secrets of authenticator apps.
+        principals: cache of principals.
+        settings: who has to have a second factor.
+        app_name: name of the service, shown by authenticator apps.
+        sends_mail: whether the service sends mail.
+    """
+
+    def __init__(
+        self,
+        db: AsyncSession,
+        cipher: ContentCipher,
+        principals: PrincipalCache,
+        settings: AuthSettings,
+        app_name: str,
+        *,
+        sends_mail: bool,
+    ) -> None:
+        super().__init__(db)
+        self.mfa = MfaRepository(db)
+        self.users = UserRepository(db)
+        self.sessions = SessionRepository(db)
+        self.notices = Notices(db, is_on=sends_mail)
+        self.codes = CodeChecker(self.mfa, cipher)
+        self.principals = principals
+        self.settings = settings
+        self.app_name = app_name
+
+    async def status(self, caller: Principal) -> MfaStatus:
+        totp = await self.mfa.totp(caller.user_id)
+        return MfaStatus(
+            totp_confirmed_at=totp and totp.confirmed_at,
+            recovery_codes_left=await self.mfa.recovery_codes_left(caller.user_id),
+            is_required=self.settings.requires_mfa(is_superuser=caller.is_superuser),
+        )
+
+    async def begin_totp(self, caller: Principal) -> TotpSetup:
+        """Propose the secret of an authenticator app, in place of one that was not confirmed.
+
+        Raises:
+            ConflictException: the caller has an authenticator app.
+        """
+        user, secret = caller.user, new_secret()
+        sealed = self.codes.seal(user.id, secret)
+        async with self.transaction():
+            if not await self.mfa.propose(user.id, sealed, self.codes.key_id):
+                raise ConflictException("An authenticator app is set up already: remove it first")
+        uri = provisioning_uri(secret, user.email, self.app_name)
+        return TotpSetup(secret=secret, uri=uri, qr_code=_qr_code(uri))
+
+    async def confirm_totp(self, caller: Principal, code: str) -> list[str]:
+        """Have the proposed authenticator app count, and end the caller's other sessions.
+
+        Returns:
+            New recovery codes, which are shown this once.
+
+        Raises:
+            ConflictException: no authenticator app is proposed.
+            ValidationException: the code is not the app's.
+        """
+        user_id = caller.user_id
+        async with self.transaction():
+            user = await self.users.get_or_raise(user_id, lock=True)
+            totp = await self.mfa.totp(user_id)
+            if totp is None or totp.confirmed_at is not None:
+                raise ConflictException("No authenticator app waits for its first code")
+            secret = self.codes.open(user_id, totp.secret)
+            step = matching_step(secret, code) if secret else None
+            if step is None or not await self.mfa.confirm(user_id, step):
+                raise _wrong_code()
+            codes = await self._first_factor(caller, user, "otp", "An authenticator app was set up")
+        await self.principals.forget_user(user_id)
+        return codes
+
+    async def remove_totp(self, caller: Principal) -> None:
+        """Remove the authenticator app, and with the last factor the recovery codes.
+
+        Raises:
+            NotFoundException: there is none.
+        """
+        async with self.transaction():
+            user = await self.users.get_or_raise(caller.user_id, lock=True)
+            if not await self.mfa.remove_totp(user.id):
+                raise NotFoundException("No authenticator app is set up")
+            await self._removed(user, "The authenticator app was removed")
+            facts = {"method": "otp"}
+            self.audit.record(Action.MFA_REMOVED, target_of(user), after=facts)
+        await self.principals.forget_user(caller.user_id)
+
+    async def new_recovery_codes(self, caller: Principal) -> list[str]:
+        """Ten new codes in place of all earlier ones.
+
+        Raises:
+            ConflictException: the caller has no second factor.
+        """
+        async with self.transaction():
+            user = await self.users.get_or_raise(caller.user_id, lock=True)
+            if not user.has_mfa:
+                raise ConflictException("Set up an authenticator app or a passkey first")
+            codes = await self._replace_codes(user.id)
+            self.audit.record(Action.RECOVERY_CODES_CREATED, target_of(user))
+            await self._notify(user, "New recovery codes were made")
+        return codes
+
+    async def reset(self, user_id: int) -> None:
+        """Remove all second factors of a user who has lost them, and end their sessions.
+
+        Raises:
+            NotFoundException: there is no such user.
+        """
+        async with self.transaction():
+            user = await self.users.get_or_raise(user_id, lock=True)
+            await self.mfa.remove_totp(user_id)
+            await self._removed(user, "An administrator removed all second factors")
+            ended = await self.sessions.end_all(user_id)
+            facts = {"sessions_ended": ended}
+            self.audit.record(Action.MFA_RESET, target_of(user), after=facts)
+        await self.principals.forget_user(user_id)
+        log.warning("mfa_reset", user=user_id, sessions_ended=ended)
+
+    async def reset_by_email(self, email: str) -> User:
+        """The same, by email; returns the user.
+
+        Raises:
+            NotFoundException: no user has the email.
+        """
+        user = await self.users.by_email(email)
+        if user is None:
+            raise NotFoundException(f"No user has the email {normalise_login(email)}")
+        await self.reset(user.id)
+        return user
+
+    async def reseal(self) -> Resealed:
+        """Encrypt the secrets of authenticator apps by the key in use, after a change of keys."""
+        done = unreadable = last = 0
+
+        async def batch(limit: int) -> int:
+            nonlocal done, unreadable, last
+            found = await self.mfa.secrets_of_other_keys(self.codes.key_id, last, limit)
+            for user_id, sealed in found:
+                last = user_id
+                secret = self.codes.open(user_id, sealed)
+                if secret is None:
+                    unreadable += 1
+                    continue
+                renewed = self.codes.seal(user_id, secret)
+                await self.mfa.reseal(user_id, renewed, self.codes.key_id)
+                done += 1
+            return len(found)
+
+        await self.in_batches(batch)
+        return Resealed(done, unreadable)
+
+    async def _first_factor(
+        self, caller: Principal, user: User, method: str, notice: str
+    ) -> list[str]:
+        """What follows a new factor: it is required from now on, everywhere."""
+        codes = await self._replace_codes(user.id)
+        user.has_mfa = True
+        ended = await self.sessions.end_all(user.id, but=caller.session_id)
+        await self.sessions.confirm(caller.session_id, method)
+        facts = {"method": method, "sessions_ended": ended}
+        self.audit.record(Action.MFA_ADDED, target_of(user), after=facts)
+        await self._notify(user, notice)
+        log.info("mfa_enabled", user=user.id, method=method, sessions_ended=ended)
+        return codes
+
+    async def _removed(self, user: User, notice: str) -> None:
+        if not await self.mfa.has_factor(user.id):
+            await self.mfa.replace_recovery_codes(user.id, [])
+            user.has_mfa = False
+        await self._notify(user, notice)
+        log.info("mfa_removed", user=user.id)
+
+    async def _replace_codes(self, user_id: int) -> list[str]:
+        codes = new_recovery_codes()
+        hashes = [recovery_code_hash(user_id, code) for code in codes]
+        await self.mfa.replace_recovery_codes(user_id, [code for code in hashes if code])
+        return codes
+
+    async def _notify(self, user: User, change: str) -> None:
+        await self.notices.send("mfa-changed", user.id, user.email, change=change)
+
+
+def _qr_code(uri: str) -> str:
+    """As SVG for a page: without a style attribute, which the policy of the pages would ignore."""
+    return segno.make(uri, error="m").svg_inline(scale=5, border=2, svgclass="qr", lineclass=None)
+
+
+def _wrong_code() -> ValidationException:
+    detail = {"field": "code", "message": "is not the app's code now", "code": "wrong_code"}
+    return ValidationException(details=[detail])
