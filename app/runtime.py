@@ -339,7 +339,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             cursors=cursors,
             exports=ExportService(list_reads(export_engine, settings.database, replicas)),
             user_lists=UserListService(
-                list_reads(main_engine, settings.database, replicas), cursors, results
+                list_reads(main_engine, settings.database, replicas), cursors
             ),
             metrics=metrics,
             forms=FormSigner(secret_key, settings.auth.accepted_keys()),

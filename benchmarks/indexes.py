@@ -33,7 +33,6 @@ from app.database import close_engine, get_engine, get_session_maker
 from app.database.migrations import migrate
 from app.embedded.postgres import EmbeddedPostgres
 from app.models import User
-from app.repositories.user import lists
 from app.repositories.user.repository import UserRepository
 
 INSERTED = 2_000
@@ -46,17 +45,11 @@ def _page(**filters: Any) -> Executable:
     return _REPOSITORY.get_filtered_users(**filters).limit(50)
 
 
-def _count(**filters: Any) -> Executable:
-    return lists.select_count(_REPOSITORY.get_filtered_users(**filters))
-
-
 QUERIES: dict[str, tuple[str, Executable]] = {
     "ix_users_created_at": ("newest 50", _page()),
     "ix_users_search": ("search, 20 in a million", _page(search="12345")),
     "uq_users_email": ("first 50 by email", _page(sort_by="email", sort_order="asc")),
     "uq_users_username_lower": ("first 50 by username", _page(sort_by="username")),
-    "ix_users_is_active": ("count of inactive", _count(is_active=False)),
-    "ix_users_is_superuser": ("count of all but superusers", _count(is_superuser=False)),
     "ix_users_superusers_created_at": (
         "newest 10 superusers",
         _REPOSITORY.get_filtered_users(is_superuser=True).limit(10),

@@ -214,7 +214,6 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         await connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
     assert runtime.cache is not None
     await runtime.cache.redis.flushdb()
-    runtime.user_lists.totals._counts.clear()
     async with browsing(app) as client:
         yield client
 

@@ -44,6 +44,7 @@ cli.command()(mfa.reseal_secrets)
 cli.command()(seed.seed)
 cli.command()(import_users.import_users)
 cli.command()(database.purge_sessions)
+cli.command()(database.recount)
 cli.command()(send_test_mail.test_mail)
 cli.command()(doctor.doctor)
 

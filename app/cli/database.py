@@ -1,4 +1,4 @@
-"""`backend migrate` and `backend purge-sessions`."""
+"""`backend migrate`, `backend purge-sessions` and `backend recount`."""
 
 from typing import Annotated
 
@@ -8,6 +8,7 @@ from app.bootstrap import create_first_superuser, upgrade_schema
 from app.cli.running import command_settings, console, run_command
 from app.database.migrations import current_revision, schema_of
 from app.runtime import open_runtime
+from app.services.user.counts import UserCountService
 
 
 def migrate(
@@ -42,5 +43,17 @@ def purge_sessions() -> None:
         async with open_runtime(settings) as runtime, runtime.session_maker() as db:
             count = await runtime.session_service(db).purge()
             console.print(f"{count} sessions deleted")
+
+    run_command(work())
+
+
+def recount() -> None:
+    """Correct the counters of users by a full count. The worker does this nightly."""
+    settings = command_settings()
+
+    async def work() -> None:
+        async with open_runtime(settings) as runtime, runtime.session_maker() as db:
+            error = await UserCountService(db).recount()
+            console.print(f"corrected by {error}" if error else "the counters were right")
 
     run_command(work())

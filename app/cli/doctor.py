@@ -23,6 +23,7 @@ from app.runtime import Runtime, open_runtime
 from app.services.mail.errors import MailDeferredError
 from app.services.mail.mailer import Mailer
 from app.services.monitoring.health import NOT_MIGRATED, READ_ONLY
+from app.services.user.counts import UserCountService
 
 _TAKES_NO_WRITES = (
     "the server is a standby, or default_transaction_read_only is on: name the primary, or all "
@@ -128,6 +129,7 @@ async def _servers(runtime: Runtime) -> AsyncIterator[Finding]:
         yield await _migrations(runtime)
         if not is_behind:
             yield await _jobs(runtime)
+            yield await _counters(runtime)
     async for finding in _replicas(runtime):
         yield finding
 
@@ -173,6 +175,16 @@ async def _jobs(runtime: Runtime) -> Finding:
     advice = "is a worker running? Start `backend worker`, or set JOBS_IN_PROCESS=true"
     state = f"{waiting} waiting, {failed} failed"
     return Finding("background jobs", state, advice if oldest > JOBS_LATE else "")
+
+
+async def _counters(runtime: Runtime) -> Finding:
+    async with runtime.session_maker() as db:
+        error = await UserCountService(db).error()
+    if not error:
+        return Finding("counters of users", "equal a full count")
+    return Finding(
+        "counters of users", f"differ by {error} from a full count", "run: backend recount"
+    )
 
 
 async def _migrations(runtime: Runtime) -> Finding:

@@ -22,7 +22,7 @@ from app.services.base import BaseService
 
 COPY_BATCH = 5_000
 YEARS = 2
-_DOMAINS = ("example.com", "example.org", "example.net", "mail.example.com", "corp.example")
+DOMAINS = ("example.com", "example.org", "example.net", "mail.example.com", "corp.example")
 
 
 def seed(
@@ -104,17 +104,18 @@ def people(count: int, hashed_password: str, first: int) -> Iterator[tuple[objec
         hashed_password: of all of them.
         first: an id that is free, as are those after it; they make names unique.
     """
-    given_names, family_names = _lines("given_names.txt"), _lines("family_names.txt")
+    given_names, family_names = names("given_names.txt"), names("family_names.txt")
+    all_given, all_family = list(given_names), list(family_names)
     chance = random.Random(first)  # noqa: S311  # no secret
     now = datetime.now(UTC)
     span = YEARS * 365 * 86_400
     for number in range(first, first + count):
-        given, family = chance.choice(given_names), chance.choice(family_names)
-        handle = f"{_ascii(given)}.{_ascii(family)}"[:20] + str(number)
+        given, family = chance.choice(all_given), chance.choice(all_family)
+        handle = f"{given_names[given]}.{family_names[family]}"[:20] + str(number)
         # The square of a uniform number is mostly near zero: most accounts are young.
         age = timedelta(seconds=span * chance.random() ** 2)
         yield (
-            f"{handle}@{chance.choice(_DOMAINS)}",
+            f"{handle}@{chance.choice(DOMAINS)}",
             handle,
             f"{given} {family}",
             hashed_password,
@@ -125,8 +126,10 @@ def people(count: int, hashed_password: str, first: int) -> Iterator[tuple[objec
         )
 
 
-def _lines(file: str) -> list[str]:
-    return Path(__file__).with_name(file).read_text(encoding="utf-8").split()
+def names(file: str) -> dict[str, str]:
+    """The names of a file, each with its spelling in ASCII."""
+    lines = Path(__file__).with_name(file).read_text(encoding="utf-8").split()
+    return {name: _ascii(name) for name in lines}
 
 
 def _ascii(name: str) -> str:

@@ -35,8 +35,6 @@ class User(Timestamped, Base):
 
     __table_args__ = (
         Index("uq_users_username_lower", text('lower(username COLLATE "C")'), unique=True),
-        Index("ix_users_is_active", "is_active"),
-        Index("ix_users_is_superuser", "is_superuser"),
         Index("ix_users_created_at", "created_at", "id"),
         Index("ix_users_is_active_created_at", "is_active", "created_at", "id"),
         Index(

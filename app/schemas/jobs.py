@@ -15,6 +15,18 @@ class PurgeIdempotentResponses(JobPayload):
     kind = "purge-answers"
 
 
+class CompactUserCounts(JobPayload):
+    """Sum up the counters of users that were added since the last time."""
+
+    kind = "compact-user-counts"
+
+
+class RecountUsers(JobPayload):
+    """Correct the counters of users by a full count."""
+
+    kind = "recount-users"
+
+
 class PurgeJobs(JobPayload):
     """Delete the history of jobs that ended before `JOBS_RETENTION`, and keep their number."""
 

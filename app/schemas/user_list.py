@@ -52,8 +52,7 @@ class UserPage(Page[UserSchema]):
     items: list[UserSchema]  # pydantic serialises the library's Sequence more slowly
     total: int = Field(
         ge=0,
-        description="exact, unless `total_is_estimate`; without a search and above 1,000, up to "
-        "10 seconds old",
+        description="exact and current, unless `total_is_estimate`",
     )
     total_is_estimate: bool = Field(
         False,

@@ -4,15 +4,25 @@ from typing import Any
 
 from app.runtime import Runtime
 from app.schemas.account import PurgeTokens
-from app.schemas.jobs import PurgeIdempotentResponses, PurgeJobs, PurgeSessions
+from app.schemas.jobs import (
+    CompactUserCounts,
+    PurgeIdempotentResponses,
+    PurgeJobs,
+    PurgeSessions,
+    RecountUsers,
+)
 from app.schemas.mail import PurgeMails, SendMail
 from app.schemas.transfer import ExportUsers, ImportUsers, PurgeTransfers
 from app.services.idempotency import IdempotencyService
 from app.services.mail.service import ATTEMPTS as MAIL_ATTEMPTS
+from app.services.user.counts import UserCountService
 from app.worker.job import Job
 
 PURGE_TIMEOUT = 300.0
 """Seconds. What is deleted until then stays deleted; the next attempt deletes the rest."""
+
+RECOUNT_TIMEOUT = 900.0
+"""Seconds; its statement has ten minutes."""
 
 TRANSFER_TIMEOUT = 1800.0
 """Seconds. An import of 10,000 users (the most that USERS_BULK_MAX can be) takes six minutes on one
@@ -32,6 +42,16 @@ async def purge_idempotent_responses(runtime: Runtime, _: PurgeIdempotentRespons
 async def purge_jobs(runtime: Runtime, _: PurgeJobs) -> None:
     async with runtime.session_maker() as db:
         await runtime.job_service(db).purge(runtime.settings.jobs.retention)
+
+
+async def compact_user_counts(runtime: Runtime, _: CompactUserCounts) -> None:
+    async with runtime.session_maker() as db:
+        await UserCountService(db).compact()
+
+
+async def recount_users(runtime: Runtime, _: RecountUsers) -> None:
+    async with runtime.session_maker() as db:
+        await UserCountService(db).recount()
 
 
 async def send_mail(runtime: Runtime, mail: SendMail) -> None:
@@ -76,6 +96,8 @@ JOBS: tuple[Job[Any], ...] = (
     ),
     Job(PurgeJobs, purge_jobs, concurrency=1, timeout=PURGE_TIMEOUT, cron="27 * * * *"),
     Job(PurgeMails, purge_mails, concurrency=1, timeout=PURGE_TIMEOUT, cron="37 * * * *"),
+    Job(CompactUserCounts, compact_user_counts, concurrency=1, cron="*/5 * * * *"),
+    Job(RecountUsers, recount_users, concurrency=1, timeout=RECOUNT_TIMEOUT, cron="57 3 * * *"),
     # The service counts attempts too; those of workers that died come on top. Few connections at
     # once, since providers limit them; longer than MAIL_TIMEOUT can be.
     Job(

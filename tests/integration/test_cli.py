@@ -678,8 +678,28 @@ def test_the_doctor_finds_nothing_wrong(project, first_start):
     ended = project.cli("doctor")
 
     assert ended.code == 0, ended.output
-    assert ended.output.count("✓") == 7
+    assert ended.output.count("✓") == 8
     assert project.processes() == []
+
+
+async def test_the_doctor_finds_wrong_counters_and_recount_corrects_them(project, named, settings):
+    engine = get_engine(named_settings(settings, named).database)
+    await migrate(engine)
+    async with engine.begin() as connection:
+        await connection.execute(
+            text("INSERT INTO user_counts (is_active, is_superuser, delta) VALUES (true, false, 7)")
+        )
+    await engine.dispose()
+
+    said = [project.cli(*command, **named) for command in (["doctor"], ["recount"], ["recount"])]
+
+    assert "differ by 7" in said[0].output
+    assert "backend recount" in said[0].output
+    assert [ended.code for ended in said] == [1, 0, 0]
+    assert [ended.output.splitlines()[-1] for ended in said[1:]] == [
+        "corrected by 7",
+        "the counters were right",
+    ]
 
 
 def test_the_doctor_finds_what_is_down_and_says_what_to_do(project):

@@ -409,7 +409,7 @@ async def test_an_invalid_index_that_was_left_behind_is_replaced(engine, other, 
     await other.commit()
     assert await fetch(valid("ix_users_is_superuser")) == ["False"]
 
-    await migrate(engine)
+    await migrate(engine, "0002")
 
     assert await fetch(valid("ix_users_is_superuser")) == ["True"]
 
@@ -499,7 +499,7 @@ async def test_users_sign_up_while_an_index_is_made(engine, other, fetch, monkey
     monkeypatch.setattr(migrations, "LOCK_TIMEOUT", "100ms")
     await migrate(engine, "0001")
     await other.execute(SIGN_UP, {"name": "ada"})  # and commits only later
-    task = asyncio.create_task(migrate(engine))
+    task = asyncio.create_task(migrate(engine, "0002"))
     async with interrupted(task):
         assert await within_async(
             30, lambda: fetch("SELECT phase FROM pg_stat_progress_create_index")

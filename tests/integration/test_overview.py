@@ -100,7 +100,7 @@ async def test_the_first_view_runs_one_query_for_the_figures_and_one_for_the_cha
 
     await overview.now()
 
-    assert len([statement for statement in statements if "count(" in statement]) == 2
+    assert len([statement for statement in statements if "user_counts" in statement]) == 2
 
 
 async def test_the_page_and_the_api_say_the_same_for_as_long(overview, root, client):

@@ -1,37 +1,27 @@
-"""How many users there are: exact where they are few, remembered or estimated where they are many,
-and told which."""
+"""Totals of user lists: exact by state, and of searches exact where few are found, or estimated and
+marked so."""
 
-import asyncio
-from itertools import product
 from operator import ge
 from typing import Annotated
 
 import pytest
 from sqlalchemy import event, text
 
-from app.core.cache import MemoryStore
 from app.core.pagination import PageParams
 from app.schemas.list_params import Filter
 from app.schemas.user_list import UserFilters
 from app.services.user import totals as user_totals
-from app.services.user.totals import UserTotals
-from tests.people import STATES, expected
+from tests.people import expected
 
 PAGE = {"items", "total", "page", "size", "pages"}
 
 
 @pytest.fixture
 def small_bounds(monkeypatch):
-    """Twenty users are many, ten expected are many, and nobody looks up more than twenty."""
+    """Twenty users are many, ten expected are many, and no search collects more than twenty."""
     monkeypatch.setattr(user_totals, "COUNT_LIMIT", 20)
     monkeypatch.setattr(user_totals, "MAX_EXPECTED", 10)
     monkeypatch.setattr(user_totals, "MAX_COLLECTED", 20)
-
-
-@pytest.fixture(autouse=True)
-def unhurried(runtime, monkeypatch):
-    """Kept in this process: Redis is left alone after 0.1 s, which a busy machine may take."""
-    monkeypatch.setattr(runtime.results, "_store", MemoryStore())
 
 
 @pytest.fixture
@@ -78,20 +68,19 @@ def run(statements: list[str]) -> list[str]:
     return [one for one in statements if "EXPLAIN" not in one]
 
 
-def full_counts(statements: list[str]) -> list[str]:
-    """Those that count all, without a bound."""
-    return [one for one in statements if "count(*)" in one and "LIMIT" not in one]
-
-
-async def test_few_users_are_counted_anew_each_time(root, runtime, everybody):
-    before = await listed(root)
-    await add_users(runtime, 1)
-    created = await listed(root)
+@pytest.mark.parametrize("filters", [{}, {"is_active": True}, {"is_superuser": False}])
+async def test_totals_are_exact_and_current_however_many_users_there_are(
+    root, runtime, everybody, small_bounds, filters
+):
+    before = await listed(root, **filters)
+    await add_users(runtime, 21)
+    created = await listed(root, **filters)
     await root.delete(f"/users/{created['items'][0]['id']}")
-    deleted = await listed(root)
+    deleted = await listed(root, **filters)
 
     totals = [page["total"] for page in (before, created, deleted)]
-    assert totals == [len(everybody), len(everybody) + 1, len(everybody)]
+    number = len(expected(everybody, **filters))
+    assert totals == [number, number + 21, number + 20]
 
 
 async def test_an_exact_total_has_the_five_fields_alone(root, everybody):
@@ -99,72 +88,18 @@ async def test_an_exact_total_has_the_five_fields_alone(root, everybody):
     assert set(await listed(root, search="ada")) == PAGE
 
 
-async def test_many_users_are_counted_once_for_concurrent_requests(
-    root, runtime, everybody, small_bounds, statements
-):
-    pages = await asyncio.gather(*(listed(root) for _ in range(12)))
-    await add_users(runtime, 1)
-    later = await listed(root)
+async def test_a_page_and_its_total_are_one_query_that_counts_no_users(root, everybody, statements):
+    for page in (1, 2):
+        await listed(root, is_active=True, size=7, page=page)
 
-    assert {page["total"] for page in pages} == {len(everybody)}
-    assert later["total"] == len(everybody)
-    assert set(later) == PAGE
-    assert len(full_counts(statements)) == 1
-
-
-async def test_many_users_are_not_counted_while_their_number_is_cached(
-    root, everybody, small_bounds, statements
-):
-    first = await listed(root)
-    statements.clear()
-    second = await listed(root)
-
-    assert first == second
+    assert len(statements) == 2
     assert not [one for one in statements if "count(*)" in one]
 
 
-async def test_many_users_are_counted_once_for_all_processes(
-    root, runtime, everybody, small_bounds, statements
-):
-    page = await listed(root)
-    other = UserTotals(runtime.user_lists.users, runtime.results)
+async def test_a_page_behind_the_end_tells_the_total_all_the_same(root, everybody):
+    beyond = await listed(root, page=9)
 
-    assert await other.in_state(UserFilters()) == page["total"]
-    assert len(full_counts(statements)) == 1
-
-
-async def test_many_users_who_became_few_are_counted_anew(
-    root, runtime, everybody, small_bounds, monkeypatch
-):
-    monkeypatch.setattr(user_totals, "COUNT_TTL", 2)
-    totals = [(await listed(root))["total"]]
-    async with runtime.engine.begin() as connection:
-        await connection.execute(text("DELETE FROM users WHERE NOT is_superuser"))
-    await asyncio.sleep(2)
-
-    totals.append((await listed(root))["total"])
-    await add_users(runtime, 1)
-    totals.append((await listed(root))["total"])
-    await add_users(runtime, len(everybody), first=2)
-    totals.append((await listed(root))["total"])
-
-    superusers = len(expected(everybody, is_superuser=True))
-    assert totals[:3] == [len(everybody), superusers, superusers + 1]
-    assert totals[3] > user_totals.COUNT_LIMIT  # and not the few that are remembered
-
-
-async def test_many_users_who_became_few_are_reported_by_the_page_at_once(
-    root, runtime, everybody, small_bounds
-):
-    before = await listed(root)
-    async with runtime.engine.begin() as connection:
-        await connection.execute(text("DELETE FROM users WHERE NOT is_superuser"))
-    after = await listed(root)
-    beyond = await listed(root, page=2)
-
-    assert before["total"] == len(everybody)
-    assert after["total"] == len(after["items"]) < before["total"]
-    assert (beyond["items"], beyond["total"]) == ([], before["total"])
+    assert (beyond["items"], beyond["total"]) == ([], len(everybody))
 
 
 async def test_each_state_has_a_number_of_its_own(root, everybody, small_bounds):
@@ -172,20 +107,10 @@ async def test_each_state_has_a_number_of_its_own(root, everybody, small_bounds)
         for is_superuser in (None, True, False):
             state = {"is_active": is_active, "is_superuser": is_superuser}
             params = {name: value for name, value in state.items() if value is not None}
-            for _ in range(2):
-                page = await listed(root, **params)
 
-                assert page["total"] == len(expected(everybody, is_active, is_superuser))
+            page = await listed(root, **params)
 
-
-async def test_without_a_cache_many_users_are_counted_each_time(
-    root, runtime, everybody, small_bounds, monkeypatch
-):
-    monkeypatch.setattr(runtime.results, "_store", None)
-    before = await listed(root)
-    await add_users(runtime, 1)
-
-    assert (await listed(root))["total"] == before["total"] + 1
+            assert page["total"] == len(expected(everybody, is_active, is_superuser))
 
 
 async def test_a_search_that_finds_few_among_many_is_counted(root, analyzed, small_bounds):
@@ -263,14 +188,6 @@ async def test_a_page_after_the_end_of_a_search_still_has_the_total(root, analyz
     assert page["total"] == len(expected(analyzed, search="example"))
 
 
-async def test_a_page_of_users_in_some_state_and_their_number_take_one_query(
-    root, analyzed, statements
-):
-    await listed(root, is_active=True, size=7)
-
-    assert len(statements) == 1
-
-
 async def test_where_no_index_serves_a_search_of_many_users_they_are_not_all_read(
     root, analyzed, small_bounds, statements, monkeypatch
 ):
@@ -327,30 +244,41 @@ async def test_the_filters_of_a_search_hold_for_its_estimate(root, analyzed, sma
     assert page["total"] <= len(expected(analyzed, is_active=True))
 
 
-async def test_a_further_filter_counts_as_it_lists(root, runtime, small_bounds):
-    """U4: a field of `UserFilters` is all that a filter takes, totals of many users included."""
+class More(UserFilters):
+    least_id: Annotated[int | None, Filter("id", ge)] = None
+
+
+async def further(runtime, **filters):
+    return await runtime.user_lists.page(More(**filters), PageParams(page=1, size=10))
+
+
+async def test_a_further_filter_counts_as_it_lists(root, runtime):
+    """U4: a field of `UserFilters` is all that a filter takes."""
     await add_users(runtime, 60)
 
-    class More(UserFilters):
-        least_id: Annotated[int | None, Filter("id", ge)] = None
+    pages = [await further(runtime, least_id=least) for least in (None, 31, 41)]
 
-    params = PageParams(page=1, size=10)
-
-    totals = [
-        (await runtime.user_lists.page(More(least_id=least), params)).total
-        for least in (None, 31, None, 31, 41)
-    ]
-
-    assert totals == [61, 31, 61, 31, 21]
-    assert UserTotals.were_many(runtime.user_lists.totals, More(least_id=31))
+    assert [page.total for page in pages] == [61, 31, 21]
+    assert not any(page.total_is_estimate for page in pages)
 
 
-async def test_the_number_of_stored_totals_is_bounded(root, runtime, small_bounds, monkeypatch):
-    """U4: a filter may have any number of values."""
-    monkeypatch.setattr(user_totals, "MAX_COUNTS", 2)
-    totals = runtime.user_lists.totals
+async def test_a_filter_without_counters_is_counted_up_to_a_bound_and_then_estimated(
+    root, runtime, analyzed, small_bounds
+):
+    few = await further(runtime, least_id=len(analyzed) - 4)
+    many = await further(runtime, least_id=2)
 
-    for is_active, is_superuser in product(STATES, STATES):
-        await totals.in_state(UserFilters(is_active=is_active, is_superuser=is_superuser))
+    assert (few.total, few.total_is_estimate) == (5, False)
+    assert many.total_is_estimate
+    assert many.total > user_totals.COUNT_LIMIT
 
-    assert len(totals._counts) <= 2
+
+async def test_the_last_page_of_such_a_list_tells_its_exact_length(
+    root, runtime, analyzed, small_bounds
+):
+    filters, number = More(least_id=2), len(analyzed) - 1
+    last = PageParams(page=-(-number // 10), size=10)
+
+    page = await runtime.user_lists.page(filters, last)
+
+    assert (page.total, page.total_is_estimate) == (number, False)

@@ -35,14 +35,15 @@ def test_a_repeated_list_request_uses_the_same_statement():
         order = UserFilters(**filters)
 
         assert query is again
-        for statement, *values in (
+        cases: list[tuple[Any, ...]] = [
             (lists.select_page,),
-            (lists.select_page_and_count, 9),
+            (lists.select_page_and_count, order, 9),
             (lists.select_sorted_page_and_count, order, 9),
             (lists.sliced, order, Slice(50)),
             (lists.sliced, order, Slice(50, offset=50)),
             (lists.sliced, order, Slice(50, after=Position("2026-01-01", 7))),
-        ):
+        ]
+        for statement, *values in cases:
             assert statement(query, *values) is statement(again, *values)
 
 
@@ -64,7 +65,8 @@ def test_a_first_page_has_no_parameters():
         if filters["search"] is None:
             order = UserFilters(**filters)
             query = lists.sliced(REPOSITORY.get_filtered_users(**filters), order, Slice(50))
-            for page in (lists.select_page(query), lists.select_page_and_count(query, 1001)):
+            counted = lists.select_page_and_count(query, order, 1001)
+            for page in (lists.select_page(query), counted):
                 compiled = page.compile(dialect=postgresql.dialect())
 
                 assert not compiled.params

@@ -8,7 +8,6 @@ from app.admin.listings.base import PAGE_SIZE, Listing
 from app.admin.rendering import BASE
 from app.core.pagination import PageParams
 from app.schemas.user_list import SortBy, UserFilters, UserPage
-from app.services.user import totals
 
 USERS_PATH = f"{BASE}/users"
 LARGE = 10_000
@@ -45,10 +44,6 @@ class UserListing(UserFilters, Listing):
         if column != self.sort_by:
             return "none"
         return "ascending" if self.sort_order == "asc" else "descending"
-
-    def is_cached(self, found: UserPage) -> bool:
-        """Whether the total may be `COUNT_TTL` seconds old."""
-        return not self.search and found.total > totals.COUNT_LIMIT
 
     def is_large(self, found: UserPage) -> bool:
         """Whether a worker should export the list."""

@@ -13,14 +13,27 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Integer, Row, Select, bindparam, func, literal_column, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Row,
+    Select,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.signing import Position
 from app.database import PlanEstimate, Reads, estimate
 from app.models import SEARCHED_TEXT, User
 from app.models.user import username_key_of
+from app.models.user_count import STATES, UserCount
 from app.repositories.list_queries import ListQueries
+from app.schemas.list_params import filters_of
 from app.schemas.user import UserSchema
 from app.schemas.user_list import UserFilters
 
@@ -60,9 +73,9 @@ class UserListRepository:
     async def page_and_count(
         self, filters: UserFilters, part: Slice, up_to: int
     ) -> tuple[list[UserSchema], int]:
-        """The same, and the length of the whole list, not counting beyond `up_to`: in one
-        statement, which costs a round trip and the work around it only once."""
-        statement = select_page_and_count(_sliced(filters, part), up_to)
+        """The same, and the length of the whole list, not counting beyond `up_to` where the users
+        themselves are counted: in one statement, which costs a round trip only once."""
+        statement = select_page_and_count(_sliced(filters, part), filters, up_to)
         return await self._counted(statement, filters, part, up_to)
 
     async def sorted_page_and_count(
@@ -84,8 +97,8 @@ class UserListRepository:
         return _users(rows), rows[0][-1]
 
     async def count(self, filters: UserFilters, up_to: int | None = None) -> int:
-        """The length of a list, not counting beyond `up_to`."""
-        ((count,),) = await self._reads.rows(select_count(select_users(filters), up_to))
+        """The length of a list, not counting beyond `up_to` where users are counted."""
+        ((count,),) = await self._reads.rows(_select_length(select_users(filters), filters, up_to))
         return int(count)
 
     async def estimate(self, filters: UserFilters) -> PlanEstimate:
@@ -151,9 +164,12 @@ def select_page(query: Select[User]) -> Select[Any]:
 
 
 @lru_cache(MAX_STATEMENTS)
-def select_page_and_count(query: Select[User], up_to: int) -> Select[Any]:
-    """The same, each row with the length of the list, not counting beyond `up_to`."""
-    return select_page(query).add_columns(select_count(query, up_to).scalar_subquery())
+def select_page_and_count(
+    query: Select[User], filters: UserFilters, up_to: int | None
+) -> Select[Any]:
+    """The same, each row with the length of the list, as `_select_length` has it."""
+    length = _select_length(query, filters, up_to)
+    return select_page(query).add_columns(length.scalar_subquery())
 
 
 @lru_cache(MAX_STATEMENTS)
@@ -168,6 +184,27 @@ def select_sorted_page_and_count(
     count = select(func.count()).select_from(found).scalar_subquery()
     ordered = select(found, count).order_by(*LISTS.order(found.c, filters))
     return ordered.limit(_LIMIT).offset(_OFFSET)
+
+
+def is_counted(filters: UserFilters) -> bool:
+    """Whether counters have the length of a list: it is of users in some state."""
+    given = {name for name in filters_of(type(filters)) if getattr(filters, name) is not None}
+    return not filters.search and given <= set(STATES)
+
+
+def _select_length(query: Select[User], filters: UserFilters, up_to: int | None) -> Select[int]:
+    """The sum of counters, or else the rows of `query`, not counting beyond `up_to`."""
+    if not is_counted(filters):
+        return select_count(query, up_to)
+    states = [getattr(UserCount, name) for name in STATES]
+    values = [getattr(filters, name) for name in STATES]
+    conditions = [
+        state if value else ~state  # no parameter, so that a first page has none
+        for state, value in zip(states, values, strict=True)
+        if value is not None
+    ]
+    total = cast(func.coalesce(func.sum(UserCount.delta), _number(0)), BigInteger)
+    return select(total).where(UserCount.bucket.is_(None), *conditions)
 
 
 @lru_cache(MAX_STATEMENTS)

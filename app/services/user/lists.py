@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from math import ceil
 
-from app.core.cache import ResultCache
 from app.core.pagination import CursorParams, PageParams
 from app.core.signing import CursorSigner
 from app.database import Reads
 from app.repositories.list_queries import position_of
-from app.repositories.user.lists import Slice, UserListRepository
+from app.repositories.user.lists import Slice, UserListRepository, is_counted
 from app.schemas.user import UserSchema
 from app.schemas.user_list import UserCursorPage, UserFilters, UserPage
 from app.services.user import totals
-from app.services.user.totals import Total, UserTotals
+from app.services.user.totals import Total
 
 
 class UserListService:
@@ -21,13 +20,11 @@ class UserListService:
     Args:
         reads: runs the queries.
         cursors: signs the position where a page ended.
-        results: caches large totals.
     """
 
-    def __init__(self, reads: Reads, cursors: CursorSigner, results: ResultCache) -> None:
+    def __init__(self, reads: Reads, cursors: CursorSigner) -> None:
         self.users = UserListRepository(reads)
         self.cursors = cursors
-        self.totals = UserTotals(self.users, results)
 
     async def page(self, filters: UserFilters, params: PageParams) -> UserPage:
         """A page by number, and the number of users in the whole list."""
@@ -44,24 +41,27 @@ class UserListService:
         )
 
     async def _in_state(self, filters: UserFilters, part: Slice) -> tuple[list[UserSchema], Total]:
-        """Users by state, without a search."""
-        if self.totals.were_many(filters):
-            total = await self.totals.in_state(filters)
-            if total > totals.COUNT_LIMIT:
-                users = await self.users.page(filters, part)
-                seen = _seen(users, part)
-                return users, Total(seen if _is_end(users, part) else max(total, seen))
+        """Users without a search, and their number: from counters, or counted up to a bound."""
         users, found = await self.users.page_and_count(filters, part, totals.COUNT_LIMIT + 1)
-        if found <= totals.COUNT_LIMIT:
+        if is_counted(filters) or found <= totals.COUNT_LIMIT:
             return users, Total(found)
-        total = await self.totals.in_state(filters)
-        return users, Total(max(total, found, _seen(users, part)))
+        if _is_end(users, part):
+            return users, Total(_seen(users, part))
+        expected = await self.users.estimate(filters)
+        least = max(found, _seen(users, part))
+        return users, Total(max(expected.rows, least), is_estimate=True)
 
     async def _search(self, filters: UserFilters, part: Slice) -> tuple[list[UserSchema], Total]:
         users, total = await self._find(filters, part)
-        if total.is_estimate:
-            total = await self.totals.of_search(filters, total.count, _seen(users, part))
-        return users, total
+        if not total.is_estimate:
+            return users, total
+        everyone = filters.model_copy(update={"search": None})
+        searched = await self.users.count(everyone, totals.COUNT_LIMIT + 1)
+        if searched <= totals.MAX_COLLECTED:
+            return users, Total(await self.users.count(filters))
+        if not is_counted(everyone):
+            return users, total
+        return users, Total(max(_seen(users, part), min(total.count, searched)), is_estimate=True)
 
     async def _find(self, filters: UserFilters, part: Slice) -> tuple[list[UserSchema], Total]:
         """Users found by a search, and their number: exact where they are few or the list ends
