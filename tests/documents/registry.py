@@ -102,6 +102,8 @@ ELSEWHERE = {
     '.venv/bin/alembic revision --autogenerate -m "add phone"': _FIELD,
     ".venv/bin/backend migrate": _MIGRATION,
     ".venv/bin/backend migrate -1": _MIGRATION,
+    "backend recount": "integration/test_cli.py"
+    "::test_the_doctor_finds_wrong_counters_and_recount_corrects_them",
     "backend migrate": _MIGRATION,
     "backend migrate -1": _MIGRATION,
     "make check": _EXAMPLE,
