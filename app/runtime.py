@@ -38,6 +38,7 @@ from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.server import EmbeddedServer
 from app.embedded.valkey import EmbeddedValkey
 from app.server.drain import Drain
+from app.services.access.roles import RoleService
 from app.services.account.recovery import RecoveryService
 from app.services.account.tokens import OneTimeTokens
 from app.services.auth.authenticator import Authenticator
@@ -154,6 +155,9 @@ class Runtime:
 
     def one_time_tokens(self, db: AsyncSession) -> OneTimeTokens:
         return OneTimeTokens(db, self.settings.auth)
+
+    def role_service(self, db: AsyncSession) -> RoleService:
+        return RoleService(db, self.principals)
 
     def session_service(self, db: AsyncSession) -> SessionService:
         return SessionService(db, self.principals)

@@ -20,6 +20,9 @@ CALLERS = ("anonymous", "owner", "another", "superuser", "disabled", "expired", 
 """`owner` is a plain user, whose resources all of them ask for; `another` is one too. The last
 three are superusers of old, who may do most: one deactivated after the token was issued, one with
 a token past its end, one who has logged out."""
+DELEGATES = ("permitted", "forbidden")
+"""Plain users with a role: with the one permission that the operation requires, or with all others.
+What they get follows from the row's permission: what the superuser gets, or `another`."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +63,24 @@ class Row:
         expected: a status for each of CALLERS; 2xx is any success.
         options: what is sent, as httpx takes it, where it depends on nobody.
         options_of: the same, where it is the caller's own.
+        permission: with which a plain user gets what a superuser gets.
+        also: further permissions of the one who is permitted.
+        delegates: a status for each of DELEGATES, where it does not follow.
     """
 
     expected: str
     options: dict[str, Any] | None = None
     options_of: Callable[[Caller], dict[str, Any]] | None = None
+    permission: str | None = None
+    also: tuple[str, ...] = ()
+    delegates: str = ""
 
     def status_for(self, caller: str) -> str:
+        if caller in DELEGATES and self.delegates:
+            return dict(zip(DELEGATES, self.delegates.split(), strict=True))[caller]
+        if caller in DELEGATES:
+            is_permitted = caller == "permitted" and self.permission is not None
+            caller = "superuser" if is_permitted else "another"
         return dict(zip(CALLERS, self.expected.split(), strict=True))[caller]
 
     def sent_by(self, caller: Caller) -> dict[str, Any]:

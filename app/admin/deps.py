@@ -1,21 +1,22 @@
-"""Dependencies of the admin pages: the logged-in superuser's `AdminPage`, and services."""
+"""Dependencies of the admin pages: the `AdminPage` of somebody logged in, and services."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
 
 from app.admin import cookies
 from app.admin.csrf import check_form
-from app.admin.page import AdminPage
+from app.admin.page import NOT_ALLOWED, AdminPage
 from app.admin.services.overview import OverviewService
 from app.admin.services.users import AdminUserService
 from app.api.deps.auth import count_call
 from app.api.deps.services import DbSession, Sessions, Users
 from app.api.runtime import runtime_of
 from app.core.caller import identify_caller
-from app.core.exceptions import UnauthorizedException
+from app.core.exceptions import ForbiddenException, UnauthorizedException
 from app.core.origin import authenticated_as
+from app.core.permissions import Permission
 from app.schemas.session import Principal
 from app.services.jobs import JobService
 from app.services.mail.caught import CaughtMails
@@ -26,26 +27,51 @@ from app.services.user.upload import UserUpload
 
 
 class LoginRequiredException(UnauthorizedException):
-    """The browser has no session, or one that has ended or is no superuser's."""
+    """The browser has no session, or one that has ended or may not use the pages."""
 
     error = "login_required"
     message = "Log in to see this page"
 
 
-async def get_page(request: Request, response: Response) -> AdminPage:
-    """For views and forms: check the session's cookie, the superuser's rate limit, and that a form
-    is ours.
+async def get_any_page(request: Request, response: Response) -> AdminPage:
+    """For views and forms of all who may use the pages: check the session's cookie, the caller's
+    rate limit, and that a form is ours.
 
     Raises:
-        LoginRequiredException: no cookie, or a session that has ended or is no superuser's.
+        LoginRequiredException: no cookie, or a session that has ended, or whose user is no
+            superuser and has no role.
         FormRefusedException: a form that is another session's, or from another site.
         RateLimitExceeded: too many reads or writes.
     """
     return await _authenticated(request, response, runtime_of(request).page_sessions.principal)
 
 
+async def get_page(request: Request, response: Response) -> AdminPage:
+    """The same for superusers alone.
+
+    Raises:
+        ForbiddenException: the caller is none.
+    """
+    page = await get_any_page(request, response)
+    if not page.admin.is_superuser:
+        raise ForbiddenException(NOT_ALLOWED)
+    return page
+
+
+def page_for(*permissions: Permission) -> Any:
+    """The dependency on a page for callers with all of these permissions."""
+
+    async def get_permitted_page(request: Request, response: Response) -> AdminPage:
+        page = await get_any_page(request, response)
+        page.require(*permissions)
+        return page
+
+    return Depends(get_permitted_page)
+
+
 async def get_overview_page(request: Request, response: Response) -> AdminPage:
-    """The same for the overview, which superusers may go on reading while the database is down."""
+    """The same for the overview, which may be read on while the database is down. Callers who may
+    not see it are shown their first view."""
     sessions = runtime_of(request).page_sessions
     return await _authenticated(request, response, sessions.principal_during_outage)
 
@@ -61,8 +87,8 @@ async def _authenticated(
     except UnauthorizedException as error:
         raise LoginRequiredException("Your session has ended: log in again") from error
     authenticated_as("user", admin.user_id, admin.user.username)
-    if not admin.is_superuser:
-        raise LoginRequiredException("This page is for superusers only")
+    if not admin.is_superuser and not admin.role_ids:
+        raise LoginRequiredException("Your account may not use these pages")
     request.state.principal = admin.user_id
     identify_caller(admin.user_id)
     await count_call(request, response, admin)
@@ -119,6 +145,13 @@ async def get_mailer(request: Request) -> Mailer:
 
 
 PageDep = Annotated[AdminPage, Depends(get_page)]
+AnyPage = Annotated[AdminPage, Depends(get_any_page)]
+UsersPage = Annotated[AdminPage, page_for(Permission.USERS_READ)]
+NewUserPage = Annotated[AdminPage, page_for(Permission.USERS_CREATE)]
+EditUserPage = Annotated[AdminPage, page_for(Permission.USERS_READ, Permission.USERS_UPDATE)]
+ExportPage = Annotated[AdminPage, page_for(Permission.USERS_EXPORT)]
+JobsPage = Annotated[AdminPage, page_for(Permission.JOBS_MANAGE)]
+MailPage = Annotated[AdminPage, page_for(Permission.MAIL_READ)]
 OverviewPage = Annotated[AdminPage, Depends(get_overview_page)]
 LoginFormChecked = Depends(check_login_form)
 AdminUsers = Annotated[AdminUserService, Depends(get_admin_user_service)]

@@ -9,11 +9,19 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from app.admin import cookies
+from app.admin.navigation import views_of
 from app.admin.rendering import BASE, render
 from app.api.runtime import runtime_of
-from app.core.exceptions import AppException, ConflictException, ValidationException
+from app.core.exceptions import (
+    AppException,
+    ConflictException,
+    ForbiddenException,
+    ValidationException,
+)
+from app.core.permissions import Permission
 from app.schemas.session import Principal
 
+NOT_ALLOWED = "Your roles do not allow this"
 NOTICE_TTL = 60
 """Seconds for which a notice waits for the page that shows it."""
 
@@ -54,12 +62,12 @@ def redisplay_on_error(
 
 
 class AdminPage:
-    """Builds the responses of a request by a superuser who is logged in.
+    """Builds the responses of a request by somebody who is logged in and may use the pages.
 
     Args:
         request: what is answered.
         response: has the headers that dependencies have set.
-        admin: the superuser.
+        admin: the superuser, or the user with a role.
     """
 
     def __init__(self, request: Request, response: Response, admin: Principal) -> None:
@@ -68,6 +76,26 @@ class AdminPage:
         self._headers = response.headers
         self._forms = runtime_of(request).forms
 
+    def require(self, *permissions: Permission) -> None:
+        """
+        Raises:
+            ForbiddenException: the caller lacks one of them.
+        """
+        if not all(map(self.admin.may, permissions)):
+            raise ForbiddenException(NOT_ALLOWED)
+
+    @property
+    def first_path(self) -> str:
+        """Path of the first view that the caller may see, for `redirect`.
+
+        Raises:
+            ForbiddenException: there is none.
+        """
+        views = views_of(self.admin)
+        if not views:
+            raise ForbiddenException(NOT_ALLOWED)
+        return views[0].path
+
     def render(
         self,
         template: str,
@@ -75,13 +103,16 @@ class AdminPage:
         headers: Mapping[str, str] | None = None,
         **context: Any,
     ) -> HTMLResponse:
-        """A view. Its template has `admin`, `notice` and `csrf`, the token for forms, as well."""
+        """A view. Its template has `admin`, `may`, `views`, `notice` and `csrf`, the token for
+        as well."""
         answer = render(
             self._request,
             template,
             status,
             {**self._headers, **(headers or {})},
             admin=self.admin.user,
+            may=self.admin.may,
+            views=views_of(self.admin),
             notice=notice_in(self._request),
             csrf=self._forms.token(str(self.admin.session_id)),
             **context,

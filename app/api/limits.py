@@ -1,5 +1,5 @@
 """Rate limits of routes: key functions for the decorators of `app.core.limiter`, and dependencies
-that check those limits: `Limited`, `LimitedUser`, `LimitedUnlessSuperuser`.
+that check those limits: `Limited`, `LimitedUser`, `LimitedSignUp`.
 
 The limits of reads and writes, which every caller has, are checked in `app.api.deps.auth`.
 """
@@ -14,6 +14,7 @@ from app.api.deps.auth import Caller, CurrentUser, EnrollingUser, count_call
 from app.api.runtime import runtime_of
 from app.core.exceptions import UnauthorizedException
 from app.core.limiter import by_address, limiter
+from app.core.permissions import Permission
 from app.core.text.normalisation import normalise_login
 
 
@@ -53,8 +54,8 @@ async def by_principal_of_new_email(request: Request) -> str | None:
 
 
 async def _is_new_email(request: Request) -> bool:
-    is_superuser = request.state.is_superuser
-    return not is_superuser and await _in_body(request, "email") is not None
+    sees_emails = request.state.sees_emails
+    return not sees_emails and await _in_body(request, "email") is not None
 
 
 async def by_mfa_token(request: Request) -> str:
@@ -128,9 +129,9 @@ async def limited_enrolling_user(request: Request, response: Response, _: Enroll
     await limited(request, response)
 
 
-async def limited_unless_superuser(request: Request, response: Response, caller: Caller) -> None:
-    """The same, where superusers have their limit of writes instead."""
-    if caller is not None and caller.is_superuser:
+async def limited_sign_up(request: Request, response: Response, caller: Caller) -> None:
+    """The same, where callers who may create users have their limit of writes instead."""
+    if caller is not None and caller.may(Permission.USERS_CREATE):
         await count_call(request, response, caller)
     else:
         await limited(request, response)
@@ -139,4 +140,4 @@ async def limited_unless_superuser(request: Request, response: Response, caller:
 Limited = Depends(limited)
 LimitedUser = Depends(limited_user)
 LimitedEnrollingUser = Depends(limited_enrolling_user)
-LimitedUnlessSuperuser = Depends(limited_unless_superuser)
+LimitedSignUp = Depends(limited_sign_up)

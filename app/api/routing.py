@@ -1,6 +1,6 @@
 """Router and route classes with strict query parameters and bounded bodies."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -62,18 +62,38 @@ async def _nothing(**_: Any) -> None:
 class Route(BoundedRoute, StrictRoute):
     """A route with a bounded body and strict query parameters.
 
-    In the OpenAPI document, one without an authentication dependency says that it is public.
+    In the OpenAPI document, one without an authentication dependency says that it is public, and
+    one that requires a permission says which.
+
+    Attributes:
+        access: who may use the route, in words.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        if not _reads_token(self.dependant):
+        checks = list(_checks(self.dependant))
+        self.access = "everybody"
+        if not checks:
             self.openapi_extra = {"security": [], **(self.openapi_extra or {})}
+        for check in checks:
+            self.access = str(getattr(check, "access", "users"))
+            if permission := getattr(check, "permission", None):
+                self._require(permission)
+                break
+
+    def _require(self, permission: str) -> None:
+        own = ", unless it is your own" if self.access != permission else ""
+        note = f"Requires the permission `{permission}`{own}."
+        self.description = f"{self.description}\n\n{note}" if self.description else note
+        self.openapi_extra = {"x-permission": str(permission)} | (self.openapi_extra or {})
 
 
-def _reads_token(dependant: Dependant) -> bool:
-    call: object = dependant.call
-    return isinstance(call, SecurityBase) or any(map(_reads_token, dependant.dependencies))
+def _checks(dependant: Dependant) -> Iterator[object]:
+    """The authentication dependencies of a route."""
+    if isinstance(dependant.call, SecurityBase):
+        yield dependant.call
+    for dependency in dependant.dependencies:
+        yield from _checks(dependency)
 
 
 class Router(APIRouter):

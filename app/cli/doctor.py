@@ -4,10 +4,14 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
-from rich.table import Table
+import typer
+from rich.table import Column, Table
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.api.routing import Route
+from app.api.v1.router import PREFIX, ROUTERS
 from app.cli.running import console
 from app.core.config import Settings, SettingsError, get_settings
 from app.core.exceptions import AppException
@@ -54,9 +58,28 @@ class Finding:
     advice: str = ""
 
 
-def doctor() -> None:
+def doctor(
+    *,
+    routes: Annotated[
+        bool, typer.Option("--routes", help="List the routes, and who may use each, instead.")
+    ] = False,
+) -> None:
     """Check configuration, database, migrations, Redis and mail, and print advice."""
+    if routes:
+        console.print(_routes())
+        return
     sys.exit(0 if asyncio.run(_diagnose()) else 1)
+
+
+def _routes() -> Table:
+    """A table of the API's routes: method, path, and the permission that it requires."""
+    table = Table("method", Column("path", overflow="fold"), "who")
+    for router in ROUTERS:
+        for route in router.routes:
+            if isinstance(route, Route):
+                for method in sorted(route.methods or ()):
+                    table.add_row(method, f"{PREFIX}{route.path_format}", route.access)
+    return table
 
 
 async def _diagnose() -> bool:

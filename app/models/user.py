@@ -1,6 +1,6 @@
 """User accounts."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     BigInteger,
@@ -13,9 +13,12 @@ from sqlalchemy import (
     literal,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.database import Base, Timestamped
+
+if TYPE_CHECKING:
+    from app.models.role import Role
 
 
 class User(Timestamped, Base):
@@ -32,6 +35,8 @@ class User(Timestamped, Base):
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
     is_superuser: Mapped[bool] = mapped_column(server_default=text("false"))
     has_mfa: Mapped[bool] = mapped_column(server_default=text("false"))
+
+    roles: Mapped[list["Role"]] = relationship(secondary="user_roles", viewonly=True, lazy="raise")
 
     __table_args__ = (
         Index("uq_users_username_lower", text('lower(username COLLATE "C")'), unique=True),

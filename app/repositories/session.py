@@ -1,6 +1,8 @@
 """Queries on sessions."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, or_, select, update
@@ -9,9 +11,17 @@ from sqlalchemy.orm import contains_eager
 from app.core.pagination import Page, PageParams
 from app.models import Session, User
 from app.repositories.base import BaseRepository
+from app.repositories.role import roles_of
 
 _PURGE_LOCK = 4_862_019_174  # of an advisory lock; beside that of migrations
 _LIVE = Session.ended_at.is_(None), Session.expires_at > func.now()
+
+
+class LiveSession(NamedTuple):
+    """A session, with the permissions of each of its user's roles by its id."""
+
+    session: Session
+    roles: Mapping[str, Sequence[str]]
 
 
 class SessionRepository(BaseRepository[Session]):
@@ -22,15 +32,16 @@ class SessionRepository(BaseRepository[Session]):
         self.db.add(session)
         await self.flush()
 
-    async def live_with_user(self, session_id: UUID, user_id: int) -> Session | None:
-        """A user's live session with the user, if they are active."""
+    async def live_with_user(self, session_id: UUID, user_id: int) -> LiveSession | None:
+        """A user's live session with the user and their roles, if they are active."""
         query = (
-            select(Session)
+            select(Session, roles_of(User.id))
             .join(Session.user)
             .options(contains_eager(Session.user))
             .where(Session.id == session_id, User.id == user_id, *_LIVE, User.is_active)
         )
-        return await self.db.scalar(query)
+        row = (await self.db.execute(query)).one_or_none()
+        return None if row is None else LiveSession(row[0], row[1] or {})
 
     async def live_of(self, user_id: int, params: PageParams) -> Page[Session]:
         """A page of a user's live sessions, the one used last first."""

@@ -24,6 +24,10 @@ class Action(StrEnum):
     USER_PROMOTED = "user.promoted"
     USER_DEMOTED = "user.demoted"
     USER_DELETED = "user.deleted"
+    ROLES_ASSIGNED = "roles.assigned"
+    ROLE_CREATED = "role.created"
+    ROLE_UPDATED = "role.updated"
+    ROLE_DELETED = "role.deleted"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105  # no password
     PASSWORD_LINK_ISSUED = "password.link_issued"  # noqa: S105  # the same
     MFA_ADDED = "mfa.added"

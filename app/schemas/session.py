@@ -6,6 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from app.core.pagination import Page
+from app.core.permissions import ALL, NONE, Permission
 from app.schemas.base import ResponseSchema
 from app.schemas.user import UserSchema
 
@@ -42,10 +43,17 @@ class SessionPage(Page[SessionSchema]):
 
 
 class Principal(ResponseSchema):
-    """The authenticated caller of a request: an active user in a live session."""
+    """The authenticated caller of a request: an active user in a live session.
+
+    Attributes:
+        granted: the permissions of the user's roles.
+        role_ids: those roles.
+    """
 
     session_id: UUID
     user: UserSchema
+    granted: frozenset[Permission] = NONE
+    role_ids: frozenset[int] = frozenset()
 
     @property
     def user_id(self) -> int:
@@ -54,3 +62,11 @@ class Principal(ResponseSchema):
     @property
     def is_superuser(self) -> bool:
         return self.user.is_superuser
+
+    @property
+    def permissions(self) -> frozenset[Permission]:
+        """What the caller may do beyond their own account."""
+        return ALL if self.is_superuser else self.granted
+
+    def may(self, permission: Permission) -> bool:
+        return self.is_superuser or permission in self.granted

@@ -1,18 +1,23 @@
 """Schemas of user lists: filters, order and pages."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from app.core.pagination import CursorPage, Page
 from app.schemas.base import example_of
-from app.schemas.list_params import ListParams, Search
+from app.schemas.list_params import Filter, ListParams, Search
+from app.schemas.role import RoleName
 from app.schemas.user import UserSchema
 
 SortBy = Literal["created_at", "username", "email"]
 
 _ADA: JsonDict = example_of(UserSchema)
+
+
+def _includes(roles: Any, name: str) -> Any:
+    return roles.any(name=name)
 
 
 class UserFilters(ListParams):
@@ -26,6 +31,9 @@ class UserFilters(ListParams):
     )
     has_mfa: bool | None = Field(
         None, description="only users with a second factor, or only those without", examples=[False]
+    )
+    role: Annotated[RoleName | None, Filter("roles", _includes)] = Field(
+        None, description="only users with the role of this name", examples=["support"]
     )
     search: Search | None = Field(
         None,

@@ -1,14 +1,17 @@
 """Cache of principals and user profiles in Redis, with immediate revocation (ADR 3)."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from math import ceil
+from typing import TypeVar
 from uuid import UUID
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from redis.asyncio.client import Pipeline
 
 from app.core.exceptions import TokenRevokedException
+from app.core.permissions import NONE, Permission, known
 from app.core.redis import CircuitBreaker, RedisUnavailable
 from app.core.security import AccessToken
 from app.core.telemetry.metrics import CACHE_LOOKUPS
@@ -26,6 +29,8 @@ TOMBSTONE_TTL = 60
 have ended by then, since their default deadline is half of it."""
 
 PrincipalPredicate = Callable[[Principal], bool]
+Schema = TypeVar("Schema", bound=BaseModel)
+NO_ROLES: Mapping[int, frozenset[Permission]] = {}
 
 _hit = CACHE_LOOKUPS.labels("principal", "hit").inc
 _miss = CACHE_LOOKUPS.labels("principal", "miss").inc
@@ -33,9 +38,17 @@ _profile_hit = CACHE_LOOKUPS.labels("profile", "hit").inc
 _profile_miss = CACHE_LOOKUPS.labels("profile", "miss").inc
 
 
+class CachedUser(BaseModel, frozen=True):
+    """A user's entry: the profile, and the ids of the user's roles."""
+
+    user: UserSchema
+    roles: tuple[int, ...]
+
+
 class PrincipalCache:
     """Caches a principal in two keys: its session, and its user, which the user's sessions share. A
     third key caches the profile for readers, for longer than it may be used for authentication.
+    Each role has a key of its own, so that a change of it is one tombstone, however many have it.
 
     Filling sets a key only if it does not exist, and a revocation leaves a tombstone. So a slow
     request that read the database before a revocation and fills after it has no effect. A tombstone
@@ -72,6 +85,9 @@ class PrincipalCache:
     def _user(self, user_id: int) -> str:
         return f"{self._prefix}:principal:{user_id}"
 
+    def _role(self, role_id: int) -> str:
+        return f"{self._prefix}:role:{role_id}"
+
     def _profile(self, user_id: int) -> str:
         return f"{self._prefix}:profile:{user_id}"
 
@@ -90,18 +106,47 @@ class PrincipalCache:
             return None
         try:
             session, user = await self._breaker.get(*keys)
+            cached = _cached(token, session, user)
+            roles = None if cached is None else await self._roles_of(cached)
         except RedisUnavailable:
             return None
-        principal = _cached(token, session, user)
-        (_miss if principal is None else _hit)()
-        return principal
+        if cached is None or roles is None:
+            _miss()
+            return None
+        _hit()
+        return principal_of(token.session_id, cached.user, roles)
 
-    async def fill(self, principal: Principal, lifetime: float) -> None:
+    async def _roles_of(self, cached: CachedUser) -> Mapping[int, frozenset[Permission]] | None:
+        """The permissions of each of a user's roles; None if the database has to be asked.
+
+        Raises:
+            RedisUnavailable: the cache cannot be read.
+        """
+        if not cached.roles:
+            return {}
+        keys = [self._role(role_id) for role_id in cached.roles]
+        if self._breaker is None or any(map(self._is_unwritten, keys)):
+            return None
+        entries = await self._breaker.get(*keys)
+        roles = {
+            role_id: permissions
+            for role_id, entry in zip(cached.roles, entries, strict=True)
+            if (permissions := _permissions(entry)) is not None
+        }
+        return roles if len(roles) == len(keys) else None
+
+    async def fill(
+        self,
+        principal: Principal,
+        lifetime: float,
+        roles: Mapping[int, frozenset[Permission]] = NO_ROLES,
+    ) -> None:
         """Cache a principal, unless it was revoked meanwhile.
 
         Args:
             principal: as read from the database.
             lifetime: seconds until its session expires.
+            roles: the permissions of each of its roles, by id.
         """
         if self._breaker is None or lifetime < 1:
             return
@@ -109,10 +154,16 @@ class PrincipalCache:
         pipeline = self._breaker.redis.pipeline(transaction=False)
         owner = _owner(principal.user_id)
         pipeline.set(self._session(principal.session_id), owner, ex=ttl, nx=True)
-        pipeline.set(
-            self._user(principal.user_id), principal.user.model_dump_json(), ex=TTL, nx=True
-        )
+        self._add_user(pipeline, principal.user, roles)
         await self._try(pipeline.execute)
+
+    def _add_user(
+        self, pipeline: Pipeline, user: UserSchema, roles: Mapping[int, frozenset[Permission]]
+    ) -> None:
+        entry = CachedUser(user=user, roles=tuple(roles)).model_dump_json()
+        pipeline.set(self._user(user.id), entry, ex=TTL, nx=True)
+        for role_id, permissions in roles.items():
+            pipeline.set(self._role(role_id), " ".join(sorted(permissions)), ex=TTL, nx=True)
 
     async def profile(self, user_id: int) -> UserSchema | None:
         """The cached profile of a user; None if the database has to be asked.
@@ -150,6 +201,12 @@ class PrincipalCache:
         ttls = {self._user(user_id): self._tombstone_ttl + TTL}
         await self._invalidate({**ttls, self._profile(user_id): self._tombstone_ttl})
 
+    async def forget_role(self, role_id: int) -> None:
+        """Invalidate a role's entry, for all who have it. Call after the commit that changed or
+        deleted it."""
+        self._notify(lambda principal: role_id in principal.role_ids)
+        await self._invalidate({self._role(role_id): self._tombstone_ttl})
+
     async def close(self) -> None:
         """Write the missed tombstones, if Redis is available."""
         if self._tombstones is not None:
@@ -177,24 +234,52 @@ def _owner(user_id: int) -> bytes:
     return str(user_id).encode()
 
 
+def principal_of(
+    session_id: UUID, user: UserSchema, roles: Mapping[int, frozenset[Permission]]
+) -> Principal:
+    """The principal of a user with these roles."""
+    if not roles:
+        return Principal(session_id=session_id, user=user)
+    granted = NONE.union(*roles.values())
+    return Principal(session_id=session_id, user=user, granted=granted, role_ids=frozenset(roles))
+
+
 @lru_cache(maxsize=1024)
 def _profile(value: bytes | None) -> UserSchema | None:
     """The user in an entry. Parsed entries are cached."""
+    return _parsed(UserSchema, value)
+
+
+@lru_cache(maxsize=1024)
+def _cached_user(value: bytes | None) -> CachedUser | None:
+    """The same, with the ids of their roles."""
+    return _parsed(CachedUser, value)
+
+
+def _parsed(schema: type[Schema], value: bytes | None) -> Schema | None:
     if value is None or value == TOMBSTONE:
         return None
     try:
-        return UserSchema.model_validate_json(value)
+        return schema.model_validate_json(value)
     except ValidationError:  # written by another version of this code
         return None
 
 
-def _cached(token: AccessToken, session: bytes | None, user: bytes | None) -> Principal | None:
-    """The principal of `token` by the values of its two keys; None if they are not sufficient."""
+@lru_cache(maxsize=256)
+def _permissions(value: bytes | None) -> frozenset[Permission] | None:
+    """The permissions in a role's entry."""
+    if value is None or value == TOMBSTONE:
+        return None
+    return known(value.decode(errors="replace").split())
+
+
+def _cached(token: AccessToken, session: bytes | None, user: bytes | None) -> CachedUser | None:
+    """The user of `token` by the values of its two keys; None if they are not sufficient."""
     if session == TOMBSTONE:
         raise TokenRevokedException
     if session != _owner(token.user_id):
         return None
-    profile = _profile(user)
-    if profile is None or profile.id != token.user_id or not profile.is_active:
+    cached = _cached_user(user)
+    if cached is None or cached.user.id != token.user_id or not cached.user.is_active:
         return None  # not written by this application
-    return Principal(session_id=token.session_id, user=profile)
+    return cached

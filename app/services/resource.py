@@ -6,6 +6,7 @@ from typing import TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.pagination import CursorPage, CursorParams
+from app.core.permissions import Permission
 from app.core.signing import CursorSigner
 from app.database import Base
 from app.repositories.base import BaseRepository
@@ -63,6 +64,6 @@ class ResourceService(BaseService):
         return self.exports.stream(rows.model.__tablename__, batches, schema, file_format, bom=bom)
 
 
-def owner_of(caller: Principal) -> int | None:
-    """The user whose rows a caller may reach: the caller; None, any user, for superusers."""
-    return None if caller.is_superuser else caller.user_id
+def owner_of(caller: Principal, permission: Permission) -> int | None:
+    """The user whose rows a caller may reach: the caller; None, any user, with the permission."""
+    return None if caller.may(permission) else caller.user_id

@@ -8,14 +8,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.config import AuthSettings
 from app.core.exceptions import NotFoundException, TokenRevokedException
 from app.core.pagination import PageParams
+from app.core.permissions import known
 from app.core.security import AccessToken
 from app.repositories.mfa import MfaRepository
 from app.repositories.session import SessionRepository
 from app.repositories.user.repository import UserRepository
 from app.schemas.session import Principal, SessionPage
 from app.schemas.user import UserSchema
+from app.services.access.rules import check_superuser
 from app.services.base import BaseService
-from app.services.principals import PrincipalCache
+from app.services.principals import PrincipalCache, principal_of
 
 SEEN_EVERY = timedelta(minutes=1)
 """Precision of a session's `last_seen_at`: a write for each request would cost too much."""
@@ -53,10 +55,11 @@ class SessionService(BaseService):
             TokenRevokedException: its session has ended or expired, or its user is deleted or
                 inactive.
         """
-        session = await self.sessions.live_with_user(token.session_id, token.user_id)
-        if session is None:
+        found = await self.sessions.live_with_user(token.session_id, token.user_id)
+        if found is None:
             raise TokenRevokedException
-        principal = Principal(session_id=session.id, user=UserSchema.model_validate(session.user))
+        session, user = found.session, UserSchema.model_validate(found.session.user)
+        roles = {int(role_id): known(names) for role_id, names in found.roles.items()}
         now, renewed = datetime.now(UTC), None
         if session.last_seen_at < now - SEEN_EVERY:
             if token.kind == "page":
@@ -64,7 +67,8 @@ class SessionService(BaseService):
             async with self.transaction():
                 await self.sessions.touch(session.id, renewed)
         lifetime = ((renewed or session.expires_at) - now).total_seconds()
-        await self.principals.fill(principal, lifetime)
+        principal = principal_of(session.id, user, roles)
+        await self.principals.fill(principal, lifetime, roles)
         return principal
 
     async def of(self, user_id: int, current: UUID, params: PageParams) -> SessionPage:
@@ -85,7 +89,7 @@ class SessionService(BaseService):
     async def of_user_or_raise(
         self, user_id: int, current: UUID, params: PageParams
     ) -> SessionPage:
-        """The same, for a superuser.
+        """The same, for a caller who may read the sessions of others.
 
         Raises:
             NotFoundException: there is no such user.
@@ -116,14 +120,25 @@ class SessionService(BaseService):
             await self.sessions.end_all(user_id)
         await self.principals.forget_user(user_id)
 
-    async def end_all_or_raise(self, user_id: int) -> None:
-        """The same, for a superuser.
+    async def end_all_or_raise(self, user_id: int, caller: Principal) -> None:
+        """The same, for a caller who may end the sessions of others.
 
         Raises:
             NotFoundException: there is no such user.
+            ForbiddenException: the user is a superuser, and the caller is none.
         """
-        await self.users.get_or_raise(user_id)
+        check_superuser(caller, await self.users.get_or_raise(user_id))
         await self.end_all(user_id)
+
+    async def end_of_user_or_raise(self, session_id: UUID, user_id: int, caller: Principal) -> None:
+        """End a user's session, for a caller who may end the sessions of others.
+
+        Raises:
+            NotFoundException: there is no such user, or they have no such live session.
+            ForbiddenException: the user is a superuser, and the caller is none.
+        """
+        check_superuser(caller, await self.users.get_or_raise(user_id))
+        await self.end_or_raise(session_id, user_id)
 
     async def purge(self) -> int:
         """Delete the sessions that ended a week ago or more, and spent challenges; the number of

@@ -50,7 +50,7 @@ async def test_a_plain_user_reads_that_the_pages_are_for_superusers(page, ada, w
 
     await log_in(page, ada)
 
-    await expect(page.get_by_role("alert")).to_have_text("This page is for superusers only")
+    await expect(page.get_by_role("alert")).to_have_text("Your account may not use these pages")
 
 
 async def test_each_card_shows_what_the_api_says(page, root, ada, bob):

@@ -20,6 +20,7 @@ class Said:
 
 RUN = {
     "backend doctor": Said("✓ migrations"),
+    "backend doctor --routes": Said(r"users:read"),
     "make doctor": Said("✓ migrations"),
     "make format": Said("left unchanged"),
     ".venv/bin/backend --help": Said(

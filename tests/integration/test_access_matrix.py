@@ -15,8 +15,10 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.permissions import Permission
 from app.core.security import TokenSigner
 from app.models import Session, User
+from app.models.role import Role, UserRole
 from app.models.transfer import Transfer, TransferPart
 from app.repositories.jobs import JobQueue
 from app.runtime import Runtime
@@ -28,6 +30,7 @@ from tests.access import (
     API,
     CALLERS,
     CONFLICT,
+    DELEGATES,
     LOGGED_IN,
     LOGIN,
     NO_ONE,
@@ -64,7 +67,7 @@ MATRIX = {
             "json": {"token": me.rows[Purpose.PASSWORD_RESET], "new_password": f"{PASSWORD}!"}
         },
     ),
-    "send_password_reset": Row(SUPERUSER),
+    "send_password_reset": Row(SUPERUSER, permission="users:update"),
     "login_mfa": Row(NO_ONE, {"json": {"mfa_token": "x", "code": "123456"}}),
     "confirm": Row(LOGGED_IN, {"json": {"password": PASSWORD}}),
     "get_mfa": Row(LOGGED_IN),
@@ -76,24 +79,41 @@ MATRIX = {
     "end_session": Row(OWNER),
     "create_user": Row(SIGN_UP, {"json": {"email": "new@example.com", "password": PASSWORD}}),
     "create_users_bulk": Row(
-        SUPERUSER, {"json": [{"email": "new@example.com", "password": PASSWORD}]}
+        SUPERUSER,
+        {"json": [{"email": "new@example.com", "password": PASSWORD}]},
+        permission="users:create",
     ),
-    "list_users": Row(SUPERUSER),
-    "list_users_by_cursor": Row(SUPERUSER),
-    "export_users": Row(SUPERUSER),
+    "list_users": Row(SUPERUSER, permission="users:read"),
+    "list_users_by_cursor": Row(SUPERUSER, permission="users:read"),
+    "export_users": Row(SUPERUSER, permission="users:export"),
     "get_me": Row(LOGGED_IN),
     "update_me": Row(LOGGED_IN, {"json": {"full_name": "Ada King"}}),
-    "get_user": Row(OWNER_OR_SUPERUSER),
-    "update_user": Row(OWNER_OR_SUPERUSER, {"json": {"full_name": "Ada King"}}),
-    "delete_user": Row(SUPERUSER),
-    "list_user_sessions": Row(SUPERUSER),
-    "end_user_sessions": Row(SUPERUSER),
-    "get_dashboard_stats": Row(SUPERUSER),
-    "database_metrics": Row(SUPERUSER),
-    "replica_metrics": Row(SUPERUSER),
-    "cache_metrics": Row(SUPERUSER),
-    "request_metrics": Row(SUPERUSER),
-    "prometheus_metrics": Row(SUPERUSER),
+    "get_user": Row(OWNER_OR_SUPERUSER, permission="users:read"),
+    "update_user": Row(
+        OWNER_OR_SUPERUSER, {"json": {"full_name": "Ada King"}}, permission="users:update"
+    ),
+    "delete_user": Row(SUPERUSER, permission="users:delete"),
+    "list_user_sessions": Row(SUPERUSER, permission="sessions:read"),
+    "end_user_sessions": Row(SUPERUSER, permission="sessions:end"),
+    "end_user_session": Row(SUPERUSER, permission="sessions:end"),
+    "list_permissions": Row(LOGGED_IN),
+    "create_role": Row(
+        SUPERUSER,
+        {"json": {"name": "new", "permissions": ["roles:manage"]}},
+        permission="roles:manage",
+    ),
+    "list_roles": Row(SUPERUSER, permission="roles:manage"),
+    "get_role": Row(SUPERUSER, permission="roles:manage"),
+    "update_role": Row(SUPERUSER, {"json": {"description": "x"}}, permission="roles:manage"),
+    "delete_role": Row(SUPERUSER, permission="roles:manage"),
+    "list_user_roles": Row(OWNER_OR_SUPERUSER, permission="users:read"),
+    "set_user_roles": Row(SUPERUSER, {"json": {"roles": ["none"]}}, permission="roles:manage"),
+    "get_dashboard_stats": Row(SUPERUSER, permission="stats:read"),
+    "database_metrics": Row(SUPERUSER, permission="metrics:read"),
+    "replica_metrics": Row(SUPERUSER, permission="metrics:read"),
+    "cache_metrics": Row(SUPERUSER, permission="metrics:read"),
+    "request_metrics": Row(SUPERUSER, permission="metrics:read"),
+    "prometheus_metrics": Row(SUPERUSER, permission="metrics:read"),
 } | {operation: row for resource in RESOURCES for operation, row in resource.rows.items()}
 
 VIEW = "              login   login   login     2xx        login    login     login"
@@ -105,46 +125,72 @@ EDITED = '{"email": "old@example.com", "username": "old"}'
 """The fields of a form to edit as it was shown."""
 
 PAGES = {
-    "dashboard_overview": Row(VIEW),
-    "dashboard_live": Row(VIEW),
-    "dashboard_login": Row(
-        LOGIN_FORM, options_of=lambda me: {"data": {"username": me.email, "password": PASSWORD}}
+    "dashboard_overview": Row(
+        VIEW, permission="stats:read", also=("metrics:read",), delegates="2xx 303"
     ),
-    "dashboard_login_mfa": Row(NO_ONE, {"data": {"mfa_token": "x", "code": "123456"}}),
-    "dashboard_logout": Row(FORM),
-    "dashboard_users": Row(VIEW),
-    "dashboard_users_export": Row(VIEW),
-    "dashboard_new_user": Row(VIEW),
+    "dashboard_live": Row(VIEW, permission="stats:read", also=("metrics:read",)),
+    "dashboard_login": Row(
+        LOGIN_FORM,
+        options_of=lambda me: {"data": {"username": me.email, "password": PASSWORD}},
+        delegates="303 303",
+    ),
+    "dashboard_login_mfa": Row(
+        NO_ONE, {"data": {"mfa_token": "x", "code": "123456"}}, delegates="401 401"
+    ),
+    "dashboard_logout": Row(FORM, delegates="303 303"),
+    "dashboard_users": Row(VIEW, permission="users:read"),
+    "dashboard_users_export": Row(VIEW, permission="users:export"),
+    "dashboard_new_user": Row(VIEW, permission="users:create"),
     "dashboard_create_user": Row(
-        FORM, {"data": {"email": "new@example.com", "password": PASSWORD}}
+        FORM,
+        {"data": {"email": "new@example.com", "password": PASSWORD}},
+        permission="users:create",
     ),
     "dashboard_upload": Row(VIEW),
     "dashboard_take_upload": Row(
         POSTED_VIEW, {"files": {"file": ("users.csv", f"email,password\na@example.com,{PASSWORD}")}}
     ),
-    "dashboard_confirm_change": Row(VIEW, {"params": {"action": "delete", "id": 1}}),
-    "dashboard_change_users": Row(FORM, {"data": {"action": "end_sessions", "id": 1}}),
-    "dashboard_user": Row(VIEW),
-    "dashboard_edit_user": Row(VIEW),
-    "dashboard_update_user": Row(
-        FORM, {"data": {"email": "new@example.com", "username": "new", "was": EDITED}}
+    "dashboard_confirm_change": Row(
+        VIEW,
+        {"params": {"action": "delete", "id": 1}},
+        permission="users:delete",
+        also=("users:read",),
     ),
-    "dashboard_jobs": Row(VIEW),
-    "dashboard_confirm_job_change": Row(VIEW, {"params": {"action": "cancel", "id": 1}}),
-    "dashboard_change_jobs": Row(FORM, {"data": {"action": "cancel", "id": 1}}),
-    "dashboard_job": Row(VIEW),
+    "dashboard_change_users": Row(
+        FORM,
+        {"data": {"action": "end_sessions", "id": 1}},
+        permission="sessions:end",
+        also=("users:read",),
+    ),
+    "dashboard_user": Row(VIEW, permission="users:read"),
+    "dashboard_edit_user": Row(VIEW, permission="users:update", also=("users:read",)),
+    "dashboard_update_user": Row(
+        FORM,
+        {"data": {"email": "new@example.com", "username": "new", "was": EDITED}},
+        permission="users:update",
+        also=("users:read",),
+    ),
+    "dashboard_jobs": Row(VIEW, permission="jobs:manage"),
+    "dashboard_confirm_job_change": Row(
+        VIEW, {"params": {"action": "cancel", "id": 1}}, permission="jobs:manage"
+    ),
+    "dashboard_change_jobs": Row(
+        FORM, {"data": {"action": "cancel", "id": 1}}, permission="jobs:manage"
+    ),
+    "dashboard_job": Row(VIEW, permission="jobs:manage"),
     "dashboard_transfers": Row(VIEW),
     "dashboard_begin_export": Row(FORM),
     "dashboard_transfer": Row(VIEW),
     "dashboard_cancel_transfer": Row(FORM),
     "dashboard_transfer_file": Row(VIEW),
-    "dashboard_mail": Row(VIEW),
+    "dashboard_mail": Row(VIEW, permission="mail:read"),
     "dashboard_caught_mail": Row(VIEW),
     "dashboard_caught_mail_html": Row(VIEW),
-    "dashboard_mail_preview": Row(VIEW),
-    "dashboard_mail_preview_html": Row(VIEW),
+    "dashboard_mail_preview": Row(VIEW, permission="mail:read"),
+    "dashboard_mail_preview_html": Row(VIEW, permission="mail:read"),
 }
 TRANSFER = UUID(int=1)
+ROLE = 1_000_000
 FILES = {"dashboard_users_export", "dashboard_transfer_file"}
 """Routes of the admin page, by name: not in the OpenAPI document, since they are no API. `login` is
 the login page, in place of the view."""
@@ -169,16 +215,19 @@ class Cast:
                 is_superuser=name in superusers,
                 is_active=True,
             )
-            for name in ("ada", "bob", "root", "once")
+            for name in ("ada", "bob", "root", "once", "eve")
         ]
         async with self._runtime.session_maker() as db:
             db.add_all(users)
             await db.commit()
             self._ids = {user.username: user.id for user in users}
+            db.add(Role(id=ROLE, name="none", permissions=[]))
+            await db.flush()
             for resource in RESOURCES:
                 row = await resource.add(db, self._ids["ada"])
                 self._rows[resource.parameter] = row.id
             await self._issue_tokens(db, users[0])
+            self._rows["role_id"] = ROLE
             await JobQueue(db).enqueue(PurgeSessions())  # job 1
             values = {"id": TRANSFER, "kind": "export", "user_id": 1, "job_id": 1, "total": 1}
             db.add(Transfer(**values, name="users.csv", outcome="done", size=1, run=1, done=1))
@@ -195,6 +244,19 @@ class Cast:
         tokens = self._runtime.one_time_tokens(db)
         for purpose in Purpose:
             self._rows[purpose] = await tokens.issue(purpose, user, user.email, uuid4())
+
+    async def begin_delegated_session(self, kind: str, row: Row) -> Caller:
+        """A session of one of DELEGATES."""
+        granted = [name.value for name in Permission if name != row.permission]
+        if kind == "permitted":
+            granted = [name for name in (row.permission, *row.also) if name]
+        async with self._runtime.session_maker() as db:
+            role = Role(name="delegate", permissions=granted)
+            db.add(role)
+            await db.flush()
+            db.add(UserRole(user_id=self._ids["eve"], role_id=role.id))
+            await db.commit()
+        return await self.begin_session("eve")
 
     async def begin_session(self, name: str, access_ttl: int = 900) -> Caller:
         session_id, user_id = uuid4(), self._ids[name]
@@ -345,6 +407,35 @@ async def test_each_caller_gets_the_documented_status(app, client, cast, operati
     assert status == MATRIX[operation].status_for(kind), response.text
 
 
+@pytest.mark.parametrize("kind", DELEGATES)
+@pytest.mark.parametrize("operation", MATRIX)
+async def test_each_role_gets_what_its_permissions_allow(app, client, cast, operation, kind):
+    owner, row = await cast.begin_session("ada"), MATRIX[operation]
+    caller = await cast.begin_delegated_session(kind, row)
+    method, path = operations(app)[operation]
+
+    response = await client.request(
+        method, path.format(**owner.named), headers=caller.headers, **row.sent_by(caller)
+    )
+
+    status = "2xx" if response.is_success else str(response.status_code)
+    assert status == row.status_for(kind), response.text
+
+
+def test_the_document_names_the_permission_of_each_operation(app):
+    document = {
+        operation["operationId"]: operation
+        for path, item in app.openapi()["paths"].items()
+        for operation in item.values()
+        if path.startswith(API)
+    }
+
+    named = {name: document[name].get("x-permission") for name in MATRIX}
+    assert named == {name: row.permission for name, row in MATRIX.items()}
+    for name, permission in named.items():
+        assert permission is None or f"`{permission}`" in document[name]["description"]
+
+
 @pytest.mark.parametrize("kind", CALLERS)
 async def test_head_has_the_permissions_of_get(app, client, cast, kind):
     """C32"""
@@ -372,3 +463,17 @@ async def test_each_caller_gets_the_documented_status_of_the_pages(app, client, 
     kind_of_file = "csv" if page in FILES and status == "2xx" and not is_login else "html"
     content_type = f"text/{kind_of_file}; charset=utf-8"
     assert status == "303" or response.headers["Content-Type"] == content_type
+
+
+@pytest.mark.parametrize("kind", DELEGATES)
+@pytest.mark.parametrize("page", PAGES)
+async def test_each_role_sees_the_pages_that_its_permissions_allow(app, client, cast, page, kind):
+    row = PAGES[page]
+    caller = await cast.begin_delegated_session(kind, row)
+
+    response = await client.request(**visit(app, page, caller))
+
+    is_permitted = kind == "permitted" and row.permission is not None
+    follows = row.status_for("superuser") if is_permitted else "403"
+    status = "2xx" if response.is_success else str(response.status_code)
+    assert status == (row.status_for(kind) if row.delegates else follows), response.text

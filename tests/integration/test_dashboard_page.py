@@ -85,7 +85,7 @@ async def test_a_plain_user_is_refused_in_words_and_has_no_session_left(browser,
 
     sessions = (await ada.get("/auth/sessions")).json()["items"]
     assert answer.status_code == 403
-    assert "for superusers only" in answer.text
+    assert "Your account may not use these pages" in answer.text
     assert SESSION not in browser.cookies
     assert len(sessions) == 1  # their own, of the API
 

@@ -240,6 +240,15 @@ async def test_the_fifth_revision_adds_an_index_of_superusers_alone(engine, fetc
     assert (await fetch(definition(name)))[0].endswith("(created_at, id) WHERE is_superuser")
 
 
+async def test_the_first_roles_are_support_and_auditor(engine, fetch):
+    await migrate(engine)
+
+    assert await fetch("SELECT name || ' ' || permissions::text FROM roles ORDER BY name") == [
+        "auditor {users:read,audit:read}",
+        "support {users:read,sessions:read,sessions:end}",
+    ]
+
+
 async def test_the_seventh_revision_keeps_usernames_unique_all_the_while(engine, statements, fetch):
     """C18."""
     await migrate(engine, "0005")

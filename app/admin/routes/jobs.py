@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NamedTuple
 from fastapi import Form, Path, Query, Response
 from pydantic import AfterValidator, BaseModel, Field
 
-from app.admin.deps import Jobs, PageDep
+from app.admin.deps import Jobs, JobsPage
 from app.admin.listings.jobs import JOBS_PATH, JobListingQuery
 from app.admin.login_page import safe_next
 from app.admin.page import Notice
@@ -61,14 +61,14 @@ TEXTS = {
 
 
 @router.get("", name="dashboard_jobs")
-async def jobs_table(page: PageDep, listing: JobListingQuery, jobs: Jobs) -> Response:
+async def jobs_table(page: JobsPage, listing: JobListingQuery, jobs: Jobs) -> Response:
     """The table of jobs: one page of those in a state."""
     return page.render("jobs/table.html", listing=listing, found=await jobs.page(listing))
 
 
 @router.get("/confirm", name="dashboard_confirm_job_change")
 async def confirm(
-    page: PageDep, selection: Annotated[JobSelection, Query()], jobs: Jobs
+    page: JobsPage, selection: Annotated[JobSelection, Query()], jobs: Jobs
 ) -> Response:
     """Ask for confirmation before an action on the selected jobs."""
     selected = await jobs.existing(selection.id)
@@ -79,7 +79,7 @@ async def confirm(
 
 
 @router.post("/confirm", name="dashboard_change_jobs")
-async def apply(page: PageDep, selection: Annotated[JobSelection, Form()], jobs: Jobs) -> Response:
+async def apply(page: JobsPage, selection: Annotated[JobSelection, Form()], jobs: Jobs) -> Response:
     """Apply the action to the selected jobs."""
     change = jobs.retry if selection.action == "retry" else jobs.cancel
     count = len(await change(selection.id))
@@ -89,7 +89,7 @@ async def apply(page: PageDep, selection: Annotated[JobSelection, Form()], jobs:
 
 @router.get("/{job_id}", name="dashboard_job")
 async def job_view(
-    page: PageDep, job_id: JobId, jobs: Jobs, back: Annotated[Back, Query()] = JOBS_PATH
+    page: JobsPage, job_id: JobId, jobs: Jobs, back: Annotated[Back, Query()] = JOBS_PATH
 ) -> Response:
     """A job and its history."""
     return page.render("jobs/job.html", job=await jobs.get(job_id), back=back)

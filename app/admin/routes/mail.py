@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Request, Response
 from fastapi.responses import HTMLResponse
 
-from app.admin.deps import Caught, MailerDep, Mails, PageDep
+from app.admin.deps import Caught, MailerDep, MailPage, Mails, PageDep
 from app.admin.listings.mail import MAIL_PATH, MailListingQuery
 from app.admin.rendering import HEADERS
 from app.api.routing import Router
@@ -46,20 +46,21 @@ Previewed = Depends(check_previews)
 
 @router.get("", name="dashboard_mail")
 async def mails_table(
-    page: PageDep,
+    page: MailPage,
     listing: MailListingQuery,
     mails: Mails,
     caught: Caught,
     mailer: MailerDep,
 ) -> Response:
-    """The table of mails, and outside production those that were caught, and the templates."""
+    """The table of mails, and outside production the templates, and for superusers those mails that
+    were caught: they have links with secrets."""
     return page.render(
         "mail/table.html",
         listing=listing,
         states=list(MailState),
         found=await mails.newest(listing.state, listing.params),
         mailer=mailer,
-        caught=await caught.newest(),
+        caught=await caught.newest() if page.admin.is_superuser else [],
         kinds=sorted(KINDS),
     )
 
@@ -87,7 +88,7 @@ async def caught_mail_html(
 
 
 @router.get("/preview/{mail_kind}", name="dashboard_mail_preview", dependencies=[Previewed])
-async def preview(page: PageDep, mail_kind: Kind, mailer: MailerDep) -> Response:
+async def preview(page: MailPage, mail_kind: Kind, mailer: MailerDep) -> Response:
     """A kind of mail with example values, from the templates as they are now."""
     content = mailer.preview(mail_kind)
     return page.render(
@@ -104,7 +105,7 @@ async def preview(page: PageDep, mail_kind: Kind, mailer: MailerDep) -> Response
     "/preview/{mail_kind}/html", name="dashboard_mail_preview_html", dependencies=[Previewed]
 )
 async def preview_html(
-    _: PageDep, mail_kind: Kind, mailer: MailerDep, response: Response
+    _: MailPage, mail_kind: Kind, mailer: MailerDep, response: Response
 ) -> Response:
     """The HTML of a preview, for a frame."""
     return _framed(mailer.preview(mail_kind).html, response)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Form, Request, Response
 
-from app.admin.deps import LoginFormChecked, OverviewPage, Overviews, PageDep
+from app.admin.deps import AnyPage, LoginFormChecked, OverviewPage, Overviews
 from app.admin.login_page import (
     LoginForm,
     SecondStepForm,
@@ -13,6 +13,7 @@ from app.admin.login_page import (
     redisplay_second_step_on_error,
     second_step_page,
 )
+from app.admin.navigation import OVERVIEW
 from app.admin.rendering import BASE
 from app.api.deps.request import ClientDevice
 from app.api.deps.services import Auth, SecondStep, Sessions
@@ -26,13 +27,16 @@ router = Router(prefix=BASE, include_in_schema=False)
 
 @router.get("", name="dashboard_overview")
 async def overview(page: OverviewPage, overviews: Overviews) -> Response:
-    """The overview: figures, dependencies, traffic."""
+    """The overview: figures, dependencies, traffic; or the caller's first view."""
+    if path := page.first_path:
+        return page.redirect(path)
     return page.render("overview/overview.html", overview=await overviews.now())
 
 
 @router.get("/live", name="dashboard_live")
 async def live(page: OverviewPage, overviews: Overviews) -> Response:
     """The part of the overview that is refreshed every few seconds."""
+    page.require(*OVERVIEW.permissions)
     return page.render("overview/live.html", overview=await overviews.now())
 
 
@@ -46,7 +50,7 @@ async def log_in(
     request: Request,
     response: Response,
 ) -> Response:
-    """Log in; superusers only."""
+    """Log in; superusers and users with a role only."""
     with redisplay_login_on_error(request, form):
         password = form.password.get_secret_value()
         begun = await auth.log_in_to_page(form.username, password, device)
@@ -74,7 +78,7 @@ async def log_in_by_code(
 
 
 @router.post("/logout", name="dashboard_logout")
-async def log_out(page: PageDep, sessions: Sessions) -> Response:
+async def log_out(page: AnyPage, sessions: Sessions) -> Response:
     """End the session."""
     await sessions.end(page.admin.session_id, page.admin.user_id)
     return page.logged_out()

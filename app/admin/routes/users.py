@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 from fastapi import Form, Query, Response
 from pydantic import AfterValidator, BaseModel, Field
 
-from app.admin.deps import AdminUsers, PageDep
+from app.admin.deps import AdminUsers, EditUserPage, ExportPage, NewUserPage, UsersPage
 from app.admin.forms import EditForm, EditFormBody, NewUserFormBody, UserForm
 from app.admin.listings.users import USERS_PATH, UserListingQuery
 from app.admin.login_page import safe_next
@@ -18,6 +18,7 @@ from app.api.export import ExportResponse
 from app.api.routing import Router
 from app.api.types import UserId
 from app.core.pagination import PageParams
+from app.core.permissions import Permission
 from app.schemas.base import MAX_BIGINT, Text
 
 FORM_TEMPLATE = "users/form.html"
@@ -47,11 +48,13 @@ class Selection(BaseModel):
 
 
 class ActionTexts(NamedTuple):
-    """The words for an action: before it, after it, and what it has as a consequence."""
+    """The words for an action: before it, after it, and what it has as a consequence; and the
+    permission that it requires."""
 
     verb: str
     done: str
     consequence: str
+    permission: Permission
     is_destructive: bool = True
 
 
@@ -60,28 +63,32 @@ TEXTS: dict[Action, ActionTexts] = {
         "Activate",
         "Activated",
         "The users can log in. Ended sessions stay ended.",
+        Permission.USERS_UPDATE,
         is_destructive=False,
     ),
     "deactivate": ActionTexts(
         "Deactivate",
         "Deactivated",
         "The users are logged out everywhere at once, and cannot log in until activated again.",
+        Permission.USERS_UPDATE,
     ),
     "end_sessions": ActionTexts(
         "End the sessions of",
         "Ended the sessions of",
         "The users are logged out everywhere at once, and can log in again.",
+        Permission.SESSIONS_END,
     ),
     "delete": ActionTexts(
         "Delete",
         "Deleted",
         "The accounts and sessions are deleted permanently. This cannot be undone.",
+        Permission.USERS_DELETE,
     ),
 }
 
 
 @router.get("", name="dashboard_users")
-async def users_table(page: PageDep, listing: UserListingQuery, users: UserLists) -> Response:
+async def users_table(page: UsersPage, listing: UserListingQuery, users: UserLists) -> Response:
     """The table of users: one page of those that match the filters."""
     found = await users.page(listing.filters, listing.params)
     return page.render("users/table.html", listing=listing, found=found)
@@ -89,7 +96,7 @@ async def users_table(page: PageDep, listing: UserListingQuery, users: UserLists
 
 @router.get("/export", name="dashboard_users_export")
 async def export(
-    _: PageDep, listing: UserListingQuery, exports: Exports, response: Response
+    _: ExportPage, listing: UserListingQuery, exports: Exports, response: Response
 ) -> Response:
     """All users that match the filters, as CSV for a spreadsheet."""
     stream = exports.users(listing.filters, "csv", bom=True)
@@ -97,13 +104,13 @@ async def export(
 
 
 @router.get("/new", name="dashboard_new_user")
-async def new_user(page: PageDep) -> Response:
+async def new_user(page: NewUserPage) -> Response:
     """The form for a new user."""
     return page.render(FORM_TEMPLATE, form=UserForm(), user_id=None, error=None)
 
 
 @router.post("/new", name="dashboard_create_user")
-async def create_user(form: NewUserFormBody, page: PageDep, users: AdminUsers) -> Response:
+async def create_user(form: NewUserFormBody, page: NewUserPage, users: AdminUsers) -> Response:
     """Create a user."""
     with page.redisplay_on_error(FORM_TEMPLATE, form=form, user_id=None):
         user = await users.create(form.create(), page.admin)
@@ -112,9 +119,10 @@ async def create_user(form: NewUserFormBody, page: PageDep, users: AdminUsers) -
 
 @router.get("/confirm", name="dashboard_confirm_change")
 async def confirm(
-    page: PageDep, selection: Annotated[Selection, Query()], users: AdminUsers
+    page: UsersPage, selection: Annotated[Selection, Query()], users: AdminUsers
 ) -> Response:
     """Ask for confirmation before an action on the selected users."""
+    page.require(TEXTS[selection.action].permission)
     selected = await users.existing(selection.id, page.admin)
     if not selected:
         return page.redirect(selection.path, Notice("No user is selected", "error"))
@@ -124,31 +132,33 @@ async def confirm(
 
 @router.post("/confirm", name="dashboard_change_users")
 async def apply(
-    page: PageDep, selection: Annotated[Selection, Form()], users: AdminUsers
+    page: UsersPage, selection: Annotated[Selection, Form()], users: AdminUsers
 ) -> Response:
     """Apply the action to each selected user."""
+    page.require(TEXTS[selection.action].permission)
     results = await users.apply(selection.action, selection.id, page.admin)
     return _results(page, selection, results)
 
 
 @router.get("/{user_id}", name="dashboard_user")
 async def user_view(
-    page: PageDep,
+    page: UsersPage,
     user_id: UserId,
     users: Users,
     sessions: Sessions,
     back: Annotated[Back, Query()] = USERS_PATH,
 ) -> Response:
     """A user and the sessions used last."""
-    live = await sessions.of_user_or_raise(user_id, page.admin.session_id, PageParams())
-    user = await users.get(user_id, page.admin)
+    user, live = await users.get(user_id, page.admin), None
+    if page.admin.may(Permission.SESSIONS_READ):
+        live = await sessions.of_user_or_raise(user_id, page.admin.session_id, PageParams())
     return page.render(
         "users/user.html", user=user, names=UserForm.text_fields(), sessions=live, back=back
     )
 
 
 @router.get("/{user_id}/edit", name="dashboard_edit_user")
-async def edit_user(page: PageDep, user_id: UserId, users: Users) -> Response:
+async def edit_user(page: EditUserPage, user_id: UserId, users: Users) -> Response:
     """The form for an existing user."""
     form = EditForm.of(await users.get(user_id, page.admin))
     return page.render(FORM_TEMPLATE, form=form, user_id=user_id, error=None)
@@ -156,7 +166,7 @@ async def edit_user(page: PageDep, user_id: UserId, users: Users) -> Response:
 
 @router.post("/{user_id}/edit", name="dashboard_update_user")
 async def update_user(
-    user_id: UserId, form: EditFormBody, page: PageDep, users: AdminUsers
+    user_id: UserId, form: EditFormBody, page: EditUserPage, users: AdminUsers
 ) -> Response:
     """Change a user."""
     with page.redisplay_on_error(FORM_TEMPLATE, form=form, user_id=user_id):

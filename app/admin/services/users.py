@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from app.core.exceptions import ConflictException, NotFoundException
+from app.core.exceptions import ConflictException, ForbiddenException, NotFoundException
 from app.schemas.session import Principal
 from app.schemas.user import UserCreate, UserSchema, UserUpdate
 from app.services.dashboard import invalidate_statistics
@@ -67,13 +67,13 @@ class AdminUserService:
         name = user.username if user else f"User {user_id}"
         try:
             if action == "delete":
-                await self.users.delete(user_id)
+                await self.users.delete(user_id, admin)
             elif action == "end_sessions":
-                await self.sessions.end_all_or_raise(user_id)
+                await self.sessions.end_all_or_raise(user_id, admin)
             else:
                 is_active = action == "activate"
                 await self.users.update(user_id, UserUpdate(is_active=is_active), admin)
-        except (ConflictException, NotFoundException) as refusal:
+        except (ConflictException, ForbiddenException, NotFoundException) as refusal:
             return ActionResult(name, refusal.message)
         return ActionResult(name)
 

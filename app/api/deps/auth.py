@@ -1,9 +1,8 @@
-"""Authentication dependencies: `Caller`, `CurrentUser`, `EnrollingUser`, `CurrentSuperuser`,
-`Scraper`."""
+"""Authentication dependencies: `Caller`, `CurrentUser`, `EnrollingUser`, `Requires`, …"""
 
 from collections.abc import Awaitable, Callable
 from hmac import compare_digest
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Request, Response
 from fastapi.security import OAuth2PasswordBearer
@@ -18,6 +17,7 @@ from app.core.exceptions import (
 )
 from app.core.limiter import parsed
 from app.core.origin import authenticated_as
+from app.core.permissions import Permission
 from app.schemas.session import Principal
 
 T = TypeVar("T")
@@ -37,18 +37,28 @@ class Bearer(SecurityBase, Generic[T]):
 
     With the scheme as a dependency of its own, below this one, each request would take 20 µs more.
     The functions call each other for the same reason.
+
+    Attributes:
+        permission: the permission that a route with it requires, for the API's document.
+        access: who may use such a route, in words.
     """
 
-    def __init__(self, find: Callable[[Request, Response], Awaitable[T]]) -> None:
+    def __init__(
+        self,
+        find: Callable[[Request, Response], Awaitable[T]],
+        permission: Permission | None = None,
+        access: str = "",
+    ) -> None:
         self.model, self.scheme_name = _bearer.model, _bearer.scheme_name
+        self.permission = permission
+        self.access = access or permission or "users"
         self._find = find
 
     async def __call__(self, request: Request, response: Response) -> T:
         return await self._find(request, response)
 
 
-@Bearer
-async def get_caller(request: Request, _: Response) -> Principal | None:
+async def _caller(request: Request, _: Response) -> Principal | None:
     """The caller; None for an anonymous one.
 
     Raises:
@@ -70,6 +80,7 @@ async def _authenticated(request: Request) -> Principal | None:
     request.state.principal = principal.user_id
     identify_caller(principal.user_id)
     request.state.is_superuser = principal.is_superuser
+    request.state.sees_emails = principal.may(Permission.USERS_READ)
     return principal
 
 
@@ -83,8 +94,7 @@ def check_enrolment(request: Request, caller: Principal) -> None:
         raise MfaEnrolmentRequiredException
 
 
-@Bearer
-async def get_enrolling_user(request: Request, response: Response) -> Principal:
+async def _enrolling_user(request: Request, response: Response) -> Principal:
     """The caller, counted against their limit of reads or writes. Stored in the request, and so
     neither looked up nor counted twice. For what users may do before they have set up a second
     factor that is required.
@@ -104,34 +114,62 @@ async def get_enrolling_user(request: Request, response: Response) -> Principal:
     return caller
 
 
-@Bearer
-async def get_current_user(request: Request, response: Response) -> Principal:
+async def _current_user(request: Request, response: Response) -> Principal:
     """The same for everything else.
 
     Raises:
         MfaEnrolmentRequiredException: see `check_enrolment`.
     """
-    caller = await get_enrolling_user(request, response)
+    caller = await _enrolling_user(request, response)
     check_enrolment(request, caller)
     return caller
 
 
-@Bearer
-async def get_current_superuser(request: Request, response: Response) -> Principal:
-    """Raises: ForbiddenException: the caller is a plain user."""
-    caller = await get_current_user(request, response)
+async def _current_superuser(request: Request, response: Response) -> Principal:
+    """Raises: ForbiddenException: the caller is no superuser."""
+    caller = await _current_user(request, response)
     if not caller.is_superuser:
         raise ForbiddenException
     return caller
 
 
-@Bearer
-async def get_scraper(request: Request, response: Response) -> None:
-    """Check that Prometheus calls, with its token, or a superuser.
+async def permitted(request: Request, response: Response, permission: Permission) -> Principal:
+    """The caller.
+
+    Raises:
+        UnauthorizedException: no token was sent, or it is not valid.
+        ForbiddenException: the caller does not have the permission.
+        RateLimitExceeded: the caller called too often.
+    """
+    caller = await _current_user(request, response)
+    if not caller.may(permission):
+        raise ForbiddenException(f"This requires the permission {permission}")
+    return caller
+
+
+def Requires(permission: Permission, *, of_others: bool = False) -> Any:  # noqa: N802  # a dependency, named as one
+    """The dependency on a caller with a permission: `caller: Annotated[Principal, Requires(…)]`.
+
+    Args:
+        permission: shown in the API's document as well.
+        of_others: whether users need it for what is not their own alone: any user passes, and the
+            service checks.
+    """
+
+    async def find(request: Request, response: Response) -> Principal:
+        return await permitted(request, response, permission)
+
+    if of_others:
+        return Depends(Bearer(_current_user, permission, f"users; for others {permission}"))
+    return Depends(Bearer(find, permission))
+
+
+async def _scraper(request: Request, response: Response) -> None:
+    """Check that Prometheus calls, with its token, or somebody who may.
 
     Raises:
         UnauthorizedException: neither.
-        ForbiddenException: a plain user.
+        ForbiddenException: a user without the permission.
     """
     scrape_token = runtime_of(request).settings.telemetry.scrape_token
     token = await _bearer(request)
@@ -141,7 +179,7 @@ async def get_scraper(request: Request, response: Response) -> None:
         and compare_digest(token.encode(), scrape_token.get_secret_value().encode())
     ):
         return
-    await get_current_superuser(request, response)
+    await permitted(request, response, Permission.METRICS_READ)
 
 
 async def count_call(request: Request, response: Response, caller: Principal) -> None:
@@ -160,8 +198,8 @@ async def count_call(request: Request, response: Response, caller: Principal) ->
     response.headers.update(window.headers(kind, response.headers))
 
 
-Caller = Annotated[Principal | None, Depends(get_caller)]
-EnrollingUser = Annotated[Principal, Depends(get_enrolling_user)]
-CurrentUser = Annotated[Principal, Depends(get_current_user)]
-CurrentSuperuser = Annotated[Principal, Depends(get_current_superuser)]
-Scraper = Depends(get_scraper)
+Caller = Annotated[Principal | None, Depends(Bearer(_caller, access="everybody"))]
+EnrollingUser = Annotated[Principal, Depends(Bearer(_enrolling_user))]
+CurrentUser = Annotated[Principal, Depends(Bearer(_current_user))]
+CurrentSuperuser = Annotated[Principal, Depends(Bearer(_current_superuser, access="superusers"))]
+Scraper = Depends(Bearer(_scraper, Permission.METRICS_READ))

@@ -5,10 +5,12 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.api.deps.auth import Bearer, get_current_superuser
+from app.api.deps.auth import Bearer, permitted
 from app.api.runtime import runtime_of
 from app.core.cache import Unkeyed
+from app.core.permissions import Permission
 from app.database import get_db
+from app.services.access.roles import RoleService
 from app.services.account.recovery import RecoveryService
 from app.services.auth.confirmation import ConfirmationService
 from app.services.auth.mfa import MfaService
@@ -93,22 +95,30 @@ async def get_confirmation_service(request: Request, db: DbSession) -> Confirmat
 Confirmations = Annotated[ConfirmationService, Depends(get_confirmation_service)]
 
 
-@Bearer
-async def get_user_statistics(request: Request, response: Response) -> DashboardService:
-    """For superusers, whom it checks itself: a dependency of its own would cost 20 µs. One for the
-    whole process: most requests are answered from the cache.
+async def _user_statistics(request: Request, response: Response) -> DashboardService:
+    """It checks the permission itself: a dependency of its own would cost 20 µs. One for the whole
+    process: most requests are answered from the cache.
 
     Raises:
         UnauthorizedException: no token was sent.
-        ForbiddenException: the caller is a plain user.
+        ForbiddenException: the caller does not have the permission.
     """
-    await get_current_superuser(request, response)
+    await permitted(request, response, Permission.STATS_READ)
     return runtime_of(request).user_statistics
 
 
 UserStatistics = Annotated[
-    DashboardService, Depends(get_user_statistics), Unkeyed("no parameter of a request in it")
+    DashboardService,
+    Depends(Bearer(_user_statistics, Permission.STATS_READ)),
+    Unkeyed("no parameter of a request in it"),
 ]
+
+
+async def get_role_service(request: Request, db: DbSession) -> RoleService:
+    return runtime_of(request).role_service(db)
+
+
+Roles = Annotated[RoleService, Depends(get_role_service)]
 
 
 async def get_health_service(request: Request) -> HealthService:

@@ -4,19 +4,21 @@ from typing import Annotated
 
 from fastapi import Body, Depends, Header, Request
 
-from app.api.deps.auth import CurrentSuperuser, CurrentUser
+from app.api.deps.auth import CurrentUser, Requires
 from app.api.deps.services import Confirmations
 from app.api.runtime import runtime_of
 from app.core.config import MAX_ROWS
 from app.core.exceptions import ValidationException
+from app.core.permissions import Permission
 from app.schemas.bulk import BULK_EXAMPLE, BulkRow
+from app.schemas.session import Principal
 from app.services.idempotency import IdempotentRequest
 
 
 async def get_bulk_rows(
     request: Request,
     rows: Annotated[list[BulkRow], Body(max_length=MAX_ROWS, examples=[BULK_EXAMPLE])],
-    caller: CurrentSuperuser,
+    caller: Annotated[Principal, Requires(Permission.USERS_CREATE)],
     confirmations: Confirmations,
 ) -> list[BulkRow]:
     """The rows of a list, valid or not.

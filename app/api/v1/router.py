@@ -1,7 +1,7 @@
 """Router of version 1 of the API, with the routers of all endpoints."""
 
 from app.api.routing import Router
-from app.api.v1.endpoints import account, auth, dashboard, metrics, mfa, users
+from app.api.v1.endpoints import account, auth, dashboard, metrics, mfa, roles, users
 
 PREFIX = "/api/v1"
 ROUTERS: tuple[Router, ...] = (
@@ -10,6 +10,7 @@ ROUTERS: tuple[Router, ...] = (
     auth.router,
     account.router,
     mfa.router,
+    roles.router,
     metrics.router,
 )
 """Included one by one: a router around them would be searched again for each request."""

@@ -23,6 +23,7 @@ from app.core.config import ROOT
 from app.database import Base
 
 _ROUTER = Path("app", "api", "v1", "router.py")
+_PERMISSIONS = Path("app", "core", "permissions.py")
 _OPENAPI = Path("docs", "openapi.json")
 _DOCUMENT = "import json, main; print(json.dumps(main.app.openapi(), indent=2, ensure_ascii=False))"
 
@@ -45,33 +46,41 @@ def resource(
     """
     require_tools()
     try:
-        written = _files(checked_name(name, "resource"), plural, fields)
+        name = checked_name(name, "resource")
+        table = _table(name, plural)
+        written = _files(name, table, fields)
     except FieldError as error:
         fail(str(error))
     for path in written:
         console.print(f"{'would write' if dry_run else 'writes'} {path}", highlight=False)
-    for file in (_ROUTER, _OPENAPI):
+    for file in (_ROUTER, _PERMISSIONS, _OPENAPI):
         console.print(f"{'would change' if dry_run else 'changes'} {file}", highlight=False)
     if dry_run:
         return
     for path, text in written.items():
         (ROOT / path).write_text(text)
     _add_router(Path(next(path for path in written if "endpoints" in path)).stem)
-    tidy([*(path for path in written if path.endswith(".py")), str(_ROUTER)])
+    _add_permissions(table)
+    changed = str(_ROUTER), str(_PERMISSIONS)
+    tidy([*(path for path in written if path.endswith(".py")), *changed])
     document = _run([sys.executable, "-c", _DOCUMENT])
     (ROOT / _OPENAPI).write_text(document)
     console.print("Then: make migrate, make check, make test", highlight=False)
 
 
-def _files(name: str, plural: str | None, fields: Sequence[str]) -> dict[str, str]:
+def _table(name: str, plural: str | None) -> str:
+    table = checked_name(plural or _plural(name), "resource")
+    if table == name:
+        raise FieldError(f"the plural of {name!r} has to differ from it: --plural NAME")
+    return table
+
+
+def _files(name: str, table: str, fields: Sequence[str]) -> dict[str, str]:
     """The text of each new file by its path.
 
     Raises:
         FieldError: the resource is not possible; nothing was written.
     """
-    table = checked_name(plural or _plural(name), "resource")
-    if table == name:
-        raise FieldError(f"the plural of {name!r} has to differ from it: --plural NAME")
     specs = [parse_field(field) for field in fields]
     context = context_of(name, table, specs)
     places = {
@@ -123,6 +132,18 @@ def _add_router(module: str) -> None:
     text = text.replace(imported[0], f"from app.api.v1.endpoints import {', '.join(names)}")
     text = re.sub(r"(ROUTERS: [^=]+= \([^)]*)\)", rf"\1    {module}.router,\n)", text)
     (ROOT / _ROUTER).write_text(text)
+
+
+def _add_permissions(table: str) -> None:
+    """Add the permissions to read and to write the rows, behind those that there are."""
+    text = (ROOT / _PERMISSIONS).read_text()
+    words, path = table.replace("_", " "), table.replace("_", "-")
+    added = "".join(
+        f'    {table.upper()}_{action.upper()} = "{path}:{action}", "{verb} all {words}"\n'
+        for action, verb in (("read", "Read"), ("write", "Create, change and delete"))
+    )
+    head, mark, tail = text.partition("\n\n\nALL = ")
+    (ROOT / _PERMISSIONS).write_text(f"{head}\n{added.rstrip()}{mark}{tail}")
 
 
 def require_tools() -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    or_,
     select,
     text,
     union_all,
@@ -21,6 +22,7 @@ from app.core.text.normalisation import normalise_login
 from app.models import User
 from app.models.user import username_key_of
 from app.repositories.base import BaseRepository
+from app.repositories.role import has_role
 from app.repositories.user.lists import LISTS, select_users
 from app.schemas.list_params import SortOrder
 from app.schemas.user_list import SortBy, UserFilters
@@ -29,16 +31,24 @@ _BULK_LOCK = 4_862_019_175  # of an advisory lock; beside those of migrations an
 
 
 class Credentials(NamedTuple):
-    """The columns that a login needs."""
+    """The columns that a login needs.
+
+    Attributes:
+        may_use_pages: whether they are a superuser or have a role.
+    """
 
     id: int
     hashed_password: str
     is_active: bool
     is_superuser: bool
     has_mfa: bool
+    may_use_pages: bool
 
 
-_CREDENTIALS = User.id, User.hashed_password, User.is_active, User.is_superuser, User.has_mfa
+_CREDENTIALS = (
+    *(User.id, User.hashed_password, User.is_active, User.is_superuser, User.has_mfa),
+    or_(User.is_superuser, has_role()),
+)
 
 
 class UserRepository(BaseRepository[User]):

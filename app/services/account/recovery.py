@@ -14,11 +14,14 @@ from app.core.security.passwords import weakness
 from app.core.text.normalisation import normalise_login
 from app.models import User
 from app.repositories.jobs import JobQueue
+from app.repositories.role import RoleRepository
 from app.repositories.session import SessionRepository
 from app.repositories.user.repository import UserRepository
 from app.schemas.account import Purpose, ResetLink
 from app.schemas.audit import Action
 from app.schemas.mail import SendMail
+from app.schemas.session import Principal
+from app.services.access.rules import check_may_change
 from app.services.account.links import link
 from app.services.account.notices import Notices
 from app.services.account.tokens import POLICIES, OneTimeTokens, invalid_token
@@ -52,6 +55,7 @@ class RecoveryService(BaseService):
     ) -> None:
         super().__init__(db)
         self.users = UserRepository(db)
+        self.roles = RoleRepository(db)
         self.sessions = SessionRepository(db)
         self.tokens = OneTimeTokens(db, settings.auth)
         self.queue = JobQueue(db)
@@ -74,16 +78,18 @@ class RecoveryService(BaseService):
         async with self.transaction():
             await self.queue.enqueue(SendMail(mail="password-reset", to=email, data=data))
 
-    async def send_link(self, user_id: int) -> ResetLink:
+    async def send_link(self, user_id: int, caller: Principal) -> ResetLink:
         """Mail a link to a user, for an administrator. Where the service sends no mail, return it.
 
         Raises:
             NotFoundException: there is no such user.
+            ForbiddenException: the user may do more than the caller.
             ConflictException: the user is inactive.
         """
         mail = SendMail(mail="password-reset", id=uuid4(), user_id=user_id)
         async with self.transaction():
             user = await self.users.get_or_raise(user_id, lock=True)
+            check_may_change(caller, user, await self.roles.of_user(user_id))
             if not user.is_active:
                 raise ConflictException("The user is inactive, and cannot log in until activated")
             token = await self.tokens.issue(Purpose.PASSWORD_RESET, user, user.email, mail.id)

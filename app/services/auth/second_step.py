@@ -93,18 +93,18 @@ class SecondStepService(BaseService):
         Raises:
             ForbiddenException: the user is no superuser; no session began.
         """
-        begun = await self._log_in(mfa_token, code, device, is_for_superusers=True)
+        begun = await self._log_in(mfa_token, code, device, is_for_pages=True)
         return self.issuer.page_token(begun)
 
     async def _log_in(
-        self, mfa_token: str, code: str, device: Device, *, is_for_superusers: bool = False
+        self, mfa_token: str, code: str, device: Device, *, is_for_pages: bool = False
     ) -> Begun:
         token = self._signer.read(mfa_token, "mfa")
         found = await self.users.credentials_of(token.user_id)
         if found is None or not hmac.compare_digest(token.binding, _binding(found, device)):
             raise TokenInvalidException
-        if is_for_superusers and not found.is_superuser:
-            raise ForbiddenException("This page is for superusers only")
+        if is_for_pages and not found.may_use_pages:
+            raise ForbiddenException("Your account may not use these pages")
         begun = None
         async with self.transaction():
             if not await self.users.lock_unchanged(found):

@@ -122,14 +122,14 @@ class AuthService(BaseService):
         Raises:
             ValidationException: login or password contain characters that cannot be stored.
             UnauthorizedException: no active user has these credentials.
-            ForbiddenException: the user is no superuser; no session began.
+            ForbiddenException: the user is no superuser and has no role; no session began.
             ServiceUnavailableException: too many logins are waiting already.
         """
-        begun = await self._log_in(login, password, device, is_for_superusers=True)
+        begun = await self._log_in(login, password, device, is_for_pages=True)
         return begun if isinstance(begun, MfaChallenge) else self.issuer.page_token(begun)
 
     async def _log_in(
-        self, login: str, password: str, device: Device, *, is_for_superusers: bool = False
+        self, login: str, password: str, device: Device, *, is_for_pages: bool = False
     ) -> Begun | MfaChallenge:
         # First, before any step that depends on whether the account exists.
         if not is_storable(login):
@@ -143,9 +143,9 @@ class AuthService(BaseService):
         if found is None or not is_right or not found.is_active:
             log.warning("login_failed", user=found and found.id, address=device.address)
             raise UnauthorizedException("Incorrect email or password")
-        if is_for_superusers and not found.is_superuser:
+        if is_for_pages and not found.may_use_pages:
             log.warning("login_refused", user=found.id, address=device.address)
-            raise ForbiddenException("This page is for superusers only")
+            raise ForbiddenException("Your account may not use these pages")
         begun = None
         async with self.transaction():
             # Locked, so that any later end of the user's sessions includes this one.
@@ -157,7 +157,7 @@ class AuthService(BaseService):
                     return await self.second_step.challenge(found, device)
                 begun = await self.issuer.begin(found.id, device)
         if begun is None:  # the user changed after the verification
-            return await self._log_in(login, password, device, is_for_superusers=is_for_superusers)
+            return await self._log_in(login, password, device, is_for_pages=is_for_pages)
         log.info("login", user=found.id, address=device.address)
         must_enrol = self.settings.requires_mfa(is_superuser=found.is_superuser)
         return replace(begun, mfa_enrolment_required=must_enrol)

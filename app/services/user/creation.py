@@ -16,11 +16,18 @@ from app.models import User
 from app.repositories.user.repository import UserRepository
 from app.schemas.audit import Action
 from app.schemas.bulk import BulkReport, BulkUserCreate, RefusedRow
+from app.schemas.session import Principal
 from app.schemas.user import UserCreate, UserSchema
 from app.services.audit.redaction import state_of, target_of
 from app.services.base import BaseService
 from app.services.idempotency import IdempotencyService, IdempotentRequest
-from app.services.user.new_rows import CheckedRows, NewUserRow, conflicts_of, make_usernames_unique
+from app.services.user.new_rows import (
+    PRIVILEGE_REFUSED,
+    CheckedRows,
+    NewUserRow,
+    conflicts_of,
+    make_usernames_unique,
+)
 
 ParsedRows = Sequence[BulkUserCreate | RefusedRow]
 _USERS = TypeAdapter(list[UserSchema])
@@ -81,14 +88,21 @@ class UserCreation(BaseService):
         return user
 
     async def submit_bulk(
-        self, rows: ParsedRows, request: IdempotentRequest | None, *, dry_run: bool
+        self,
+        rows: ParsedRows,
+        request: IdempotentRequest | None,
+        caller: Principal,
+        *,
+        dry_run: bool,
     ) -> BulkReport | BulkCreated:
         """Create all users of a list, once for each request; with `dry_run` only check the list.
 
         Raises:
-            ValidationException: rows are invalid.
+            ValidationException: rows are invalid, or have superusers and the caller is none.
             ConflictException: emails or usernames are taken, or the request's key is.
         """
+        if not caller.is_superuser:
+            rows = [_without_superuser(row) for row in rows]
         if dry_run:
             details = (await self.check(rows)).details
             return BulkReport.model_validate(
@@ -263,6 +277,13 @@ class UserCreation(BaseService):
                 raise
             make_usernames_unique(new, await self.users.taken((), derived))
             return await self.users.add_all([row.values() for row in new])
+
+
+def _without_superuser(row: BulkUserCreate | RefusedRow) -> BulkUserCreate | RefusedRow:
+    """The row, refused where it is a superuser."""
+    if isinstance(row, RefusedRow) or row.is_superuser is not True:
+        return row
+    return RefusedRow([{"field": "is_superuser", **PRIVILEGE_REFUSED}])
 
 
 def _json(users: Sequence[User]) -> bytes:

@@ -16,6 +16,7 @@ from app.schemas.user import NewUser, UserCreate
 
 TakenValues = Mapping[str, AbstractSet[str]]
 """By field, `email` and `username`: emails and keys of usernames that are taken."""
+PRIVILEGE_REFUSED: Detail = {"message": "only a superuser may set this", "code": "not_allowed"}
 
 
 @dataclass(slots=True)

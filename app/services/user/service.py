@@ -1,6 +1,6 @@
 """Rules about users: sign-up, privileges, changes and deletion."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 import structlog
@@ -15,17 +15,21 @@ from app.core.exceptions import (
     UnauthorizedException,
     ValidationException,
 )
+from app.core.permissions import Permission
 from app.core.security import PasswordHasher
 from app.core.text.normalisation import normalise_login
 from app.models import User
+from app.repositories.role import RoleRepository
 from app.repositories.session import SessionRepository
 from app.schemas.audit import Action, Facts
 from app.schemas.session import Principal
 from app.schemas.user import NewUser, UserCreate, UserProfile, UserSchema, UserUpdate
+from app.services.access.rules import check_may_change
 from app.services.audit.redaction import state_of, target_of
 from app.services.auth.confirmation import require_confirmation
 from app.services.principals import PrincipalCache
 from app.services.user.creation import UserCreation
+from app.services.user.new_rows import PRIVILEGE_REFUSED
 
 log = structlog.get_logger("app.security")
 
@@ -58,23 +62,25 @@ class UserService(UserCreation):
     ) -> None:
         super().__init__(db, passwords, settings, app_name)
         self.sessions = SessionRepository(db)
+        self.roles = RoleRepository(db)
         self.principals = principals
 
     async def sign_up(self, user_in: UserCreate, caller: Principal | None) -> User:
-        """Create a user for an anonymous caller, a plain user or a superuser.
+        """Create a user for an anonymous caller, a plain user, or one who may create users.
 
         Raises:
             UnauthorizedException: registration is disabled, and the caller is anonymous.
-            ForbiddenException: registration is disabled, and the caller is no superuser.
+            ForbiddenException: registration is disabled, and the caller may not create users.
             ValidationException: the password is too weak, the email is at a special-use domain, or
-                a plain caller sets privileges.
+                the caller sets privileges that they may not set.
             ConfirmationRequiredException: the new user is a superuser.
             ConflictException: the email or the username is taken.
         """
-        is_superuser = caller is not None and caller.is_superuser
-        if not is_superuser:
+        if caller is None or not caller.may(Permission.USERS_CREATE):
             self._check_registration(caller)
-            _refuse_privileges(user_in.model_fields_set)
+            _refuse(_PRIVILEGES & user_in.model_fields_set)
+        elif user_in.is_superuser is True and not caller.is_superuser:
+            _refuse({"is_superuser"})
         self._check_domain(user_in.email)
         if caller is not None and user_in.model_dump().get("is_superuser", False):
             await require_confirmation(self.sessions, caller)
@@ -136,13 +142,13 @@ class UserService(UserCreation):
         return user
 
     async def get(self, user_id: int, caller: Principal) -> UserSchema:
-        """The profile, for its owner or a superuser; while it is cached, without a query.
+        """The profile, for its owner or with `users:read`; while it is cached, without a query.
 
         Raises:
-            ForbiddenException: the caller is neither.
+            ForbiddenException: the caller is another user, without the permission.
             NotFoundException: there is no such user.
         """
-        _allow_self_or_superuser(user_id, caller)
+        _check_own_or(Permission.USERS_READ, user_id, caller)
         if user_id == caller.user_id:
             return caller.user
         if cached := await self.principals.profile(user_id):
@@ -167,19 +173,20 @@ class UserService(UserCreation):
             is_expected: whether the caller expects this `updated_at`; asked under the row's lock.
 
         Raises:
-            ForbiddenException: the caller is neither the user nor a superuser.
-            ValidationException: a plain caller sets privileges, or the new email is at a
-                special-use domain.
+            ForbiddenException: the caller is another user without the permission, or the user may
+                do more than the caller.
+            ValidationException: the caller sets privileges that they may not set, or the new email
+                is at a special-use domain.
             NotFoundException: there is no such user.
             PreconditionFailedException: the user is not as expected.
             ConfirmationRequiredException: the superuser rights change.
             ConflictException: the email or the username is taken, or no active superuser
                 would be left.
         """
-        _allow_self_or_superuser(user_id, caller)
-        if not caller.is_superuser:
-            _refuse_privileges(user_in.model_fields_set)
+        _check_own_or(Permission.USERS_UPDATE, user_id, caller)
+        _check_privileges(user_id, user_in, caller)
         async with self.transaction():
+            await self._check_may_change(user_id, caller)
             changes = user_in.model_dump(exclude_unset=True)
             if not (changes.get("is_active", True) and changes.get("is_superuser", True)):
                 await self._keep_one_superuser_beside(user_id)
@@ -200,20 +207,26 @@ class UserService(UserCreation):
         return user
 
     async def delete(
-        self, user_id: int, is_expected: Callable[[datetime], bool] = _any_version
+        self,
+        user_id: int,
+        caller: Principal,
+        is_expected: Callable[[datetime], bool] = _any_version,
     ) -> None:
         """Delete a user and their sessions.
 
         Args:
             user_id: the user.
+            caller: who deletes them.
             is_expected: as for `update`.
 
         Raises:
             NotFoundException: there is no such user.
+            ForbiddenException: the user may do more than the caller.
             PreconditionFailedException: the user is not as expected.
             ConflictException: no active superuser would be left.
         """
         async with self.transaction():
+            await self._check_may_change(user_id, caller)
             await self._keep_one_superuser_beside(user_id)
             user = await self.users.get_or_raise(user_id, lock=True)
             _check_version(user, is_expected)
@@ -221,6 +234,11 @@ class UserService(UserCreation):
             await self.users.delete(user)
             self.audit.record(Action.USER_DELETED, target_of(user), before=before)
         await self.principals.forget_user(user_id)
+
+    async def _check_may_change(self, user_id: int, caller: Principal) -> None:
+        if not caller.is_superuser and caller.user_id != user_id:
+            user = await self.users.get_or_raise(user_id)
+            check_may_change(caller, user, await self.roles.of_user(user_id))
 
     async def analyze(self) -> None:
         """Update the planner's statistics, after many users were created."""
@@ -269,14 +287,19 @@ def _check_version(user: User, is_expected: Callable[[datetime], bool]) -> None:
         raise PreconditionFailedException
 
 
-def _allow_self_or_superuser(user_id: int, caller: Principal) -> None:
-    if not caller.is_superuser and caller.user_id != user_id:
+def _check_own_or(permission: Permission, user_id: int, caller: Principal) -> None:
+    if caller.user_id != user_id and not caller.may(permission):
         raise ForbiddenException
 
 
-def _refuse_privileges(fields: set[str]) -> None:
-    if sent := sorted(fields & _PRIVILEGES):
-        message = "only a superuser may set this"
+def _check_privileges(user_id: int, user_in: UserUpdate, caller: Principal) -> None:
+    if not caller.is_superuser:
+        refused = _PRIVILEGES if caller.user_id == user_id else {"is_superuser"}
+        _refuse(refused & user_in.model_fields_set)
+
+
+def _refuse(fields: Collection[str]) -> None:
+    if fields:
         raise ValidationException(
-            details=[{"field": field, "message": message, "code": "not_allowed"} for field in sent]
+            details=[{"field": field, **PRIVILEGE_REFUSED} for field in sorted(fields)]
         )

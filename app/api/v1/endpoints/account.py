@@ -1,14 +1,18 @@
 """Endpoints of an account's life: recovery of a password."""
 
+from typing import Annotated
+
 from app.api.convertors import USER_ID
-from app.api.deps.auth import CurrentSuperuser
+from app.api.deps.auth import Requires
 from app.api.deps.services import Recovery
 from app.api.limits import Limited
 from app.api.responses import errors
 from app.api.routing import Router
 from app.api.types import UserId
 from app.core.limiter import by_address, limiter, rate
+from app.core.permissions import Permission
 from app.schemas.account import PasswordRecovery, PasswordReset, ResetLink
+from app.schemas.session import Principal
 
 router = Router(tag="account", description="Links in mails: recovery of a password.")
 
@@ -57,10 +61,12 @@ async def reset_password(reset: PasswordReset, recovery: Recovery) -> None:
     responses=errors(401, 403, 404, 409),
 )
 async def send_password_reset(
-    user_id: UserId, recovery: Recovery, _: CurrentSuperuser
+    user_id: UserId,
+    recovery: Recovery,
+    caller: Annotated[Principal, Requires(Permission.USERS_UPDATE)],
 ) -> ResetLink:
     """Mail a user a link to set a new password.
 
     If the service sends no mail, the response has the link instead, this once: pass it on safely.
     """
-    return await recovery.send_link(user_id)
+    return await recovery.send_link(user_id, caller)

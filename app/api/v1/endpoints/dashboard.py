@@ -1,4 +1,4 @@
-"""Endpoints of user statistics, for superusers."""
+"""Endpoints of user statistics."""
 
 from fastapi import Request, Response
 
@@ -8,9 +8,7 @@ from app.api.routing import Router
 from app.core.cache import cached_response
 from app.schemas.monitoring.user_statistics import DashboardStats
 
-router = Router(
-    prefix="/dashboard", tag="dashboard", description="Statistics of users, for superusers."
-)
+router = Router(prefix="/dashboard", tag="dashboard", description="Statistics of users.")
 
 
 @router.get(

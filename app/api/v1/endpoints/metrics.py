@@ -1,23 +1,25 @@
-"""Metrics endpoints: JSON for superusers, text for Prometheus."""
+"""Metrics endpoints: JSON, and text for Prometheus."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import Response
 
-from app.api.deps.auth import CurrentSuperuser, Scraper
+from app.api.deps.auth import Requires, Scraper
 from app.api.deps.services import Metrics
 from app.api.responses import errors
 from app.api.routing import Router
+from app.core.permissions import Permission
 from app.schemas.monitoring.metrics import (
     CacheMetricsSchema,
     DatabaseMetricsSchema,
     ReplicaListSchema,
     RequestMetricsSchema,
 )
+from app.schemas.session import Principal
 
-router = Router(
-    prefix="/metrics", tag="metrics", description="What goes on inside, for superusers."
-)
+router = Router(prefix="/metrics", tag="metrics", description="What goes on inside.")
+
+Reader = Annotated[Principal, Requires(Permission.METRICS_READ)]
 
 
 class Exposition(Response):
@@ -48,7 +50,7 @@ _EXPOSITION: dict[int | str, dict[str, Any]] = {
     response_description="State of the pool",
     responses=errors(401, 403),
 )
-async def database_metrics(metrics: Metrics, _: CurrentSuperuser) -> DatabaseMetricsSchema:
+async def database_metrics(metrics: Metrics, _: Reader) -> DatabaseMetricsSchema:
     """The connection pool of the process that answers, at this moment."""
     return metrics.database()
 
@@ -59,7 +61,7 @@ async def database_metrics(metrics: Metrics, _: CurrentSuperuser) -> DatabaseMet
     response_description="State of each replica",
     responses=errors(401, 403),
 )
-async def replica_metrics(metrics: Metrics, _: CurrentSuperuser) -> ReplicaListSchema:
+async def replica_metrics(metrics: Metrics, _: Reader) -> ReplicaListSchema:
     """The read replicas, their lag, and why one is not read."""
     return metrics.replicas()
 
@@ -70,7 +72,7 @@ async def replica_metrics(metrics: Metrics, _: CurrentSuperuser) -> ReplicaListS
     response_description="Hit rates and sizes",
     responses=errors(401, 403),
 )
-async def cache_metrics(metrics: Metrics, _: CurrentSuperuser) -> CacheMetricsSchema:
+async def cache_metrics(metrics: Metrics, _: Reader) -> CacheMetricsSchema:
     """How useful the caches were in the last five minutes, and what their Redis holds."""
     return await metrics.cache()
 
@@ -81,7 +83,7 @@ async def cache_metrics(metrics: Metrics, _: CurrentSuperuser) -> CacheMetricsSc
     response_description="Rates, errors and percentiles",
     responses=errors(401, 403),
 )
-async def request_metrics(metrics: Metrics, _: CurrentSuperuser) -> RequestMetricsSchema:
+async def request_metrics(metrics: Metrics, _: Reader) -> RequestMetricsSchema:
     """What all processes answered in the last five minutes, in all and by route."""
     return await metrics.requests()
 
@@ -95,6 +97,6 @@ async def request_metrics(metrics: Metrics, _: CurrentSuperuser) -> RequestMetri
     responses={**_EXPOSITION, **errors(401, 403)},
 )
 async def prometheus_metrics(metrics: Metrics) -> str:
-    """All figures of all processes in Prometheus' text format, for superusers and for a
-    caller with TELEMETRY_SCRAPE_TOKEN."""
+    """All figures of all processes in Prometheus' text format, also for a caller with
+    TELEMETRY_SCRAPE_TOKEN."""
     return await metrics.exposition()

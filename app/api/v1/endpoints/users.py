@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 
 from app.api.convertors import USER_ID
-from app.api.deps.auth import Caller, CurrentSuperuser, CurrentUser, EnrollingUser
+from app.api.deps.auth import Caller, CurrentUser, EnrollingUser, Requires
 from app.api.deps.confirmation import Confirmed
 from app.api.deps.etags import IfMatch, tagged
 from app.api.deps.request import LongDeadline
@@ -13,7 +13,7 @@ from app.api.deps.services import Exports, Sessions, UserLists, Users
 from app.api.deps.users_bulk import BulkRows, IdempotencyKey
 from app.api.export import ExportResponse, export_of
 from app.api.limits import (
-    LimitedUnlessSuperuser,
+    LimitedSignUp,
     LimitedUser,
     by_address_of_new_email,
     by_principal_of_new_email,
@@ -33,10 +33,12 @@ from app.api.types import (
     DryRun,
     FileFormat,
     PaginationParams,
+    SessionId,
     UserId,
 )
 from app.core.limiter import by_address, limiter, rate
-from app.schemas.session import SessionPage
+from app.core.permissions import Permission
+from app.schemas.session import Principal, SessionPage
 from app.schemas.user import SignUpOrCreate, UserSchema, UserUpdate
 from app.schemas.user_list import UserCursorPage, UserFilters, UserPage
 
@@ -90,7 +92,7 @@ async def update_me(
     operation_id="create_user",
     response_description="The new user",
     status_code=201,
-    dependencies=[LimitedUnlessSuperuser],
+    dependencies=[LimitedSignUp],
     responses=CREATED | errors(401, 403, 409, body=True),
     openapi_extra=WITH_OR_WITHOUT_TOKEN,
 )
@@ -98,7 +100,7 @@ async def update_me(
 async def create_user(
     user_in: SignUpOrCreate, users: Users, caller: Caller, request: Request, response: Response
 ) -> UserSchema:
-    """Sign up, or, as a superuser, create a user."""
+    """Sign up, or, with `users:create`, create a user. Only superusers create superusers."""
     user = UserSchema.model_validate(await users.sign_up(user_in, caller))
     response.headers["Location"] = f"{request.url.path}/{user.id}"
     return tagged(user, response)
@@ -116,6 +118,7 @@ async def create_users_bulk(
     rows: BulkRows,
     users: Users,
     request: IdempotencyKey,
+    caller: Annotated[Principal, Requires(Permission.USERS_CREATE)],
     response: Response,
     *,
     dry_run: DryRun = False,
@@ -126,7 +129,7 @@ async def create_users_bulk(
     any is invalid, else 409. With an `Idempotency-Key` a repeated request gets the first answer
     again for 24 hours, and never creates anybody twice.
     """
-    result = await users.submit_bulk(rows, request, dry_run=dry_run)
+    result = await users.submit_bulk(rows, request, caller, dry_run=dry_run)
     return bulk_response(result, response.headers)
 
 
@@ -137,7 +140,10 @@ async def create_users_bulk(
     responses=errors(401, 403),
 )
 async def list_users(
-    filters: Filters, params: PaginationParams, users: UserLists, _: CurrentSuperuser
+    filters: Filters,
+    params: PaginationParams,
+    users: UserLists,
+    _: Annotated[Principal, Requires(Permission.USERS_READ)],
 ) -> UserPage:
     """A page of users by its number, and how many there are."""
     return await users.page(filters, params)
@@ -150,7 +156,10 @@ async def list_users(
     responses=errors(401, 403),
 )
 async def list_users_by_cursor(
-    filters: Filters, params: CursorPaginationParams, users: UserLists, _: CurrentSuperuser
+    filters: Filters,
+    params: CursorPaginationParams,
+    users: UserLists,
+    _: Annotated[Principal, Requires(Permission.USERS_READ)],
 ) -> UserCursorPage:
     """A page of users behind a cursor, at the same cost however deep it is."""
     return await users.cursor_page(filters, params)
@@ -167,7 +176,7 @@ async def export_users(
     filters: Filters,
     exports: Exports,
     response: Response,
-    _: CurrentSuperuser,
+    _: Annotated[Principal, Requires(Permission.USERS_EXPORT)],
     file_format: FileFormat = "csv",
     *,
     bom: ByteOrderMark = False,
@@ -184,9 +193,12 @@ async def export_users(
     responses=WITH_ETAG | errors(401, 403, 404),
 )
 async def get_user(
-    user_id: UserId, users: Users, caller: CurrentUser, response: Response
+    user_id: UserId,
+    users: Users,
+    caller: Annotated[Principal, Requires(Permission.USERS_READ, of_others=True)],
+    response: Response,
 ) -> UserSchema:
-    """A profile: your own, or anybody's as a superuser."""
+    """A profile: your own, or that of another user."""
     return tagged(await users.get(user_id, caller), response)
 
 
@@ -203,11 +215,11 @@ async def update_user(
     user_id: UserId,
     user_in: UserUpdate,
     users: Users,
-    caller: CurrentUser,
+    caller: Annotated[Principal, Requires(Permission.USERS_UPDATE, of_others=True)],
     if_match: IfMatch,
     response: Response,
 ) -> UserSchema:
-    """Change a profile: your own, or anybody's as a superuser."""
+    """Change a profile: your own, or that of another user."""
     user = await users.update(user_id, user_in, caller, if_match)
     return tagged(UserSchema.model_validate(user), response)
 
@@ -221,10 +233,13 @@ async def update_user(
     responses=errors(401, 403, 404, 409, 412),
 )
 async def delete_user(
-    user_id: UserId, users: Users, _: CurrentSuperuser, if_match: IfMatch
+    user_id: UserId,
+    users: Users,
+    caller: Annotated[Principal, Requires(Permission.USERS_DELETE)],
+    if_match: IfMatch,
 ) -> None:
     """Delete a user and end their sessions."""
-    await users.delete(user_id, if_match)
+    await users.delete(user_id, caller, if_match)
 
 
 @router.get(
@@ -234,7 +249,10 @@ async def delete_user(
     responses=errors(401, 403, 404),
 )
 async def list_user_sessions(
-    user_id: UserId, params: PaginationParams, sessions: Sessions, caller: CurrentSuperuser
+    user_id: UserId,
+    params: PaginationParams,
+    sessions: Sessions,
+    caller: Annotated[Principal, Requires(Permission.SESSIONS_READ)],
 ) -> SessionPage:
     """A page of a user's sessions, the one used last first."""
     return await sessions.of_user_or_raise(user_id, caller.session_id, params)
@@ -247,6 +265,27 @@ async def list_user_sessions(
     status_code=204,
     responses=errors(401, 403, 404),
 )
-async def end_user_sessions(user_id: UserId, sessions: Sessions, _: CurrentSuperuser) -> None:
+async def end_user_sessions(
+    user_id: UserId,
+    sessions: Sessions,
+    caller: Annotated[Principal, Requires(Permission.SESSIONS_END)],
+) -> None:
     """End all sessions of a user."""
-    await sessions.end_all_or_raise(user_id)
+    await sessions.end_all_or_raise(user_id, caller)
+
+
+@router.delete(
+    f"{USER_ID}/sessions/{{session_id}}",
+    operation_id="end_user_session",
+    response_description="The session has ended",
+    status_code=204,
+    responses=errors(401, 403, 404),
+)
+async def end_user_session(
+    user_id: UserId,
+    session_id: SessionId,
+    sessions: Sessions,
+    caller: Annotated[Principal, Requires(Permission.SESSIONS_END)],
+) -> None:
+    """End one session of a user."""
+    await sessions.end_of_user_or_raise(session_id, user_id, caller)

@@ -1,0 +1,33 @@
+"""The views of the admin pages in the order of the navigation, and who may see each."""
+
+from typing import NamedTuple
+
+from app.core.permissions import Permission
+from app.schemas.session import Principal
+
+
+class View(NamedTuple):
+    """An entry of the navigation.
+
+    Attributes:
+        path: below the pages' own.
+        permissions: of which a caller needs all.
+    """
+
+    name: str
+    path: str
+    permissions: frozenset[Permission]
+
+
+OVERVIEW = View("Overview", "", frozenset({Permission.STATS_READ, Permission.METRICS_READ}))
+VIEWS = (
+    OVERVIEW,
+    View("Users", "/users", frozenset({Permission.USERS_READ})),
+    View("Jobs", "/jobs", frozenset({Permission.JOBS_MANAGE})),
+    View("Mail", "/mail", frozenset({Permission.MAIL_READ})),
+)
+
+
+def views_of(caller: Principal) -> list[View]:
+    """The views that a caller may see."""
+    return [view for view in VIEWS if view.permissions <= caller.permissions]

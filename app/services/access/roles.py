@@ -1,0 +1,170 @@
+"""`RoleService`: roles, and which of them a user has."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.exceptions import ConflictException, ForbiddenException, ValidationException
+from app.core.pagination import Page, PageParams
+from app.core.permissions import Permission
+from app.models.role import Role
+from app.repositories.role import RoleRepository
+from app.repositories.user.repository import UserRepository
+from app.schemas.audit import Action
+from app.schemas.role import PermissionSchema, RoleCreate, RoleUpdate, UserRoles
+from app.schemas.session import Principal
+from app.services.access.rules import check_granted, check_superuser, permissions_of
+from app.services.audit.redaction import state_of, target_of
+from app.services.base import BaseService
+from app.services.principals import PrincipalCache
+
+MAX_ROLES = 100
+
+
+class RoleService(BaseService):
+    """Creates, changes, deletes and assigns roles. A change is effective on the next request of
+    everybody who has the role, in every process.
+
+    Nobody gives, and nobody takes, a permission that they do not have themselves.
+    """
+
+    def __init__(self, db: AsyncSession, principals: PrincipalCache) -> None:
+        super().__init__(db)
+        self.roles = RoleRepository(db)
+        self.users = UserRepository(db)
+        self.principals = principals
+
+    @staticmethod
+    def permissions(caller: Principal) -> list[PermissionSchema]:
+        """All permissions, and which of them the caller has."""
+        return [
+            PermissionSchema(
+                name=permission,
+                description=permission.description,
+                is_granted=caller.may(permission),
+            )
+            for permission in Permission
+        ]
+
+    async def page(self, params: PageParams) -> Page[Role]:
+        """A page of the roles, by name."""
+        return await self.roles.ordered(params)
+
+    async def all(self) -> Sequence[Role]:
+        """All roles, by name: `MAX_ROLES` at most."""
+        return await self.roles.all()
+
+    async def get(self, role_id: int) -> Role:
+        """
+        Raises:
+            NotFoundException: there is no such role.
+        """
+        return await self.roles.get_or_raise(role_id)
+
+    async def create(self, role_in: RoleCreate, caller: Principal) -> Role:
+        """Create a role.
+
+        Raises:
+            ForbiddenException: the caller lacks one of its permissions.
+            ConflictException: the name is taken, or there are `MAX_ROLES` already.
+        """
+        check_granted(caller, role_in.permissions)
+        async with self.transaction():
+            if await self.roles.count() >= MAX_ROLES:
+                raise ConflictException(f"There are {MAX_ROLES} roles already")
+            role = await self.roles.add(Role(**_values(role_in)))
+            self.audit.record(Action.ROLE_CREATED, target_of(role), after=state_of(role))
+        return role
+
+    async def update(self, role_id: int, role_in: RoleUpdate, caller: Principal) -> Role:
+        """Change the fields that were sent.
+
+        Raises:
+            NotFoundException: there is no such role.
+            ForbiddenException: the caller lacks a permission that is added or removed.
+            ConflictException: the name is taken.
+        """
+        changes = _values(role_in)
+        async with self.transaction():
+            role = await self.roles.get_or_raise(role_id, lock=True)
+            before, allowed = state_of(role), permissions_of([role])
+            for field, value in changes.items():
+                setattr(role, field, value)
+            check_granted(caller, allowed ^ permissions_of([role]))
+            await self.roles.flush()
+            self.audit.record(
+                Action.ROLE_UPDATED, target_of(role), before=before, after=state_of(role)
+            )
+        await self.principals.forget_role(role_id)
+        return role
+
+    async def delete(self, role_id: int, caller: Principal) -> None:
+        """Delete a role; those who have it lose its permissions.
+
+        Raises:
+            NotFoundException: there is no such role.
+            ForbiddenException: the caller lacks one of its permissions.
+        """
+        async with self.transaction():
+            role = await self.roles.get_or_raise(role_id, lock=True)
+            check_granted(caller, permissions_of([role]))
+            before = state_of(role)
+            await self.roles.delete(role)
+            self.audit.record(Action.ROLE_DELETED, target_of(role), before=before)
+        await self.principals.forget_role(role_id)
+
+    async def of_user(self, user_id: int, caller: Principal) -> Sequence[Role]:
+        """The roles of a user, by name: of the caller, or of anybody with `users:read`.
+
+        Raises:
+            ForbiddenException: the caller is another user without the permission.
+            NotFoundException: there is no such user.
+        """
+        if caller.user_id != user_id and not caller.may(Permission.USERS_READ):
+            raise ForbiddenException
+        await self.users.get_or_raise(user_id)
+        return await self.roles.of_user(user_id)
+
+    async def set_of_user(self, user_id: int, sent: UserRoles, caller: Principal) -> Sequence[Role]:
+        """Give a user these roles and no others.
+
+        Raises:
+            NotFoundException: there is no such user.
+            ForbiddenException: the user is a superuser and the caller is none, or the caller lacks
+                a permission of a role that is given or taken.
+            ValidationException: there is no role with such a name.
+        """
+        names = set(sent.roles)
+        async with self.transaction():
+            user = await self.users.get_or_raise(user_id, lock=True)
+            before, after = await self.roles.lock_of_user_and_named(user_id, names)
+            _require_all(names, after)
+            check_superuser(caller, user)
+            had, has = {role.id for role in before}, {role.id for role in after}
+            changed = [role for role in (*before, *after) if role.id in had ^ has]
+            check_granted(caller, permissions_of(changed))
+            await self.roles.take(user_id, had - has)
+            await self.roles.give(user_id, has - had)
+            self.audit.record(
+                Action.ROLES_ASSIGNED,
+                target_of(user),
+                before={"roles": sorted(role.name for role in before)},
+                after={"roles": sorted(names)},
+            )
+        await self.principals.forget_user(user_id)
+        return sorted(after, key=lambda role: role.name)
+
+
+def _values(role_in: RoleCreate | RoleUpdate) -> dict[str, object]:
+    values = role_in.model_dump(exclude_unset=True)
+    if "permissions" in values:
+        values["permissions"] = [str(permission) for permission in values["permissions"]]
+    return values
+
+
+def _require_all(names: set[str], found: Sequence[Role]) -> None:
+    missing = sorted(names - {role.name for role in found})
+    if missing:
+        raise ValidationException(
+            details=[{"field": "roles", "message": "there is no such role", "code": "not_found"}]
+        )
