@@ -26,11 +26,12 @@ from app.core.config import LOCAL, Settings, get_settings
 from app.core.errors import add_exception_handlers, translated_by
 from app.core.logging import configure_logging
 from app.core.middleware import is_probe, setup_middleware
+from app.core.origin import Origin
 from app.core.output import end_standard_output
 from app.core.telemetry.lazy_tracing import OFF, load_tracing
 from app.database import translate
 from app.periodic import periodic_work
-from app.runtime import open_runtime
+from app.runtime import Runtime, open_runtime
 from app.server.connection_limits import limit_connections
 from app.server.drain import stop_with_parent
 from app.worker.worker import running_jobs
@@ -98,7 +99,12 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
         openapi_url=None,  # FastAPI's own pages load scripts from other hosts: see `include_docs`
         telemetry=OFF if tracing is None else OFF | tracing.config(is_probe),
     )
-    setup_middleware(app, settings)
+
+    def on_refusal(origin: Origin, method: str, route: str | None, status: int) -> None:
+        runtime: Runtime = app.state.runtime
+        runtime.refusals.add_request(origin, method, route, status)
+
+    setup_middleware(app, settings, on_refusal)
     add_exception_handlers(app)
     app.add_exception_handler(SQLAlchemyError, translated_by(translate))
     for router in v1.ROUTERS:

@@ -8,8 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from app.runtime import Runtime
+from app.services.audit_log.refusals import Refusals
 from app.services.monitoring.metrics import SNAPSHOT_INTERVAL, MetricsService
 
+REFUSALS_INTERVAL = 1.0
+"""Seconds between writes of refusals to the audit trail."""
 GAUGES_INTERVAL = 0.5
 """Seconds between updates of the gauges, the event loop's lag among them."""
 
@@ -18,7 +21,8 @@ GAUGES_INTERVAL = 0.5
 async def periodic_work(runtime: Runtime) -> AsyncIterator[None]:
     """Run the tasks in the background while the block runs."""
     await runtime.metrics.take_snapshot()  # before the first request, which would not count else
-    work = _update_gauges(runtime.metrics), _take_snapshots(runtime.metrics)
+    metrics = runtime.metrics
+    work = _update_gauges(metrics), _take_snapshots(metrics), _write_refusals(runtime.refusals)
     tasks = [asyncio.create_task(each) for each in work]
     try:
         yield
@@ -26,6 +30,7 @@ async def periodic_work(runtime: Runtime) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+        await runtime.refusals.write(is_last=True)
 
 
 async def _update_gauges(metrics: MetricsService) -> None:
@@ -34,6 +39,12 @@ async def _update_gauges(metrics: MetricsService) -> None:
         due = loop.time() + GAUGES_INTERVAL
         await asyncio.sleep(GAUGES_INTERVAL)
         metrics.gauges.update(lag=loop.time() - due)
+
+
+async def _write_refusals(refusals: Refusals) -> None:
+    while True:
+        await asyncio.sleep(REFUSALS_INTERVAL)
+        await refusals.write()
 
 
 async def _take_snapshots(metrics: MetricsService) -> None:

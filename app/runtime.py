@@ -41,6 +41,7 @@ from app.server.drain import Drain
 from app.services.access.roles import RoleService
 from app.services.account.recovery import RecoveryService
 from app.services.account.tokens import OneTimeTokens
+from app.services.audit_log.refusals import Refusals
 from app.services.auth.authenticator import Authenticator
 from app.services.auth.confirmation import ConfirmationService
 from app.services.auth.mfa import MfaService
@@ -105,6 +106,7 @@ class Runtime:
     caught_mails: CaughtMails
     reads: Reads
     replicas: Replicas | None
+    refusals: Refusals
     cipher: ContentCipher
     totp_cipher: ContentCipher
 
@@ -341,7 +343,9 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             drain=drain,
             health=health,
             cursors=cursors,
-            exports=ExportService(list_reads(export_engine, settings.database, replicas)),
+            exports=ExportService(
+                list_reads(export_engine, settings.database, replicas), session_maker
+            ),
             user_lists=UserListService(
                 list_reads(main_engine, settings.database, replicas), cursors
             ),
@@ -353,6 +357,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             caught_mails=CaughtMails(catcher.folder if catcher else None),
             reads=reads,
             replicas=replicas,
+            refusals=Refusals(session_maker),
             cipher=ContentCipher(secret_key, settings.auth.accepted_keys()),
             totp_cipher=ContentCipher(secret_key, settings.auth.accepted_keys(), "totp"),
         )

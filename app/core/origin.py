@@ -7,8 +7,8 @@ jobs. Authentication names the user. The audit trail reads it.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 ActorKind = Literal["anonymous", "user", "key", "command", "job"]
 
@@ -23,6 +23,8 @@ class Origin:
         name: of the user or key, as people know it.
         address: IP address of the client.
         impersonator_id: the superuser who acts in the user's name.
+        refusals: events that a service recorded of a refusal, which has no transaction. Those of a
+            request are written after it.
     """
 
     kind: ActorKind = "anonymous"
@@ -30,6 +32,7 @@ class Origin:
     name: str | None = None
     address: str | None = None
     impersonator_id: int | None = None
+    refusals: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def actor(self) -> str:

@@ -1,8 +1,10 @@
 """The audit trail: events that wait for the end of their transaction, and lists."""
 
+from datetime import timedelta
 from typing import Any
 
 from pydantic_core import to_json
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models.audit import AuditEvent
@@ -11,6 +13,7 @@ from app.repositories.list_queries import ListQueries
 
 _WAITING = "audit_events"
 _TYPES = {
+    "created_at": "timestamptz",
     "action": "text",
     "outcome": "text",
     "actor": "text",
@@ -31,9 +34,10 @@ _COLUMNS = ", ".join(_TYPES)
 def insert_events(parameter: str) -> str:
     """The statement that inserts any number of events, which are one parameter: a JSON array."""
     columns = ", ".join(f"{name} {kind}" for name, kind in _TYPES.items())
+    values = _COLUMNS.replace("created_at", "COALESCE(created_at, now())")
     return (
         f"INSERT INTO audit_events ({_COLUMNS}) "  # noqa: S608  # of constants
-        f"SELECT {_COLUMNS} FROM jsonb_to_recordset({parameter}::jsonb) AS event ({columns})"
+        f"SELECT {values} FROM jsonb_to_recordset({parameter}::jsonb) AS event ({columns})"
     )
 
 
@@ -87,3 +91,15 @@ class AuditRepository(BaseRepository[AuditEvent]):
     model = AuditEvent
     lists = ListQueries(AuditEvent)
     owner = "user_id"
+
+    async def make_partitions(self, months: int) -> int:
+        """Make the missing partitions from this month on; the number of them.
+
+        Args:
+            months: after the current one.
+        """
+        return await self.db.scalar(select(func.audit_partitions_ahead(months))) or 0
+
+    async def drop_partitions(self, keep: timedelta) -> list[str]:
+        """Drop the partitions whose events are all older than `keep`; their names."""
+        return list(await self.db.scalar(select(func.audit_partitions_drop(keep))) or ())

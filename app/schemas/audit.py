@@ -93,6 +93,31 @@ class AuditEventSchema(ResponseSchema):
     )
 
 
+class OwnEventSchema(ResponseSchema):
+    """An event that concerns your account."""
+
+    id: int = Field(examples=[4711])
+    created_at: datetime = Field(examples=["2026-11-21T06:30:00.123456Z"])
+    action: str = Field(examples=["session.started"])
+    outcome: Outcome = Field(examples=["success"])
+    is_own: bool = Field(False, description="whether you did it yourself, logged in")
+    address: str | None = Field(
+        description="IP address of the client; null where another user acted",
+        examples=["192.0.2.7"],
+    )
+    count: int = Field(
+        description="how many equal refusals of a minute this event stands for", examples=[1]
+    )
+    before: dict[str, JsonValue] | None = Field(examples=[None])
+    after: dict[str, JsonValue] | None = Field(examples=[{"user_agent": "curl/8.14"}])
+
+
+class OwnEventPage(CursorPage[OwnEventSchema]):
+    """A page of events with the cursor of the next one."""
+
+    items: list[OwnEventSchema]
+
+
 Reference = Annotated[str, StringConstraints(max_length=80, pattern=r"^[ -~]+$")]
 
 

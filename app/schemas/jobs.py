@@ -27,6 +27,12 @@ class RecountUsers(JobPayload):
     kind = "recount-users"
 
 
+class RotateAudit(JobPayload):
+    """Make partitions for audit events, and drop those older than `AUDIT_RETENTION`."""
+
+    kind = "rotate-audit"
+
+
 class PurgeJobs(JobPayload):
     """Delete the history of jobs that ended before `JOBS_RETENTION`, and keep their number."""
 

@@ -14,14 +14,17 @@ from typing import Any, TypeVar
 
 import structlog
 from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app.core.exceptions import RequestTimeoutException, ValidationException
 from app.core.text.spreadsheets import escape_formulas
 from app.database import Reads
 from app.repositories.user.lists import UserListRepository
-from app.schemas.list_params import ExportFormat
+from app.schemas.audit import Action, Target
+from app.schemas.list_params import ExportFormat, ListParams
 from app.schemas.user import UserSchema
 from app.schemas.user_list import UserFilters
+from app.services.base import BaseService
 
 Schema = TypeVar("Schema", bound=BaseModel)
 log = structlog.get_logger("app.export")
@@ -38,10 +41,12 @@ class ExportService:
 
     Args:
         reads: on a pool that bounds how many exports run at once.
+        session_maker: to record in the audit trail that an export began.
     """
 
-    def __init__(self, reads: Reads) -> None:
+    def __init__(self, reads: Reads, session_maker: async_sessionmaker[AsyncSession]) -> None:
         self.reads = reads
+        self._session_maker = session_maker
         self._users = UserListRepository(reads)
 
     def users(
@@ -49,11 +54,12 @@ class ExportService:
     ) -> AsyncGenerator[bytes, None]:
         """All users of a list: see `stream`."""
         batches = self._users.batches(filters, EXPORT_BATCH)
-        return self.stream("users", batches, UserSchema, file_format, bom=bom)
+        return self.stream("users", filters, batches, UserSchema, file_format, bom=bom)
 
     async def stream(
         self,
         name: str,
+        filters: ListParams,
         batches: AsyncGenerator[list[Schema]],
         schema: type[Schema],
         file_format: ExportFormat,
@@ -66,7 +72,8 @@ class ExportService:
         say that they are missing. The caller closes the generator, and with it the connection.
 
         Args:
-            name: of the list, for the log.
+            name: of the list, for the log and the audit trail.
+            filters: of the list, for the audit trail.
             batches: the rows; see `BaseRepository.batches`.
             schema: of a row. Its fields are the columns.
             file_format: of the file.
@@ -92,14 +99,25 @@ class ExportService:
         try:
             async with aclosing(batches):
                 async for rows in batches:
+                    if not count:
+                        await self._record(name, filters, file_format)
                     yield heading + write(rows)
                     heading, count = b"", count + len(rows)
                     if monotonic() > until:
                         raise RequestTimeoutException(TIME_LIMIT)
+            if not count:
+                await self._record(name, filters, file_format)
             yield heading
             is_complete = True
         finally:
             log.info("exported", list=name, rows=count, format=file_format, complete=is_complete)
+
+    async def _record(self, name: str, filters: ListParams, file_format: ExportFormat) -> None:
+        facts = {"format": file_format, **filters.model_dump(exclude_defaults=True)}
+        async with self._session_maker() as db:
+            service = BaseService(db)
+            async with service.transaction():
+                service.audit.record(Action.DATA_EXPORTED, Target("list", name), after=facts)
 
 
 def _csv(values: Callable[[Any], Iterable[Any]], rows: Iterable[BaseModel]) -> bytes:

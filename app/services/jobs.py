@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.exceptions import NotFoundException
 from app.repositories.job_list import JobListRepository
 from app.repositories.job_retention import JobRetentionRepository
+from app.schemas.audit import Action, Target
 from app.schemas.job_list import JobChange, JobDetail, JobFilters, JobPage, JobSummary
 from app.services.base import BaseService
 
@@ -63,6 +64,7 @@ class JobService(BaseService):
         async with self.transaction():
             jobs = [job for job in await self.existing(ids) if job.state in {"failed", "delayed"}]
             await self.jobs.retry([job.id for job in jobs])
+            self._record(Action.JOB_RETRIED, jobs)
         log.info("jobs_retried", jobs=[job.id for job in jobs])
         return jobs
 
@@ -71,8 +73,13 @@ class JobService(BaseService):
         async with self.transaction():
             jobs = await self.existing(ids)
             await self.jobs.cancel([job.id for job in jobs])
+            self._record(Action.JOB_CANCELLED, jobs)
         log.info("jobs_cancelled", jobs=[job.id for job in jobs])
         return jobs
+
+    def _record(self, action: Action, jobs: Sequence[JobSummary]) -> None:
+        for job in jobs:
+            self.audit.record(action, Target("job", job.id), after={"kind": job.kind})
 
     async def purge(self, keep: float) -> int:
         """Delete the history of jobs that ended more than `keep` seconds ago; the number of events.

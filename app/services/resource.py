@@ -61,7 +61,9 @@ class ResourceService(BaseService):
     ) -> AsyncGenerator[bytes, None]:
         """The whole list of all owners as a file: see `ExportService.stream`."""
         batches = rows.batches(filters, schema, self.exports.reads, EXPORT_BATCH)
-        return self.exports.stream(rows.model.__tablename__, batches, schema, file_format, bom=bom)
+        return self.exports.stream(
+            rows.model.__tablename__, filters, batches, schema, file_format, bom=bom
+        )
 
 
 def owner_of(caller: Principal, permission: Permission) -> int | None:

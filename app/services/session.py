@@ -13,6 +13,7 @@ from app.core.security import AccessToken
 from app.repositories.mfa import MfaRepository
 from app.repositories.session import SessionRepository
 from app.repositories.user.repository import UserRepository
+from app.schemas.audit import Action, Target
 from app.schemas.session import Principal, SessionPage
 from app.schemas.user import UserSchema
 from app.services.access.rules import check_superuser
@@ -101,6 +102,9 @@ class SessionService(BaseService):
         """End a user's session; whether it was live."""
         async with self.transaction():
             was_live = await self.sessions.end(session_id, user_id)
+            if was_live:
+                session = Target("session", session_id)
+                self.audit.record(Action.SESSION_ENDED, session, user_id=user_id)
         if was_live:
             await self.principals.end_sessions([session_id])
         return was_live
@@ -117,7 +121,9 @@ class SessionService(BaseService):
     async def end_all(self, user_id: int) -> None:
         """End all sessions of a user."""
         async with self.transaction():
-            await self.sessions.end_all(user_id)
+            if ended := await self.sessions.end_all(user_id):
+                facts = {"sessions_ended": ended}
+                self.audit.record(Action.SESSIONS_ENDED, Target("user", user_id), after=facts)
         await self.principals.forget_user(user_id)
 
     async def end_all_or_raise(self, user_id: int, caller: Principal) -> None:

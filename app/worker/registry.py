@@ -10,9 +10,11 @@ from app.schemas.jobs import (
     PurgeJobs,
     PurgeSessions,
     RecountUsers,
+    RotateAudit,
 )
 from app.schemas.mail import PurgeMails, SendMail
 from app.schemas.transfer import ExportUsers, ImportUsers, PurgeTransfers
+from app.services.audit_log.service import AuditService
 from app.services.idempotency import IdempotencyService
 from app.services.mail.service import ATTEMPTS as MAIL_ATTEMPTS
 from app.services.user.counts import UserCountService
@@ -52,6 +54,12 @@ async def compact_user_counts(runtime: Runtime, _: CompactUserCounts) -> None:
 async def recount_users(runtime: Runtime, _: RecountUsers) -> None:
     async with runtime.session_maker() as db:
         await UserCountService(db).recount()
+
+
+async def rotate_audit(runtime: Runtime, _: RotateAudit) -> None:
+    async with runtime.session_maker() as db:
+        audit = runtime.resource_service(AuditService, db)
+        await audit.rotate(runtime.settings.audit.retention)
 
 
 async def send_mail(runtime: Runtime, mail: SendMail) -> None:
@@ -95,6 +103,7 @@ JOBS: tuple[Job[Any], ...] = (
         cron="17 * * * *",
     ),
     Job(PurgeJobs, purge_jobs, concurrency=1, timeout=PURGE_TIMEOUT, cron="27 * * * *"),
+    Job(RotateAudit, rotate_audit, concurrency=1, timeout=PURGE_TIMEOUT, cron="57 2 * * *"),
     Job(PurgeMails, purge_mails, concurrency=1, timeout=PURGE_TIMEOUT, cron="37 * * * *"),
     Job(CompactUserCounts, compact_user_counts, concurrency=1, cron="*/5 * * * *"),
     Job(RecountUsers, recount_users, concurrency=1, timeout=RECOUNT_TIMEOUT, cron="57 3 * * *"),

@@ -87,6 +87,9 @@ MATRIX = {
     "list_users_by_cursor": Row(SUPERUSER, permission="users:read"),
     "export_users": Row(SUPERUSER, permission="users:export"),
     "get_me": Row(LOGGED_IN),
+    "list_my_events": Row(LOGGED_IN),
+    "list_audit_events": Row(SUPERUSER),
+    "export_audit_events": Row(SUPERUSER),
     "update_me": Row(LOGGED_IN, {"json": {"full_name": "Ada King"}}),
     "get_user": Row(OWNER_OR_SUPERUSER, permission="users:read"),
     "update_user": Row(

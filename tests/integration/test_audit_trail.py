@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,13 +10,28 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from app.core.exceptions import ConflictException
+from app.core.jobs import JobPayload
 from app.core.origin import Origin, acting_as
+from app.repositories.jobs import JobQueue
 from app.runtime import Runtime
 from app.schemas.audit import Action, Target
+from app.schemas.jobs import PurgeSessions
 from app.services.base import BaseService
-from tests.conftest import PASSWORD, Person
+from app.worker.job import Job
+from app.worker.worker import running_jobs
+from tests.conftest import PASSWORD, Person, person
+from tests.polling import within_async
 
 EVENTS = "SELECT * FROM audit_events ORDER BY created_at, id"
+
+
+class Promote(JobPayload):
+    kind = "promote"
+
+
+async def promote(runtime: Runtime, _: Promote) -> None:
+    async with runtime.open_user_service() as users:
+        await users.promote("ada@example.com")
 
 
 async def events(runtime: Runtime, action: str | None = None) -> list[dict[str, Any]]:
@@ -207,3 +223,100 @@ async def test_not_even_the_owner_of_the_table_changes_or_deletes_an_event(
             await connection.execute(text(statement.format(month=name)))
 
     assert await events(runtime, "user.created") != []
+
+
+async def test_a_login_and_a_logout_are_recorded(ada: Person, runtime):
+    await ada.post("/auth/logout")
+
+    begun, ended = await only(runtime, "session.started"), await only(runtime, "session.ended")
+    assert begun["actor"] == ended["actor"] == f"user:{ada.id}"
+    assert begun["target"] == ended["target"]
+    assert begun["user_id"] == ended["user_id"] == ada.id
+    assert begun["address"] == "192.0.2.7"
+    assert begun["after"]["user_agent"].startswith("python-httpx")
+
+
+async def test_sessions_that_an_admin_ends_are_recorded_as_of_the_admin(root, ada: Person, runtime):
+    await root.delete(f"/users/{ada.id}/sessions")
+
+    event = await only(runtime, "sessions.ended")
+    assert (event["actor"], event["target"]) == (f"user:{root.id}", f"user:{ada.id}")
+    assert event["after"] == {"sessions_ended": 1}
+
+
+async def test_the_reuse_of_a_refresh_token_is_recorded_though_it_is_refused(
+    client, ada: Person, runtime
+):
+    path, first = "/api/v1/auth/refresh", ada.tokens["refresh_token"]
+    second = (await client.post(path, json={"refresh_token": first})).json()["refresh_token"]
+    await client.post(path, json={"refresh_token": second})
+    response = await client.post(path, json={"refresh_token": first})
+
+    assert response.status_code == 401
+    event = await only(runtime, "session.reused")
+    assert (event["actor"], event["outcome"]) == ("anonymous", "refused")
+    assert event["user_id"] == ada.id
+
+
+async def test_a_change_of_password_is_recorded_without_any_password(ada: Person, runtime):
+    change = {"current_password": PASSWORD, "new_password": "another horse battery staple"}
+    response = await ada.post("/auth/password", json=change)
+
+    assert response.status_code == 204
+    event = await only(runtime, "password.changed")
+    assert event["after"] == {"sessions_ended": 0}
+    assert "horse" not in str(await events(runtime))
+
+
+@pytest.mark.parametrize("file_format", ["csv", "ndjson"])
+async def test_an_export_is_recorded_with_its_filters(root, runtime, file_format):
+    response = await root.get(f"/users/export?format={file_format}&is_active=true&search=xyz")
+
+    assert response.status_code == 200
+    event = await only(runtime, "data.exported")
+    assert event["target"] == "list:users"
+    assert event["after"] == {"format": file_format, "is_active": True, "search": "xyz"}
+
+
+async def test_a_refused_export_is_no_export(ada: Person, runtime):
+    await ada.get("/users/export")
+
+    assert await events(runtime, "data.exported") == []
+
+
+async def test_what_an_admin_does_with_jobs_is_recorded(client, runtime):
+    async with runtime.session_maker() as db:
+        service = runtime.job_service(db)
+        async with service.transaction():
+            job_id = await JobQueue(db).enqueue(PurgeSessions(), delay=timedelta(hours=1))
+        assert job_id is not None
+        await service.cancel([job_id])
+
+    event = await only(runtime, "job.cancelled")
+    assert (event["target"], event["after"]) == (f"job:{job_id}", {"kind": "purge-sessions"})
+
+
+async def test_an_event_goes_along_with_a_job_by_one_statement(ada: Person, runtime, statements):
+    async with runtime.session_maker() as db:
+        service = BaseService(db)
+        async with service.transaction():
+            service.audit.record(Action.USER_UPDATED, Target("user", ada.id))
+            job_id = await JobQueue(db).enqueue(PurgeSessions())
+
+    assert job_id is not None
+    assert len([sent for sent in statements if "INSERT" in sent]) == 1
+    assert (await only(runtime, "user.updated"))["user_id"] == ada.id
+
+
+async def test_a_job_is_the_actor_of_what_it_changes(client, runtime):
+    await person(client, runtime, "ada")
+    async with runtime.session_maker() as db:
+        service = BaseService(db)
+        async with service.transaction():
+            await JobQueue(db).enqueue(Promote())
+    async with running_jobs(runtime, [Job(Promote, promote)]):
+        await within_async(10, lambda: events(runtime, "user.promoted"))
+
+    event = await only(runtime, "user.promoted")
+    assert event["actor"] == "job:promote"
+    assert event["after"] == {"is_superuser": True}

@@ -1,7 +1,7 @@
 """Router of version 1 of the API, with the routers of all endpoints."""
 
 from app.api.routing import Router
-from app.api.v1.endpoints import account, auth, dashboard, metrics, mfa, roles, users
+from app.api.v1.endpoints import account, audit, auth, dashboard, metrics, mfa, roles, users
 
 PREFIX = "/api/v1"
 ROUTERS: tuple[Router, ...] = (
@@ -12,5 +12,6 @@ ROUTERS: tuple[Router, ...] = (
     mfa.router,
     roles.router,
     metrics.router,
+    audit.router,
 )
 """Included one by one: a router around them would be searched again for each request."""

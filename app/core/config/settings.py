@@ -10,6 +10,7 @@ from typing import Any, cast
 from dotenv.parser import parse_stream
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from app.core.config.audit import AuditSettings
 from app.core.config.database import DatabaseSettings
 from app.core.config.jobs import JobsSettings
 from app.core.config.mail import MailSettings
@@ -51,6 +52,7 @@ class Settings(BaseModel):
     auth: AuthSettings
     users: UsersSettings
     jobs: JobsSettings
+    audit: AuditSettings
     cors: CorsSettings
     docs: DocsSettings
     log: LogSettings

@@ -20,14 +20,18 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 def by_address(request: Request) -> str:
     """The client's network: its IPv4 address, or the /64 that providers assign to a customer."""
-    host = request.client.host if request.client else "unknown"
+    return f"address:{network_of(request.client.host if request.client else 'unknown')}"
+
+
+def network_of(host: str) -> str:
+    """An IPv4 address, or the /64 of an IPv6 address; other text as it is."""
     try:
         address = ip_address(host)
     except ValueError:
-        return f"address:{host}"
+        return host
     if isinstance(address, IPv6Address):
         address = address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64)
-    return f"address:{address}"
+    return str(address)
 
 
 _settings: ContextVar[LimiterSettings] = ContextVar("limiter_settings")

@@ -1,6 +1,7 @@
 """Access log: one line for each request; also request counters and the `Server-Timing` header."""
 
 import logging
+from collections.abc import Callable
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -9,6 +10,9 @@ from app.core.origin import Origin, acting_as
 from app.core.telemetry import Timing, request_counter
 
 log = structlog.get_logger("app.access")
+
+OnRefusal = Callable[[Origin, str, str | None, int], None]
+_REFUSED = frozenset({401, 403})
 
 CLIENT_LEFT = 499
 """Logged and counted where a client has left before its answer began, as nginx does."""
@@ -20,11 +24,16 @@ class AccessLog:
     `Server-Timing` header where the time went.
 
     Args:
+        on_refusal: called after a request that was refused, with its origin, method, route and
+            status.
         exposes_timing: send that header to every client.
     """
 
-    def __init__(self, app: ASGIApp, *, exposes_timing: bool = False) -> None:
+    def __init__(
+        self, app: ASGIApp, *, on_refusal: OnRefusal, exposes_timing: bool = False
+    ) -> None:
         self.app = app
+        self._on_refusal = on_refusal
         self._exposes_timing = exposes_timing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,8 +55,9 @@ class AccessLog:
         request_counter.in_progress += 1
         client = scope.get("client")
         address = client[0] if client else None
+        origin = Origin(address=address)
         try:
-            with timing, acting_as(Origin(address=address)):
+            with timing, acting_as(origin):
                 await self.app(scope, receive, observe)
         except BaseException:
             status = 500 if status == CLIENT_LEFT else status
@@ -67,3 +77,5 @@ class AccessLog:
                 client=address,
                 principal=scope.get("state", {}).get("principal"),
             )
+            if origin.refusals or status in _REFUSED:
+                self._on_refusal(origin, scope["method"], route, status)

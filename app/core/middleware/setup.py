@@ -6,7 +6,7 @@ from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
 
 from app.core.config import Settings
-from app.core.middleware.access_log import AccessLog
+from app.core.middleware.access_log import AccessLog, OnRefusal
 from app.core.middleware.compression import GZip
 from app.core.middleware.errors import ErrorBoundary
 from app.core.middleware.head import Head
@@ -21,11 +21,20 @@ def _is_request_id(value: str) -> bool:
     return _REQUEST_ID.fullmatch(value) is not None
 
 
-def setup_middleware(app: FastAPI, settings: Settings) -> None:
+def _ignore(*_: object) -> None:
+    pass
+
+
+def setup_middleware(app: FastAPI, settings: Settings, on_refusal: OnRefusal = _ignore) -> None:
     """Register all middleware that the settings require. The last one registered is outermost.
 
     The order ensures that every request has an id and a log line, and that error responses have
     security and CORS headers. Layers outside the error boundary parse no input of the client.
+
+    Args:
+        app: the application.
+        settings: as loaded.
+        on_refusal: see `AccessLog`.
     """
     server, cors = settings.server, settings.cors
     app.add_middleware(RequestSizeLimit, max_body_size=server.max_body_bytes)
@@ -71,4 +80,8 @@ def setup_middleware(app: FastAPI, settings: Settings) -> None:
         transformer=None,
         update_request_header=False,
     )
-    app.add_middleware(AccessLog, exposes_timing=settings.app.environment == "development")
+    app.add_middleware(
+        AccessLog,
+        on_refusal=on_refusal,
+        exposes_timing=settings.app.environment == "development",
+    )

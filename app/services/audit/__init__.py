@@ -1,1 +1,1 @@
-"""The audit trail: recording, redaction, lists and retention."""
+"""Recording in the audit trail: events of a transaction, and redaction."""

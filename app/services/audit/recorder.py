@@ -43,7 +43,7 @@ class AuditRecorder:
             before: the target's fields as they were, all or some.
             after: the same fields as they are now; only those that differ are stored, or all where
                 only one of the two is given. Values of secrets are replaced.
-            outcome: a refusal is better recorded by `Refusals`.
+            outcome: of what changed something and was refused all the same; see `refuse`.
             by: who acts, where it is not the current origin: a user who logs in.
 
         Raises:
@@ -60,6 +60,20 @@ class AuditRecorder:
                 by=by,
             )
         )
+
+    def refuse(
+        self,
+        action: Action,
+        target: Target | None = None,
+        *,
+        user_id: int | None = None,
+        after: Facts | None = None,
+        outcome: Outcome = "failed",
+    ) -> None:
+        """Record a refusal, such as a failed login, outside any transaction. It is written within
+        about a second; of a flood some are written, and the others counted: see `Refusals`."""
+        event = event_of(action, target, user_id=user_id, after=after, outcome=outcome)
+        current_origin().refusals.append(event)
 
 
 def event_of(

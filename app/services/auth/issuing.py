@@ -7,9 +7,12 @@ from uuid import UUID, uuid4
 
 from app.core.config import AuthSettings
 from app.core.device import Device
+from app.core.origin import Origin
 from app.core.security import TokenSigner
 from app.models import Session
 from app.repositories.session import SessionRepository
+from app.schemas.audit import Action, Target
+from app.services.audit.recorder import AuditRecorder
 from app.services.session import expiry
 
 
@@ -51,6 +54,7 @@ class SessionIssuer:
         self, sessions: SessionRepository, signer: TokenSigner, settings: AuthSettings
     ) -> None:
         self._sessions = sessions
+        self._audit = AuditRecorder(sessions.db)
         self._signer = signer
         self._settings = settings
 
@@ -74,6 +78,13 @@ class SessionIssuer:
                 expires_at=expiry(self._settings, datetime.now(UTC)),
                 amr=list(amr),
             )
+        )
+        self._audit.record(
+            Action.SESSION_STARTED,
+            Target("session", session_id),
+            user_id=user_id,
+            after={"user_agent": device.user_agent, "amr": list(amr)},
+            by=Origin("user", user_id, address=device.address),
         )
         return Begun(user_id, session_id, refresh_token)
 

@@ -24,6 +24,7 @@ from app.core.security.tokens import MFA_TTL
 from app.repositories.mfa import MfaRepository
 from app.repositories.session import SessionRepository
 from app.repositories.user.repository import Credentials, UserRepository
+from app.schemas.audit import Action, Target
 from app.services.auth.codes import CodeChecker
 from app.services.auth.issuing import Begun, SessionIssuer, Tokens
 from app.services.base import BaseService
@@ -116,6 +117,7 @@ class SecondStepService(BaseService):
         # Recorded first, refused after: a raise inside would roll back the count of failures.
         if begun is None:
             log.warning("mfa_failed", user=found.id, address=device.address)
+            self.audit.refuse(Action.LOGIN_FAILED, Target("user", found.id), after={"step": 2})
             raise WrongCodeException
         log.info("login", user=found.id, address=device.address)
         return begun

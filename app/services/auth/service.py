@@ -24,6 +24,7 @@ from app.core.text.normalisation import is_encodable, is_storable
 from app.models import Session
 from app.repositories.session import SessionRepository
 from app.repositories.user.repository import UserRepository
+from app.schemas.audit import Action, Target
 from app.schemas.session import Principal
 from app.services.account.notices import Notices
 from app.services.account.tokens import OneTimeTokens
@@ -142,9 +143,12 @@ class AuthService(BaseService):
         )
         if found is None or not is_right or not found.is_active:
             log.warning("login_failed", user=found and found.id, address=device.address)
+            account = Target("user", found.id) if found else None
+            self.audit.refuse(Action.LOGIN_FAILED, account)
             raise UnauthorizedException("Incorrect email or password")
         if is_for_pages and not found.may_use_pages:
             log.warning("login_refused", user=found.id, address=device.address)
+            self.audit.refuse(Action.LOGIN_FAILED, Target("user", found.id), outcome="refused")
             raise ForbiddenException("Your account may not use these pages")
         begun = None
         async with self.transaction():
@@ -187,6 +191,7 @@ class AuthService(BaseService):
                     tokens = self._renew(session)
                 elif not self._has_just_been_voided(session, token):
                     ended = await self.sessions.end(session.id, session.user_id)
+                    self._record_reuse(session)
         if ended:
             log.warning("refresh_token_reused", session=str(token.session_id))
             await self.principals.end_sessions([token.session_id])
@@ -194,6 +199,14 @@ class AuthService(BaseService):
         if tokens is None:
             raise TokenRevokedException
         return tokens
+
+    def _record_reuse(self, session: Session) -> None:
+        self.audit.record(
+            Action.SESSION_REUSED,
+            Target("session", session.id),
+            user_id=session.user_id,
+            outcome="refused",
+        )
 
     def _renew(self, session: Session) -> Tokens:
         """A new pair of tokens, which replaces the valid one."""
@@ -239,6 +252,8 @@ class AuthService(BaseService):
                 raise wrong
             ended = await self.sessions.end_all(user.id, but=caller.session_id)
             await self.one_time_tokens.void_all(user.id)
+            facts = {"sessions_ended": ended}
+            self.audit.record(Action.PASSWORD_CHANGED, Target("user", user.id), after=facts)
             await self.notices.send("password-changed", user.id, user.email)
         await self.principals.forget_user(user.id)
         log.info("password_changed", user=user.id, sessions_ended=ended)

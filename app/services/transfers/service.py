@@ -16,6 +16,7 @@ from app.models.transfer import Transfer
 from app.repositories.job_list import JobListRepository
 from app.repositories.jobs import JobQueue
 from app.repositories.transfers import TransferRepository, read_part
+from app.schemas.audit import Action, Target
 from app.schemas.job_list import JobState, JobSummary
 from app.schemas.session import Principal
 from app.schemas.transfer import ExportUsers, ImportUsers, TransferKind, TransferSummary
@@ -111,6 +112,9 @@ class TransferService(BaseService):
                     total=total,
                 )
             )
+            action = Action.IMPORT_BEGUN if kind == "import" else Action.EXPORT_BEGUN
+            facts = {"file": name, "rows": total, "job": job_id}
+            self.audit.record(action, Target("transfer", transfer_id), after=facts)
         log.info("transfer_begun", transfer=str(transfer_id), kind=kind, user_id=admin.user_id)
         return transfer_id
 
@@ -144,6 +148,7 @@ class TransferService(BaseService):
             is_cancelled = await self.transfers.cancel(transfer_id)
             if is_cancelled:
                 await self.jobs.cancel([transfer.job_id])
+                self.audit.record(Action.TRANSFER_CANCELLED, Target("transfer", transfer_id))
         log.info("transfer_cancelled", transfer=str(transfer_id), changed=is_cancelled)
         return is_cancelled
 

@@ -9,7 +9,7 @@ from app.api.deps.auth import Caller, CurrentUser, EnrollingUser, Requires
 from app.api.deps.confirmation import Confirmed
 from app.api.deps.etags import IfMatch, tagged
 from app.api.deps.request import LongDeadline
-from app.api.deps.services import Exports, Sessions, UserLists, Users
+from app.api.deps.services import Exports, Sessions, UserLists, Users, resource
 from app.api.deps.users_bulk import BulkRows, IdempotencyKey
 from app.api.export import ExportResponse, export_of
 from app.api.limits import (
@@ -38,10 +38,13 @@ from app.api.types import (
 )
 from app.core.limiter import by_address, limiter, rate
 from app.core.permissions import Permission
+from app.schemas.audit import OwnEventPage
 from app.schemas.session import Principal, SessionPage
 from app.schemas.user import SignUpOrCreate, UserSchema, UserUpdate
 from app.schemas.user_list import UserCursorPage, UserFilters, UserPage
+from app.services.audit_log.service import AuditService
 
+Audit = Annotated[AuditService, resource(AuditService)]
 Filters = Annotated[UserFilters, Query()]
 
 router = Router(prefix="/users", tag="users", description="Signing up, and managing users.")
@@ -85,6 +88,19 @@ async def update_me(
     """Change your own profile."""
     user = await users.update(caller.user_id, user_in, caller, if_match)
     return tagged(UserSchema.model_validate(user), response)
+
+
+@router.get(
+    "/me/events",
+    operation_id="list_my_events",
+    response_description="A page of events",
+    responses=errors(401),
+)
+async def list_my_events(
+    params: CursorPaginationParams, audit: Audit, caller: CurrentUser
+) -> OwnEventPage:
+    """A page of the events that concern your account, the newest first."""
+    return await audit.own_page(caller.user_id, params)
 
 
 @router.post(
