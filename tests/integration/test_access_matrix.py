@@ -88,8 +88,8 @@ MATRIX = {
     "export_users": Row(SUPERUSER, permission="users:export"),
     "get_me": Row(LOGGED_IN),
     "list_my_events": Row(LOGGED_IN),
-    "list_audit_events": Row(SUPERUSER),
-    "export_audit_events": Row(SUPERUSER),
+    "list_audit_events": Row(SUPERUSER, permission="audit:read"),
+    "export_audit_events": Row(SUPERUSER, permission="audit:read"),
     "update_me": Row(LOGGED_IN, {"json": {"full_name": "Ada King"}}),
     "get_user": Row(OWNER_OR_SUPERUSER, permission="users:read"),
     "update_user": Row(
