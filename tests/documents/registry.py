@@ -96,6 +96,10 @@ _OWN_SERVERS = (
 )
 
 ELSEWHERE = {
+    "GRANT EXECUTE ON FUNCTION audit_partitions_ahead, audit_partitions_drop TO app;": (
+        "integration/test_audit_partitions.py"
+        "::test_a_role_that_owns_nothing_records_and_rotates_and_cannot_do_more"
+    ),
     "make run": f"{_FIRST_STEPS}test_make_run_serves_from_nothing_and_stops",
     "curl -s http://127.0.0.1:8000/…": _FIRST,
     "TOKEN=$(curl -s http://127.0.0.1:8000/…": _FIRST,
