@@ -284,6 +284,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             breaker = CircuitBreaker(name, client, section.prefix)
             stack.callback(breaker.close)
             checks[check] = RedisCheck(spare, breaker)
+            breaker.check_soon()
             return breaker
 
         main_engine = engine()

@@ -27,9 +27,9 @@ os.environ["ENVIRONMENT"] = "test"
 os.environ["SERVER_DRAIN"] = "0"  # the servers of the tests have no proxy to wait for
 
 from app import periodic  # noqa: E402  # reads the environment made just now
-from app.core import redis  # noqa: E402
 from app.core.config import load_settings  # noqa: E402
 from app.core.logging import configure_logging  # noqa: E402
+from app.core.redis import client as redis  # noqa: E402
 from app.core.security import hashing  # noqa: E402
 from app.database import Base, get_engine  # noqa: E402
 from app.database.migrations import migrate  # noqa: E402

@@ -16,6 +16,8 @@ from app.cli.running import console
 from app.core.config import Settings, SettingsError, get_settings
 from app.core.exceptions import AppException
 from app.core.logging import configure_logging
+from app.core.redis.breaker import NO_CLUSTER_CLIENT
+from app.core.redis.keys import OF_CLUSTER
 from app.database import ping
 from app.database.errors import connection_failure
 from app.database.migrations import MigrationsError, encoding_fault, schema_of
@@ -34,6 +36,12 @@ _TAKES_NO_WRITES = (
     "servers with target_session_attrs=read-write"
 )
 
+_UNHEALTHY = {
+    "database": "is DATABASE_URL (or DATABASE_HOST, …) correct, and the server running?",
+    "cache": "is CACHE_REDIS_URL correct, and the server running? Requests are slow until then",
+    "rate_limiter": "is LIMITER_REDIS_URL correct, and the server running? Until then each "
+    "process counts its own requests",
+}
 _REPLICA_AWAY = (
     "the primary is read meanwhile. Is the URL in DATABASE_REPLICA_URLS correct, and the server "
     "running? If it lags: does it stream (pg_stat_replication), and what runs on it?"
@@ -126,23 +134,15 @@ def _warnings(settings: Settings) -> Iterator[Finding]:
 
 
 async def _servers(runtime: Runtime) -> AsyncIterator[Finding]:
-    advice = {
-        "database": "is DATABASE_URL (or DATABASE_HOST, …) correct, and the server running?",
-        "cache": "is CACHE_REDIS_URL correct, and the server running? Requests are slow until then",
-        "rate_limiter": "is LIMITER_REDIS_URL correct, and the server running? Until then each "
-        "process counts its own requests",
-    }
     checks = (await runtime.health.report()).checks
     is_behind = checks["database"].error == NOT_MIGRATED
     for name, check in checks.items():
         kind = check.provider or check.backend or ""
         if check.error is None or (name == "database" and is_behind):
             yield Finding(name, f"{kind}, {check.latency_ms} ms")
-        elif check.error == READ_ONLY:
-            yield Finding(name, f"{kind}, {check.error}", _TAKES_NO_WRITES)
         else:
-            reason = await _reason(runtime) if name == "database" else ""
-            yield Finding(name, f"{kind}, {check.error}", " ".join((advice[name], reason)).strip())
+            advice = await _advice(runtime, name, check.error)
+            yield Finding(name, f"{kind}, {check.error}", advice)
     if checks["database"].error is None or is_behind:
         async with runtime.engine.connect() as connection:
             fault = await connection.run_sync(encoding_fault)
@@ -155,6 +155,15 @@ async def _servers(runtime: Runtime) -> AsyncIterator[Finding]:
             yield await _counters(runtime)
     async for finding in _replicas(runtime):
         yield finding
+
+
+async def _advice(runtime: Runtime, check: str, error: str) -> str:
+    if error == READ_ONLY:
+        return _TAKES_NO_WRITES
+    if check != "database" and error in OF_CLUSTER:
+        return NO_CLUSTER_CLIENT
+    reason = await _reason(runtime) if check == "database" else ""
+    return f"{_UNHEALTHY[check]} {reason}".strip()
 
 
 async def _replicas(runtime: Runtime) -> AsyncIterator[Finding]:

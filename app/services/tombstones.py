@@ -108,7 +108,8 @@ class Tombstones:
         now = time.monotonic()
         pipeline = self._breaker.redis.pipeline(transaction=False)
         # Deleted first: a Redis that is out of memory takes no tombstone, but still deletes.
-        pipeline.unlink(*tombstones)
+        for key in tombstones:  # a command each: a cluster stores them on several nodes
+            pipeline.execute_command("UNLINK", key)  # the pipeline of a cluster has no `unlink`
         for key, tombstone in tombstones.items():
             if tombstone.until > now:
                 pipeline.set(key, TOMBSTONE, ex=tombstone.ttl)

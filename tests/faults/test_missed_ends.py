@@ -13,9 +13,9 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from app.core import redis as core_redis
 from app.core.config import Settings
 from app.core.redis import CircuitBreaker, connect_redis
+from app.core.redis import breaker as core_redis
 from app.embedded.valkey import EmbeddedValkey
 from app.runtime import Runtime
 from app.services import tombstones

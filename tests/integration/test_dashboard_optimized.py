@@ -70,8 +70,8 @@ async def test_it_is_cached_for_sixty_seconds(root, runtime):
 
     assert first.headers["Cache-Control"] == "private, max-age=60"
     assert second.headers["Cache-Control"] in {"private, max-age=60", "private, max-age=59"}
-    (key,) = await runtime.cache.redis.keys("*:answer:*")
-    assert key == b"myapi:cache:answer:get_dashboard_stats:"
+    (key,) = await runtime.cache.redis.keys("*:{answer}:*")
+    assert key == b"myapi:cache:{answer}:get_dashboard_stats:"
     assert 58 <= await runtime.cache.redis.ttl(key) <= 60
 
 
@@ -120,7 +120,7 @@ async def test_to_forget_answers_leaves_the_rest_of_redis_alone(root, ada, runti
 
     assert count == 1
     gone = before - set(await runtime.cache.redis.keys("*"))
-    assert gone == {b"myapi:cache:answer:get_dashboard_stats:"}
+    assert gone == {b"myapi:cache:{answer}:get_dashboard_stats:"}
     assert (await ada.get("/users/me")).status_code == 401
 
 

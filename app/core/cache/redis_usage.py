@@ -7,11 +7,13 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from app.core.redis.keys import Node, nodes_of, scan
+
 MAX_SCANS = 20
-"""Round trips of one count of the keys at most."""
+"""Round trips of one count of a server's keys at most."""
 SCAN_COUNT = 1000
 """Keys that Redis scans in each."""
-_NAMESPACE = re.compile(rb"[a-z][a-z_-]{0,31}(?=:)")
+_NAMESPACE = re.compile(rb"\{?([a-z][a-z_-]{0,31})\}?(?=:)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,31 +42,36 @@ async def redis_usage(redis: Redis, prefix: str) -> RedisUsage:
     Raises:
         Exception: Redis does not answer; any exception of the library or the event loop.
     """
-    info = await redis.info("memory")
-    stats = await redis.info("stats")
-    keys, is_complete = await _keys_by_namespace(redis, prefix)
+    nodes = await nodes_of(redis)
+    memory = [await redis.info("memory", **node) for node in nodes]
+    stats = [await redis.info("stats", **node) for node in nodes]
+    counts: Counter[str] = Counter()
+    is_complete = [await _count_keys(redis, node, prefix, counts) for node in nodes]
     return RedisUsage(
-        memory=int(info["used_memory"]),
-        max_memory=int(info["maxmemory"]),
-        evicted=int(stats["evicted_keys"]),
-        keys=keys,
-        is_complete=is_complete,
+        memory=sum(int(one["used_memory"]) for one in memory),
+        max_memory=sum(int(one["maxmemory"]) for one in memory),
+        evicted=sum(int(one["evicted_keys"]) for one in stats),
+        keys=dict(counts),
+        is_complete=all(is_complete),
     )
 
 
-async def _keys_by_namespace(redis: Redis, prefix: str) -> tuple[dict[str, int], bool]:
-    """Count by SCAN, which may return a key twice while others are added or deleted."""
-    counts: Counter[str] = Counter()
+async def _count_keys(redis: Redis, node: Node, prefix: str, counts: Counter[str]) -> bool:
+    """Count by SCAN, which may return a key twice while others are added or deleted.
+
+    Returns:
+        Whether all keys were counted.
+    """
     cursor, start = 0, len(prefix) + 1
     for _ in range(MAX_SCANS):
-        cursor, keys = await redis.scan(cursor, match=f"{prefix}:*", count=SCAN_COUNT)
+        cursor, keys = await scan(redis, node, cursor, f"{prefix}:*", SCAN_COUNT)
         counts.update(_namespace(key[start:]) for key in keys)
         if cursor == 0:
-            return dict(counts), True
-    return dict(counts), False
+            return True
+    return False
 
 
 def _namespace(key: Any) -> str:
     """The part before the first colon, where it looks like a name: it becomes a metric label."""
     match = _NAMESPACE.match(key)
-    return match[0].decode() if match else "other"
+    return match[1].decode() if match else "other"

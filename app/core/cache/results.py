@@ -72,8 +72,8 @@ class ResultCache(Backend):
 
     def __init__(self, store: Store | None, prefix: str) -> None:
         self._store = store
-        self._prefix = f"{prefix}:answer:"
-        self._mark = f"{prefix}:invalidation:answers"
+        self._prefix = f"{prefix}:{{answer}}:"
+        self._mark = f"{prefix}:invalidation:{{answer}}"
         self._invalidations = 0
         self._computing: dict[str, asyncio.Future[Entry | None]] = {}
 

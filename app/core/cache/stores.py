@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from cachetools import TLRUCache
 
 from app.core.redis import CircuitBreaker, RedisUnavailable
+from app.core.redis.keys import nodes_of, scan
 
 MAX_IN_MEMORY = 1024
 """Answers that a process without Redis stores."""
@@ -29,7 +30,8 @@ Call = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 
 class Store(Protocol):
-    """Bytes by key, each with a lifetime. A store that is away is empty, and raises nothing."""
+    """Bytes by key, each with a lifetime. A store that is away is empty, and raises nothing. All
+    keys and marks have the same hash tag: a cluster stores them together."""
 
     async def get(self, *keys: str) -> Sequence[bytes | None]:
         """The values of keys, read at one moment."""
@@ -97,17 +99,18 @@ class RedisStore:
     async def _clear(self, pattern: str, mark: str, call: Call) -> int:
         """By SCAN and UNLINK: KEYS and DEL would block other clients."""
 
-        async def scan(cursor: int) -> tuple[int, int]:
+        async def step(cursor: int) -> tuple[int, int]:
             """Delete what one step finds; returns where the next begins, and the number."""
-            cursor, found = await self._redis.scan(cursor, match=pattern, count=SCAN_COUNT)
+            cursor, found = await scan(self._redis, node, cursor, pattern, SCAN_COUNT)
             return cursor, await self._redis.unlink(*found) if found else 0
 
         # First: what is set after this comes from a computation that began after it.
         await call(lambda: self._redis.set(mark, token_bytes(16), ex=MARK_TTL))
+        [node] = await call(lambda: nodes_of(self._redis, mark))
         count: int = 0
         cursor: int = 0
         while True:
-            cursor, deleted = await call(partial(scan, cursor))
+            cursor, deleted = await call(partial(step, cursor))
             count += deleted
             if cursor == 0:
                 return count

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.config.extras import with_telemetry
 from app.core.config.hosts import collector
+from app.core.config.redis import parse_redis
 from app.core.config.types import (
     Hosts,
     KeyPrefix,
@@ -18,7 +19,6 @@ from app.core.config.types import (
     Seconds,
     SecretKeys,
 )
-from app.core.config.urls import check_url
 
 
 class SettingsError(ValueError):
@@ -103,7 +103,9 @@ class RedisSettings(Section):
     prefix_name: ClassVar[str]
 
     enabled: bool = Field(True, description="false: disabled")
-    redis_url: SecretStr | None = Field(None, description="redis://:password@host:port/db")
+    redis_url: SecretStr | None = Field(
+        None, description="redis://:password@host:port/db, or redis+sentinel:// or redis+cluster://"
+    )
     redis_host: str | None = Field(None, description="host name, if the URL is not set")
     redis_port: Port = Field(6379, description="port of the server")
     redis_db: int = Field(0, ge=0, le=15, description="database number")
@@ -111,7 +113,8 @@ class RedisSettings(Section):
 
     @model_validator(mode="after")
     def _is_redis(self) -> Self:
-        check_url(f"{self.prefix_name}REDIS_URL", self.redis_url, "redis", "rediss", "unix")
+        if self.redis_url is not None:
+            parse_redis(f"{self.prefix_name}REDIS_URL", self.redis_url)
         return self
 
     @property

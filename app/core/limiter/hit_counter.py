@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import ceil
+from typing import Any
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.storage.redis.redispy import RedispyBridge
+from redis.asyncio import Redis
 from slowapi.errors import RateLimitExceeded
 from slowapi.wrappers import Limit
 
@@ -95,6 +98,20 @@ class _Share:
         return Window(item, self.counted - self.left, self.reset, is_local=False)
 
 
+class _Storage(RedisStorage):
+    """The library's storage with a client of our own, for one server, Sentinels or a cluster."""
+
+    def __init__(self, redis: Redis, prefix: str) -> None:
+        self._client = redis
+        super().__init__("async+redis://", implementation="redispy", key_prefix=prefix)
+
+    def configure_bridge(self) -> None:
+        assert isinstance(self.bridge, RedispyBridge)  # noqa: S101  # by `implementation`
+        client: Any = self._client  # the library's type of a client is narrower
+        self.bridge.storage = client
+        self.bridge.connection_getter = lambda _: client
+
+
 class HitCounter:
     """Counts hits in Redis for all processes, and in memory while Redis is unavailable.
 
@@ -112,14 +129,9 @@ class HitCounter:
         self._prefix = prefix
         self._memory = MemoryStorage()
         self._shares: dict[str, _Share] = {}
-        self._redis: RedisStorage | None = None
+        self._redis: _Storage | None = None
         if breaker is not None:
-            self._redis = RedisStorage(
-                "async+redis://",
-                implementation="redispy",
-                key_prefix=prefix,
-                connection_pool=breaker.redis.connection_pool,  # type: ignore[arg-type]  # documented, and typed too narrowly
-            )
+            self._redis = _Storage(breaker.redis, prefix)
 
     async def hit(self, item: RateLimitItem, *identifiers: str) -> Window:
         """Count one hit."""

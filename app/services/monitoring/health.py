@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.config import Settings
 from app.core.redis import CircuitBreaker, check_redis
+from app.core.redis.breaker import reason_of
 from app.core.telemetry.metrics import HEALTH
 from app.core.timeouts import with_timeout
 from app.database import ReadOnlyServerError, has_files, ping_primary
@@ -61,7 +62,7 @@ class RedisCheck:
         try:
             await check_redis(self.client, self.breaker.prefix)
         except ResponseError as error:
-            self.breaker.open(str(error))  # a process that only reads would not notice
+            self.breaker.open(reason_of(error))  # a process that only reads would not notice
             raise
         if self.breaker.is_open:
             raise _BreakerOpenError

@@ -1,18 +1,18 @@
-"""Redis client and circuit breaker: Redis speeds requests up and must never block them."""
+"""Circuit breaker around Redis, which speeds requests up and must never block them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
+from app.core.redis import client
+from app.core.redis.client import MAX_IN_FLIGHT, is_direct
+from app.core.redis.keys import check_redis, is_node_of_cluster, read_keys
 from app.core.telemetry import current_timing
 from app.core.telemetry.metrics import REDIS_DURATION, REDIS_ERRORS
 
@@ -20,57 +20,20 @@ log = structlog.get_logger("app.redis")
 
 T = TypeVar("T")
 
-TIMEOUT = 0.1
-"""Timeout of connecting and of each reply, in seconds."""
 FAILURES_TO_OPEN = 3
 """Failures in a row that open the breaker: one slow reply is no outage."""
-MAX_IN_FLIGHT = 16
-"""Maximum number of concurrent commands of a process; further ones wait here, which is no failure
-of Redis. One event loop uses only a few; opening 50 connections at once makes them time out."""
 PROBE_INTERVAL = 0.5
 """Seconds between two probes of a Redis that failed."""
-PROBE_TTL = 60
-"""Expiry of a probe's key, in seconds."""
+
+_EXPECTED = RedisError, RedisClusterException, OSError, RuntimeError
+NO_CLUSTER_CLIENT = (
+    "it is a node of a cluster: name it by redis+cluster://host:port,host:port, or use a Redis "
+    "without cluster mode"
+)
 
 
 class RedisUnavailable(Exception):
     """Redis failed, or the breaker is open: continue without Redis."""
-
-
-def connect_redis(url: str, *, max_connections: int = 2 * MAX_IN_FLIGHT) -> Redis:
-    """A client that connects at first use and returns bytes.
-
-    It retries once, immediately, if a pooled connection is dead, but not after a timeout. uvloop
-    raises RuntimeError for a write to a connection that was reset.
-    """
-    dead: Any = (RedisConnectionError, RuntimeError)  # the parameter's type lacks RuntimeError
-    return Redis.from_url(
-        url,
-        socket_timeout=TIMEOUT,
-        socket_connect_timeout=TIMEOUT,
-        retry=Retry(NoBackoff(), 1, supported_errors=dead),
-        max_connections=max_connections,
-        client_name="backend-api",
-    )
-
-
-async def check_redis(redis: Redis, prefix: str) -> None:
-    """Check that Redis is usable: a write, and a read of two keys, in one round trip.
-
-    PING and many reads succeed on a replica, a Redis out of memory and a cluster node as well.
-
-    Args:
-        redis: the client.
-        prefix: of the service's keys.
-
-    Raises:
-        Exception: any error of the library or the event loop.
-    """
-    key = f"{prefix}:probe"
-    pipeline = redis.pipeline(transaction=False)
-    pipeline.set(key, b"", ex=PROBE_TTL)
-    pipeline.mget(key, f"{key}:other")
-    await pipeline.execute()
 
 
 class CircuitBreaker:
@@ -96,6 +59,8 @@ class CircuitBreaker:
         self.redis = redis
         self.prefix = prefix
         self.before_closing: list[Callable[[], Awaitable[bool]]] = []
+        # A client of Sentinels or a cluster may try several servers, one after the other.
+        self._limit = None if is_direct(redis) else 2 * client.TIMEOUT
         self._failures = 0
         self._is_closed = False
         self._places = asyncio.Semaphore(MAX_IN_FLIGHT)
@@ -122,7 +87,8 @@ class CircuitBreaker:
                 raise RedisUnavailable
             began = perf_counter()
             try:
-                result = await work()
+                async with asyncio.timeout(self._limit):
+                    result = await work()
             except Exception as error:
                 self._failed(error)
                 raise RedisUnavailable from error
@@ -132,7 +98,7 @@ class CircuitBreaker:
             return result
 
     async def get(self, *keys: str) -> list[bytes | None]:
-        """The values of keys at one moment; None for a missing key.
+        """The values of keys at one moment, in a cluster those of one slot; None for a missing key.
 
         All calls in one turn of the event loop share one command: under load, sending and receiving
         a command takes longer than all the rest of a request.
@@ -157,7 +123,7 @@ class CircuitBreaker:
         asked, self._asked = self._asked, []
         wanted = [key for keys, _ in asked for key in keys]
         try:
-            values: Any = iter(await self.call(lambda: self.redis.mget(wanted)))
+            values = iter(await self.call(lambda: read_keys(self.redis, wanted)))
         except Exception as error:  # noqa: BLE001  # passed on to the callers
             for _, answer in asked:
                 if not answer.done():
@@ -175,20 +141,21 @@ class CircuitBreaker:
     def _failed(self, error: Exception) -> None:
         self._count_error()
         self._failures += 1
-        if not isinstance(error, (RedisError, OSError, RuntimeError)):  # unexpected
+        if not isinstance(error, _EXPECTED):
             log.warning("redis_call_failed", breaker=self.name, exc_info=error)
         if self._failures >= FAILURES_TO_OPEN:
-            self.open(_reason(error))
+            self.open(reason_of(error))
         elif isinstance(error, ResponseError) and self._checking is None:
             # Reads may still succeed, so that there are never three failures in a row.
             self._checking = asyncio.create_task(self._check(), context=Context())
 
-    async def _check(self) -> None:
-        """Open the breaker unless Redis passes `check_redis`."""
+    async def _check(self, failure: type[Exception] = Exception) -> None:
+        """Open the breaker if `check_redis` fails with a `failure`."""
         try:
             await check_redis(self.redis, self.prefix)
         except Exception as error:  # noqa: BLE001
-            self.open(_reason(error))
+            if isinstance(error, failure):
+                self.open(reason_of(error))
         finally:
             self._checking = None
 
@@ -198,6 +165,11 @@ class CircuitBreaker:
         if self._probing is None:
             log.warning("redis_left_alone", breaker=self.name, reason=reason)
             self._start_probe()
+
+    def check_soon(self) -> None:
+        """Check in the background whether Redis refuses what is needed: a start reports it. One
+        that does not answer in time may only be busy."""
+        self._checking = asyncio.create_task(self._check(ResponseError), context=Context())
 
     def _start_probe(self) -> None:
         # In an empty context: its log lines must not carry the id of the failed request.
@@ -233,8 +205,10 @@ class CircuitBreaker:
                 task.cancel()
 
 
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+def reason_of(error: Exception) -> str:
+    """An error of Redis for the log, with advice where the server is a node of a cluster."""
+    reason = f"{type(error).__name__}: {error}"
+    return f"{reason}; {NO_CLUSTER_CLIENT}" if is_node_of_cluster(error) else reason
 
 
 def _record_wait(name: str, seconds: float) -> None:
