@@ -216,6 +216,7 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         await connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
     assert runtime.cache is not None
     await runtime.cache.redis.flushdb()
+    runtime.user_lists.search._expires = 0
     async with browsing(app) as client:
         yield client
 

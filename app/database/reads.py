@@ -3,12 +3,12 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Executable, Row
+from sqlalchemy import Executable, Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from app.core.config import DatabaseSettings
-from app.database.errors import DRIVER_ERRORS, translate_driver
+from app.database.errors import DRIVER_ERRORS, translate_driver, translated_errors
 from app.database.servers.failover import begin_on_primary
 
 
@@ -36,17 +36,35 @@ class Reads:
         self._sync_engine = engine.sync_engine
 
     async def rows(
-        self, statement: Executable, values: Mapping[str, object] | None = None
+        self,
+        statement: Executable,
+        values: Mapping[str, object] | None = None,
+        *,
+        within: float | None = None,
     ) -> Sequence[Row[Any]]:
         """All rows of `statement`.
 
         Args:
             statement: that changes nothing.
             values: of its parameters.
+            within: seconds after which the server cancels it, at the cost of a transaction.
+
+        Raises:
+            StatementTimeoutException: it took longer than `within`.
         """
         # One switch to SQLAlchemy's synchronous side for everything; its asyncio classes make one
         # to connect, one to run the statement and one to close.
-        return await greenlet_spawn(self._rows, statement, values)
+        if within is None:
+            return await greenlet_spawn(self._rows, statement, values)
+        with translated_errors():
+            return await greenlet_spawn(self._rows_within, within, statement, values)
+
+    def _rows_within(
+        self, seconds: float, statement: Executable, values: Mapping[str, object] | None
+    ) -> Sequence[Row[Any]]:
+        with self._engine.sync_engine.connect() as connection:
+            connection.execute(text(f"SET LOCAL statement_timeout = {int(seconds * 1000)}"))
+            return connection.execute(statement, values).all()
 
     def _rows(
         self, statement: Executable, values: Mapping[str, object] | None

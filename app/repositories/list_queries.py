@@ -51,9 +51,21 @@ class ListQueries(Generic[Model]):
         query = select(self._model).order_by(*self.order(self._model, params))
         query = query.where(*(self._condition(*part) for part in params.conditions()))
         search: str | None = getattr(params, "search", None)
-        if search and self._searched is not None:
-            query = query.where(self._searched.icontains(search, autoescape=True))
-        return query
+        return query.where(self.matches(search)) if search and self.has_search else query
+
+    @property
+    def has_search(self) -> bool:
+        return self._searched is not None
+
+    def matches(self, search: str) -> ColumnElement[bool]:
+        """Whether a row has `search` in its searched text."""
+        assert self._searched is not None  # noqa: S101  # `has_search`
+        return self._searched.icontains(search, autoescape=True)
+
+    def key(self, params: ListParams) -> ColumnElement[Any]:
+        """What rows are sorted by, without the id that breaks ties."""
+        key: ColumnElement[Any] = self._key(self._model, params.sort_by)
+        return key
 
     def order(self, rows: Any, params: ListParams) -> list[UnaryExpression[Any]]:
         """The order of `rows`: of the model, or of a subquery's columns. Nulls come last."""

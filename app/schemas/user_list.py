@@ -38,7 +38,8 @@ class UserFilters(ListParams):
     search: Search | None = Field(
         None,
         description="part of the username, email or full name, case-insensitive; "
-        "%, _ and \\ are literal; surrounding space is ignored",
+        "%, _ and \\ are literal; surrounding space is ignored; among more than 100,000 users, "
+        "three letters or digits in a row are required unless many users match",
         examples=["lovelace"],
     )
     sort_by: SortBy = Field(
@@ -65,7 +66,7 @@ class UserPage(Page[UserSchema]):
     total_is_estimate: bool = Field(
         False,
         description="present, and true, if there are more than 10,000 users and a search matches "
-        "more than about 5,000 of them, or is too short for the index",
+        "too many of them to count",
         exclude_if=lambda is_estimate: not is_estimate,
     )
 

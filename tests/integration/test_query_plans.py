@@ -264,3 +264,29 @@ async def test_a_first_page_is_planned_once_for_each_connection(fresh):
         await fresh.execute(lists.select_page_and_count(first, filters, 1001))
 
     assert await plans_so_far(fresh) == (3, 0)
+
+
+@pytest.mark.parametrize("sort_order", ["asc", "desc"])
+@pytest.mark.parametrize("sort_by", ORDERS)
+async def test_a_search_in_order_reads_no_further_than_its_page(connection, sort_by, sort_order):
+    filters = UserFilters(search=FREQUENT, sort_by=sort_by, sort_order=sort_order)
+    everyone = filters.model_copy(update={"search": None})
+    page = lists.select_page_among(lists.select_users(everyone), filters, totals.MAX_SCANNED)
+
+    plan = await plan_of(connection, page.params(limit=50, offset=0))
+
+    assert indexes(plan) == {ORDERS[sort_by][0]}
+    assert "Sort" not in kinds(plan)
+    assert "Seq Scan" not in kinds(plan)
+
+
+@pytest.mark.parametrize("is_active", [None, True, False])
+async def test_users_before_a_deep_page_are_skipped_in_an_index_alone(connection, is_active):
+    filters = UserFilters(is_active=is_active)
+    page = lists.select_deep_page_and_count(lists.select_users(filters), filters, None)
+
+    plan = await plan_of(connection, page.params(limit=50, offset=5_000))
+
+    skipped = [node for node in nodes(plan) if node["Node Type"] == "Index Only Scan"]
+    assert len(skipped) == 1
+    assert indexes(plan) == {skipped[0]["Index Name"], "pk_users"}

@@ -1,13 +1,18 @@
 """Totals of user lists: exact by state, and of searches exact where few are found, or estimated and
 marked so."""
 
+from math import inf
 from operator import ge
 from typing import Annotated
 
 import pytest
 from sqlalchemy import event, text
 
+from app.core.exceptions import ValidationException
 from app.core.pagination import PageParams
+from app.database import PlanEstimate
+from app.repositories.user import lists
+from app.repositories.user.lists import UserListRepository
 from app.schemas.list_params import Filter
 from app.schemas.user_list import UserFilters
 from app.services.user import totals as user_totals
@@ -22,6 +27,7 @@ def small_bounds(monkeypatch):
     monkeypatch.setattr(user_totals, "COUNT_LIMIT", 20)
     monkeypatch.setattr(user_totals, "MAX_EXPECTED", 10)
     monkeypatch.setattr(user_totals, "MAX_COLLECTED", 20)
+    monkeypatch.setattr(user_totals, "SMALL_TABLE", 0)
 
 
 @pytest.fixture
@@ -142,9 +148,9 @@ async def test_a_search_that_is_expected_to_find_many_is_not_counted(
 async def test_a_search_that_is_expected_to_find_few_takes_one_query(
     root, analyzed, small_bounds, statements
 ):
-    page = await listed(root, search="öb", size=2)
+    page = await listed(root, search="öbe", size=2)
 
-    assert page["total"] == len(expected(analyzed, search="öb")) > 2
+    assert page["total"] == len(expected(analyzed, search="öbe")) > 2
     assert len(run(statements)) == 1
 
 
@@ -282,3 +288,158 @@ async def test_the_last_page_of_such_a_list_tells_its_exact_length(
     page = await runtime.user_lists.page(filters, last)
 
     assert (page.total, page.total_is_estimate) == (number, False)
+
+
+@pytest.fixture
+def large(small_bounds, monkeypatch):
+    """The people of the tests are too many to search them all in order."""
+    monkeypatch.setattr(user_totals, "MAX_SCANNED", 20)
+    monkeypatch.setattr(user_totals, "MAX_SORTED", 20)
+
+
+async def test_a_search_in_a_small_table_is_one_statement(root, everybody, statements):
+    await listed(root, search="ada")
+    statements.clear()
+
+    page = await listed(root, search="öb", size=2)
+
+    assert page["total"] == len(expected(everybody, search="öb"))
+    assert len(statements) == 1
+
+
+async def test_a_frequent_search_in_a_small_table_shows_the_first_and_counts_or_estimates(
+    root, analyzed, monkeypatch
+):
+    monkeypatch.setattr(user_totals, "MAX_COLLECTED", 20)
+    monkeypatch.setattr(user_totals, "FEW", 10)
+
+    page = await listed(root, search="example", size=7)
+
+    assert [user["id"] for user in page["items"]] == expected(analyzed, search="example")[:7]
+    assert page["total"] <= len(analyzed)
+
+
+@pytest.mark.parametrize("search", ["z", "öb", "%", "--", "_%_", "?!", "x-y"])
+@pytest.mark.parametrize("path", ["/users", "/users/cursor"])
+async def test_a_short_search_that_finds_too_few_in_a_large_table_names_what_works(
+    root, everybody, large, search, path
+):
+    refused = await root.get(path, params={"search": search})
+
+    assert refused.status_code == 422
+    (detail,) = refused.json()["details"]
+    assert (detail["field"], detail["code"]) == ("search", "too_short")
+    assert "three letters or digits" in detail["message"]
+
+
+async def test_a_short_search_that_fills_its_page_is_answered(root, everybody, large):
+    page = await listed(root, search="e", size=5)
+
+    assert [user["id"] for user in page["items"]] == expected(everybody, search="e")[:5]
+    assert page["total_is_estimate"] is True
+
+
+@pytest.mark.parametrize("sort_by", ["created_at", "username", "email"])
+@pytest.mark.parametrize("sort_order", ["asc", "desc"])
+@pytest.mark.parametrize("page", [1, 2])
+async def test_a_search_in_a_large_table_is_in_order(
+    root, analyzed, small_bounds, sort_by, sort_order, page
+):
+    order = {"sort_by": sort_by, "sort_order": sort_order}
+
+    found = await listed(root, search="example", size=9, page=page, **order)
+
+    ids = expected(analyzed, search="example", **order)
+    assert [user["id"] for user in found["items"]] == ids[9 * page - 9 : 9 * page]
+
+
+async def test_a_frequent_name_at_the_end_of_an_order_is_refused_and_a_rare_one_found(
+    root, runtime, everybody, large, monkeypatch
+):
+    monkeypatch.setattr(user_totals, "MAX_EXPECTED", -1)  # the planner takes it for frequent
+    await add_users(runtime, 25)
+
+    many = await root.get("/users", params={"search": "new.example", "sort_order": "asc"})
+    few = await listed(root, search="new25", sort_order="asc")
+
+    assert many.status_code == 422
+    assert "longer part of the name" in many.json()["details"][0]["message"]
+    assert (few["total"], len(few["items"])) == (1, 1)
+
+
+async def test_a_search_of_few_users_in_a_state_reads_them_all(root, everybody, large):
+    superusers = expected(everybody, is_superuser=True)
+    assert len(superusers) <= user_totals.MAX_SCANNED
+
+    page = await listed(root, search="zz", is_superuser=True)
+
+    assert (page["items"], page["total"]) == ([], 0)
+
+
+@pytest.fixture
+def shallow(monkeypatch):
+    monkeypatch.setattr(user_totals, "MAX_OFFSETS", {})
+    monkeypatch.setattr(user_totals, "MAX_OFFSET", 20)
+
+
+async def test_a_page_too_far_from_the_start_names_the_cursor(root, everybody, shallow):
+    last = await listed(root, size=10, page=3)
+    refused = await root.get("/users", params={"size": 10, "page": 4})
+
+    assert len(last["items"]) == 10
+    assert refused.status_code == 422
+    (detail,) = refused.json()["details"]
+    assert (detail["field"], detail["code"]) == ("page", "out_of_range")
+    assert "/users/cursor" in detail["message"]
+
+
+async def test_a_page_behind_the_end_is_empty_however_far(root, everybody, shallow):
+    page = await listed(root, size=10, page=1_000_000)
+
+    assert (page["items"], page["total"]) == ([], len(everybody))
+
+
+async def test_a_filter_without_counters_is_refused_alike(root, runtime, small_bounds, shallow):
+    await add_users(runtime, 60)
+    far = PageParams(page=5, size=10)
+
+    with pytest.raises(ValidationException):
+        await runtime.user_lists.page(More(least_id=2), far)
+    beyond = await runtime.user_lists.page(More(least_id=50), far)
+
+    assert (beyond.items, beyond.total) == ([], 12)
+
+
+@pytest.mark.parametrize("sort_by", ["created_at", "username", "email"])
+async def test_a_deep_page_is_the_same_as_one_read_in_order(root, everybody, monkeypatch, sort_by):
+    monkeypatch.setattr(lists, "DEEP", 5)
+
+    page = await listed(root, size=5, page=4, sort_by=sort_by, is_active=True)
+
+    ids = expected(everybody, is_active=True, sort_by=sort_by)
+    assert [user["id"] for user in page["items"]] == ids[15:20]
+    assert page["total"] == len(ids)
+
+
+@pytest.mark.parametrize("params", [{"search": "example"}, {"sort_by": "username"}])
+@pytest.mark.parametrize("path", ["/users", "/users/cursor"])
+async def test_what_takes_too_long_in_a_large_table_is_refused_in_time(
+    root, runtime, everybody, small_bounds, monkeypatch, params, path
+):
+    """As behind a lock on the table, which a slow disk is like."""
+    monkeypatch.setattr(user_totals, "BOUND", 0.05)
+    monkeypatch.setattr(runtime.user_lists.search, "_size", 10**7)
+    monkeypatch.setattr(runtime.user_lists.search, "_expires", inf)
+    monkeypatch.setattr(UserListRepository, "estimate", an_estimate)
+    await root.get("/users/me")
+    async with runtime.engine.begin() as connection:
+        await connection.execute(text("LOCK TABLE users"))
+        refused = await root.get(path, params=params)
+
+    assert refused.status_code == 422
+    assert refused.json()["details"][0]["field"] == ("search" if "search" in params else "page")
+
+
+async def an_estimate(*_: object) -> PlanEstimate:
+    """To plan waits for the lock as well."""
+    return PlanEstimate(10**6, 1.0, reads_a_table=False)

@@ -40,12 +40,16 @@ class ReplicaReads(Reads):
         self._replicas = replicas
 
     async def rows(
-        self, statement: Executable, values: Mapping[str, object] | None = None
+        self,
+        statement: Executable,
+        values: Mapping[str, object] | None = None,
+        *,
+        within: float | None = None,
     ) -> Sequence[Row[Any]]:
         on_primary = super().rows
         return await self._replicas.run(
-            lambda replica: replica.lists.rows(statement, values),
-            lambda: on_primary(statement, values),
+            lambda replica: replica.lists.rows(statement, values, within=within),
+            lambda: on_primary(statement, values, within=within),
         )
 
     async def batches(self, statement: Executable, size: int) -> AsyncGenerator[Sequence[Row[Any]]]:

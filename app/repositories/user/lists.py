@@ -40,6 +40,8 @@ from app.schemas.user_list import UserFilters
 MAX_STATEMENTS = 512
 """Cached statements of each kind. There are 54 lists without a search, and a first page of each for
 any size that is requested; with a search there are any number."""
+DEEP = 1_000
+"""Users before a page, from which on they are skipped in the index alone."""
 _FIELDS = tuple(UserSchema.model_fields)
 _COLUMNS: tuple[InstrumentedAttribute[Any], ...] = tuple(getattr(User, name) for name in _FIELDS)
 _USERS = TypeAdapter(list[UserSchema])
@@ -65,40 +67,71 @@ class UserListRepository:
     def __init__(self, reads: Reads) -> None:
         self._reads = reads
 
-    async def page(self, filters: UserFilters, part: Slice) -> list[UserSchema]:
-        """The users of a part of the list."""
+    async def page(
+        self, filters: UserFilters, part: Slice, within: float | None = None
+    ) -> list[UserSchema]:
+        """The users of a part of the list.
+
+        Args:
+            filters: those of the list.
+            part: of the list.
+            within: see `Reads.rows`, as for the methods below.
+        """
         statement = select_page(_sliced(filters, part))
-        return _users(await self._reads.rows(statement, _parameters(filters, part)))
+        rows = await self._reads.rows(statement, _parameters(filters, part), within=within)
+        return _users(rows)
 
     async def page_and_count(
-        self, filters: UserFilters, part: Slice, up_to: int
+        self, filters: UserFilters, part: Slice, up_to: int, within: float | None = None
     ) -> tuple[list[UserSchema], int]:
         """The same, and the length of the whole list, not counting beyond `up_to` where the users
         themselves are counted: in one statement, which costs a round trip only once."""
         statement = select_page_and_count(_sliced(filters, part), filters, up_to)
-        return await self._counted(statement, filters, part, up_to)
+        if part.offset >= DEEP:
+            statement = select_deep_page_and_count(select_users(filters), filters, up_to)
+        return await self._counted(statement, filters, part, up_to, within)
+
+    async def page_among(
+        self, filters: UserFilters, part: Slice, among: int, within: float | None = None
+    ) -> list[UserSchema]:
+        """The users of a part of a search, of the first `among` users of the list searched."""
+        everyone = filters.model_copy(update={"search": None})
+        query = select_users(everyone)
+        if part.after is not None:
+            query = _behind(query, everyone)
+        statement = select_page_among(query, filters, among)
+        rows = await self._reads.rows(statement, _parameters(filters, part), within=within)
+        return _users(rows)
 
     async def sorted_page_and_count(
-        self, filters: UserFilters, part: Slice, up_to: int
+        self, filters: UserFilters, part: Slice, up_to: int, within: float | None = None
     ) -> tuple[list[UserSchema], int]:
         """The same by another plan: find all users first, which are expected to be few, then sort.
 
         Where the count is `up_to`, there are more users, and those returned are not the first.
         """
         found = select_sorted_page_and_count(_sliced(filters, part), filters, up_to)
-        return await self._counted(found, filters, part, up_to)
+        return await self._counted(found, filters, part, up_to, within)
 
     async def _counted(
-        self, statement: Select[Any], filters: UserFilters, part: Slice, up_to: int
+        self,
+        statement: Select[Any],
+        filters: UserFilters,
+        part: Slice,
+        up_to: int,
+        within: float | None,
     ) -> tuple[list[UserSchema], int]:
-        rows = await self._reads.rows(statement, _parameters(filters, part))
+        rows = await self._reads.rows(statement, _parameters(filters, part), within=within)
         if not rows:  # and so none that carries the count
-            return [], await self.count(filters, up_to) if part.offset else 0
+            return [], await self.count(filters, up_to, within) if part.offset else 0
         return _users(rows), rows[0][-1]
 
-    async def count(self, filters: UserFilters, up_to: int | None = None) -> int:
+    async def count(
+        self, filters: UserFilters, up_to: int | None = None, within: float | None = None
+    ) -> int:
         """The length of a list, not counting beyond `up_to` where users are counted."""
-        ((count,),) = await self._reads.rows(_select_length(select_users(filters), filters, up_to))
+        statement = _select_length(select_users(filters), filters, up_to)
+        ((count,),) = await self._reads.rows(statement, within=within)
         return int(count)
 
     async def estimate(self, filters: UserFilters) -> PlanEstimate:
@@ -154,7 +187,11 @@ def _further(query: Select[User]) -> Select[User]:
 
 @lru_cache(MAX_STATEMENTS)
 def _after(query: Select[User], filters: UserFilters) -> Select[User]:
-    return LISTS.after(query, filters).limit(_LIMIT)
+    return _behind(query, filters).limit(_LIMIT)
+
+
+def _behind(query: Select[User], filters: UserFilters) -> Select[User]:
+    return LISTS.after(query, filters)
 
 
 @lru_cache(MAX_STATEMENTS)
@@ -170,6 +207,37 @@ def select_page_and_count(
     """The same, each row with the length of the list, as `_select_length` has it."""
     length = _select_length(query, filters, up_to)
     return select_page(query).add_columns(length.scalar_subquery())
+
+
+@lru_cache(MAX_STATEMENTS)
+def select_deep_page_and_count(
+    query: Select[User], filters: UserFilters, up_to: int | None
+) -> Select[Any]:
+    """The same far from the start: users are skipped in the index alone where it has the order and
+    the filters, and only those of the page are read from the table."""
+    ids = query.with_only_columns(User.id).limit(_LIMIT).offset(_OFFSET).subquery()
+    page = select(*_COLUMNS).join(ids, ids.c.id == User.id).order_by(*LISTS.order(User, filters))
+    return page.add_columns(_select_length(query, filters, up_to).scalar_subquery())
+
+
+@lru_cache(MAX_STATEMENTS)
+def select_page_among(query: Select[User], filters: UserFilters, among: int) -> Select[Any]:
+    """Users of a search among the first `among` rows of `query`, which has its order, read no
+    further than needed to fill the page."""
+    assert filters.search is not None  # noqa: S101  # there is a search
+    searched = (
+        query.limit(_number(among))
+        .with_only_columns(
+            *_COLUMNS,
+            LISTS.key(filters).label("key"),
+            LISTS.matches(filters.search).label("is_match"),
+        )
+        .subquery()
+    )
+    key = searched.c.key, searched.c.id
+    order = [part.desc() if filters.sort_order == "desc" else part.asc() for part in key]
+    found = select(*(searched.c[name] for name in _FIELDS)).where(searched.c.is_match)
+    return found.order_by(*order).limit(_LIMIT).offset(_OFFSET)
 
 
 @lru_cache(MAX_STATEMENTS)
