@@ -18,6 +18,8 @@ from app.core.limiter import HitCounter
 from app.core.redis import CircuitBreaker, connect_redis
 from app.core.sealing import ContentCipher
 from app.core.security import PasswordHasher, TokenSigner
+from app.core.security.challenges import ChallengeSigner
+from app.core.security.relying_party import RelyingParty
 from app.core.signing import BodyFingerprints, CursorSigner, FormSigner
 from app.database import (
     Disconnects,
@@ -46,6 +48,8 @@ from app.services.auth.authenticator import Authenticator
 from app.services.auth.confirmation import ConfirmationService
 from app.services.auth.mfa import MfaService
 from app.services.auth.page_sessions import PageSessions
+from app.services.auth.passkey_login import PasskeyLoginService
+from app.services.auth.passkeys import PasskeyService
 from app.services.auth.second_step import SecondStepService
 from app.services.auth.service import AuthService
 from app.services.dashboard import DashboardService
@@ -109,6 +113,7 @@ class Runtime:
     refusals: Refusals
     cipher: ContentCipher
     totp_cipher: ContentCipher
+    relying_party: RelyingParty | None
 
     def user_service(self, db: AsyncSession) -> UserService:
         settings = self.settings
@@ -133,7 +138,15 @@ class Runtime:
         return SecondStepService(db, self.tokens, self.totp_cipher, self.settings.auth)
 
     def confirmation_service(self, db: AsyncSession) -> ConfirmationService:
-        return ConfirmationService(db, self.passwords, self.totp_cipher)
+        passkeys = self.passkey_login_service(db)
+        return ConfirmationService(db, self.passwords, self.totp_cipher, passkeys)
+
+    def passkey_service(self, db: AsyncSession) -> PasskeyService:
+        sends_mail = self.mailer.is_available
+        return PasskeyService(db, self.principals, self.relying_party, sends_mail=sends_mail)
+
+    def passkey_login_service(self, db: AsyncSession) -> PasskeyLoginService:
+        return PasskeyLoginService(db, self.tokens, self.relying_party, self.settings.auth)
 
     def mfa_service(self, db: AsyncSession) -> MfaService:
         settings = self.settings
@@ -361,7 +374,16 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             refusals=Refusals(session_maker),
             cipher=ContentCipher(secret_key, settings.auth.accepted_keys()),
             totp_cipher=ContentCipher(secret_key, settings.auth.accepted_keys(), "totp"),
+            relying_party=_relying_party(settings, secret_key),
         )
+
+
+def _relying_party(settings: Settings, secret_key: str) -> RelyingParty | None:
+    rp_id, auth = settings.passkey_rp_id, settings.auth
+    if rp_id is None:
+        return None
+    challenges = ChallengeSigner(secret_key, auth.accepted_keys())
+    return RelyingParty(rp_id, settings.app.app_name, auth.passkey_origins, challenges)
 
 
 def _mail_catcher(settings: Settings, local: Path) -> MailCatcher | None:

@@ -48,7 +48,12 @@ class Caller:
     @property
     def named(self) -> dict[str, object]:
         """Values of path parameters: of this caller, and of the resources."""
-        return {"user_id": self.id, "session_id": self.session_id, **self.rows}
+        return {
+            "user_id": self.id,
+            "session_id": self.session_id,
+            "passkey_id": 1,
+            **self.rows,
+        }
 
 
 REFRESH_TOKENS = RefreshTokenSigner("a secret that is only used in the tests")
@@ -93,6 +98,7 @@ ANYONE = "            2xx     2xx     2xx       2xx        2xx      2xx       2x
 OWNER = "             401     2xx     404       404        401      401       401"
 ABSENT = "            401     404     404       404        401      401       401"
 CONFLICT = "          401     409     409       409        401      401       401"
+INVALID = "           401     422     422       422        401      401       401"
 NO_ONE = "            401     401     401       401        401      401       401"
 OWN_OR_SUPERUSER = "  401     2xx     404       2xx        401      401       401"
 OWNER_OR_SUPERUSER = "401     2xx     403       2xx        401      401       401"

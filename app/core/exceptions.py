@@ -80,6 +80,13 @@ class WrongCodeException(UnauthorizedException):
     message = "The code is wrong, or was used before"
 
 
+class PasskeyRefusedException(UnauthorizedException):
+    """A passkey is unknown, or its answer is not valid or was used before."""
+
+    error = "passkey_invalid"
+    message = "The passkey was not accepted: try again, or log in another way"
+
+
 class TokenInvalidException(UnauthorizedException):
     """A token is malformed, forged or of another kind."""
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Select, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.models.mfa import RecoveryCode, SpentChallenge, Totp
+from app.models.passkey import Passkey
 from app.repositories.base import BaseRepository
 
 MAX_FAILURES = 100
@@ -30,18 +31,17 @@ class MfaRepository(BaseRepository[Totp]):
 
     async def methods(self, user_id: int) -> list[str]:
         """How the user can prove who they are, besides the password."""
-        has_totp = select(Totp.user_id).where(
-            Totp.user_id == user_id, Totp.confirmed_at.is_not(None)
-        )
         unused = RecoveryCode.user_id == user_id, RecoveryCode.used_at.is_(None)
-        has_code = select(RecoveryCode.user_id).where(*unused)
-        row = (await self.db.execute(select(has_totp.exists(), has_code.exists()))).one()
-        return [name for name, has in zip(("totp", "recovery_code"), row, strict=True) if has]
+        code = select(RecoveryCode.user_id).where(*unused)
+        ways = _confirmed_totp(user_id), code, _passkey(user_id)
+        row = (await self.db.execute(select(*(way.exists() for way in ways)))).one()
+        names = "totp", "recovery_code", "passkey"
+        return [name for name, has in zip(names, row, strict=True) if has]
 
     async def has_factor(self, user_id: int) -> bool:
         """Whether the user has a second factor; recovery codes alone are none."""
-        totp = select(Totp.user_id).where(Totp.user_id == user_id, Totp.confirmed_at.is_not(None))
-        return bool(await self.db.scalar(select(totp.exists())))
+        totp, passkey = _confirmed_totp(user_id), _passkey(user_id)
+        return bool(await self.db.scalar(select(or_(totp.exists(), passkey.exists()))))
 
     async def propose(self, user_id: int, sealed: bytes, key_id: str) -> bool:
         """Store a secret that counts once it is confirmed, in place of one that was not; whether
@@ -76,6 +76,11 @@ class MfaRepository(BaseRepository[Totp]):
     async def remove_totp(self, user_id: int) -> bool:
         """Whether there was one, confirmed or not."""
         return bool(await self.changed(delete(Totp).where(Totp.user_id == user_id)))
+
+    async def remove_factors(self, user_id: int) -> None:
+        """Remove the authenticator app and all passkeys."""
+        await self.remove_totp(user_id)
+        await self.changed(delete(Passkey).where(Passkey.user_id == user_id))
 
     async def replace_recovery_codes(self, user_id: int, hashes: Sequence[bytes]) -> None:
         await self.changed(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))
@@ -125,3 +130,11 @@ class MfaRepository(BaseRepository[Totp]):
     async def reseal(self, user_id: int, sealed: bytes, key_id: str) -> None:
         query = update(Totp).where(Totp.user_id == user_id)
         await self.changed(query.values(secret=sealed, key_id=key_id))
+
+
+def _confirmed_totp(user_id: int) -> Select[int]:
+    return select(Totp.user_id).where(Totp.user_id == user_id, Totp.confirmed_at.is_not(None))
+
+
+def _passkey(user_id: int) -> Select[int]:
+    return select(Passkey.user_id).where(Passkey.user_id == user_id)

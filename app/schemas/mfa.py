@@ -7,8 +7,9 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.schemas.base import RequestSchema, ResponseSchema, Secret
+from app.schemas.passkey import SignInCredential
 
-MfaMethod = Literal["totp", "recovery_code"]
+MfaMethod = Literal["totp", "recovery_code", "passkey"]
 _SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"  # noqa: S105  # an example
 _CODE = "ABCD-EFGH-IJKL-MNOP"
 
@@ -46,11 +47,14 @@ class Confirmation(RequestSchema):
     code: Secret | None = Field(
         None, max_length=64, description="of the authenticator app, or a recovery code"
     )
+    passkey: SignInCredential | None = Field(
+        None, description="its answer to the options of `POST /auth/passkey/options`"
+    )
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
-        if (self.password is None) == (self.code is None):
-            raise PydanticCustomError("one_of", "give either a password or a code")
+        if [self.password, self.code, self.passkey].count(None) != 2:
+            raise PydanticCustomError("one_of", "give either a password, a code or a passkey")
         return self
 
 

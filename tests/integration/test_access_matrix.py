@@ -31,6 +31,7 @@ from tests.access import (
     CALLERS,
     CONFLICT,
     DELEGATES,
+    INVALID,
     LOGGED_IN,
     LOGIN,
     NO_ONE,
@@ -49,6 +50,15 @@ from tests.access import (
 from tests.conftest import PASSWORD
 
 RESOURCES = tuple(resources())
+CREDENTIAL = {
+    "id": "AAAA",
+    "rawId": "AAAA",
+    "type": "public-key",
+    "response": dict.fromkeys(
+        ("clientDataJSON", "attestationObject", "authenticatorData", "signature"), "AAAA"
+    ),
+}
+"""As browsers send it, of no authenticator."""
 MATRIX = {
     "login": Row(LOGIN, options_of=lambda me: {"json": {"email": me.email, "password": PASSWORD}}),
     "login_form": Row(
@@ -75,6 +85,13 @@ MATRIX = {
     "confirm_totp": Row(CONFLICT, {"json": {"code": "123456"}}),
     "remove_totp": Row(ABSENT),
     "new_recovery_codes": Row(CONFLICT),
+    "passkey_login_options": Row(ANYONE),
+    "login_passkey": Row(NO_ONE, {"json": {"credential": CREDENTIAL}}),
+    "passkey_registration_options": Row(LOGGED_IN),
+    "register_passkey": Row(INVALID, {"json": {"name": "Phone", "credential": CREDENTIAL}}),
+    "list_passkeys": Row(LOGGED_IN),
+    "rename_passkey": Row(ABSENT, {"json": {"name": "Phone"}}),
+    "remove_passkey": Row(ABSENT),
     "list_sessions": Row(LOGGED_IN),
     "end_session": Row(OWNER),
     "create_user": Row(SIGN_UP, {"json": {"email": "new@example.com", "password": PASSWORD}}),

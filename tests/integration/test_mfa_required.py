@@ -9,9 +9,10 @@ from tests.conftest import PASSWORD, Person, browsing, running
 from tests.integration.test_access_matrix import MATRIX, operations
 from tests.mfa import set_up
 
-LOGINS = {"login", "login_form", "login_mfa", "refresh"}
+LOGINS = {"login", "login_form", "login_mfa", "login_passkey", "refresh"}
 ALLOWED = {
     *("get_me", "get_mfa", "begin_totp", "confirm_totp", "confirm"),
+    *("passkey_registration_options", "register_passkey", "list_passkeys"),
     *("logout", "logout_all"),
 }
 
@@ -31,7 +32,7 @@ async def test_a_superuser_without_a_factor_can_do_nothing_else(app, root: Perso
         if is_public or operation in LOGINS | ALLOWED:
             continue
         body = MATRIX[operation].options or {}
-        place = path.format(user_id=1, session_id="0" * 32, factor_id=1)
+        place = path.format(user_id=1, session_id="0" * 32, passkey_id=1)
 
         response = await root.request(method, place.removeprefix("/api/v1"), **body)
 

@@ -35,7 +35,15 @@ LOGIN, TOKEN, REFRESH = f"{API}/auth/login", f"{API}/auth/token", f"{API}/auth/r
 USERS = f"{API}/users"
 WEAK = {"email": "new@example.com", "password": "weak"}  # refused after it was counted: no hash
 LIMITS = (
-    *("login", "login_address", "second_factor", "sign_up", "refresh", "refresh_address"),
+    *(
+        "login",
+        "login_address",
+        "passkey_options",
+        "second_factor",
+        "sign_up",
+        "refresh",
+        "refresh_address",
+    ),
     *("recovery", "link", "read", "write"),
 )
 

@@ -62,7 +62,7 @@ async def test_a_login_without_a_second_factor_takes_the_statements_it_always_to
 
     await ada.login()
 
-    kinds = [statement.split()[0] for statement in statements]
+    kinds = [sql.split()[0] for sql in statements if "audit_events" not in sql]
     assert kinds == ["SELECT", "SELECT", "INSERT"]
 
 

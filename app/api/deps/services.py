@@ -14,6 +14,8 @@ from app.services.access.roles import RoleService
 from app.services.account.recovery import RecoveryService
 from app.services.auth.confirmation import ConfirmationService
 from app.services.auth.mfa import MfaService
+from app.services.auth.passkey_login import PasskeyLoginService
+from app.services.auth.passkeys import PasskeyService
 from app.services.auth.second_step import SecondStepService
 from app.services.auth.service import AuthService
 from app.services.dashboard import DashboardService
@@ -86,6 +88,20 @@ async def get_mfa_service(request: Request, db: DbSession) -> MfaService:
 
 
 Mfa = Annotated[MfaService, Depends(get_mfa_service)]
+
+
+async def get_passkey_service(request: Request, db: DbSession) -> PasskeyService:
+    return runtime_of(request).passkey_service(db)
+
+
+Passkeys = Annotated[PasskeyService, Depends(get_passkey_service)]
+
+
+async def get_passkey_login_service(request: Request, db: DbSession) -> PasskeyLoginService:
+    return runtime_of(request).passkey_login_service(db)
+
+
+PasskeyLogins = Annotated[PasskeyLoginService, Depends(get_passkey_login_service)]
 
 
 async def get_confirmation_service(request: Request, db: DbSession) -> ConfirmationService:

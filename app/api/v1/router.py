@@ -1,7 +1,17 @@
 """Router of version 1 of the API, with the routers of all endpoints."""
 
 from app.api.routing import Router
-from app.api.v1.endpoints import account, audit, auth, dashboard, metrics, mfa, roles, users
+from app.api.v1.endpoints import (
+    account,
+    audit,
+    auth,
+    dashboard,
+    metrics,
+    mfa,
+    passkeys,
+    roles,
+    users,
+)
 
 PREFIX = "/api/v1"
 ROUTERS: tuple[Router, ...] = (
@@ -11,6 +21,7 @@ ROUTERS: tuple[Router, ...] = (
     account.router,
     mfa.router,
     roles.router,
+    passkeys.router,
     metrics.router,
     audit.router,
 )

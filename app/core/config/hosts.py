@@ -61,6 +61,28 @@ def host(value: str) -> str:
         ) from None
 
 
+def rp_id(value: str) -> str:
+    """A domain that passkeys are bound to: no address and no top-level domain, which browsers
+    refuse."""
+    lower = value.lower()
+    is_domain = re.fullmatch(rf"{_NAME}\.[a-z][a-z0-9-]*", lower) is not None
+    if lower != "localhost" and not is_domain:
+        raise ValueError(
+            "should be a domain such as example.com, without scheme, port or path; passkeys cannot "
+            "be bound to an address"
+        )
+    return lower
+
+
+def is_at(origin: str, domain: str) -> bool:
+    """Whether pages of an origin may use passkeys of a domain: it, or one below, over https unless
+    it is this machine."""
+    parts = urlsplit(origin)
+    name = parts.hostname or ""
+    is_secure = parts.scheme == "https" or (parts.scheme == "http" and name == "localhost")
+    return is_secure and (name == domain or name.endswith(f".{domain}"))
+
+
 def proxy(value: str) -> str:
     """An IP address or a network."""
     try:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.config.extras import with_telemetry
-from app.core.config.hosts import collector
+from app.core.config.hosts import collector, is_at, rp_id
 from app.core.config.redis import parse_redis
 from app.core.config.types import (
     Hosts,
@@ -149,6 +149,9 @@ class LimiterSettings(RedisSettings):
         "30/minute", description="logins per address (development: 600/minute)"
     )
     sign_up: Rate = Field("10/minute", description="sign-ups per address (development: 200/minute)")
+    passkey_options: Rate = Field(
+        "60/minute", description="options of passkey logins per address (development: 600/minute)"
+    )
     second_factor: Rate = Field(
         "5/minute", description="codes of second factors per account (development: 100/minute)"
     )
@@ -174,6 +177,7 @@ class LimiterSettings(RedisSettings):
             "sign_up": "200/minute",
             "recovery": "100/minute",
             "link": "600/minute",
+            "passkey_options": "600/minute",
             "second_factor": "100/minute",
         }
         unset = {name: rate for name, rate in more.items() if name not in self.model_fields_set}
@@ -212,6 +216,29 @@ class AuthSettings(Section):
     mfa_required_for: Literal["none", "superusers", "everyone"] = Field(
         "none", description="who has to set up a second factor: none, superusers or everyone"
     )
+
+    passkey_rp_id: Annotated[str, AfterValidator(rp_id)] | None = Field(
+        None,
+        description="domain that passkeys are bound to, for good: example.com "
+        "(development: localhost)",
+    )
+    passkey_origins: Origins = Field(
+        (),
+        description="origins of the pages that use passkeys, comma-separated (default: https and "
+        "the domain)",
+    )
+
+    @model_validator(mode="after")
+    def _has_matching_origins(self) -> Self:
+        if self.passkey_origins and self.passkey_rp_id is None:
+            raise ValueError("AUTH_PASSKEY_RP_ID: must be set where AUTH_PASSKEY_ORIGINS is")
+        for number, one in enumerate(self.passkey_origins, 1):
+            if self.passkey_rp_id and not is_at(one, self.passkey_rp_id):
+                raise ValueError(
+                    f"AUTH_PASSKEY_ORIGINS: item {number} should be https, and at "
+                    "AUTH_PASSKEY_RP_ID or below it: browsers refuse passkeys elsewhere"
+                )
+        return self
 
     def requires_mfa(self, *, is_superuser: bool) -> bool:
         """Whether a user has to have a second factor."""

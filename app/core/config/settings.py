@@ -74,6 +74,13 @@ class Settings(BaseModel):
         chosen = self.jobs.in_process
         return self.app.environment == "development" if chosen is None else chosen
 
+    @property
+    def passkey_rp_id(self) -> str | None:
+        """The domain that passkeys are bound to; None where there are no passkeys."""
+        if self.auth.passkey_rp_id is None and not self.is_production:
+            return "localhost"
+        return self.auth.passkey_rp_id
+
     def missing(self) -> list[str]:
         """Required settings that are not set, a line for each.
 

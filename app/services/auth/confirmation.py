@@ -1,37 +1,26 @@
 """`ConfirmationService`: grave actions need a confirmation within the last ten minutes."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.details import DetailCode
-from app.core.exceptions import ConfirmationRequiredException, ValidationException
+from app.core.exceptions import ValidationException
 from app.core.sealing import ContentCipher
 from app.core.security import PasswordHasher
 from app.core.text.normalisation import is_encodable
 from app.repositories.mfa import MfaRepository
 from app.repositories.session import SessionRepository
 from app.repositories.user.repository import UserRepository
-from app.schemas.audit import Action, Target
 from app.schemas.mfa import Confirmation
 from app.schemas.session import Principal
 from app.services.auth.codes import CodeChecker
+from app.services.auth.passkey_login import PasskeyLoginService
+from app.services.auth.session_confirmation import record_confirmation, require_confirmation
 from app.services.base import BaseService
 
 log = structlog.get_logger("app.security")
-
-VALID_FOR = timedelta(minutes=10)
-"""Time after a login, or a confirmation, in which grave actions are allowed."""
-
-
-async def require_confirmation(sessions: SessionRepository, caller: Principal) -> None:
-    """
-    Raises:
-        ConfirmationRequiredException: the caller neither logged in nor confirmed lately.
-    """
-    if not await sessions.is_confirmed(caller.session_id, VALID_FOR):
-        raise ConfirmationRequiredException
 
 
 class ConfirmationService(BaseService):
@@ -41,21 +30,31 @@ class ConfirmationService(BaseService):
         db: database session of the request.
         passwords: verifies passwords.
         cipher: decrypts the secrets of authenticator apps.
+        passkeys: verifies passkeys.
     """
 
-    def __init__(self, db: AsyncSession, passwords: PasswordHasher, cipher: ContentCipher) -> None:
+    def __init__(
+        self,
+        db: AsyncSession,
+        passwords: PasswordHasher,
+        cipher: ContentCipher,
+        passkeys: PasskeyLoginService,
+    ) -> None:
         super().__init__(db)
         self.users = UserRepository(db)
         self.sessions = SessionRepository(db)
         self.codes = CodeChecker(MfaRepository(db), cipher)
         self.passwords = passwords
+        self.passkeys = passkeys
 
     async def require(self, caller: Principal) -> None:
         """See `require_confirmation`."""
         await require_confirmation(self.sessions, caller)
 
     async def confirm(self, caller: Principal, proof: Confirmation) -> datetime:
-        """Confirm by what was sent; see `by_password` and `by_code`."""
+        """Confirm by what was sent: see `by_password`, `by_code`, `PasskeyLoginService.confirm`."""
+        if proof.passkey is not None:
+            return await self.passkeys.confirm(caller, proof.passkey)
         if proof.password is not None:
             return await self.by_password(caller, proof.password.get_secret_value())
         code = proof.code.get_secret_value() if proof.code else ""
@@ -80,8 +79,7 @@ class ConfirmationService(BaseService):
             log.warning("confirmation_failed", user=caller.user_id)
             raise wrong
         async with self.transaction():
-            await self._confirm(caller, "pwd")
-        return _until(caller)
+            return await record_confirmation(self.sessions, self.audit, caller, "pwd")
 
     async def by_code(self, caller: Principal, code: str, field: str = "code") -> datetime:
         """The same, by a code of their authenticator app, or a recovery code.
@@ -92,23 +90,11 @@ class ConfirmationService(BaseService):
         async with self.transaction():
             method = await self.codes.use(caller.user_id, code)
             if method is not None:
-                await self._confirm(caller, method)
-        if method is None:  # after the commit: the failure is counted
-            log.warning("confirmation_failed", user=caller.user_id)
-            raise _wrong(field, "is wrong, or was used before", "wrong_code")
-        return _until(caller)
-
-    async def _confirm(self, caller: Principal, method: str) -> None:
-        await self.sessions.confirm(caller.session_id, method)
-        target = Target("session", caller.session_id)
-        facts = {"method": method}
-        self.audit.record(Action.CONFIRMED, target, user_id=caller.user_id, after=facts)
+                return await record_confirmation(self.sessions, self.audit, caller, method)
+        # After the commit: the failure is counted.
+        log.warning("confirmation_failed", user=caller.user_id)
+        raise _wrong(field, "is wrong, or was used before", "wrong_code")
 
 
 def _wrong(field: str, message: str, code: DetailCode) -> ValidationException:
     return ValidationException(details=[{"field": field, "message": message, "code": code}])
-
-
-def _until(caller: Principal) -> datetime:
-    log.info("confirmed", user=caller.user_id, session=str(caller.session_id))
-    return datetime.now(UTC) + VALID_FOR

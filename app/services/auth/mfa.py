@@ -9,20 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.config import AuthSettings
 from app.core.exceptions import ConflictException, NotFoundException, ValidationException
 from app.core.sealing import ContentCipher
-from app.core.security.recovery_codes import new_recovery_codes, recovery_code_hash
 from app.core.security.totp import matching_step, new_secret, provisioning_uri
 from app.core.text.normalisation import normalise_login
 from app.models import User
-from app.repositories.mfa import MfaRepository
-from app.repositories.session import SessionRepository
-from app.repositories.user.repository import UserRepository
 from app.schemas.audit import Action
 from app.schemas.mfa import MfaStatus, TotpSetup
 from app.schemas.session import Principal
-from app.services.account.notices import Notices
 from app.services.audit.redaction import target_of
 from app.services.auth.codes import CodeChecker
-from app.services.base import BaseService
+from app.services.auth.factors import FactorService
 from app.services.principals import PrincipalCache
 
 log = structlog.get_logger("app.security")
@@ -36,8 +31,8 @@ class Resealed(NamedTuple):
     unreadable: int
 
 
-class MfaService(BaseService):
-    """Second factors. The first one ends all other sessions, which began without it.
+class MfaService(FactorService):
+    """The authenticator app, the recovery codes, and the reset of all factors.
 
     Args:
         db: database session of the request.
@@ -58,13 +53,8 @@ class MfaService(BaseService):
         *,
         sends_mail: bool,
     ) -> None:
-        super().__init__(db)
-        self.mfa = MfaRepository(db)
-        self.users = UserRepository(db)
-        self.sessions = SessionRepository(db)
-        self.notices = Notices(db, is_on=sends_mail)
+        super().__init__(db, principals, sends_mail=sends_mail)
         self.codes = CodeChecker(self.mfa, cipher)
-        self.principals = principals
         self.settings = settings
         self.app_name = app_name
 
@@ -94,7 +84,7 @@ class MfaService(BaseService):
         """Have the proposed authenticator app count, and end the caller's other sessions.
 
         Returns:
-            New recovery codes, which are shown this once.
+            With the first factor, new recovery codes, which are shown this once.
 
         Raises:
             ConflictException: no authenticator app is proposed.
@@ -110,7 +100,8 @@ class MfaService(BaseService):
             step = matching_step(secret, code) if secret else None
             if step is None or not await self.mfa.confirm(user_id, step):
                 raise _wrong_code()
-            codes = await self._first_factor(caller, user, "otp", "An authenticator app was set up")
+            notice = "An authenticator app was set up"
+            codes = await self.factor_added(caller, user, "otp", notice)
         await self.principals.forget_user(user_id)
         return codes
 
@@ -124,9 +115,7 @@ class MfaService(BaseService):
             user = await self.users.get_or_raise(caller.user_id, lock=True)
             if not await self.mfa.remove_totp(user.id):
                 raise NotFoundException("No authenticator app is set up")
-            await self._removed(user, "The authenticator app was removed")
-            facts = {"method": "otp"}
-            self.audit.record(Action.MFA_REMOVED, target_of(user), after=facts)
+            await self.factor_removed(user, "otp", "The authenticator app was removed")
         await self.principals.forget_user(caller.user_id)
 
     async def new_recovery_codes(self, caller: Principal) -> list[str]:
@@ -139,9 +128,9 @@ class MfaService(BaseService):
             user = await self.users.get_or_raise(caller.user_id, lock=True)
             if not user.has_mfa:
                 raise ConflictException("Set up an authenticator app or a passkey first")
-            codes = await self._replace_codes(user.id)
+            codes = await self.replace_recovery_codes(user.id)
             self.audit.record(Action.RECOVERY_CODES_CREATED, target_of(user))
-            await self._notify(user, "New recovery codes were made")
+            await self.notify(user, "New recovery codes were made")
         return codes
 
     async def reset(self, user_id: int) -> None:
@@ -152,8 +141,9 @@ class MfaService(BaseService):
         """
         async with self.transaction():
             user = await self.users.get_or_raise(user_id, lock=True)
-            await self.mfa.remove_totp(user_id)
-            await self._removed(user, "An administrator removed all second factors")
+            await self.mfa.remove_factors(user_id)
+            await self.forget_last(user)
+            await self.notify(user, "An administrator removed all second factors")
             ended = await self.sessions.end_all(user_id)
             facts = {"sessions_ended": ended}
             self.audit.record(Action.MFA_RESET, target_of(user), after=facts)
@@ -192,36 +182,6 @@ class MfaService(BaseService):
 
         await self.in_batches(batch)
         return Resealed(done, unreadable)
-
-    async def _first_factor(
-        self, caller: Principal, user: User, method: str, notice: str
-    ) -> list[str]:
-        """What follows a new factor: it is required from now on, everywhere."""
-        codes = await self._replace_codes(user.id)
-        user.has_mfa = True
-        ended = await self.sessions.end_all(user.id, but=caller.session_id)
-        await self.sessions.confirm(caller.session_id, method)
-        facts = {"method": method, "sessions_ended": ended}
-        self.audit.record(Action.MFA_ADDED, target_of(user), after=facts)
-        await self._notify(user, notice)
-        log.info("mfa_enabled", user=user.id, method=method, sessions_ended=ended)
-        return codes
-
-    async def _removed(self, user: User, notice: str) -> None:
-        if not await self.mfa.has_factor(user.id):
-            await self.mfa.replace_recovery_codes(user.id, [])
-            user.has_mfa = False
-        await self._notify(user, notice)
-        log.info("mfa_removed", user=user.id)
-
-    async def _replace_codes(self, user_id: int) -> list[str]:
-        codes = new_recovery_codes()
-        hashes = [recovery_code_hash(user_id, code) for code in codes]
-        await self.mfa.replace_recovery_codes(user_id, [code for code in hashes if code])
-        return codes
-
-    async def _notify(self, user: User, change: str) -> None:
-        await self.notices.send("mfa-changed", user.id, user.email, change=change)
 
 
 def _qr_code(uri: str) -> str:

@@ -26,7 +26,7 @@ from app.schemas.session import Principal
 from app.schemas.user import NewUser, UserCreate, UserProfile, UserSchema, UserUpdate
 from app.services.access.rules import check_may_change
 from app.services.audit.redaction import state_of, target_of
-from app.services.auth.confirmation import require_confirmation
+from app.services.auth.session_confirmation import require_confirmation
 from app.services.principals import PrincipalCache
 from app.services.user.creation import UserCreation
 from app.services.user.new_rows import PRIVILEGE_REFUSED

@@ -1,0 +1,150 @@
+"""`PasskeyLoginService`: logins and confirmations by passkey."""
+
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.config import AuthSettings
+from app.core.device import Device
+from app.core.exceptions import ForbiddenException, PasskeyRefusedException, ValidationException
+from app.core.security import TokenSigner, base64url
+from app.core.security.relying_party import CeremonyRefused, RelyingParty
+from app.models.passkey import Passkey
+from app.repositories.mfa import MfaRepository
+from app.repositories.passkeys import PasskeyRepository
+from app.repositories.session import SessionRepository
+from app.repositories.user.repository import Credentials, UserRepository
+from app.schemas.passkey import SignInCredential
+from app.schemas.session import Principal
+from app.services.auth.issuing import Begun, SessionIssuer, Tokens
+from app.services.auth.passkeys import configured
+from app.services.auth.session_confirmation import record_confirmation
+from app.services.base import BaseService
+
+log = structlog.get_logger("app.security")
+
+
+class PasskeyLoginService(BaseService):
+    """Logins by passkey alone: it is bound to this site, and its user was verified by it.
+
+    Args:
+        db: database session of the request.
+        tokens: signs tokens.
+        party: verifies what browsers send; None where passkeys are not configured.
+        settings: lifetimes of sessions.
+    """
+
+    def __init__(
+        self,
+        db: AsyncSession,
+        tokens: TokenSigner,
+        party: RelyingParty | None,
+        settings: AuthSettings,
+    ) -> None:
+        super().__init__(db)
+        self.users = UserRepository(db)
+        self.sessions = SessionRepository(db)
+        self.mfa = MfaRepository(db)
+        self.passkeys = PasskeyRepository(db)
+        self.issuer = SessionIssuer(self.sessions, tokens, settings)
+        self._party = party
+
+    def options(self) -> dict[str, Any]:
+        """Options for the browser, whoever the user is. Nothing is stored.
+
+        Raises:
+            NotFoundException: passkeys are not configured.
+        """
+        return configured(self._party).sign_in_options()
+
+    async def log_in(self, credential: SignInCredential, device: Device) -> Tokens:
+        """Begin a session.
+
+        Raises:
+            NotFoundException: passkeys are not configured.
+            PasskeyRefusedException: the passkey is unknown, its answer is not valid or was used
+                before, or its user is inactive.
+        """
+        return self.issuer.tokens(await self._log_in(credential, device))
+
+    async def log_in_to_page(self, credential: SignInCredential, device: Device) -> str:
+        """The same for the admin pages; returns the token for the cookie.
+
+        Raises:
+            ForbiddenException: the user may not use the pages; no session began.
+        """
+        begun = await self._log_in(credential, device, is_for_pages=True)
+        return self.issuer.page_token(begun)
+
+    async def confirm(self, caller: Principal, credential: SignInCredential) -> datetime:
+        """Confirm the caller's session; until when it counts.
+
+        Raises:
+            NotFoundException: passkeys are not configured.
+            ValidationException: the passkey is not the caller's, or its answer is not valid or was
+                used before.
+        """
+        try:
+            passkey = await self._find(credential, caller.user_id)
+            async with self.transaction():
+                await self._use(passkey, credential)
+                return await record_confirmation(self.sessions, self.audit, caller, "passkey")
+        except PasskeyRefusedException as refusal:  # a 401 would tell clients to log in again
+            detail = {"field": "passkey", "message": refusal.message, "code": "wrong_code"}
+            raise ValidationException(details=[detail]) from refusal
+
+    async def _log_in(
+        self, credential: SignInCredential, device: Device, *, is_for_pages: bool = False
+    ) -> Begun:
+        passkey = await self._find(credential)
+        found = await self.users.credentials_of(passkey.user_id)
+        if found is None:
+            raise PasskeyRefusedException
+        if is_for_pages and not found.may_use_pages:
+            raise ForbiddenException("Your account may not use these pages")
+        async with self.transaction():
+            begun = await self._begin(passkey, credential, found, device)
+        log.info("login", user=found.id, address=device.address)
+        return begun
+
+    async def _begin(
+        self, passkey: Passkey, credential: SignInCredential, user: Credentials, device: Device
+    ) -> Begun:
+        if not await self.users.lock_unchanged(user):
+            raise PasskeyRefusedException
+        await self._use(passkey, credential)
+        key = "swk" if passkey.is_backup_eligible else "hwk"
+        return await self.issuer.begin(user.id, device, (key, "user", "mfa"))
+
+    async def _find(self, credential: SignInCredential, user_id: int | None = None) -> Passkey:
+        """The passkey that answers; where `user_id` is given, one of this user."""
+        configured(self._party)
+        try:
+            credential_id = base64url.decode(credential.raw_id)
+        except ValueError as error:
+            raise PasskeyRefusedException from error
+        passkey = await self.passkeys.by_credential_id(credential_id)
+        if passkey is None or user_id not in {None, passkey.user_id}:
+            raise PasskeyRefusedException
+        return passkey
+
+    async def _use(self, passkey: Passkey, credential: SignInCredential) -> None:
+        """Verify an answer, and record in the caller's transaction that it was used."""
+        party, user_id = configured(self._party), passkey.user_id
+        try:
+            use, challenge = party.signed_in(credential.as_sent(), user_id, passkey.public_key)
+        except CeremonyRefused as refusal:
+            log.warning("passkey_refused", user=user_id, reason=str(refusal))
+            raise PasskeyRefusedException from refusal
+        if 0 < use.sign_count <= passkey.sign_count:
+            # A copy of the key, or an authenticator that was restored: no proof of either.
+            counts = {"was": passkey.sign_count, "now": use.sign_count}
+            log.warning("passkey_sign_count", user=user_id, passkey=passkey.id, **counts)
+        is_used = await self.mfa.spend(challenge.digest, challenge.expires_at)
+        is_backed_up = use.is_backed_up
+        if not is_used or not await self.passkeys.use(
+            passkey.id, use.sign_count, is_backed_up=is_backed_up
+        ):
+            raise PasskeyRefusedException

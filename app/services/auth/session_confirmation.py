@@ -1,0 +1,36 @@
+"""Confirmations of sessions: recorded, and required for grave actions."""
+
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from app.core.exceptions import ConfirmationRequiredException
+from app.repositories.session import SessionRepository
+from app.schemas.audit import Action, Target
+from app.schemas.session import Principal
+from app.services.audit.recorder import AuditRecorder
+
+log = structlog.get_logger("app.security")
+
+VALID_FOR = timedelta(minutes=10)
+"""Time after a login, or a confirmation, in which grave actions are allowed."""
+
+
+async def require_confirmation(sessions: SessionRepository, caller: Principal) -> None:
+    """
+    Raises:
+        ConfirmationRequiredException: the caller neither logged in nor confirmed lately.
+    """
+    if not await sessions.is_confirmed(caller.session_id, VALID_FOR):
+        raise ConfirmationRequiredException
+
+
+async def record_confirmation(
+    sessions: SessionRepository, audit: AuditRecorder, caller: Principal, method: str
+) -> datetime:
+    """Confirm the caller's session in the caller's transaction; until when it counts."""
+    await sessions.confirm(caller.session_id, method)
+    target = Target("session", caller.session_id)
+    audit.record(Action.CONFIRMED, target, user_id=caller.user_id, after={"method": method})
+    log.info("confirmed", user=caller.user_id, session=str(caller.session_id), method=method)
+    return datetime.now(UTC) + VALID_FOR
