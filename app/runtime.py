@@ -54,6 +54,8 @@ from app.services.auth.second_step import SecondStepService
 from app.services.auth.service import AuthService
 from app.services.dashboard import DashboardService
 from app.services.export import ExportService
+from app.services.invitations.acceptance import InvitationAcceptance
+from app.services.invitations.service import InvitationService
 from app.services.jobs import JobService
 from app.services.mail.caught import CaughtMails
 from app.services.mail.mailer import Mailer
@@ -167,6 +169,13 @@ class Runtime:
             self.settings,
             sends_mail=self.mailer.is_available,
         )
+
+    def invitation_service(self, db: AsyncSession) -> InvitationService:
+        users = self.user_service(db)
+        return InvitationService(db, users, self.settings, sends_mail=self.mailer.is_available)
+
+    def invitation_acceptance(self, db: AsyncSession) -> InvitationAcceptance:
+        return InvitationAcceptance(db, self.user_service(db), self.settings.auth)
 
     def one_time_tokens(self, db: AsyncSession) -> OneTimeTokens:
         return OneTimeTokens(db, self.settings.auth)

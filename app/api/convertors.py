@@ -2,7 +2,7 @@
 
 from starlette.convertors import Convertor
 
-FIXED = ("bulk", "cursor", "export", "me")
+FIXED = ("bulk", "cursor", "export", "invitations", "me")
 """Last parts of paths of lists, which are no ids: `/users/me`, `/users/cursor`."""
 
 

@@ -114,6 +114,10 @@ BULK_ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
+_ONE_OR_MORE = "The invitation, or the list of them in the order of the request"
+INVITATION_ANSWERS = BULK_ANSWERS | {201: {**BULK_ANSWERS[201], "description": _ONE_OR_MORE}}
+
+
 def bulk_response(result: BulkReport | BulkCreated, headers: Mapping[str, str]) -> Response:
     """200 and the report of a dry run, or 201 and the users.
 

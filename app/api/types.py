@@ -18,4 +18,7 @@ ByteOrderMark = Annotated[
 DryRun = Annotated[bool, Query(description="check only: create nothing, and hash nothing")]
 UserId = Annotated[int, Path(ge=1, le=MAX_BIGINT, description="the user's id", examples=[1])]
 PasskeyId = Annotated[int, Path(ge=1, le=MAX_BIGINT, description="the passkey's id", examples=[1])]
+InvitationId = Annotated[
+    int, Path(ge=1, le=MAX_BIGINT, description="the invitation's id", examples=[1])
+]
 SessionId = Annotated[UUID, Path(description="the session's id")]

@@ -13,8 +13,8 @@ class OneTimeToken(Base):
     """A token that allows one step of an account, once.
 
     `hash` is its SHA-256, `address` the mailbox that it was sent to, and `fingerprint` that of the
-    user's password and email when it was issued; null where it outlives a change of them.
-    `attempts` counts the requests that presented it.
+    user's password and email when it was issued; null where it outlives a change of them. The user
+    of an invitation is the one who invites. `attempts` counts the requests that presented it.
     """
 
     __tablename__ = "one_time_tokens"
@@ -40,7 +40,8 @@ class OneTimeToken(Base):
             "purpose",
             unique=True,
             postgresql_where=text(
-                "used_at IS NULL AND voided_at IS NULL AND purpose <> 'email-change-undo'"
+                "used_at IS NULL AND voided_at IS NULL "
+                "AND purpose NOT IN ('email-change-undo', 'invitation')"
             ),
         ),
         Index("ix_one_time_tokens_expires_at", "expires_at"),

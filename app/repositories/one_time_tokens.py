@@ -1,6 +1,6 @@
 """Queries on one-time tokens."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -16,6 +16,10 @@ _LIVE = *_OPEN, OneTimeToken.expires_at > func.now()
 
 class OneTimeTokenRepository(BaseRepository[OneTimeToken]):
     model = OneTimeToken
+
+    async def add_all(self, tokens: Sequence[OneTimeToken]) -> None:
+        self.db.add_all(tokens)
+        await self.flush()
 
     async def present(self, hashed: bytes, purpose: Purpose, most: int) -> OneTimeToken | None:
         """Count an attempt on a live token; None where there is none, or after `most` attempts."""
@@ -40,6 +44,11 @@ class OneTimeTokenRepository(BaseRepository[OneTimeToken]):
         """Make a user's unused tokens of these purposes void."""
         which = OneTimeToken.user_id == user_id, OneTimeToken.purpose.in_(purposes), *_OPEN
         await self.changed(update(OneTimeToken).where(*which).values(voided_at=func.now()))
+
+    async def void_one(self, token_id: UUID) -> None:
+        """Make an unused token void."""
+        query = update(OneTimeToken).where(OneTimeToken.id == token_id, *_OPEN)
+        await self.changed(query.values(voided_at=func.now()))
 
     async def issued_since(self, user_id: int, purpose: Purpose, moment: datetime) -> bool:
         """Whether the user was issued a token of this purpose after `moment`."""

@@ -33,6 +33,12 @@ class RoleRepository(BaseRepository[Role]):
         """All roles, by name."""
         return (await self.db.scalars(select(Role).order_by(Role.name))).all()
 
+    async def named(self, names: Collection[str]) -> Sequence[Role]:
+        """The roles with these names."""
+        if not names:
+            return []
+        return (await self.db.scalars(select(Role).where(Role.name.in_(names)))).all()
+
     async def count(self) -> int:
         return await self.db.scalar(select(func.count()).select_from(Role)) or 0
 

@@ -22,6 +22,7 @@ class Purpose(StrEnum):
     """What a one-time token allows."""
 
     PASSWORD_RESET = "password-reset"  # noqa: S105  # no password
+    INVITATION = "invitation"
 
 
 class PasswordRecovery(RequestSchema):

@@ -4,6 +4,7 @@ from typing import Any
 
 from app.runtime import Runtime
 from app.schemas.account import PurgeTokens
+from app.schemas.invitation import PurgeInvitations
 from app.schemas.jobs import (
     CompactUserCounts,
     PurgeIdempotentResponses,
@@ -77,6 +78,11 @@ async def purge_tokens(runtime: Runtime, _: PurgeTokens) -> None:
         await runtime.one_time_tokens(db).purge()
 
 
+async def purge_invitations(runtime: Runtime, _: PurgeInvitations) -> None:
+    async with runtime.session_maker() as db:
+        await runtime.invitation_service(db).purge()
+
+
 async def import_users(runtime: Runtime, job: ImportUsers) -> None:
     async with runtime.session_maker() as db:
         await runtime.user_import_run(db).run(job.transfer_id)
@@ -116,6 +122,13 @@ JOBS: tuple[Job[Any], ...] = (
         attempts=MAIL_ATTEMPTS + 6,
         first_delay=10.0,
         timeout=900.0,
+    ),
+    Job(
+        PurgeInvitations,
+        purge_invitations,
+        concurrency=1,
+        timeout=PURGE_TIMEOUT,
+        cron="13 * * * *",
     ),
     # One import at a time: each keeps all cores busy. No export runs out of connections.
     Job(ImportUsers, import_users, concurrency=1, attempts=4, timeout=TRANSFER_TIMEOUT),

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.permissions import Permission
 from app.core.security import TokenSigner
 from app.models import Session, User
+from app.models.invitation import Invitation
 from app.models.role import Role, UserRole
 from app.models.transfer import Transfer, TransferPart
 from app.repositories.jobs import JobQueue
@@ -92,6 +93,18 @@ MATRIX = {
     "list_passkeys": Row(LOGGED_IN),
     "rename_passkey": Row(ABSENT, {"json": {"name": "Phone"}}),
     "remove_passkey": Row(ABSENT),
+    "send_invitations": Row(
+        SUPERUSER, {"json": {"email": "new@example.com"}}, permission="users:invite"
+    ),
+    "list_invitations": Row(SUPERUSER, permission="users:invite"),
+    "resend_invitation": Row(SUPERUSER, permission="users:invite"),
+    "revoke_invitation": Row(SUPERUSER, permission="users:invite"),
+    "accept_invitation": Row(
+        ANYONE,
+        options_of=lambda me: {
+            "json": {"token": me.rows[Purpose.INVITATION], "password": PASSWORD}
+        },
+    ),
     "list_sessions": Row(LOGGED_IN),
     "end_session": Row(OWNER),
     "create_user": Row(SIGN_UP, {"json": {"email": "new@example.com", "password": PASSWORD}}),
@@ -264,6 +277,18 @@ class Cast:
         tokens = self._runtime.one_time_tokens(db)
         for purpose in Purpose:
             self._rows[purpose] = await tokens.issue(purpose, user, user.email, uuid4())
+        token_id, now = uuid4(), datetime.now(UTC)
+        self._rows[Purpose.INVITATION] = await tokens.issue(
+            Purpose.INVITATION, user, "invited@example.com", token_id
+        )
+        values = {"email": "invited@example.com", "token_id": token_id, "is_mailed": True}
+        sent_at, expires_at = now - timedelta(hours=1), now + timedelta(days=7)
+        invitation = Invitation(
+            **values, invited_by=user.id, sent_at=sent_at, expires_at=expires_at
+        )
+        db.add(invitation)
+        await db.flush()
+        self._rows["invitation_id"] = invitation.id
 
     async def begin_delegated_session(self, kind: str, row: Row) -> Caller:
         """A session of one of DELEGATES."""

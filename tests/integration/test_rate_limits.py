@@ -44,7 +44,7 @@ LIMITS = (
         "refresh",
         "refresh_address",
     ),
-    *("recovery", "link", "read", "write"),
+    *("recovery", "link", "invitation", "read", "write"),
 )
 
 

@@ -20,6 +20,8 @@ from app.services.auth.second_step import SecondStepService
 from app.services.auth.service import AuthService
 from app.services.dashboard import DashboardService
 from app.services.export import ExportService
+from app.services.invitations.acceptance import InvitationAcceptance
+from app.services.invitations.service import InvitationService
 from app.services.monitoring.health import HealthService
 from app.services.monitoring.metrics import MetricsService
 from app.services.resource import ResourceService
@@ -109,6 +111,20 @@ async def get_confirmation_service(request: Request, db: DbSession) -> Confirmat
 
 
 Confirmations = Annotated[ConfirmationService, Depends(get_confirmation_service)]
+
+
+async def get_invitation_service(request: Request, db: DbSession) -> InvitationService:
+    return runtime_of(request).invitation_service(db)
+
+
+Invitations = Annotated[InvitationService, Depends(get_invitation_service)]
+
+
+async def get_invitation_acceptance(request: Request, db: DbSession) -> InvitationAcceptance:
+    return runtime_of(request).invitation_acceptance(db)
+
+
+Acceptance = Annotated[InvitationAcceptance, Depends(get_invitation_acceptance)]
 
 
 async def _user_statistics(request: Request, response: Response) -> DashboardService:

@@ -1,4 +1,4 @@
-"""Dependencies of `POST /users/bulk`: rows and idempotency key."""
+"""Dependencies of `POST /users/bulk` and `/users/invitations`: rows and idempotency key."""
 
 from typing import Annotated
 
@@ -11,6 +11,7 @@ from app.core.config import MAX_ROWS
 from app.core.exceptions import ValidationException
 from app.core.permissions import Permission
 from app.schemas.bulk import BULK_EXAMPLE, BulkRow
+from app.schemas.invitation import INVITATION_EXAMPLE, InvitationBody, InvitationRows
 from app.schemas.session import Principal
 from app.services.idempotency import IdempotentRequest
 
@@ -27,14 +28,37 @@ async def get_bulk_rows(
         ConfirmationRequiredException: a superuser is among them.
         ValidationException: there are none, or more than `USERS_BULK_MAX`.
     """
-    limit = runtime_of(request).settings.users.bulk_max
-    if not 1 <= len(rows) <= limit:
-        message = f"should have at least 1 and at most {limit} users (USERS_BULK_MAX)"
-        code = "too_long" if rows else "too_short"
-        raise ValidationException(details=[{"field": "body", "message": message, "code": code}])
+    check_length(request, len(rows), "users")
     if any(getattr(row, "is_superuser", None) is True for row in rows):
         await confirmations.require(caller)
     return rows
+
+
+async def get_invitation_rows(
+    request: Request,
+    rows: Annotated[InvitationBody, Body(examples=[INVITATION_EXAMPLE])],
+    caller: Annotated[Principal, Requires(Permission.USERS_INVITE)],
+    confirmations: Confirmations,
+) -> InvitationRows:
+    """One invitation or a list of them, valid or not.
+
+    Raises:
+        ConfirmationRequiredException: one of them grants privileges.
+        ValidationException: there are none, or more than `USERS_BULK_MAX`.
+    """
+    check_length(request, len(rows.rows), "invitations")
+    if rows.grants_privileges:
+        await confirmations.require(caller)
+    return rows
+
+
+def check_length(request: Request, length: int, what: str) -> None:
+    """Raises: ValidationException: the list is empty, or longer than `USERS_BULK_MAX`."""
+    limit = runtime_of(request).settings.users.bulk_max
+    if not 1 <= length <= limit:
+        message = f"should have at least 1 and at most {limit} {what} (USERS_BULK_MAX)"
+        code = "too_long" if length else "too_short"
+        raise ValidationException(details=[{"field": "body", "message": message, "code": code}])
 
 
 async def get_idempotent_request(
@@ -58,5 +82,6 @@ async def get_idempotent_request(
     return IdempotentRequest(caller.user_id, operation, key, fingerprints)
 
 
+InvitationRowsBody = Annotated[InvitationRows, Depends(get_invitation_rows)]
 BulkRows = Annotated[list[BulkRow], Depends(get_bulk_rows)]
 IdempotencyKey = Annotated[IdempotentRequest | None, Depends(get_idempotent_request)]

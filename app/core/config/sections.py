@@ -165,6 +165,9 @@ class LimiterSettings(RedisSettings):
     link: Rate = Field(
         "30/minute", description="uses of links in mails, per address (development: 600/minute)"
     )
+    invitation: Rate = Field(
+        "30/minute", description="requests that send invitations, per principal"
+    )
     write: Rate = Field("600/minute", description="writes per principal")
     read: Rate = Field("6000/minute", description="reads per principal")
 

@@ -5,7 +5,10 @@ from urllib.parse import urlencode
 from app.core.config import Settings
 from app.schemas.account import Purpose
 
-_PATHS = {Purpose.PASSWORD_RESET: "/account/password-reset"}
+_PATHS = {
+    Purpose.PASSWORD_RESET: "/account/password-reset",
+    Purpose.INVITATION: "/account/invitation",
+}
 
 
 def link(settings: Settings, purpose: Purpose, token: str) -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
+from app.repositories.invitations import InvitationRepository
 from app.repositories.user.repository import UserRepository
 from app.schemas.account import Purpose
 from app.schemas.mail import MailContext, SendMail
@@ -45,6 +46,28 @@ async def _issue_for_recovery(job: SendMail, db: AsyncSession, tokens: OneTimeTo
         return
     if not await tokens.issued_since(user.id, Purpose.PASSWORD_RESET, now - COOLDOWN):
         await tokens.issue(Purpose.PASSWORD_RESET, user, user.email, job.id)
+
+
+async def invitation(job: SendMail, db: AsyncSession, settings: Settings) -> MailContext | None:
+    """A user who has the address already learns that somebody invited them, and gets no link: the
+    request does not look for one."""
+    found = await OneTimeTokens(db, settings.auth).for_mail(job.id, Purpose.INVITATION)
+    sent = await InvitationRepository(db).by_token(job.id)
+    if found is None or sent is None:
+        return None
+    token, row = found
+    sent.expires_at = row.expires_at
+    users = UserRepository(db)
+    inviter = await users.get(sent.invited_by)
+    url = link(settings, Purpose.INVITATION, token)
+    has_account = await users.by_email(sent.email) is not None
+    values = {
+        "inviter": inviter and (inviter.full_name or inviter.username),
+        "has_account": has_account,
+        "days": POLICIES[Purpose.INVITATION].lifetime.days,
+        "link": settings.link_base_url if has_account else url,
+    }
+    return MailContext(sent.email, values)
 
 
 async def notice(job: SendMail, db: AsyncSession, settings: Settings) -> MailContext | None:  # noqa: ARG001  # all of it is in the job

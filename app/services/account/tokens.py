@@ -1,5 +1,6 @@
 """`OneTimeTokens`: issue, present, spend and void the tokens of links in mails (ADR 20)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -39,6 +40,7 @@ class Policy:
 
 POLICIES = {
     Purpose.PASSWORD_RESET: Policy(timedelta(minutes=30)),
+    Purpose.INVITATION: Policy(timedelta(days=7), outlives_changes=True),  # of the inviter
 }
 
 
@@ -51,7 +53,7 @@ class Presented:
 
 
 class OneTimeTokens(BaseService):
-    """One-time tokens. A user has at most one live token of a purpose.
+    """One-time tokens. A user has at most one live token of a purpose, but for invitations.
 
     Args:
         db: the session. Only `present` and `purge` commit; the others are part of the caller's
@@ -80,18 +82,29 @@ class OneTimeTokens(BaseService):
             The token. A mail has it from `for_mail`.
         """
         await self.tokens.void(user.id, [purpose])
-        token, policy = self._deriver.new(token_id), POLICIES[purpose]
-        row = OneTimeToken(
-            id=token_id,
-            purpose=purpose,
-            user_id=user.id,
-            hash=hash_of(token),
-            address=address,
-            fingerprint=None if policy.outlives_changes else fingerprint(user),
-            expires_at=datetime.now(UTC) + policy.lifetime,
-        )
-        await self.tokens.add(row)
-        return token
+        return (await self.issue_all(purpose, user, {token_id: address}))[token_id]
+
+    async def issue_all(
+        self, purpose: Purpose, user: User, addresses: Mapping[UUID, str]
+    ) -> dict[UUID, str]:
+        """Issue a token for each address, by its id. More than one is for a purpose of which a user
+        may have several. See `issue`."""
+        tokens = {token_id: self._deriver.new(token_id) for token_id in addresses}
+        policy = POLICIES[purpose]
+        rows = [
+            OneTimeToken(
+                id=token_id,
+                purpose=purpose,
+                user_id=user.id,
+                hash=hash_of(token),
+                address=addresses[token_id],
+                fingerprint=None if policy.outlives_changes else fingerprint(user),
+                expires_at=datetime.now(UTC) + policy.lifetime,
+            )
+            for token_id, token in tokens.items()
+        ]
+        await self.tokens.add_all(rows)
+        return tokens
 
     async def for_mail(self, mail_id: UUID, purpose: Purpose) -> tuple[str, OneTimeToken] | None:
         """The token that was issued for a mail, at each attempt to send it; its lifetime begins
@@ -142,6 +155,10 @@ class OneTimeTokens(BaseService):
         the transaction of the change."""
         purposes = [purpose for purpose, policy in POLICIES.items() if not policy.outlives_changes]
         await self.tokens.void(user_id, purposes)
+
+    async def void_one(self, token_id: UUID) -> None:
+        """Void a token, unless it was used."""
+        await self.tokens.void_one(token_id)
 
     async def purge(self) -> int:
         """Delete the tokens that expired a week ago or earlier; the number of them."""

@@ -39,11 +39,18 @@ _RESET = {
     "minutes": 30,
     "link": "https://app.example.com/account/password-reset?token=3q2-7wXkq0y1m5f0c0m7cY2l8mT1o0b6rK9z",
 }
+_INVITATION = {
+    "inviter": "Ada Lovelace",
+    "has_account": False,
+    "days": 7,
+    "link": "https://app.example.com/account/invitation?token=3q2-7wXkq0y1m5f0c0m7cY2l8mT1o0b6rK9z",
+}
 KINDS: Mapping[str, MailKind] = {
     kind.name: kind
     for kind in (
         MailKind("test-mail", _test_mail, example={"requested_at": _MOMENT}),
         MailKind("password-reset", mail_contexts.password_reset, example=_RESET),
+        MailKind("invitation", mail_contexts.invitation, example=_INVITATION),
         MailKind("password-changed", mail_contexts.notice, example={"at": _MOMENT}),
         MailKind(
             "mfa-changed",

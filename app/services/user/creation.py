@@ -77,14 +77,14 @@ class UserCreation(BaseService):
             ConflictException: the email or the username is taken.
         """
         row = NewUserRow.of(user_in)
-        if faults := self._weaknesses(row):
+        if faults := self.weaknesses(row):
             raise ValidationException(details=faults)
         # Before the transaction: no connection is held while a core is busy for 50 ms.
         await self.release_connection()
         password = user_in.password.get_secret_value()
         row.hashed_password = await self.passwords.hash(password)
         async with self.transaction():
-            (user,) = await self._insert([row])
+            (user,) = await self.insert([row])
         return user
 
     async def submit_bulk(
@@ -209,9 +209,9 @@ class UserCreation(BaseService):
                 faults = list(sent.details)
             else:
                 new.append(row := NewUserRow.of(sent, index))
-                faults = self._weaknesses(row)
+                faults = self.weaknesses(row)
                 if not any_domain:
-                    faults += self._domain_faults(row.user_in.email)
+                    faults += self.domain_faults(row.user_in.email)
             invalid += [{"index": index, **fault} for fault in faults]
         taken = await self.users.taken(
             {row.user_in.email for row in new}, {username_key(row.username) for row in new}
@@ -220,7 +220,7 @@ class UserCreation(BaseService):
         make_usernames_unique(new, taken)
         return CheckedRows(new, invalid, conflicts_of(new, taken))
 
-    def _weaknesses(self, row: NewUserRow) -> list[Detail]:
+    def weaknesses(self, row: NewUserRow) -> list[Detail]:
         """The faults of the password; none where a hash was sent instead."""
         if row.password is None:
             return []
@@ -231,7 +231,7 @@ class UserCreation(BaseService):
             return []
         return [{"field": "password", "message": reason, "code": "weak_password"}]
 
-    def _domain_faults(self, email: str) -> list[Detail]:
+    def domain_faults(self, email: str) -> list[Detail]:
         """A fault where no public mail server serves the domain, unless the settings accept it."""
         if self.settings.special_use_domains or not has_special_use_domain(email):
             return []
@@ -254,9 +254,9 @@ class UserCreation(BaseService):
         # One list after the other: two that share names in another order would each wait for what
         # the other has.
         await self.users.lock_bulk()
-        return await self._insert(new)
+        return await self.insert(new)
 
-    async def _insert(self, new: Sequence[NewUserRow]) -> Sequence[User]:
+    async def insert(self, new: Sequence[NewUserRow]) -> Sequence[User]:
         """Insert within the caller's transaction; derived usernames that were taken meanwhile get
         another ending.
 

@@ -262,7 +262,7 @@ class UserService(UserCreation):
             raise ConflictException("At least one active superuser must remain")
 
     def _check_domain(self, email: str) -> None:
-        if faults := self._domain_faults(email):
+        if faults := self.domain_faults(email):
             raise ValidationException(details=faults)
 
     def _check_registration(self, caller: Principal | None) -> None:
