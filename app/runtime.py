@@ -346,7 +346,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         stack.enter_context(results.as_current())
         reads = Reads(main_engine, settings.database)
         cursors = CursorSigner(secret_key, settings.auth.accepted_keys())
-        user_statistics = DashboardService(session_maker, replicas)
+        user_statistics = DashboardService(session_maker)
         authenticator = Authenticator(session_maker, tokens, principals, settings.auth)
         catcher = _mail_catcher(settings, local)
         if catcher is not None:

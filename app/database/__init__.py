@@ -13,11 +13,11 @@ from app.database.errors import translate, translated_errors, violated_constrain
 from app.database.explain import PlanEstimate, estimate
 from app.database.pool import PoolUsage, ServerConnections, pool_usage, server_connections
 from app.database.reads import Reads
-from app.database.replicas.marks import mark_commit
-from app.database.replicas.opening import open_replicas, session_info
+from app.database.replicas.opening import open_replicas
 from app.database.replicas.reads import list_reads
 from app.database.replicas.replica import ReplicaStatus
 from app.database.replicas.replicas import Replicas
+from app.database.replicas.session import mark_commit, read_list, session_info
 from app.database.servers.failover import (
     Disconnects,
     ReadOnlyServerError,
@@ -50,6 +50,7 @@ __all__ = [
     "ping",
     "ping_primary",
     "pool_usage",
+    "read_list",
     "server_connections",
     "session_info",
     "translate",

@@ -7,7 +7,7 @@ from typing import TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.cache import cache, invalidate_cache
-from app.database import Replicas, translated_errors
+from app.database import read_list, translated_errors
 from app.repositories.user.statistics import UserStatisticsRepository
 from app.schemas.monitoring.user_statistics import DashboardStats, SignUps
 
@@ -23,17 +23,11 @@ class DashboardService:
     cached.
 
     Args:
-        session: opens a session on the primary.
-        replicas: read instead, where there are any.
+        session: opens a session.
     """
 
-    def __init__(
-        self,
-        session: Callable[[], AbstractAsyncContextManager[AsyncSession]],
-        replicas: Replicas | None = None,
-    ) -> None:
+    def __init__(self, session: Callable[[], AbstractAsyncContextManager[AsyncSession]]) -> None:
         self._session = session
-        self._replicas = replicas
 
     async def get_dashboard_stats_optimized(self) -> DashboardStats:
         """Count users in one query, without loading any."""
@@ -70,16 +64,9 @@ class DashboardService:
         return SignUps.model_validate({"days": days})
 
     async def _read(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
-        async def on_primary() -> T:
-            async with self._session() as db:
-                return await work(db)
-
         with translated_errors():
-            if self._replicas is None:
-                return await on_primary()
-            return await self._replicas.run(
-                lambda replica: replica.in_session(work), on_primary, is_shared=True
-            )
+            async with self._session() as db:
+                return await read_list(db, work, is_shared=True)
 
 
 async def invalidate_statistics() -> None:

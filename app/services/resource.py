@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.pagination import CursorPage, CursorParams
 from app.core.permissions import Permission
 from app.core.signing import CursorSigner
-from app.database import Base
+from app.database import Base, read_list
 from app.repositories.base import BaseRepository
 from app.schemas.base import ResponseSchema
 from app.schemas.list_params import ExportFormat, ListParams
@@ -47,7 +47,9 @@ class ResourceService(BaseService):
         """
         listing = f"{rows.model.__tablename__} {owner_id} {filters.model_dump_json()}"
         after = self.cursors.read(params.cursor, listing)
-        items, end = await rows.page_after(filters, params.size, after, owner_id)
+        items, end = await read_list(
+            self.db, lambda db: type(rows)(db).page_after(filters, params.size, after, owner_id)
+        )
         return CursorPage(items=items, next_cursor=end and self.cursors.sign(end, listing))
 
     def file(

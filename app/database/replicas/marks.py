@@ -1,12 +1,10 @@
 """`WriteMarks`: the position of each caller's last commit in the primary's log, in Redis."""
 
 import time
-from collections.abc import Mapping
 from math import ceil
 
 import structlog
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.caller import current_caller
 from app.core.redis import CircuitBreaker, RedisUnavailable
@@ -14,8 +12,6 @@ from app.core.timeouts import with_timeout
 from app.database.driver import SAME_COLUMNS
 from app.database.reads import Reads
 
-MARKS = "marks"
-"""Key of the marks in `info` of a session."""
 NEVER = 2**64 - 1
 """A position that no replica reaches."""
 TTL_MARGIN = 30.0
@@ -104,10 +100,3 @@ class WriteMarks:
 
     def _distrust(self) -> None:
         self._distrusted_until = time.monotonic() + self._ttl
-
-
-async def mark_commit(db: AsyncSession) -> None:
-    """Mark a commit of `db` for reads on replicas; nothing where there are none."""
-    info: Mapping[str, WriteMarks] = db.info
-    if (marks := info.get(MARKS)) is not None:
-        await marks.mark()

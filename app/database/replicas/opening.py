@@ -11,7 +11,7 @@ from app.core.config import DatabaseSettings, Settings
 from app.core.redis import CircuitBreaker
 from app.database.connection import close_engine, get_engine
 from app.database.reads import Reads
-from app.database.replicas.marks import MARKS, TTL_MARGIN, WriteMarks
+from app.database.replicas.marks import TTL_MARGIN, WriteMarks
 from app.database.replicas.replica import PrimaryLog, Replica
 from app.database.replicas.replicas import Replicas
 from app.database.servers.failover import Disconnects
@@ -65,8 +65,3 @@ async def open_replicas(
         replicas = Replicas(found, primary_log, marks)
         async with replicas.watched():
             yield replicas
-
-
-def session_info(replicas: Replicas | None) -> dict[str, WriteMarks]:
-    """For `get_session_maker`: has `mark_commit` find the marks."""
-    return {} if replicas is None else {MARKS: replicas.marks}
