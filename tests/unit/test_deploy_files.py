@@ -16,6 +16,7 @@ from dotenv import dotenv_values
 
 from app.api.deps.request import LongDeadline
 from app.core.config import load_settings, variables
+from app.core.telemetry.metrics import REQUESTS_IN_PROGRESS
 from app.worker.worker import QUEUE_CONNECTIONS, RECORDING_TIMEOUT
 from tests.dockerfile import Dockerfile
 
@@ -128,6 +129,34 @@ def test_everything_is_found_by_the_same_label_and_port():
     assert (
         manifest("autoscaler")["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
     )
+
+
+def test_the_autoscaler_reads_a_metric_that_there_is_and_that_the_adapter_provides():
+    (pods_metric,) = [
+        metric["pods"] for metric in manifest("autoscaler")["spec"]["metrics"] if "pods" in metric
+    ]
+    (rule,) = load(DEPLOY / "prometheus" / "adapter.yaml")["rules"]
+    name = pods_metric["metric"]["name"]
+    told = manifest("config")["data"]
+
+    assert name == REQUESTS_IN_PROGRESS._name
+    assert rule["name"]["as"] == name
+    assert rule["seriesQuery"].startswith(f"{name}{{")
+    # Instances are added before requests wait for connections.
+    target = int(pods_metric["target"]["averageValue"])
+    assert target < int(told["DATABASE_POOL_SIZE"]) + int(told["DATABASE_MAX_OVERFLOW"])
+
+
+def test_pods_are_spread_and_evicted_one_at_a_time():
+    for name, budget in ("deployment", "disruption-budget"), ("worker", "worker-disruption-budget"):
+        template = manifest(name)["spec"]["template"]
+        labels = template["metadata"]["labels"]
+        constraints = template["spec"]["topologySpreadConstraints"]
+
+        assert manifest(budget)["spec"]["selector"]["matchLabels"] == labels
+        assert manifest(budget)["spec"]["maxUnavailable"] == 1
+        assert "kubernetes.io/hostname" in {one["topologyKey"] for one in constraints}
+        assert all(one["labelSelector"]["matchLabels"] == labels for one in constraints)
 
 
 def test_the_migration_runs_the_image_that_is_released():
