@@ -2,13 +2,13 @@
 
 Usage: python -m benchmarks.capacity [--users 10000] [--runs 5] [--seconds 2]
 
-What others do on the machine changes rates, and these figures little. A second divided by one of
-them is the most that a core serves: docs/SCALING.md calculates with it.
+What others do on the machine raises these figures less than it lowers rates, and never lowers them:
+the least of the runs counts. A second divided by it is the most that a core serves; docs/SCALING.md
+calculates with it.
 """
 
 import argparse
 import json
-import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,13 +39,11 @@ class Work:
     Attributes:
         requests: in turn.
         spent: microseconds of a request by process, a run each.
-        rates: requests a second, a run each.
     """
 
     name: str
     requests: list[bytes]
     spent: dict[str, list[float]] = field(default_factory=dict)
-    rates: list[float] = field(default_factory=list)
 
 
 def main() -> None:
@@ -54,9 +52,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2)
     options = parser.parse_args()
-    table = Table(
-        "request", "web process, µs", "PostgreSQL, µs", "replica, µs", "Valkey, µs", "a second"
-    )
+    table = Table("request", "web process, µs", "PostgreSQL, µs", "replica, µs", "Valkey, µs")
     with TemporaryDirectory(prefix="backend-api-") as folder:
         place = Path(folder)
         place.chmod(0o755)
@@ -107,7 +103,6 @@ def measured(
         for _ in range(runs):
             with spent_by(processes) as spent:
                 answered = load.run(service.port, work.requests, CONNECTIONS, seconds).expect(200)
-            work.rates.append(answered.rate)
             for name, used in spent.items():
                 work.spent.setdefault(name, []).append(used / len(answered.latencies) * 1e6)
         yield work
@@ -124,16 +119,18 @@ def spent_by(processes: dict[str, psutil.Process | None]) -> Iterator[dict[str, 
 
 def _seconds(process: psutil.Process | None) -> float:
     assert process is not None  # noqa: S101  # it runs; for mypy
-    times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
-    return sum(one.user + one.system for one in times)
+    own = process.cpu_times()
+    ended = own.children_user + own.children_system
+    living = [one.cpu_times() for one in process.children(recursive=True)]
+    return ended + sum(one.user + one.system for one in (own, *living))
 
 
 def row(work: Work, title: str) -> list[str]:
     def shown(values: list[float]) -> str:
-        return f"{statistics.median(values):.0f} ({min(values):.0f} to {max(values):.0f})"
+        return f"{min(values):,.0f} … {max(values):,.0f}"
 
     columns = [shown(work.spent[name]) for name in ("web", "postgres", "replica", "valkey")]
-    return [work.name + title, *columns, shown(work.rates)]
+    return [work.name + title, *columns]
 
 
 if __name__ == "__main__":
