@@ -11,13 +11,14 @@ from app.admin.page import NOT_ALLOWED, AdminPage
 from app.admin.services.overview import OverviewService
 from app.admin.services.users import AdminUserService
 from app.api.deps.auth import count_call
-from app.api.deps.services import DbSession, Sessions, Users
+from app.api.deps.services import DbSession, Sessions, Users, resource
 from app.api.runtime import runtime_of
 from app.core.caller import identify_caller
 from app.core.exceptions import ForbiddenException, UnauthorizedException
 from app.core.origin import authenticated_as
 from app.core.permissions import Permission
 from app.schemas.session import Principal
+from app.services.audit_log.service import AuditService
 from app.services.jobs import JobService
 from app.services.mail.caught import CaughtMails
 from app.services.mail.mailer import Mailer
@@ -151,9 +152,11 @@ NewUserPage = Annotated[AdminPage, page_for(Permission.USERS_CREATE)]
 EditUserPage = Annotated[AdminPage, page_for(Permission.USERS_READ, Permission.USERS_UPDATE)]
 ExportPage = Annotated[AdminPage, page_for(Permission.USERS_EXPORT)]
 JobsPage = Annotated[AdminPage, page_for(Permission.JOBS_MANAGE)]
+AuditPage = Annotated[AdminPage, page_for(Permission.AUDIT_READ)]
 MailPage = Annotated[AdminPage, page_for(Permission.MAIL_READ)]
 OverviewPage = Annotated[AdminPage, Depends(get_overview_page)]
 LoginFormChecked = Depends(check_login_form)
+Audit = Annotated[AuditService, resource(AuditService)]
 AdminUsers = Annotated[AdminUserService, Depends(get_admin_user_service)]
 Overviews = Annotated[OverviewService, Depends(get_overview_service)]
 Jobs = Annotated[JobService, Depends(get_job_service)]

@@ -24,6 +24,7 @@ VIEWS = (
     OVERVIEW,
     View("Users", "/users", frozenset({Permission.USERS_READ})),
     View("Jobs", "/jobs", frozenset({Permission.JOBS_MANAGE})),
+    View("Audit", "/audit", frozenset({Permission.AUDIT_READ})),
     View("Mail", "/mail", frozenset({Permission.MAIL_READ})),
 )
 

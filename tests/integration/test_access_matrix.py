@@ -216,6 +216,8 @@ PAGES = {
     "dashboard_transfer": Row(VIEW),
     "dashboard_cancel_transfer": Row(FORM),
     "dashboard_transfer_file": Row(VIEW),
+    "dashboard_audit": Row(VIEW, permission="audit:read"),
+    "dashboard_audit_export": Row(VIEW, permission="audit:read"),
     "dashboard_mail": Row(VIEW, permission="mail:read"),
     "dashboard_caught_mail": Row(VIEW),
     "dashboard_caught_mail_html": Row(VIEW),
@@ -224,7 +226,7 @@ PAGES = {
 }
 TRANSFER = UUID(int=1)
 ROLE = 1_000_000
-FILES = {"dashboard_users_export", "dashboard_transfer_file"}
+FILES = {"dashboard_users_export", "dashboard_audit_export", "dashboard_transfer_file"}
 """Routes of the admin page, by name: not in the OpenAPI document, since they are no API. `login` is
 the login page, in place of the view."""
 

@@ -9,14 +9,13 @@ PAGE_SIZE = 25
 """Rows of a page."""
 
 
-class Listing(BaseModel):
-    """Filters and page of a table; a subclass adds the filters.
+class Filtered(BaseModel):
+    """Filters of a table; a subclass adds them.
 
     A form sends fields that were left empty; they mean the same as those that are left out.
     """
 
     path: ClassVar[str]
-    page: int = Field(1, ge=1, le=1_000_000)
 
     @model_validator(mode="before")
     @classmethod
@@ -33,6 +32,12 @@ class Listing(BaseModel):
     @property
     def url(self) -> str:
         return f"{self.path}?{self.query}" if self.query else self.path
+
+
+class Listing(Filtered):
+    """Filters and page of a table."""
+
+    page: int = Field(1, ge=1, le=1_000_000)
 
     def at(self, page: int) -> Self:
         """The same table at another page."""

@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 from fastapi import Form, Query, Response
 from pydantic import AfterValidator, BaseModel, Field
 
-from app.admin.deps import AdminUsers, EditUserPage, ExportPage, NewUserPage, UsersPage
+from app.admin.deps import AdminUsers, Audit, EditUserPage, ExportPage, NewUserPage, UsersPage
 from app.admin.forms import EditForm, EditFormBody, NewUserFormBody, UserForm
 from app.admin.listings.users import USERS_PATH, UserListingQuery
 from app.admin.login_page import safe_next
@@ -17,11 +17,14 @@ from app.api.deps.services import Exports, Sessions, UserLists, Users
 from app.api.export import ExportResponse
 from app.api.routing import Router
 from app.api.types import UserId
-from app.core.pagination import PageParams
+from app.core.pagination import CursorParams, PageParams
 from app.core.permissions import Permission
+from app.schemas.audit import AuditFilters
 from app.schemas.base import MAX_BIGINT, Text
 
 FORM_TEMPLATE = "users/form.html"
+SHOWN_EVENTS = 10
+"""Events of a user's history; a link leads to all of them."""
 MAX_NAMES = 5
 """Usernames in a notice; it counts the others."""
 
@@ -146,14 +149,23 @@ async def user_view(
     user_id: UserId,
     users: Users,
     sessions: Sessions,
+    audit: Audit,
     back: Annotated[Back, Query()] = USERS_PATH,
 ) -> Response:
-    """A user and the sessions used last."""
-    user, live = await users.get(user_id, page.admin), None
+    """A user, the sessions used last, and the newest events of the account."""
+    user, live, events = await users.get(user_id, page.admin), None, None
     if page.admin.may(Permission.SESSIONS_READ):
         live = await sessions.of_user_or_raise(user_id, page.admin.session_id, PageParams())
+    if page.admin.may(Permission.AUDIT_READ):
+        filters = AuditFilters(user_id=user_id)
+        events = await audit.page(filters, CursorParams(size=SHOWN_EVENTS))
     return page.render(
-        "users/user.html", user=user, names=UserForm.text_fields(), sessions=live, back=back
+        "users/user.html",
+        user=user,
+        names=UserForm.text_fields(),
+        sessions=live,
+        events=events,
+        back=back,
     )
 
 

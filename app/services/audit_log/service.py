@@ -52,9 +52,11 @@ class AuditService(ResourceService):
         items = [_own(event, user_id) for event in page.items]
         return OwnEventPage(items=items, next_cursor=page.next_cursor)
 
-    def export(self, filters: AuditFilters, file_format: ExportFormat) -> AsyncGenerator[bytes]:
+    def export(
+        self, filters: AuditFilters, file_format: ExportFormat, *, bom: bool = False
+    ) -> AsyncGenerator[bytes]:
         """All events that the filters leave, as a file: see `ExportService.stream`."""
-        return self.file(self.events, AuditEventSchema, filters, file_format)
+        return self.file(self.events, AuditEventSchema, filters, file_format, bom=bom)
 
     async def rotate(self, retention: float) -> None:
         """Make the partitions of the next months, and drop those whose events are all older than
