@@ -18,6 +18,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.config import Settings, variables
 
@@ -39,6 +40,7 @@ from app.embedded.valkey import EmbeddedValkey  # noqa: E402
 from app.runtime import Runtime  # noqa: E402
 from app.schemas.user import UserCreate  # noqa: E402
 from main import create_app  # noqa: E402
+from tests.audited import secrets_in_the_audit_trail  # noqa: E402
 from tests.databases import OWN_POSTGRES, OWN_REDIS, own_postgres, own_redis  # noqa: E402
 from tests.pgbouncer import pgbouncer  # noqa: E402
 
@@ -202,15 +204,19 @@ def browsing(app: FastAPI, address: str = "192.0.2.7", **options: Any) -> httpx.
     return httpx.AsyncClient(transport=transport, base_url="http://test", **options)
 
 
+async def empty_audit_trail(connection: AsyncConnection) -> None:
+    """As nobody can in production: an ordinary role may not set this."""
+    await connection.execute(text("SET LOCAL session_replication_role = replica"))
+    await connection.execute(text("DELETE FROM audit_events"))
+    await connection.execute(text("SET LOCAL session_replication_role = origin"))
+
+
 @pytest.fixture
 async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """Nobody in particular, with an empty database."""
     runtime: Runtime = app.state.runtime
     async with runtime.engine.begin() as connection:
-        # As nobody can in production: an ordinary role may not set this.
-        await connection.execute(text("SET LOCAL session_replication_role = replica"))
-        await connection.execute(text("DELETE FROM audit_events"))
-        await connection.execute(text("SET LOCAL session_replication_role = origin"))
+        await empty_audit_trail(connection)
         names = {table.name for table in Base.metadata.sorted_tables} - {"audit_events"}
         tables = ", ".join([*sorted(names), "pgqueuer_statistics"])
         await connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
@@ -219,6 +225,7 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     runtime.user_lists.search._expires = 0
     async with browsing(app) as client:
         yield client
+    assert await secrets_in_the_audit_trail(runtime.engine) == []
 
 
 @dataclass

@@ -18,6 +18,7 @@ from app.cli import (
 from app.cli.new.product import product
 from app.cli.new.resource import resource
 from app.cli.running import fail
+from app.core.origin import Origin, acting_as
 from app.core.text.normalisation import is_encodable
 
 cli = typer.Typer(
@@ -26,10 +27,11 @@ cli = typer.Typer(
 
 
 @cli.callback()
-def check_arguments() -> None:
+def begin_command(context: typer.Context) -> None:
     """Run and maintain the Backend API."""
     if not all(map(is_encodable, sys.argv)):
         fail("an argument is not valid UTF-8")
+    context.with_resource(acting_as(Origin("command", context.invoked_subcommand)))
 
 
 # In the order of `backend --help`.

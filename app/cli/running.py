@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, NoReturn, TypeVar
 
-import click
 import typer
 from alembic.util import CommandError
 from rich.console import Console
@@ -13,7 +12,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.core.config import Settings, SettingsError, get_settings
 from app.core.exceptions import AppException
 from app.core.logging import configure_logging
-from app.core.origin import Origin, acting_as
 from app.database.errors import connection_failure
 from app.database.migrations import MigrationsError
 from app.embedded.server import EmbeddedServerError
@@ -43,10 +41,8 @@ def fail(message: str) -> NoReturn:
 
 def run_command(work: Coroutine[Any, Any, T]) -> T:
     """Run the work of a command; an error that the user can correct is a message, no traceback."""
-    context = click.get_current_context(silent=True)
     try:
-        with acting_as(Origin("command", context.info_name if context else None)):
-            return asyncio.run(work)
+        return asyncio.run(work)
     except (AppException, SQLAlchemyError) as error:
         if reason := connection_failure(error):
             fail(f"{get_settings().database.variable}: {reason}")

@@ -1,7 +1,7 @@
 """Origin of a change: who acts, and from which address. A context variable, as the request id is.
 
-The front doors set it: the access log for requests, `run_command` for commands, the executor for
-jobs. Authentication names the user. The audit trail reads it.
+The front doors set it: the access log for requests, the callback of `backend` for commands, the
+executor for jobs. Authentication names the user. The audit trail reads it.
 """
 
 from collections.abc import Iterator

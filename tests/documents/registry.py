@@ -34,6 +34,9 @@ RUN = {
     ),
     "SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity "
     "WHERE wait_event_type = 'Lock'": Said("pg_blocking_pids"),
+    "python -m benchmarks.audit …": Said(
+        "a busy actor", "python -m benchmarks.audit --events 1200 --runs 1"
+    ),
     "python benchmarks/indexes.py …": Said(
         "ix_users_search", "python benchmarks/indexes.py --users 1000 --runs 1"
     ),

@@ -19,7 +19,8 @@ from app.schemas.jobs import PurgeSessions
 from app.services.base import BaseService
 from app.worker.job import Job
 from app.worker.worker import running_jobs
-from tests.conftest import PASSWORD, Person, person
+from tests.audited import secrets_in_the_audit_trail
+from tests.conftest import PASSWORD, Person, empty_audit_trail, person
 from tests.polling import within_async
 
 EVENTS = "SELECT * FROM audit_events ORDER BY created_at, id"
@@ -156,7 +157,7 @@ async def test_secrets_are_replaced_wherever_they_are(client, runtime):
         "given": SecretStr("hidden"),
         "raw": b"hidden",
         "deep": {"api_token": "hidden", "list": [SecretStr("hidden"), "shown"]},
-        "text": "a\0b\ud800" + "x" * 2000,
+        "text": "a\0b\ud800" + "x " * 1000,
         "nothing": None,
     }
     async with runtime.session_maker() as db:
@@ -320,3 +321,23 @@ async def test_a_job_is_the_actor_of_what_it_changes(client, runtime):
     event = await only(runtime, "user.promoted")
     assert event["actor"] == "job:promote"
     assert event["after"] == {"is_superuser": True}
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        PASSWORD,
+        "$argon2id$v=19$m=64",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0",
+        "AAAAAEILVXp4fyF3MFQE0prYG78meYcnfxg0b_rDq-5XP2igXwcZ4ix2DMLGww-_O03HXQ",
+    ],
+)
+async def test_the_search_for_secrets_at_the_end_of_each_test_finds_them(runtime, client, secret):
+    async with runtime.session_maker() as db:
+        service = BaseService(db)
+        async with service.transaction():
+            service.audit.record(Action.USER_UPDATED, Target("user", 1), after={"text": secret})
+
+    assert len(await secrets_in_the_audit_trail(runtime.engine)) == 1
+    async with runtime.engine.begin() as connection:
+        await empty_audit_trail(connection)

@@ -484,6 +484,8 @@ async def test_c31_a_password_that_was_forgotten_is_set(project, empty, settings
     assert await fetch(settings, empty, "SELECT count(*) FROM sessions WHERE ended_at IS NULL") == [
         (0,)
     ]
+    changed = "SELECT actor, user_id FROM audit_events WHERE action = 'password.changed'"
+    assert await fetch(settings, empty, changed) == [("command:set-password", 1)]
     assert await status_of_login(settings, empty, "ada@example.com", PASSWORD) == 401
     assert await status_of_login(settings, empty, "ada@example.com", f"{PASSWORD} 2") == 200
 
