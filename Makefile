@@ -48,7 +48,7 @@ openapi: .venv/installed ## regenerate docs/openapi.json after a change of the A
 screenshots: .venv/installed-dev ## retake the screenshots in docs/images
 	$(BIN)/python -m tests.browser.screenshots
 
-bench: .venv/installed-bench ## measure the table of docs/PERFORMANCE.md; ROW=P2 for one row, RUNS=5
+bench: .venv/installed-bench ## measure the table of docs/PERFORMANCE.md; ROW=P2 for one row, RUNS=5, USERS=10000000
 	@$(BIN)/python -m benchmarks --runs $(or $(RUNS),5) $(if $(ROW),--row $(ROW),--write)
 
 soak: .venv/installed-dev ## run clients while servers and processes fail repeatedly; MINUTES=5, SEED=1

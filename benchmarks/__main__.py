@@ -1,6 +1,9 @@
 """The rows of the table of targets, measured afresh.
 
-Usage: python -m benchmarks [--row P2] [--runs 5] [--write]
+Usage: [USERS=10000000] python -m benchmarks [--row P2] [--runs 5] [--write]
+
+USERS is the number of users in the largest database of P1, P4 and P5; a million by default. Ten
+million take about three minutes to make, and 6 GB of disk.
 """
 
 import argparse

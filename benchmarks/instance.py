@@ -24,11 +24,26 @@ from app.embedded.files import free_port
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
 from app.schemas.user import UserCreate
+from app.services.user.counts import UserCountService
 from app.services.user.creation import UserCreation
+from benchmarks.population import populate
 from tests.launcher import answers, launched
 
 EMAIL = "admin@example.com"
 PASSWORD = "correct horse battery staple"  # noqa: S105  # of accounts that live a minute
+
+
+LARGEST = int(os.environ.get("USERS", "1000000"))
+"""Users in the largest database of a row; `make bench ROW=P1 USERS=10000000`."""
+SEEDED = 100_000
+"""Users up to which `backend seed` makes them; more are made by the database."""
+_MEMORY = {"shared_buffers": "2GB", "max_wal_size": "4GB"} if LARGEST > 1_000_000 else {}
+
+
+def report_progress(users: int, done: int) -> None:
+    sys.stderr.write(f"\r{done:,} of {users:,} users")
+    if done == users:
+        sys.stderr.write("; indexes …\n")
 
 
 @dataclass
@@ -50,8 +65,12 @@ class Servers:
         engine = get_engine(settings_for(url).database)
         await migrate(engine)
         passwords = PasswordHasher()
+        if users > SEEDED:
+            hashed = await passwords.hash(PASSWORD)
+            await populate(engine, users, hashed, partial(report_progress, users))
         async with get_session_maker(engine)() as db:
-            await SeedService(db, passwords).seed(users, PASSWORD, lambda _: None)
+            if users <= SEEDED:
+                await SeedService(db, passwords).seed(users, PASSWORD, lambda _: None)
             creation = UserCreation(db, passwords, settings_for(url).auth)
             await creation.create_user(
                 UserCreate(email=EMAIL, password=SecretStr(PASSWORD), is_superuser=True)
@@ -61,6 +80,8 @@ class Servers:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             await connection.execute(text("SET statement_timeout = 0"))
             await connection.execute(text("VACUUM ANALYZE users"))
+        async with get_session_maker(engine)() as db:
+            await UserCountService(db).compact()
         await close_engine(engine)
         return url
 
@@ -105,7 +126,7 @@ def servers() -> Iterator[Servers]:
         place = Path(folder)
         place.chmod(0o755)
         with (
-            EmbeddedPostgres(place / "postgres") as postgres,
+            EmbeddedPostgres(place / "postgres", _MEMORY) as postgres,
             EmbeddedValkey(place / "valkey") as r,
         ):
             yield Servers(postgres, r)
