@@ -3,7 +3,18 @@
 from collections.abc import Callable, Iterable
 
 from benchmarks.report import Figure
-from benchmarks.rows import bulk, cached, counts, footprint, jobs, lists, logins, million, scenarios
+from benchmarks.rows import (
+    bulk,
+    cached,
+    counts,
+    footprint,
+    jobs,
+    lists,
+    logins,
+    million,
+    peer,
+    scenarios,
+)
 
 ROWS: dict[str, Callable[[int], Iterable[Figure]]] = {
     "P1": counts.measure,
@@ -17,4 +28,5 @@ ROWS: dict[str, Callable[[int], Iterable[Figure]]] = {
     "P11": scenarios.measure,
     "P13": jobs.measure_enqueueing,
     "P14": jobs.measure_running,
+    "peer": peer.measure,
 }
