@@ -91,10 +91,12 @@ INSERT INTO user_counts (bucket, {names}, delta)
 def count_users_by(states: Mapping[str, str]) -> None:
     """Count users by these states, and by when they were created, from now on and exactly.
 
-    Run it last in a migration that adds a column to `user_counts`: it commits, then counts all
-    users without holding anyone up. Triggers are created first: that waits for the transactions
-    that change users, and each later one counts itself. What is missing then is the difference
-    between a full count and the counters in one snapshot, whatever is changed meanwhile.
+    Run it last in a migration: it adds the columns that `user_counts` lacks, commits, and then
+    counts all users without holding anyone up. An interrupted attempt can be repeated.
+
+    Triggers are created first: that waits for the transactions that change users, and each later
+    one counts itself. What is missing then is the difference between a full count and the counters
+    in one snapshot, whatever is changed meanwhile.
 
     Args:
         states: SQL expression over `users`, never null, by column of `user_counts`.
@@ -105,6 +107,8 @@ def count_users_by(states: Mapping[str, str]) -> None:
         "aliased": ", ".join(f"{value} AS {name}" for name, value in states.items()),
         "places": ", ".join(str(place) for place in range(2, len(states) + 2)),
     }
+    for name in states:
+        op.execute(f"ALTER TABLE user_counts ADD COLUMN IF NOT EXISTS {name} boolean")
     op.execute(_BUCKET)
     op.execute("DROP VIEW IF EXISTS user_count_errors")
     op.execute(_ERRORS.format(**parts))

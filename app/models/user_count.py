@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Identity
+from sqlalchemy import BigInteger, Boolean, Identity
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base
@@ -27,8 +27,11 @@ class UserCount(Base):
     bucket: Mapped[datetime | None]
     is_active: Mapped[bool | None]
     is_superuser: Mapped[bool | None]
+    has_mfa: Mapped[bool | None]
     delta: Mapped[int] = mapped_column(BigInteger)
 
 
-STATES = tuple(UserCount.__table__.columns.keys()[2:-1])
+STATES = tuple(
+    column.name for column in UserCount.__table__.columns if isinstance(column.type, Boolean)
+)
 """Columns by which users are counted, each with the name of a filter of `UserFilters`."""

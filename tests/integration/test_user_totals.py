@@ -108,6 +108,16 @@ async def test_a_page_behind_the_end_tells_the_total_all_the_same(root, everybod
     assert (beyond["items"], beyond["total"]) == ([], len(everybody))
 
 
+async def test_users_with_a_second_factor_are_counted_too(root, runtime, everybody, small_bounds):
+    async with runtime.engine.begin() as connection:
+        await connection.execute(text("UPDATE users SET has_mfa = true WHERE id % 2 = 0"))
+        number = await connection.scalar(text("SELECT count(*) FROM users WHERE has_mfa"))
+
+    totals = [(await listed(root, has_mfa=value))["total"] for value in (True, False)]
+
+    assert totals == [number, len(everybody) - number]
+
+
 async def test_each_state_has_a_number_of_its_own(root, everybody, small_bounds):
     for is_active in (None, True, False):
         for is_superuser in (None, True, False):
