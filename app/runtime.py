@@ -43,6 +43,8 @@ from app.server.drain import Drain
 from app.services.access.roles import RoleService
 from app.services.account.recovery import RecoveryService
 from app.services.account.tokens import OneTimeTokens
+from app.services.api_keys.authenticator import KeyAuthenticator
+from app.services.api_keys.service import ApiKeyService
 from app.services.audit_log.refusals import Refusals
 from app.services.auth.authenticator import Authenticator
 from app.services.auth.confirmation import ConfirmationService
@@ -99,6 +101,7 @@ class Runtime:
     fingerprints: BodyFingerprints
     principals: PrincipalCache
     authenticator: Authenticator
+    keys: KeyAuthenticator
     drain: Drain
     health: HealthService
     cursors: CursorSigner
@@ -179,6 +182,9 @@ class Runtime:
 
     def one_time_tokens(self, db: AsyncSession) -> OneTimeTokens:
         return OneTimeTokens(db, self.settings.auth)
+
+    def api_key_service(self, db: AsyncSession) -> ApiKeyService:
+        return ApiKeyService(db, self.principals, sends_mail=self.mailer.is_available)
 
     def role_service(self, db: AsyncSession) -> RoleService:
         return RoleService(db, self.principals)
@@ -363,6 +369,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             fingerprints=BodyFingerprints(secret_key, settings.auth.accepted_keys()),
             principals=principals,
             authenticator=authenticator,
+            keys=KeyAuthenticator(session_maker, principals),
             drain=drain,
             health=health,
             cursors=cursors,

@@ -23,6 +23,9 @@ a token past its end, one who has logged out."""
 DELEGATES = ("permitted", "forbidden")
 """Plain users with a role: with the one permission that the operation requires, or with all others.
 What they get follows from the row's permission: what the superuser gets, or `another`."""
+KEYS = ("key", "bare key", "revoked key")
+"""Programs with a key of the superuser: with the one permission that the operation requires, with
+none, and with one that was revoked after it had been used."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ class Row:
         permission: with which a plain user gets what a superuser gets.
         also: further permissions of the one who is permitted.
         delegates: a status for each of DELEGATES, where it does not follow.
+        by_keys: whether a key is accepted at all; what needs a permission accepts those that have
+            it, what needs a login none, and what is public all of them.
     """
 
     expected: str
@@ -79,6 +84,7 @@ class Row:
     permission: str | None = None
     also: tuple[str, ...] = ()
     delegates: str = ""
+    by_keys: bool | None = None
 
     def status_for(self, caller: str) -> str:
         if caller in DELEGATES and self.delegates:
@@ -87,6 +93,23 @@ class Row:
             is_permitted = caller == "permitted" and self.permission is not None
             caller = "superuser" if is_permitted else "another"
         return dict(zip(CALLERS, self.expected.split(), strict=True))[caller]
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it reads no token: somebody logged out gets what the superuser gets."""
+        return self.status_for("logged out") == self.status_for("superuser")
+
+    def status_for_key(self, kind: str) -> str:
+        """The status for one of KEYS."""
+        if self.is_public:
+            return self.status_for("superuser")
+        if kind == "revoked key":
+            return "401"
+        accepted = self.permission is not None if self.by_keys is None else self.by_keys
+        if not accepted:
+            return "403"
+        is_permitted = self.permission is None or kind == "key"
+        return self.status_for("superuser" if is_permitted else "another")
 
     def sent_by(self, caller: Caller) -> dict[str, Any]:
         return self.options_of(caller) if self.options_of else self.options or {}

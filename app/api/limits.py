@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import Depends, Request, Response
 
-from app.api.deps.auth import Caller, CurrentUser, EnrollingUser, count_call
+from app.api.deps.auth import Caller, CurrentPrincipal, EnrollingUser, count_call
 from app.api.runtime import runtime_of
 from app.core.exceptions import UnauthorizedException
 from app.core.limiter import by_address, limiter
@@ -119,7 +119,7 @@ async def limited(request: Request, response: Response) -> None:
         response.headers.update(window.headers(scope, response.headers))
 
 
-async def limited_user(request: Request, response: Response, _: CurrentUser) -> None:
+async def limited_user(request: Request, response: Response, _: CurrentPrincipal) -> None:
     """The same for a route that requires a login, on top of the limit of writes."""
     await limited(request, response)
 

@@ -38,6 +38,8 @@ class Permission(StrEnum):
 
 
 ALL = frozenset(Permission)
+NOT_FOR_KEYS = frozenset({Permission.ROLES_MANAGE, Permission.KEYS_MANAGE})
+"""Permissions that no API key has: it could give itself others."""
 NONE: frozenset[Permission] = frozenset()
 _BY_NAME = {permission.value: permission for permission in Permission}
 

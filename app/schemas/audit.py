@@ -28,6 +28,8 @@ class Action(StrEnum):
     ROLE_CREATED = "role.created"
     ROLE_UPDATED = "role.updated"
     ROLE_DELETED = "role.deleted"
+    KEY_CREATED = "key.created"
+    KEY_REVOKED = "key.revoked"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105  # no password
     PASSWORD_LINK_ISSUED = "password.link_issued"  # noqa: S105  # the same
     MFA_ADDED = "mfa.added"

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from app.core.pagination import Page
-from app.core.permissions import ALL, NONE, Permission
+from app.core.permissions import ALL, NONE, NOT_FOR_KEYS, Permission
 from app.schemas.base import ResponseSchema
 from app.schemas.user import UserSchema
 
@@ -42,18 +42,29 @@ class SessionPage(Page[SessionSchema]):
     pages: int = Field(ge=0, examples=[1])
 
 
+class ApiKeyGrant(ResponseSchema):
+    """The API key of a principal, and what it allows."""
+
+    id: UUID
+    name: str
+    permissions: frozenset[Permission]
+
+
 class Principal(ResponseSchema):
-    """The authenticated caller of a request: an active user in a live session.
+    """The authenticated caller of a request: an active user in a live session, or by an API key.
 
     Attributes:
+        session_id: of the session, or of the key.
         granted: the permissions of the user's roles.
         role_ids: those roles.
+        key: where the caller is a program with a key.
     """
 
     session_id: UUID
     user: UserSchema
     granted: frozenset[Permission] = NONE
     role_ids: frozenset[int] = frozenset()
+    key: ApiKeyGrant | None = None
 
     @property
     def user_id(self) -> int:
@@ -61,12 +72,15 @@ class Principal(ResponseSchema):
 
     @property
     def is_superuser(self) -> bool:
-        return self.user.is_superuser
+        """Whether it is a superuser; a key of theirs is none."""
+        return self.user.is_superuser and self.key is None
 
     @property
     def permissions(self) -> frozenset[Permission]:
-        """What the caller may do beyond their own account."""
-        return ALL if self.is_superuser else self.granted
+        """What the caller may do beyond their own account: with a key, at most what its owner may
+        at this moment."""
+        owned = ALL if self.user.is_superuser else self.granted
+        return owned if self.key is None else (owned & self.key.permissions) - NOT_FOR_KEYS
 
     def may(self, permission: Permission) -> bool:
-        return self.is_superuser or permission in self.granted
+        return self.is_superuser or permission in self.permissions

@@ -3,10 +3,12 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from hmac import compare_digest
 from math import ceil
 from typing import TypeVar
 from uuid import UUID
 
+from cachetools import LRUCache
 from pydantic import BaseModel, ValidationError
 from redis.asyncio.client import Pipeline
 
@@ -14,8 +16,9 @@ from app.core.exceptions import TokenRevokedException
 from app.core.permissions import NONE, Permission, known
 from app.core.redis import CircuitBreaker, RedisUnavailable
 from app.core.security import AccessToken
+from app.core.security.api_keys import ApiKey
 from app.core.telemetry.metrics import CACHE_LOOKUPS
-from app.schemas.session import Principal
+from app.schemas.session import ApiKeyGrant, Principal
 from app.schemas.user import UserSchema
 from app.services.tombstones import TOMBSTONE, Tombstones
 
@@ -27,6 +30,9 @@ PROFILE_TTL = 300
 TOMBSTONE_TTL = 60
 """Minimum lifetime of a tombstone in seconds. Requests that read the database before the change
 have ended by then, since their default deadline is half of it."""
+
+MAX_OWNERS = 4096
+"""API keys whose owner a process knows, about 1 MB."""
 
 PrincipalPredicate = Callable[[Principal], bool]
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -43,6 +49,14 @@ class CachedUser(BaseModel, frozen=True):
 
     user: UserSchema
     roles: tuple[int, ...]
+
+
+class CachedKey(BaseModel, frozen=True):
+    """An API key's entry: its owner, the SHA-256 of the key in hexadecimal, and what it allows."""
+
+    user_id: int
+    hash: str
+    grant: ApiKeyGrant
 
 
 class PrincipalCache:
@@ -74,6 +88,8 @@ class PrincipalCache:
         self._prefix = prefix
         self._tombstone_ttl = max(TOMBSTONE_TTL, ceil(2 * deadline))
         self.on_forgetting: list[Callable[[PrincipalPredicate], None]] = []
+        # Both entries of a key are read at once where its owner is known, who never changes.
+        self._owners: LRUCache[UUID, int] = LRUCache(MAX_OWNERS)
         self._tombstones: Tombstones | None = None
         if breaker is not None:
             lifetime = self._tombstone_ttl + max(TTL, PROFILE_TTL)
@@ -81,6 +97,9 @@ class PrincipalCache:
 
     def _session(self, session_id: UUID) -> str:
         return f"{self._prefix}:session:{session_id.hex}"
+
+    def _key(self, key_id: UUID) -> str:
+        return f"{self._prefix}:key:{key_id.hex}"
 
     def _user(self, user_id: int) -> str:
         return f"{self._prefix}:principal:{user_id}"
@@ -134,6 +153,54 @@ class PrincipalCache:
             if (permissions := _permissions(entry)) is not None
         }
         return roles if len(roles) == len(keys) else None
+
+    async def get_by_key(self, key: ApiKey) -> Principal | None:
+        """The cached principal of an API key; None if the database has to be asked.
+
+        Raises:
+            TokenRevokedException: it was revoked.
+        """
+        if self._breaker is None:
+            return None
+        entry_key, owner = self._key(key.id), self._owners.get(key.id)
+        if self._is_unwritten(entry_key):
+            raise TokenRevokedException("The API key was revoked")
+        if owner is None or self._is_unwritten(self._user(owner)):
+            return None
+        try:
+            entry, user = await self._breaker.get(entry_key, self._user(owner))
+            cached = _of_key(key, entry, _cached_user(user))
+            roles = None if cached is None else await self._roles_of(cached[1])
+        except RedisUnavailable:
+            return None
+        if cached is None or roles is None:
+            _miss()
+            return None
+        _hit()
+        return principal_of(key.id, cached[1].user, roles, cached[0].grant)
+
+    async def fill_by_key(
+        self,
+        principal: Principal,
+        key: ApiKey,
+        lifetime: float,
+        roles: Mapping[int, frozenset[Permission]],
+    ) -> None:
+        """Cache the principal of an API key, unless it was revoked meanwhile."""
+        self._owners[key.id] = principal.user_id
+        if self._breaker is None or principal.key is None or lifetime < 1:
+            return
+        entry = CachedKey(user_id=principal.user_id, hash=key.hash.hex(), grant=principal.key)
+        pipeline = self._breaker.redis.pipeline(transaction=False)
+        ttl = min(TTL, int(lifetime))
+        pipeline.set(self._key(key.id), entry.model_dump_json(), ex=ttl, nx=True)
+        self._add_user(pipeline, principal.user, roles)
+        await self._try(pipeline.execute)
+
+    async def revoke_key(self, key_id: UUID) -> None:
+        """Revoke a cached API key. Call after the commit that deleted it."""
+        self._notify(lambda principal: principal.session_id == key_id)
+        await self._invalidate({self._key(key_id): self._tombstone_ttl})
 
     async def fill(
         self,
@@ -235,13 +302,16 @@ def _owner(user_id: int) -> bytes:
 
 
 def principal_of(
-    session_id: UUID, user: UserSchema, roles: Mapping[int, frozenset[Permission]]
+    session_id: UUID,
+    user: UserSchema,
+    roles: Mapping[int, frozenset[Permission]],
+    key: ApiKeyGrant | None = None,
 ) -> Principal:
-    """The principal of a user with these roles."""
+    """The principal of a user with these roles, by a session or a key."""
     if not roles:
-        return Principal(session_id=session_id, user=user)
-    granted = NONE.union(*roles.values())
-    return Principal(session_id=session_id, user=user, granted=granted, role_ids=frozenset(roles))
+        return Principal(session_id=session_id, user=user, key=key)
+    granted, ids = NONE.union(*roles.values()), frozenset(roles)
+    return Principal(session_id=session_id, user=user, granted=granted, role_ids=ids, key=key)
 
 
 @lru_cache(maxsize=1024)
@@ -283,3 +353,21 @@ def _cached(token: AccessToken, session: bytes | None, user: bytes | None) -> Ca
     if cached is None or cached.user.id != token.user_id or not cached.user.is_active:
         return None  # not written by this application
     return cached
+
+
+@lru_cache(maxsize=1024)
+def _cached_key(value: bytes | None) -> CachedKey | None:
+    return _parsed(CachedKey, value)
+
+
+def _of_key(
+    key: ApiKey, entry: bytes | None, user: CachedUser | None
+) -> tuple[CachedKey, CachedUser] | None:
+    """The entries of a key and its owner; None if they are not sufficient."""
+    if entry == TOMBSTONE:
+        raise TokenRevokedException("The API key was revoked")
+    cached = _cached_key(entry)
+    if cached is None or user is None or not user.user.is_active:
+        return None
+    is_the_key = compare_digest(cached.hash, key.hash.hex()) and cached.grant.id == key.id
+    return (cached, user) if is_the_key and cached.user_id == user.user.id else None

@@ -17,7 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.permissions import Permission
 from app.core.security import TokenSigner
+from app.core.security.api_keys import new_api_key
 from app.models import Session, User
+from app.models.api_key import ApiKey
 from app.models.invitation import Invitation
 from app.models.role import Role, UserRole
 from app.models.transfer import Transfer, TransferPart
@@ -33,6 +35,7 @@ from tests.access import (
     CONFLICT,
     DELEGATES,
     INVALID,
+    KEYS,
     LOGGED_IN,
     LOGIN,
     NO_ONE,
@@ -60,6 +63,8 @@ CREDENTIAL = {
     ),
 }
 """As browsers send it, of no authenticator."""
+NEXT_MONTH = (datetime.now(UTC) + timedelta(days=30)).isoformat()
+KEY = {"name": "Robot", "permissions": [], "expires_at": NEXT_MONTH}
 MATRIX = {
     "login": Row(LOGIN, options_of=lambda me: {"json": {"email": me.email, "password": PASSWORD}}),
     "login_form": Row(
@@ -78,7 +83,7 @@ MATRIX = {
             "json": {"token": me.rows[Purpose.PASSWORD_RESET], "new_password": f"{PASSWORD}!"}
         },
     ),
-    "send_password_reset": Row(SUPERUSER, permission="users:update"),
+    "send_password_reset": Row(SUPERUSER, permission="users:update", by_keys=False),
     "login_mfa": Row(NO_ONE, {"json": {"mfa_token": "x", "code": "123456"}}),
     "confirm": Row(LOGGED_IN, {"json": {"password": PASSWORD}}),
     "get_mfa": Row(LOGGED_IN),
@@ -107,7 +112,9 @@ MATRIX = {
     ),
     "list_sessions": Row(LOGGED_IN),
     "end_session": Row(OWNER),
-    "create_user": Row(SIGN_UP, {"json": {"email": "new@example.com", "password": PASSWORD}}),
+    "create_user": Row(
+        SIGN_UP, {"json": {"email": "new@example.com", "password": PASSWORD}}, by_keys=True
+    ),
     "create_users_bulk": Row(
         SUPERUSER,
         {"json": [{"email": "new@example.com", "password": PASSWORD}]},
@@ -116,7 +123,7 @@ MATRIX = {
     "list_users": Row(SUPERUSER, permission="users:read"),
     "list_users_by_cursor": Row(SUPERUSER, permission="users:read"),
     "export_users": Row(SUPERUSER, permission="users:export"),
-    "get_me": Row(LOGGED_IN),
+    "get_me": Row(LOGGED_IN, by_keys=True),
     "list_my_events": Row(LOGGED_IN),
     "list_audit_events": Row(SUPERUSER, permission="audit:read"),
     "export_audit_events": Row(SUPERUSER, permission="audit:read"),
@@ -129,18 +136,30 @@ MATRIX = {
     "list_user_sessions": Row(SUPERUSER, permission="sessions:read"),
     "end_user_sessions": Row(SUPERUSER, permission="sessions:end"),
     "end_user_session": Row(SUPERUSER, permission="sessions:end"),
-    "list_permissions": Row(LOGGED_IN),
+    "list_permissions": Row(LOGGED_IN, by_keys=True),
     "create_role": Row(
         SUPERUSER,
         {"json": {"name": "new", "permissions": ["roles:manage"]}},
         permission="roles:manage",
+        by_keys=False,
     ),
-    "list_roles": Row(SUPERUSER, permission="roles:manage"),
-    "get_role": Row(SUPERUSER, permission="roles:manage"),
-    "update_role": Row(SUPERUSER, {"json": {"description": "x"}}, permission="roles:manage"),
-    "delete_role": Row(SUPERUSER, permission="roles:manage"),
+    "create_api_key": Row(LOGGED_IN, {"json": KEY}),
+    "list_api_keys": Row(LOGGED_IN),
+    "revoke_api_key": Row(OWNER),
+    "revoke_leaked_api_key": Row(ANYONE, {"json": {"key": new_api_key().text}}),
+    "create_user_api_key": Row(SUPERUSER, {"json": KEY}, permission="keys:manage", by_keys=False),
+    "list_user_api_keys": Row(SUPERUSER, permission="keys:manage", by_keys=False),
+    "revoke_user_api_key": Row(SUPERUSER, permission="keys:manage", by_keys=False),
+    "list_roles": Row(SUPERUSER, permission="roles:manage", by_keys=False),
+    "get_role": Row(SUPERUSER, permission="roles:manage", by_keys=False),
+    "update_role": Row(
+        SUPERUSER, {"json": {"description": "x"}}, permission="roles:manage", by_keys=False
+    ),
+    "delete_role": Row(SUPERUSER, permission="roles:manage", by_keys=False),
     "list_user_roles": Row(OWNER_OR_SUPERUSER, permission="users:read"),
-    "set_user_roles": Row(SUPERUSER, {"json": {"roles": ["none"]}}, permission="roles:manage"),
+    "set_user_roles": Row(
+        SUPERUSER, {"json": {"roles": ["none"]}}, permission="roles:manage", by_keys=False
+    ),
     "get_dashboard_stats": Row(SUPERUSER, permission="stats:read"),
     "database_metrics": Row(SUPERUSER, permission="metrics:read"),
     "replica_metrics": Row(SUPERUSER, permission="metrics:read"),
@@ -263,6 +282,7 @@ class Cast:
                 self._rows[resource.parameter] = row.id
             await self._issue_tokens(db, users[0])
             self._rows["role_id"] = ROLE
+            await self._add_key(db, "ada", [])
             await JobQueue(db).enqueue(PurgeSessions())  # job 1
             values = {"id": TRANSFER, "kind": "export", "user_id": 1, "job_id": 1, "total": 1}
             db.add(Transfer(**values, name="users.csv", outcome="done", size=1, run=1, done=1))
@@ -291,6 +311,38 @@ class Cast:
         db.add(invitation)
         await db.flush()
         self._rows["invitation_id"] = invitation.id
+
+    async def _add_key(self, db: AsyncSession, name: str, permissions: list[str]) -> str:
+        """A key of a user; the key itself."""
+        made = new_api_key()
+        self._rows["key_id"] = made.id
+        db.add(
+            ApiKey(
+                id=made.id,
+                user_id=self._ids[name],
+                name="Robot",
+                secret_hash=made.hash,
+                permissions=permissions,
+                expires_at=datetime.now(UTC) + timedelta(days=1),
+            )
+        )
+        await db.flush()
+        return made.text
+
+    async def key(self, kind: str, row: Row, client: httpx.AsyncClient) -> Caller:
+        """One of KEYS."""
+        rows = dict(self._rows)
+        permissions = [row.permission] if kind == "key" and row.permission else []
+        async with self._runtime.session_maker() as db:
+            key = await self._add_key(db, "root", permissions)
+            await db.commit()
+        email = "root@example.com"
+        caller = Caller(self._ids["root"], email, key, NOBODY.refresh_token, uuid4(), rows=rows)
+        if kind == "revoked key":
+            await self._seen(client, caller)
+            response = await client.post(f"{API}/api-keys/revocation", json={"key": key})
+            assert response.status_code == 204
+        return caller
 
     async def begin_delegated_session(self, kind: str, row: Row) -> Caller:
         """A session of one of DELEGATES."""
@@ -467,6 +519,21 @@ async def test_each_role_gets_what_its_permissions_allow(app, client, cast, oper
 
     status = "2xx" if response.is_success else str(response.status_code)
     assert status == row.status_for(kind), response.text
+
+
+@pytest.mark.parametrize("kind", KEYS)
+@pytest.mark.parametrize("operation", [name for name in MATRIX if name != "refresh"])
+async def test_each_key_gets_what_its_permissions_allow(app, client, cast, operation, kind):
+    owner, row = await cast.begin_session("ada"), MATRIX[operation]
+    caller = await cast.key(kind, row, client)
+    method, path = operations(app)[operation]
+
+    response = await client.request(
+        method, path.format(**owner.named), headers=caller.headers, **row.sent_by(caller)
+    )
+
+    status = "2xx" if response.is_success else str(response.status_code)
+    assert status == row.status_for_key(kind), response.text
 
 
 def test_the_document_names_the_permission_of_each_operation(app):

@@ -1,4 +1,4 @@
-"""Authentication dependencies: `Caller`, `CurrentUser`, `EnrollingUser`, `Requires`, …"""
+"""Authentication dependencies: `Caller`, `CurrentUser`, `CurrentPrincipal`, `Requires`, …"""
 
 from collections.abc import Awaitable, Callable
 from hmac import compare_digest
@@ -8,6 +8,7 @@ from fastapi import Depends, Request, Response
 from fastapi.security import OAuth2PasswordBearer
 from fastapi.security.base import SecurityBase
 
+from app.api.deps.api_keys import principal_of_key
 from app.api.runtime import runtime_of
 from app.core.caller import identify_caller
 from app.core.exceptions import (
@@ -18,6 +19,7 @@ from app.core.exceptions import (
 from app.core.limiter import parsed
 from app.core.origin import authenticated_as
 from app.core.permissions import Permission
+from app.core.security.api_keys import is_api_key
 from app.schemas.session import Principal
 
 T = TypeVar("T")
@@ -75,13 +77,25 @@ async def _authenticated(request: Request) -> Principal | None:
     token = await _bearer(request)
     if token is None:
         return None
-    principal = await runtime_of(request).authenticator.principal(token)
-    authenticated_as("user", principal.user_id, principal.user.username)
+    if is_api_key(token):
+        principal = await principal_of_key(request, token)
+    else:
+        principal = await runtime_of(request).authenticator.principal(token)
+    _identify(principal)
     request.state.principal = principal.user_id
     identify_caller(principal.user_id)
     request.state.is_superuser = principal.is_superuser
     request.state.sees_emails = principal.may(Permission.USERS_READ)
     return principal
+
+
+def _identify(principal: Principal) -> None:
+    """Tell the audit trail who acts."""
+    user, key = principal.user, principal.key
+    if key is None:
+        authenticated_as("user", user.id, user.username)
+    else:
+        authenticated_as("key", str(key.id), f"{user.username}: {key.name}")
 
 
 def check_enrolment(request: Request, caller: Principal) -> None:
@@ -94,10 +108,10 @@ def check_enrolment(request: Request, caller: Principal) -> None:
         raise MfaEnrolmentRequiredException
 
 
-async def _enrolling_user(request: Request, response: Response) -> Principal:
-    """The caller, counted against their limit of reads or writes. Stored in the request, and so
-    neither looked up nor counted twice. For what users may do before they have set up a second
-    factor that is required.
+async def _enrolling_principal(request: Request, response: Response) -> Principal:
+    """The caller, a user or a program with an API key, counted against their
+    limit of reads or writes. Stored in the request, and so neither looked up nor counted twice. For
+    what users may do before they have set up a second factor that is required.
 
     Raises:
         UnauthorizedException: no token was sent, or it is not valid.
@@ -114,14 +128,34 @@ async def _enrolling_user(request: Request, response: Response) -> Principal:
     return caller
 
 
-async def _current_user(request: Request, response: Response) -> Principal:
-    """The same for everything else.
+async def _enrolling_user(request: Request, response: Response) -> Principal:
+    """The same, without API keys.
+
+    Raises:
+        ForbiddenException: the caller is an API key.
+    """
+    return _person(await _enrolling_principal(request, response))
+
+
+async def _current_principal(request: Request, response: Response) -> Principal:
+    """A user or an API key, for everything that needs no login.
 
     Raises:
         MfaEnrolmentRequiredException: see `check_enrolment`.
     """
-    caller = await _enrolling_user(request, response)
+    caller = await _enrolling_principal(request, response)
     check_enrolment(request, caller)
+    return caller
+
+
+async def _current_user(request: Request, response: Response) -> Principal:
+    """The same, without API keys: for accounts, passwords, factors, sessions and keys."""
+    return _person(await _current_principal(request, response))
+
+
+def _person(caller: Principal) -> Principal:
+    if caller.key is not None:
+        raise ForbiddenException("An API key may not do this: log in")
     return caller
 
 
@@ -134,33 +168,35 @@ async def _current_superuser(request: Request, response: Response) -> Principal:
 
 
 async def permitted(request: Request, response: Response, permission: Permission) -> Principal:
-    """The caller.
+    """The caller, a user or an API key.
 
     Raises:
         UnauthorizedException: no token was sent, or it is not valid.
         ForbiddenException: the caller does not have the permission.
         RateLimitExceeded: the caller called too often.
     """
-    caller = await _current_user(request, response)
+    caller = await _current_principal(request, response)
     if not caller.may(permission):
         raise ForbiddenException(f"This requires the permission {permission}")
     return caller
 
 
-def Requires(permission: Permission, *, of_others: bool = False) -> Any:  # noqa: N802  # a dependency, named as one
+def Requires(permission: Permission, *, of_others: bool = False, by_keys: bool = True) -> Any:  # noqa: N802  # a dependency, named as one
     """The dependency on a caller with a permission: `caller: Annotated[Principal, Requires(…)]`.
 
     Args:
         permission: shown in the API's document as well.
         of_others: whether users need it for what is not their own alone: any user passes, and the
             service checks.
+        by_keys: whether API keys with the permission pass.
     """
 
     async def find(request: Request, response: Response) -> Principal:
-        return await permitted(request, response, permission)
+        caller = await permitted(request, response, permission)
+        return caller if by_keys else _person(caller)
 
     if of_others:
-        return Depends(Bearer(_current_user, permission, f"users; for others {permission}"))
+        return Depends(Bearer(_current_principal, permission, f"users; for others {permission}"))
     return Depends(Bearer(find, permission))
 
 
@@ -192,14 +228,18 @@ async def count_call(request: Request, response: Response, caller: Principal) ->
     settings = parts.settings.limiter
     if not settings.enabled:
         return
-    kind = "read" if request.method in _READS else "write"
+    kind, who = "read" if request.method in _READS else "write", f"user:{caller.user_id}"
+    if caller.key is not None:
+        kind, who = f"key_{kind}", f"key:{caller.key.id.hex}"
     item = parsed(getattr(settings, kind))
-    window = await parts.hits.hit_or_raise(item, kind, f"user:{caller.user_id}")
+    window = await parts.hits.hit_or_raise(item, kind, who)
     response.headers.update(window.headers(kind, response.headers))
 
 
 Caller = Annotated[Principal | None, Depends(Bearer(_caller, access="everybody"))]
 EnrollingUser = Annotated[Principal, Depends(Bearer(_enrolling_user))]
+EnrollingPrincipal = Annotated[Principal, Depends(Bearer(_enrolling_principal))]
+CurrentPrincipal = Annotated[Principal, Depends(Bearer(_current_principal))]
 CurrentUser = Annotated[Principal, Depends(Bearer(_current_user))]
 CurrentSuperuser = Annotated[Principal, Depends(Bearer(_current_superuser, access="superusers"))]
 Scraper = Depends(Bearer(_scraper, Permission.METRICS_READ))

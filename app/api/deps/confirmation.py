@@ -2,12 +2,13 @@
 
 from fastapi import Depends
 
-from app.api.deps.auth import CurrentUser, EnrollingUser
+from app.api.deps.auth import CurrentPrincipal, EnrollingUser
 from app.api.deps.services import Confirmations
 
 
-async def require_confirmation(caller: CurrentUser, confirmations: Confirmations) -> None:
-    """Check that the caller logged in, or confirmed, within the last ten minutes.
+async def require_confirmation(caller: CurrentPrincipal, confirmations: Confirmations) -> None:
+    """Check that the caller logged in, or confirmed, within the last ten minutes, or is an API key,
+    which was confirmed when it was made.
 
     Raises:
         ConfirmationRequiredException: they did not.

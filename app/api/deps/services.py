@@ -12,6 +12,7 @@ from app.core.permissions import Permission
 from app.database import get_db
 from app.services.access.roles import RoleService
 from app.services.account.recovery import RecoveryService
+from app.services.api_keys.service import ApiKeyService
 from app.services.auth.confirmation import ConfirmationService
 from app.services.auth.mfa import MfaService
 from app.services.auth.passkey_login import PasskeyLoginService
@@ -144,6 +145,13 @@ UserStatistics = Annotated[
     Depends(Bearer(_user_statistics, Permission.STATS_READ)),
     Unkeyed("no parameter of a request in it"),
 ]
+
+
+async def get_api_key_service(request: Request, db: DbSession) -> ApiKeyService:
+    return runtime_of(request).api_key_service(db)
+
+
+ApiKeys = Annotated[ApiKeyService, Depends(get_api_key_service)]
 
 
 async def get_role_service(request: Request, db: DbSession) -> RoleService:

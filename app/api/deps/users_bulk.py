@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Body, Depends, Header, Request
 
-from app.api.deps.auth import CurrentUser, Requires
+from app.api.deps.auth import CurrentPrincipal, Requires
 from app.api.deps.services import Confirmations
 from app.api.runtime import runtime_of
 from app.core.config import MAX_ROWS
@@ -63,7 +63,7 @@ def check_length(request: Request, length: int, what: str) -> None:
 
 async def get_idempotent_request(
     request: Request,
-    caller: CurrentUser,
+    caller: CurrentPrincipal,
     key: Annotated[
         str | None,
         Header(

@@ -3,6 +3,7 @@
 from app.api.routing import Router
 from app.api.v1.endpoints import (
     account,
+    api_keys,
     audit,
     auth,
     dashboard,
@@ -24,6 +25,7 @@ ROUTERS: tuple[Router, ...] = (
     invitations.router,
     roles.router,
     passkeys.router,
+    api_keys.router,
     metrics.router,
     audit.router,
 )

@@ -85,7 +85,7 @@ def context_of(name: str, table: str, specs: Sequence[FieldSpec]) -> dict[str, A
         "ref_owned": ref_owned,
         "takes_caller": takes_caller,
         "writer": "caller" if takes_caller else "_",
-        "Creator": "CurrentUser" if owner else "Writer",
+        "Creator": "CurrentPrincipal" if owner else "Writer",
         "PERMISSION": f"Permission.{table.upper()}",
         "reader": "caller" if owner else "_",
         "required": [field for field in fields if field["is_required"]],

@@ -170,6 +170,12 @@ class LimiterSettings(RedisSettings):
     )
     write: Rate = Field("600/minute", description="writes per principal")
     read: Rate = Field("6000/minute", description="reads per principal")
+    key_write: Rate = Field("600/minute", description="writes per API key")
+    key_read: Rate = Field("6000/minute", description="reads per API key")
+    key_address: Rate = Field(
+        "30/minute",
+        description="API keys that are not valid, or reported as leaked, per address",
+    )
 
     def for_development(self) -> Self:
         """A copy with twenty times the logins, sign-ups and links, unless set otherwise: a

@@ -159,22 +159,23 @@ class HitCounter:
         """
         window = await self.hit(item, scope, key)
         if window.is_exceeded:
-            refusal = RateLimitExceeded(
-                Limit(
-                    item,
-                    key_func=by_address,
-                    scope=scope,
-                    per_method=False,
-                    methods=None,
-                    error_message=None,
-                    exempt_when=None,
-                    cost=1,
-                    override_defaults=False,
-                )
-            )
-            refusal.headers = {**window.headers(scope), "Retry-After": str(window.retry_after())}
-            raise refusal
+            raise _refusal(window, scope)
         return window
+
+    async def refuse_if_used_up(self, item: RateLimitItem, scope: str, key: str) -> None:
+        """Refuse where no hit is left, as far as this process knows, without counting one: before
+        what is to be counted only if it fails.
+
+        Raises:
+            RateLimitExceeded: none is left.
+        """
+        name = item.key_for(scope, key)
+        share = self._shares.get(name)
+        if share is not None and share.counted >= item.amount and share.reset > time.monotonic():
+            raise _refusal(Window(item, share.counted, share.reset, is_local=False), scope)
+        if (used := await self._memory.get(name)) >= item.amount:
+            reset = time.monotonic() + await self._memory.get_expiry(name) - time.time()
+            raise _refusal(Window(item, used, reset, is_local=self._breaker is not None), scope)
 
     async def _count_here(self, item: RateLimitItem, key: str) -> tuple[int, float]:
         """Count one hit in memory.
@@ -241,3 +242,21 @@ class HitCounter:
         if left > longest:
             await redis.pexpire(name, longest)
         return max(0, min(left, longest))
+
+
+def _refusal(window: Window, scope: str) -> RateLimitExceeded:
+    refusal = RateLimitExceeded(
+        Limit(
+            window.item,
+            key_func=by_address,
+            scope=scope,
+            per_method=False,
+            methods=None,
+            error_message=None,
+            exempt_when=None,
+            cost=1,
+            override_defaults=False,
+        )
+    )
+    refusal.headers = {**window.headers(scope), "Retry-After": str(window.retry_after())}
+    return refusal

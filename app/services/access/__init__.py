@@ -1,1 +1,1 @@
-"""Roles, permissions and API keys."""
+"""Roles, and rules about permissions."""

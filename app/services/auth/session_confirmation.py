@@ -17,11 +17,12 @@ VALID_FOR = timedelta(minutes=10)
 
 
 async def require_confirmation(sessions: SessionRepository, caller: Principal) -> None:
-    """
+    """An API key needs none: it was confirmed when it was made.
+
     Raises:
         ConfirmationRequiredException: the caller neither logged in nor confirmed lately.
     """
-    if not await sessions.is_confirmed(caller.session_id, VALID_FOR):
+    if caller.key is None and not await sessions.is_confirmed(caller.session_id, VALID_FOR):
         raise ConfirmationRequiredException
 
 

@@ -53,6 +53,11 @@ KINDS: Mapping[str, MailKind] = {
         MailKind("invitation", mail_contexts.invitation, example=_INVITATION),
         MailKind("password-changed", mail_contexts.notice, example={"at": _MOMENT}),
         MailKind(
+            "api-key-made",
+            mail_contexts.notice,
+            example={"name": "Nightly export", "at": _MOMENT},
+        ),
+        MailKind(
             "mfa-changed",
             mail_contexts.notice,
             example={"change": "The authenticator app was removed", "at": _MOMENT},

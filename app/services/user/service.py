@@ -184,6 +184,7 @@ class UserService(UserCreation):
                 would be left.
         """
         _check_own_or(Permission.USERS_UPDATE, user_id, caller)
+        _check_not_owner(user_id, caller)
         _check_privileges(user_id, user_in, caller)
         async with self.transaction():
             await self._check_may_change(user_id, caller)
@@ -225,6 +226,7 @@ class UserService(UserCreation):
             PreconditionFailedException: the user is not as expected.
             ConflictException: no active superuser would be left.
         """
+        _check_not_owner(user_id, caller)
         async with self.transaction():
             await self._check_may_change(user_id, caller)
             await self._keep_one_superuser_beside(user_id)
@@ -290,6 +292,11 @@ def _check_version(user: User, is_expected: Callable[[datetime], bool]) -> None:
 def _check_own_or(permission: Permission, user_id: int, caller: Principal) -> None:
     if caller.user_id != user_id and not caller.may(permission):
         raise ForbiddenException
+
+
+def _check_not_owner(user_id: int, caller: Principal) -> None:
+    if caller.key is not None and caller.user_id == user_id:
+        raise ForbiddenException("An API key may not change its owner's account")
 
 
 def _check_privileges(user_id: int, user_in: UserUpdate, caller: Principal) -> None:

@@ -63,7 +63,7 @@ async def reset_password(reset: PasswordReset, recovery: Recovery) -> None:
 async def send_password_reset(
     user_id: UserId,
     recovery: Recovery,
-    caller: Annotated[Principal, Requires(Permission.USERS_UPDATE)],
+    caller: Annotated[Principal, Requires(Permission.USERS_UPDATE, by_keys=False)],
 ) -> ResetLink:
     """Mail a user a link to set a new password.
 

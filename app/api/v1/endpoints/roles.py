@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Path, Request, Response
 
 from app.api.convertors import USER_ID
-from app.api.deps.auth import CurrentUser, Requires
+from app.api.deps.auth import CurrentPrincipal, Requires
 from app.api.deps.confirmation import Confirmed
 from app.api.deps.services import Roles
 from app.api.responses import errors
@@ -36,7 +36,7 @@ RoleId = Annotated[int, Path(ge=1, le=MAX_BIGINT, description="the role's id", e
     response_description="All permissions",
     responses=errors(401),
 )
-async def list_permissions(caller: CurrentUser, roles: Roles) -> list[PermissionSchema]:
+async def list_permissions(caller: CurrentPrincipal, roles: Roles) -> list[PermissionSchema]:
     """All permissions, and which of them you have."""
     return roles.permissions(caller)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 
 from app.api.convertors import USER_ID
-from app.api.deps.auth import Caller, CurrentUser, EnrollingUser, Requires
+from app.api.deps.auth import Caller, CurrentUser, EnrollingPrincipal, Requires
 from app.api.deps.confirmation import Confirmed
 from app.api.deps.etags import IfMatch, tagged
 from app.api.deps.request import LongDeadline
@@ -64,7 +64,7 @@ _email_address = limiter.shared_limit(
     response_description="Your profile",
     responses=WITH_ETAG | errors(401),
 )
-async def get_me(caller: EnrollingUser, response: Response) -> UserSchema:
+async def get_me(caller: EnrollingPrincipal, response: Response) -> UserSchema:
     """Your own profile."""
     return tagged(caller.user, response)
 

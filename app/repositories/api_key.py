@@ -1,0 +1,60 @@
+"""Queries on API keys."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy.orm import contains_eager
+
+from app.core.pagination import Page, PageParams
+from app.models import User
+from app.models.api_key import ApiKey
+from app.repositories.base import BaseRepository
+from app.repositories.role import roles_of
+
+
+class LiveKey(NamedTuple):
+    """A key, with the permissions of each of its owner's roles by its id."""
+
+    key: ApiKey
+    roles: Mapping[str, Sequence[str]]
+
+
+class ApiKeyRepository(BaseRepository[ApiKey]):
+    model = ApiKey
+
+    async def live_with_user(self, key_id: UUID) -> LiveKey | None:
+        """A key that has not expired, with its owner and their roles, if the owner is active."""
+        query = (
+            select(ApiKey, roles_of(User.id))
+            .join(ApiKey.user)
+            .options(contains_eager(ApiKey.user))
+            .where(ApiKey.id == key_id, ApiKey.expires_at > func.now(), User.is_active)
+        )
+        row = (await self.db.execute(query)).one_or_none()
+        return None if row is None else LiveKey(row[0], row[1] or {})
+
+    async def find(self, key_id: UUID) -> ApiKey | None:
+        return await self.db.get(ApiKey, key_id)
+
+    async def of_user(self, user_id: int, params: PageParams) -> Page[ApiKey]:
+        """A page of a user's keys, the newest first; also those that have expired."""
+        query = select(ApiKey).where(ApiKey.user_id == user_id)
+        return await self.paginate(query.order_by(ApiKey.created_at.desc(), ApiKey.id), params)
+
+    async def count(self, user_id: int) -> int:
+        query = select(func.count()).select_from(ApiKey).where(ApiKey.user_id == user_id)
+        return await self.db.scalar(query) or 0
+
+    async def remove(self, key_id: UUID, user_id: int) -> ApiKey | None:
+        """Delete a user's key; as it was, or None if there is none."""
+        query = delete(ApiKey).where(ApiKey.id == key_id, ApiKey.user_id == user_id)
+        return await self.db.scalar(query.returning(ApiKey))
+
+    async def touch(self, key_id: UUID, after: timedelta) -> None:
+        """Set that a key is in use now, unless that was set less than `after` ago."""
+        is_due = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < func.now() - after)
+        query = update(ApiKey).where(ApiKey.id == key_id, is_due)
+        await self.db.execute(query.values(last_used_at=func.now()))
