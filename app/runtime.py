@@ -43,6 +43,7 @@ from app.server.drain import Drain
 from app.services.access.roles import RoleService
 from app.services.account.recovery import RecoveryService
 from app.services.account.tokens import OneTimeTokens
+from app.services.account.verification import VerificationService
 from app.services.api_keys.authenticator import KeyAuthenticator
 from app.services.api_keys.service import ApiKeyService
 from app.services.audit_log.refusals import Refusals
@@ -123,7 +124,12 @@ class Runtime:
     def user_service(self, db: AsyncSession) -> UserService:
         settings = self.settings
         return UserService(
-            db, self.passwords, self.principals, settings.auth, settings.app.app_name
+            db,
+            self.passwords,
+            self.principals,
+            settings.auth,
+            settings.app.app_name,
+            sends_mail=self.mailer.is_available,
         )
 
     def auth_service(self, db: AsyncSession) -> AuthService:
@@ -179,6 +185,10 @@ class Runtime:
 
     def invitation_acceptance(self, db: AsyncSession) -> InvitationAcceptance:
         return InvitationAcceptance(db, self.user_service(db), self.settings.auth)
+
+    def verification_service(self, db: AsyncSession) -> VerificationService:
+        sends_mail = self.mailer.is_available
+        return VerificationService(db, self.principals, self.settings.auth, sends_mail=sends_mail)
 
     def one_time_tokens(self, db: AsyncSession) -> OneTimeTokens:
         return OneTimeTokens(db, self.settings.auth)

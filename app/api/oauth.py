@@ -10,6 +10,7 @@ from app.core.errors import invalid_request
 from app.core.exceptions import (
     AppException,
     BadRequestException,
+    EmailUnverifiedException,
     MfaRequiredException,
     UnauthorizedException,
     ValidationException,
@@ -41,7 +42,7 @@ class OAuthException(AppException):
 def _oauth_error(cause: AppException) -> OAuthException:
     if isinstance(cause, MfaRequiredException):
         return OAuthException(cause.error, cause)
-    if isinstance(cause, UnauthorizedException):
+    if isinstance(cause, UnauthorizedException | EmailUnverifiedException):
         return OAuthException("invalid_grant", cause)
     if any((one["field"], one["code"]) == ("grant_type", "malformed") for one in cause.details):
         return OAuthException("unsupported_grant_type", cause)
@@ -49,7 +50,8 @@ def _oauth_error(cause: AppException) -> OAuthException:
 
 
 class TokenRoute(Route):
-    """A route whose 400, 401 and 422 become the 400 of RFC 6749 §5.2.
+    """A route whose 400, 401 and 422 become the 400 of RFC 6749 §5.2, and so does the 403 of an
+    unverified email.
 
     There is no `invalid_client`: all clients are public, and client credentials are ignored.
     Other refusals, such as 415, 429 and 503, are those of every endpoint.
@@ -63,7 +65,12 @@ class TokenRoute(Route):
                 return await handle(request)
             except RequestValidationError as error:
                 raise _oauth_error(invalid_request(error)) from error
-            except (BadRequestException, UnauthorizedException, ValidationException) as error:
+            except (
+                BadRequestException,
+                UnauthorizedException,
+                EmailUnverifiedException,
+                ValidationException,
+            ) as error:
                 raise _oauth_error(error) from error
 
         return oauth

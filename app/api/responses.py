@@ -7,6 +7,7 @@ from fastapi import Response
 
 from app.schemas.bulk import BulkReport
 from app.schemas.error import ErrorSchema, OAuthErrorSchema
+from app.schemas.user import SignUpPending
 from app.services.user.creation import BulkCreated
 
 _ALWAYS = (422, 429, 500, 503, 504)
@@ -93,6 +94,12 @@ CREATED: dict[int | str, dict[str, Any]] = {
             "Location": {"description": "Path of the user", "schema": {"type": "string"}},
             **ETAG,
         }
+    }
+}
+PENDING: dict[int | str, dict[str, Any]] = {
+    202: {
+        "model": SignUpPending,
+        "description": "With AUTH_EMAIL_VERIFICATION=required: a mail follows",
     }
 }
 WITH_OR_WITHOUT_TOKEN: dict[str, Any] = {"security": [{}]}

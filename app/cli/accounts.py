@@ -43,7 +43,8 @@ def create_superuser(email: _Email, password: _Password = None) -> None:
                 return
             with _sentences("email"):  # before the prompt
                 TypeAdapter(Email).validate_python(email)
-            user = await users.create_user(_superuser(email, password or _ask_password()))
+            new = _superuser(email, password or _ask_password())
+            user = await users.create_user(new, is_verified=True)
             console.print(f"created {user.email}, id {user.id}")
 
     async def promote(users: UserService, recovery: RecoveryService) -> None:

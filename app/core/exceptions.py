@@ -138,6 +138,13 @@ class MfaEnrolmentRequiredException(ForbiddenException):
     message = "Set up an authenticator app or a passkey first"
 
 
+class EmailUnverifiedException(ForbiddenException):
+    """The credentials are right, and the email has to be verified before the first login."""
+
+    error = "email_unverified"
+    message = "Verify your email first: a link was mailed to it"
+
+
 class NotFoundException(AppException):
     """The resource does not exist."""
 

@@ -1,5 +1,6 @@
 """User accounts."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -35,6 +36,7 @@ class User(Timestamped, Base):
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
     is_superuser: Mapped[bool] = mapped_column(server_default=text("false"))
     has_mfa: Mapped[bool] = mapped_column(server_default=text("false"))
+    email_verified_at: Mapped[datetime | None]
 
     roles: Mapped[list["Role"]] = relationship(secondary="user_roles", viewonly=True, lazy="raise")
 

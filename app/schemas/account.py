@@ -22,6 +22,7 @@ class Purpose(StrEnum):
     """What a one-time token allows."""
 
     PASSWORD_RESET = "password-reset"  # noqa: S105  # no password
+    EMAIL_VERIFICATION = "email-verification"
     INVITATION = "invitation"
 
 
@@ -32,6 +33,10 @@ class PasswordRecovery(RequestSchema):
 class PasswordReset(RequestSchema):
     token: LinkToken
     new_password: NewPassword
+
+
+class TokenUse(RequestSchema):
+    token: LinkToken
 
 
 class ResetLink(ResponseSchema):

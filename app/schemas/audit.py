@@ -32,6 +32,7 @@ class Action(StrEnum):
     KEY_REVOKED = "key.revoked"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105  # no password
     PASSWORD_LINK_ISSUED = "password.link_issued"  # noqa: S105  # the same
+    EMAIL_VERIFIED = "email.verified"
     MFA_ADDED = "mfa.added"
     MFA_REMOVED = "mfa.removed"
     MFA_RESET = "mfa.reset"

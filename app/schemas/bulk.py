@@ -73,6 +73,7 @@ class UserImport(BulkUserCreate):
 
     is_active: bool = True  # not strict, since a file contains text
     is_superuser: bool = False
+    email_verified_at: PastDatetime | None = None
     created_at: PastDatetime = Field(default_factory=lambda: datetime.now(UTC))
     updated_at: PastDatetime = Field(default_factory=lambda: datetime.now(UTC))
 

@@ -42,6 +42,11 @@ class Filter:
     compare: Callable[[Any, Any], Any] = eq
 
 
+def is_present(column: Any, value: bool) -> Any:  # noqa: FBT001  # called as `eq` is
+    """For a filter that is true or false: whether a column has a value."""
+    return column.is_not(None) if value else column.is_(None)
+
+
 class ListParams(BaseModel):
     """Order of a list. A subclass adds its filters as fields, and `search` where there is one.
 

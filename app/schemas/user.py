@@ -1,7 +1,7 @@
 """Schemas of users."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import MISSING, BeforeValidator, Field, StrictBool
 
@@ -20,8 +20,18 @@ class UserSchema(ResponseSchema):
     has_mfa: bool = Field(
         description="whether a login takes more than the password", examples=[False]
     )
+    email_verified_at: datetime | None = Field(
+        description="null: the user has not shown that the email is theirs", examples=[None]
+    )
     created_at: datetime = Field(examples=["2026-11-21T06:30:00.123456Z"])
     updated_at: datetime = Field(examples=["2026-11-21T06:30:00.123456Z"])
+
+
+class SignUpPending(ResponseSchema):
+    """A sign-up that has to be completed by the link in a mail. The same for an email that has an
+    account already, whose owner is told by mail instead."""
+
+    status: Literal["verification_required"] = "verification_required"
 
 
 class UserProfile(RequestSchema):

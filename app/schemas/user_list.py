@@ -7,7 +7,7 @@ from pydantic.config import JsonDict
 
 from app.core.pagination import CursorPage, Page
 from app.schemas.base import example_of
-from app.schemas.list_params import Filter, ListParams, Search
+from app.schemas.list_params import Filter, ListParams, Search, is_present
 from app.schemas.role import RoleName
 from app.schemas.user import UserSchema
 
@@ -34,6 +34,9 @@ class UserFilters(ListParams):
     )
     role: Annotated[RoleName | None, Filter("roles", _includes)] = Field(
         None, description="only users with the role of this name", examples=["support"]
+    )
+    email_verified: Annotated[bool | None, Filter("email_verified_at", is_present)] = Field(
+        None, description="only users with, or without, a verified email", examples=[True]
     )
     search: Search | None = Field(
         None,

@@ -98,6 +98,10 @@ MATRIX = {
     "list_passkeys": Row(LOGGED_IN),
     "rename_passkey": Row(ABSENT, {"json": {"name": "Phone"}}),
     "remove_passkey": Row(ABSENT),
+    "request_email_verification": Row(LOGGED_IN),
+    "verify_email": Row(
+        ANYONE, options_of=lambda me: {"json": {"token": me.rows[Purpose.EMAIL_VERIFICATION]}}
+    ),
     "send_invitations": Row(
         SUPERUSER, {"json": {"email": "new@example.com"}}, permission="users:invite"
     ),

@@ -6,7 +6,7 @@ import os
 import stat
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,9 @@ HASH = (
     "PDQKr8dEbVH7gKW6zOcmc1lVcV0kbBwN0Qg2DvCLCvc"
 )
 CRYPT = "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"
-EXPORTED = "id,email,username,full_name,is_active,is_superuser,created_at,updated_at"
+EXPORTED = (
+    "id,email,username,full_name,is_active,is_superuser,email_verified_at,created_at,updated_at"
+)
 
 
 class Desk:
@@ -68,17 +70,17 @@ def row(name: str, **values: object) -> str:
 async def test_an_export_with_added_passwords_can_be_imported(client, desk):
     result = await desk.take(
         f"{EXPORTED},password\r\n"
-        "7,ada@example.com,Ada,Ada Lovelace,true,false,"
+        "7,ada@example.com,Ada,Ada Lovelace,true,false,2024-05-02T12:00:00Z,"
         f"2024-05-01T12:00:00+00:00,2024-06-01T12:00:00Z,{PASSWORD}\r\n"
-        f"8,bob@example.com,bob,,False,True,2024-05-01T14:00:00+02:00,,{PASSWORD}\r\n"
+        f"8,bob@example.com,bob,,False,True,,2024-05-01T14:00:00+02:00,,{PASSWORD}\r\n"
     )
 
     assert result == ImportResult(2, 0)
-    columns = "email, username, full_name, is_active, is_superuser, created_at"
+    columns = "email, username, full_name, is_active, is_superuser, email_verified_at, created_at"
     then = datetime(2024, 5, 1, 12, tzinfo=UTC)
     assert await desk.users(columns) == [
-        ("ada@example.com", "Ada", "Ada Lovelace", True, False, then),
-        ("bob@example.com", "bob", None, False, True, then),
+        ("ada@example.com", "Ada", "Ada Lovelace", True, False, then + timedelta(days=1), then),
+        ("bob@example.com", "bob", None, False, True, None, then),
     ]
     assert [identity for (identity,) in await desk.users("id")] == [1, 2]
     assert await desk.users("updated_at = '2024-06-01 12:00Z'") == [(True,), (False,)]

@@ -33,7 +33,8 @@ async def test_anonymous_clients_can_sign_up(client):
     )
     assert set(user) == {
         *("id", "email", "username", "full_name"),
-        *("is_active", "is_superuser", "has_mfa", "created_at", "updated_at"),
+        *("is_active", "is_superuser", "has_mfa", "email_verified_at"),
+        *("created_at", "updated_at"),
     }
 
 

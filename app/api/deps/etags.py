@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Header, Response
+from fastapi.responses import JSONResponse
 
-from app.schemas.user import UserSchema
+from app.schemas.user import SignUpPending, UserSchema
 
 VersionCheck = Callable[[datetime], bool]
 
@@ -20,6 +21,21 @@ def tagged(user: UserSchema, response: Response) -> UserSchema:
     """`user`, with their `ETag` in the response."""
     response.headers["ETag"] = etag_of(user.updated_at)
     return user
+
+
+def signed_up(user: Any, path: str, response: Response) -> Any:
+    """The answer to a sign-up: 201 and the user with `ETag` and `Location`, or 202.
+
+    Args:
+        user: the new one; None where the caller is not to know whether there is one.
+        path: of the users.
+        response: whose headers and status are set.
+    """
+    if user is None:
+        pending = SignUpPending().model_dump()
+        return JSONResponse(pending, 202, dict(response.headers))
+    response.headers["Location"] = f"{path}/{user.id}"
+    return tagged(UserSchema.model_validate(user), response)
 
 
 async def get_version_check(

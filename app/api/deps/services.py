@@ -12,6 +12,7 @@ from app.core.permissions import Permission
 from app.database import get_db
 from app.services.access.roles import RoleService
 from app.services.account.recovery import RecoveryService
+from app.services.account.verification import VerificationService
 from app.services.api_keys.service import ApiKeyService
 from app.services.auth.confirmation import ConfirmationService
 from app.services.auth.mfa import MfaService
@@ -77,6 +78,13 @@ async def get_recovery_service(request: Request, db: DbSession) -> RecoveryServi
 
 
 Recovery = Annotated[RecoveryService, Depends(get_recovery_service)]
+
+
+async def get_verification_service(request: Request, db: DbSession) -> VerificationService:
+    return runtime_of(request).verification_service(db)
+
+
+Verification = Annotated[VerificationService, Depends(get_verification_service)]
 
 
 async def get_second_step_service(request: Request, db: DbSession) -> SecondStepService:

@@ -216,6 +216,11 @@ class AuthSettings(Section):
         7_776_000, ge=1, description="seconds until a session expires regardless of refreshes"
     )
     registration_enabled: bool = Field(True, description="false: only superusers create users")
+    email_verification: Literal["off", "optional", "required"] = Field(
+        "off",
+        description="optional: new users get a mail to verify their email; required: and log in "
+        "only after that",
+    )
     password_min_length: int = Field(
         15, ge=1, le=64, description="minimum length of a new password"
     )
@@ -253,6 +258,11 @@ class AuthSettings(Section):
         """Whether a user has to have a second factor."""
         required_for = self.mfa_required_for
         return required_for == "everyone" or (required_for == "superusers" and is_superuser)
+
+    @property
+    def is_verification_required(self) -> bool:
+        """Whether users log in only after they have verified their email."""
+        return self.email_verification == "required"
 
     def accepted_keys(self) -> list[str]:
         return [key.get_secret_value() for key in self.accepted_secret_keys]

@@ -93,6 +93,11 @@ class Settings(BaseModel):
             "DATABASE_PROVIDER (other than embedded)": (
                 database.provider != "embedded" or not production
             ),
+            "MAIL_URL (or AUTH_EMAIL_VERIFICATION other than required)": (
+                self.mail.url is not None
+                or not production
+                or not self.auth.is_verification_required
+            ),
             "AUTH_SECRET_KEY": self.auth.secret_key is not None or not production,
         } | {
             f"{name}_REDIS_URL (or {name}_REDIS_HOST, or {name}_ENABLED=false)": (

@@ -1,6 +1,7 @@
 """Queries on single users, and their creation."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import (
@@ -42,11 +43,13 @@ class Credentials(NamedTuple):
     is_active: bool
     is_superuser: bool
     has_mfa: bool
+    email_verified_at: datetime | None
     may_use_pages: bool
 
 
 _CREDENTIALS = (
     *(User.id, User.hashed_password, User.is_active, User.is_superuser, User.has_mfa),
+    User.email_verified_at,
     or_(User.is_superuser, has_role()),
 )
 

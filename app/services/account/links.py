@@ -7,6 +7,7 @@ from app.schemas.account import Purpose
 
 _PATHS = {
     Purpose.PASSWORD_RESET: "/account/password-reset",
+    Purpose.EMAIL_VERIFICATION: "/account/email-verification",
     Purpose.INVITATION: "/account/invitation",
 }
 

@@ -13,38 +13,64 @@ from app.schemas.mail import MailContext, SendMail
 from app.services.account.links import link
 from app.services.account.tokens import POLICIES, OneTimeTokens
 
-COOLDOWN = timedelta(minutes=1)
-"""Between two links of one purpose to one user. Requests in between are not answered by a mail."""
 REQUEST_LIFETIME = timedelta(hours=1)
 """Time after which a request of a link is not answered any more, where no mail could be sent."""
 
 
 async def password_reset(job: SendMail, db: AsyncSession, settings: Settings) -> MailContext | None:
+    """Also for a sign-up with an email that has an account: its owner gets this link, with other
+    words."""
     tokens = OneTimeTokens(db, settings.auth)
     if job.to is not None and not await tokens.is_known(job.id):
         await _issue_for_recovery(job, db, tokens)
-    found = await tokens.for_mail(job.id, Purpose.PASSWORD_RESET)
+    return await _with_link(job, tokens, settings, Purpose.PASSWORD_RESET)
+
+
+async def email_verification(
+    job: SendMail, db: AsyncSession, settings: Settings
+) -> MailContext | None:
+    tokens, purpose = OneTimeTokens(db, settings.auth), Purpose.EMAIL_VERIFICATION
+    if not await tokens.is_known(job.id):
+        user = await UserRepository(db).get(job.user_id or 0, lock=True)
+        if user is None or not user.is_active or user.email_verified_at is not None:
+            return None
+        if not await tokens.is_cooling_down(user.id, purpose):
+            await tokens.issue(purpose, user, user.email, job.id)
+    return await _with_link(job, tokens, settings, purpose)
+
+
+async def _with_link(
+    job: SendMail, tokens: OneTimeTokens, settings: Settings, purpose: Purpose
+) -> MailContext | None:
+    found = await tokens.for_mail(job.id, purpose)
     if found is None:
         return None
     token, row = found
-    minutes = POLICIES[Purpose.PASSWORD_RESET].lifetime // timedelta(minutes=1)
-    url = link(settings, Purpose.PASSWORD_RESET, token)
-    return MailContext(row.address, {"link": url, "minutes": minutes})
+    lifetime = lifetime_in_words(POLICIES[purpose].lifetime)
+    values = {"link": link(settings, purpose, token), "lifetime": lifetime}
+    return MailContext(row.address, values)
+
+
+def lifetime_in_words(lifetime: timedelta) -> str:
+    """`30 minutes`, `24 hours`, `7 days`."""
+    minutes = lifetime // timedelta(minutes=1)
+    if minutes < 60:
+        return f"{minutes} minutes"
+    return f"{minutes // 60} hours" if minutes <= 72 * 60 else f"{minutes // 1440} days"
 
 
 async def _issue_for_recovery(job: SendMail, db: AsyncSession, tokens: OneTimeTokens) -> None:
     """Issue a token to the user with the email that an anonymous client sent, if there is one. It
     is sent to the user's address as it is stored, never to the one that was typed."""
     requested_at = datetime.fromisoformat(job.data["requested_at"])
-    now = datetime.now(UTC)
     users = UserRepository(db)
     found = await users.by_email(job.to or "")
-    if found is None or requested_at < now - REQUEST_LIFETIME:
+    if found is None or requested_at < datetime.now(UTC) - REQUEST_LIFETIME:
         return
     user = await users.get(found.id, lock=True)
     if user is None or not user.is_active:
         return
-    if not await tokens.issued_since(user.id, Purpose.PASSWORD_RESET, now - COOLDOWN):
+    if not await tokens.is_cooling_down(user.id, Purpose.PASSWORD_RESET):
         await tokens.issue(Purpose.PASSWORD_RESET, user, user.email, job.id)
 
 

@@ -119,7 +119,10 @@ class RecoveryService(BaseService):
         async with self.transaction():
             spent = await self.tokens.spend(presented)
             if spent is not None:
-                await self._replace(spent[0], hashed)
+                user, _ = spent
+                if self.sends_mail:  # else an administrator has the link
+                    user.email_verified_at = user.email_verified_at or datetime.now(UTC)
+                await self._replace(user, hashed)
         if spent is None:
             raise invalid_token()
         await self.principals.forget_user(presented.user_id)

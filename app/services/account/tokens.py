@@ -21,6 +21,8 @@ from app.services.base import BaseService
 
 MAX_ATTEMPTS = 20
 """Requests that may present one token: each can cost a password hash."""
+COOLDOWN = timedelta(minutes=1)
+"""Between two links of one purpose that a user or a stranger may request."""
 RETENTION = timedelta(days=7)
 """How long an expired token stays in the table: longer than its mail may be retried."""
 
@@ -40,6 +42,7 @@ class Policy:
 
 POLICIES = {
     Purpose.PASSWORD_RESET: Policy(timedelta(minutes=30)),
+    Purpose.EMAIL_VERIFICATION: Policy(timedelta(hours=24)),
     Purpose.INVITATION: Policy(timedelta(days=7), outlives_changes=True),  # of the inviter
 }
 
@@ -146,9 +149,9 @@ class OneTimeTokens(BaseService):
         """Whether a token with this id was issued."""
         return await self.tokens.get(token_id) is not None
 
-    async def issued_since(self, user_id: int, purpose: Purpose, moment: datetime) -> bool:
-        """Whether the user was issued a token of this purpose after `moment`."""
-        return await self.tokens.issued_since(user_id, purpose, moment)
+    async def is_cooling_down(self, user_id: int, purpose: Purpose) -> bool:
+        """Whether the user was issued a token of this purpose within the last minute."""
+        return await self.tokens.issued_since(user_id, purpose, datetime.now(UTC) - COOLDOWN)
 
     async def void_all(self, user_id: int) -> None:
         """Void a user's tokens, but for those that outlive a change of password or email. Call in

@@ -11,6 +11,7 @@ from app.core.config import AuthSettings
 from app.core.details import DetailCode
 from app.core.device import Device
 from app.core.exceptions import (
+    EmailUnverifiedException,
     ForbiddenException,
     MfaRequiredException,
     TokenRevokedException,
@@ -23,11 +24,12 @@ from app.core.security.passwords import weakness
 from app.core.text.normalisation import is_encodable, is_storable
 from app.models import Session
 from app.repositories.session import SessionRepository
-from app.repositories.user.repository import UserRepository
+from app.repositories.user.repository import Credentials, UserRepository
 from app.schemas.audit import Action, Target
 from app.schemas.session import Principal
 from app.services.account.notices import Notices
 from app.services.account.tokens import OneTimeTokens
+from app.services.account.verification import VerificationMails
 from app.services.auth.issuing import Begun, SessionIssuer, Tokens
 from app.services.auth.second_step import MfaChallenge, SecondStepService
 from app.services.base import BaseService
@@ -75,6 +77,7 @@ class AuthService(BaseService):
         self.notices = Notices(db, is_on=sends_mail)
         self.issuer = SessionIssuer(self.sessions, tokens, settings)
         self.second_step = SecondStepService(db, tokens, cipher, settings)
+        self.verification = VerificationMails(db, settings, sends_mail=sends_mail)
 
     async def login(self, login: str, password: str, device: Device) -> Tokens | MfaChallenge:
         """Begin a session, or where the user has a second factor, the second step of the login.
@@ -88,6 +91,7 @@ class AuthService(BaseService):
         Raises:
             ValidationException: login or password contain characters that cannot be stored.
             UnauthorizedException: no active user has these credentials.
+            EmailUnverifiedException: the user has to verify the email first.
             ServiceUnavailableException: too many logins are waiting already.
         """
         begun = await self._log_in(login, password, device)
@@ -123,7 +127,8 @@ class AuthService(BaseService):
         Raises:
             ValidationException: login or password contain characters that cannot be stored.
             UnauthorizedException: no active user has these credentials.
-            ForbiddenException: the user is no superuser and has no role; no session began.
+            ForbiddenException: the user is no superuser and has no role, or has to verify the email
+                first; no session began.
             ServiceUnavailableException: too many logins are waiting already.
         """
         begun = await self._log_in(login, password, device, is_for_pages=True)
@@ -150,6 +155,7 @@ class AuthService(BaseService):
             log.warning("login_refused", user=found.id, address=device.address)
             self.audit.refuse(Action.LOGIN_FAILED, Target("user", found.id), outcome="refused")
             raise ForbiddenException("Your account may not use these pages")
+        await self._check_verified(found)
         begun = None
         async with self.transaction():
             # Locked, so that any later end of the user's sessions includes this one.
@@ -165,6 +171,17 @@ class AuthService(BaseService):
         log.info("login", user=found.id, address=device.address)
         must_enrol = self.settings.requires_mfa(is_superuser=found.is_superuser)
         return replace(begun, mfa_enrolment_required=must_enrol)
+
+    async def _check_verified(self, found: Credentials) -> None:
+        """After the right password: refuse a user who has to verify the email first, and mail the
+        link again."""
+        if not self.settings.is_verification_required or found.email_verified_at is not None:
+            return
+        async with self.transaction():
+            await self.verification.send(found.id)
+        log.warning("login_unverified", user=found.id)
+        self.audit.refuse(Action.LOGIN_FAILED, Target("user", found.id), outcome="refused")
+        raise EmailUnverifiedException
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """Exchange a refresh token for a new pair.

@@ -20,8 +20,8 @@ from app.services.access.rules import permissions_of
 from app.services.account.tokens import OneTimeTokens, Presented, invalid_token
 from app.services.audit.redaction import target_of
 from app.services.base import BaseService
-from app.services.user.creation import UserCreation
 from app.services.user.new_rows import NewUserRow
+from app.services.user.registration import UserRegistration
 
 log = structlog.get_logger("app.security")
 
@@ -35,7 +35,7 @@ class InvitationAcceptance(BaseService):
         settings: with the secret key.
     """
 
-    def __init__(self, db: AsyncSession, users: UserCreation, settings: AuthSettings) -> None:
+    def __init__(self, db: AsyncSession, users: UserRegistration, settings: AuthSettings) -> None:
         super().__init__(db)
         self.invitations = InvitationRepository(db)
         self.roles = RoleRepository(db)
@@ -77,6 +77,7 @@ class InvitationAcceptance(BaseService):
             return None
         if not await self._may_grant(inviter, invitation):
             return None
+        row.is_verified = self.users.verification.sends_mail  # else the inviter has the link
         (user,) = await self.users.insert([row])
         await self.roles.give(user.id, [role.id for role in invitation.granted])
         invitation.user_id, invitation.accepted_at = user.id, datetime.now(UTC)

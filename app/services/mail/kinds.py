@@ -36,9 +36,10 @@ async def _test_mail(job: SendMail, db: AsyncSession, settings: Settings) -> Mai
 
 _MOMENT = "27 November 2026, 14:05 UTC"
 _RESET = {
-    "minutes": 30,
+    "lifetime": "30 minutes",
     "link": "https://app.example.com/account/password-reset?token=3q2-7wXkq0y1m5f0c0m7cY2l8mT1o0b6rK9z",
 }
+_VERIFICATION = _RESET["link"].replace("password-reset", "email-verification")
 _INVITATION = {
     "inviter": "Ada Lovelace",
     "has_account": False,
@@ -50,6 +51,12 @@ KINDS: Mapping[str, MailKind] = {
     for kind in (
         MailKind("test-mail", _test_mail, example={"requested_at": _MOMENT}),
         MailKind("password-reset", mail_contexts.password_reset, example=_RESET),
+        MailKind("already-registered", mail_contexts.password_reset, example=_RESET),
+        MailKind(
+            "email-verification",
+            mail_contexts.email_verification,
+            example={"link": _VERIFICATION, "lifetime": "24 hours"},
+        ),
         MailKind("invitation", mail_contexts.invitation, example=_INVITATION),
         MailKind("password-changed", mail_contexts.notice, example={"at": _MOMENT}),
         MailKind(

@@ -69,12 +69,28 @@ class UserCreation(BaseService):
         self.settings = settings
         self.app_name = app_name
 
-    async def create_user(self, user_in: UserCreate) -> User:
+    async def create_user(self, user_in: UserCreate, *, is_verified: bool = False) -> User:
         """Create a user, whatever the domain of the email.
+
+        Args:
+            user_in: the user.
+            is_verified: whether the email is known to be the user's.
 
         Raises:
             ValidationException: the password is too weak.
             ConflictException: the email or the username is taken.
+        """
+        row = await self.prepare(user_in)
+        row.is_verified = is_verified
+        async with self.transaction():
+            (user,) = await self.insert([row])
+        return user
+
+    async def prepare(self, user_in: UserCreate) -> NewUserRow:
+        """Check and hash the password, without a connection.
+
+        Raises:
+            ValidationException: the password is too weak.
         """
         row = NewUserRow.of(user_in)
         if faults := self.weaknesses(row):
@@ -83,9 +99,7 @@ class UserCreation(BaseService):
         await self.release_connection()
         password = user_in.password.get_secret_value()
         row.hashed_password = await self.passwords.hash(password)
-        async with self.transaction():
-            (user,) = await self.insert([row])
-        return user
+        return row
 
     async def submit_bulk(
         self,

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from pydantic import SecretStr
 
@@ -29,6 +30,7 @@ class NewUserRow:
         username: as sent, or derived from the email.
         password: None where a hash was sent instead.
         hashed_password: None until the password is hashed.
+        is_verified: whether the email is known to be the user's.
     """
 
     user_in: NewUser
@@ -36,6 +38,7 @@ class NewUserRow:
     username: str
     password: SecretStr | None
     hashed_password: str | None
+    is_verified: bool = False
 
     @classmethod
     def of(cls, user_in: UserCreate | BulkUserCreate, index: int = 0) -> "NewUserRow":
@@ -62,7 +65,9 @@ class NewUserRow:
         """Values for the table, by column."""
         sent = self.user_in.model_dump(exclude={"password", "hashed_password"})
         found = {"username": self.username, "hashed_password": self.hashed_password}
-        return {"is_active": True, "is_superuser": False} | sent | found
+        verified_at = datetime.now(UTC) if self.is_verified else None
+        defaults = {"is_active": True, "is_superuser": False, "email_verified_at": verified_at}
+        return defaults | sent | found
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Rules about users: sign-up, privileges, changes and deletion."""
 
-from collections.abc import Callable, Collection
-from datetime import datetime
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,35 +12,29 @@ from app.core.exceptions import (
     ForbiddenException,
     NotFoundException,
     PreconditionFailedException,
-    UnauthorizedException,
-    ValidationException,
 )
 from app.core.permissions import Permission
 from app.core.security import PasswordHasher
 from app.core.text.normalisation import normalise_login
 from app.models import User
 from app.repositories.role import RoleRepository
-from app.repositories.session import SessionRepository
 from app.schemas.audit import Action, Facts
 from app.schemas.session import Principal
-from app.schemas.user import NewUser, UserCreate, UserProfile, UserSchema, UserUpdate
+from app.schemas.user import UserCreate, UserSchema, UserUpdate
 from app.services.access.rules import check_may_change
 from app.services.audit.redaction import state_of, target_of
 from app.services.auth.session_confirmation import require_confirmation
 from app.services.principals import PrincipalCache
-from app.services.user.creation import UserCreation
-from app.services.user.new_rows import PRIVILEGE_REFUSED
+from app.services.user.registration import PRIVILEGES, UserRegistration, refuse
 
 log = structlog.get_logger("app.security")
-
-_PRIVILEGES = NewUser.model_fields.keys() - UserProfile.model_fields.keys()
 
 
 def _any_version(_: datetime) -> bool:
     return True
 
 
-class UserService(UserCreation):
+class UserService(UserRegistration):
     """Creates, reads, changes and deletes users.
 
     Args:
@@ -50,6 +44,7 @@ class UserService(UserCreation):
         settings: whether registration is enabled, the least length of a password, and the accepted
             domains of an email.
         app_name: the service's name, which is refused as a password.
+        sends_mail: whether the service sends mail.
     """
 
     def __init__(
@@ -59,33 +54,12 @@ class UserService(UserCreation):
         principals: PrincipalCache,
         settings: AuthSettings,
         app_name: str = "",
+        *,
+        sends_mail: bool = False,
     ) -> None:
-        super().__init__(db, passwords, settings, app_name)
-        self.sessions = SessionRepository(db)
+        super().__init__(db, passwords, settings, app_name, sends_mail=sends_mail)
         self.roles = RoleRepository(db)
         self.principals = principals
-
-    async def sign_up(self, user_in: UserCreate, caller: Principal | None) -> User:
-        """Create a user for an anonymous caller, a plain user, or one who may create users.
-
-        Raises:
-            UnauthorizedException: registration is disabled, and the caller is anonymous.
-            ForbiddenException: registration is disabled, and the caller may not create users.
-            ValidationException: the password is too weak, the email is at a special-use domain, or
-                the caller sets privileges that they may not set.
-            ConfirmationRequiredException: the new user is a superuser.
-            ConflictException: the email or the username is taken.
-        """
-        if caller is None or not caller.may(Permission.USERS_CREATE):
-            self._check_registration(caller)
-            _refuse(_PRIVILEGES & user_in.model_fields_set)
-        elif user_in.is_superuser is True and not caller.is_superuser:
-            _refuse({"is_superuser"})
-        self._check_domain(user_in.email)
-        if caller is not None and user_in.model_dump().get("is_superuser", False):
-            await require_confirmation(self.sessions, caller)
-            await self.release_connection()
-        return await self.create_user(user_in)
 
     async def create_first_superuser(self, user_in: UserCreate) -> bool:
         """Create a superuser unless one is active; whether it was created.
@@ -99,7 +73,7 @@ class UserService(UserCreation):
         if await self.users.has_superuser():
             return False
         try:
-            await self.create_user(user_in)
+            await self.create_user(user_in, is_verified=True)
         except ConflictException:
             await self.warn_without_superuser(user_in.email)
             return False
@@ -122,7 +96,7 @@ class UserService(UserCreation):
         return is_taken
 
     async def promote(self, email: str) -> User:
-        """Make the user with this email a superuser, and activate them.
+        """Make the user with this email a superuser, activate them, and take the email as verified.
 
         Raises:
             NotFoundException: no user has the email.
@@ -131,6 +105,7 @@ class UserService(UserCreation):
             user = await self._by_email(email)
             before = state_of(user)
             user.is_superuser = user.is_active = True
+            user.email_verified_at = user.email_verified_at or datetime.now(UTC)
             self._record_update(user, before)
         await self.principals.forget_user(user.id)
         return user
@@ -263,17 +238,6 @@ class UserService(UserCreation):
         if await self.users.lock_superusers() == [user_id]:
             raise ConflictException("At least one active superuser must remain")
 
-    def _check_domain(self, email: str) -> None:
-        if faults := self.domain_faults(email):
-            raise ValidationException(details=faults)
-
-    def _check_registration(self, caller: Principal | None) -> None:
-        if self.settings.registration_enabled:
-            return
-        if caller is None:
-            raise UnauthorizedException("Registration is disabled")
-        raise ForbiddenException("Registration is disabled")
-
 
 def _action_of(before: Facts, after: Facts) -> Action:
     """The gravest of the changes names the event."""
@@ -301,12 +265,5 @@ def _check_not_owner(user_id: int, caller: Principal) -> None:
 
 def _check_privileges(user_id: int, user_in: UserUpdate, caller: Principal) -> None:
     if not caller.is_superuser:
-        refused = _PRIVILEGES if caller.user_id == user_id else {"is_superuser"}
-        _refuse(refused & user_in.model_fields_set)
-
-
-def _refuse(fields: Collection[str]) -> None:
-    if fields:
-        raise ValidationException(
-            details=[{"field": field, **PRIVILEGE_REFUSED} for field in sorted(fields)]
-        )
+        refused = PRIVILEGES if caller.user_id == user_id else {"is_superuser"}
+        refuse(refused & user_in.model_fields_set)

@@ -1,20 +1,20 @@
-"""Endpoints of an account's life: recovery of a password."""
+"""Endpoints of an account's life: recovery of a password, verification of an email."""
 
 from typing import Annotated
 
 from app.api.convertors import USER_ID
-from app.api.deps.auth import Requires
-from app.api.deps.services import Recovery
-from app.api.limits import Limited
+from app.api.deps.auth import CurrentUser, Requires
+from app.api.deps.services import Recovery, Verification
+from app.api.limits import Limited, LimitedUser, by_principal
 from app.api.responses import errors
 from app.api.routing import Router
 from app.api.types import UserId
 from app.core.limiter import by_address, limiter, rate
 from app.core.permissions import Permission
-from app.schemas.account import PasswordRecovery, PasswordReset, ResetLink
+from app.schemas.account import PasswordRecovery, PasswordReset, ResetLink, TokenUse
 from app.schemas.session import Principal
 
-router = Router(tag="account", description="Links in mails: recovery of a password.")
+router = Router(tag="account", description="Links in mails: new passwords, verified emails.")
 
 _recovery = limiter.shared_limit(rate("recovery"), scope="recovery", key_func=by_address)
 _link = limiter.shared_limit(rate("link"), scope="link", key_func=by_address)
@@ -52,6 +52,34 @@ async def reset_password(reset: PasswordReset, recovery: Recovery) -> None:
     A token is valid for 30 minutes and once. It stays valid if the new password is refused.
     """
     await recovery.reset(reset.token.get_secret_value(), reset.new_password.get_secret_value())
+
+
+@router.post(
+    "/users/me/email-verification",
+    operation_id="request_email_verification",
+    response_description="A mail follows, unless the email is verified",
+    status_code=202,
+    dependencies=[LimitedUser],
+    responses=errors(401),
+)
+@limiter.shared_limit(rate("recovery"), scope="recovery", key_func=by_principal)
+async def request_email_verification(caller: CurrentUser, verification: Verification) -> None:
+    """Request a mail with a link to verify your email: one a minute is sent."""
+    await verification.request(caller.user_id)
+
+
+@router.post(
+    "/auth/email-verification",
+    operation_id="verify_email",
+    response_description="The email is verified",
+    status_code=204,
+    dependencies=[Limited],
+    responses=errors(body=True),
+)
+@_link
+async def verify_email(use: TokenUse, verification: Verification) -> None:
+    """Verify an email by the token of a mail, which is valid for 24 hours and once."""
+    await verification.verify(use.token.get_secret_value())
 
 
 @router.post(

@@ -58,12 +58,16 @@ _code = limiter.shared_limit(
     operation_id="login",
     response_description="Tokens of a new session, or what the second step needs",
     dependencies=[Limited],
-    responses=errors(401, body=True),
+    responses=errors(401, 403, body=True),
 )
 @_login
 @_login_address
 async def login(credentials: LoginRequest, auth: Auth, device: ClientDevice) -> LoginResult:
-    """Log in with email and password; users with a second factor complete it at `/auth/mfa`."""
+    """Log in with email and password; users with a second factor complete it at `/auth/mfa`.
+
+    If the service requires verified emails, the login of a user without one is a 403 with the error
+    `email_unverified`, and the link is mailed again.
+    """
     password = credentials.password.get_secret_value()
     return login_result(await auth.login(credentials.email, password, device))
 

@@ -1,13 +1,13 @@
 """Endpoints of users: profile, lists, export, sign-up, bulk creation, changes."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 
 from app.api.convertors import USER_ID
 from app.api.deps.auth import Caller, CurrentUser, EnrollingPrincipal, Requires
 from app.api.deps.confirmation import Confirmed
-from app.api.deps.etags import IfMatch, tagged
+from app.api.deps.etags import IfMatch, signed_up, tagged
 from app.api.deps.request import LongDeadline
 from app.api.deps.services import Exports, Sessions, UserLists, Users, resource
 from app.api.deps.users_bulk import BulkRows, IdempotencyKey
@@ -21,6 +21,7 @@ from app.api.limits import (
 from app.api.responses import (
     BULK_ANSWERS,
     CREATED,
+    PENDING,
     WITH_ETAG,
     WITH_OR_WITHOUT_TOKEN,
     bulk_response,
@@ -108,18 +109,21 @@ async def list_my_events(
     operation_id="create_user",
     response_description="The new user",
     status_code=201,
+    response_model=UserSchema,
     dependencies=[LimitedSignUp],
-    responses=CREATED | errors(401, 403, 409, body=True),
+    responses=CREATED | PENDING | errors(401, 403, 409, body=True),
     openapi_extra=WITH_OR_WITHOUT_TOKEN,
 )
 @_sign_up
 async def create_user(
     user_in: SignUpOrCreate, users: Users, caller: Caller, request: Request, response: Response
-) -> UserSchema:
-    """Sign up, or, with `users:create`, create a user. Only superusers create superusers."""
-    user = UserSchema.model_validate(await users.sign_up(user_in, caller))
-    response.headers["Location"] = f"{request.url.path}/{user.id}"
-    return tagged(user, response)
+) -> Any:
+    """Sign up, or, with `users:create`, create a user. Only superusers create superusers.
+
+    If the service requires verified emails, a sign-up is a 202, whether or not the email has an
+    account: a mail says how to go on.
+    """
+    return signed_up(await users.register(user_in, caller), request.url.path, response)
 
 
 @router.post(
