@@ -1,11 +1,10 @@
-"""The three cookies of the admin pages: the session, the login form's random value, and a notice
-for the next page."""
+"""The three cookies of the pages: the session, the random value of forms before a login, and a
+notice for the next page. The API reads none of them."""
 
 from typing import Literal
 
 from fastapi import Request, Response
 
-from app.admin.rendering import BASE
 from app.api.runtime import runtime_of
 from app.core.config import AppSettings
 from app.core.cookies import parse_cookies
@@ -14,9 +13,9 @@ CookieName = Literal["session", "form", "notice"]
 
 
 def name_of(cookie: CookieName, app: AppSettings) -> str:
-    """With the prefix `__Secure-` outside development: browsers then accept it over https alone.
-    `__Host-` would need it sent to every path."""
-    return f"__Secure-backend_{cookie}" if is_secure(app) else f"backend_{cookie}"
+    """With the prefix `__Host-` outside development: browsers then accept it over https alone, and
+    from this host alone, not from another one of the same domain."""
+    return f"__Host-backend_{cookie}" if is_secure(app) else f"backend_{cookie}"
 
 
 def is_secure(app: AppSettings) -> bool:
@@ -37,7 +36,7 @@ def write(
         name_of(cookie, app),
         value,
         max_age=max_age,
-        path=BASE,
+        path="/",
         secure=is_secure(app),
         httponly=True,
         samesite="strict",

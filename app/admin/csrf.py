@@ -23,12 +23,13 @@ class FormRefusedException(ForbiddenException):
     )
 
 
-async def check_form(request: Request, owner: str | None) -> None:
+async def check_form(request: Request, owner: str | None, *, may_hide_origin: bool = False) -> None:
     """Check that a request that changes something is `owner`'s form.
 
     Args:
         request: of any method; one that changes nothing passes.
         owner: the session's id, or before there is one, the random value of the `form` cookie.
+        may_hide_origin: whether `Origin: null` is accepted from browsers without `Sec-Fetch-Site`.
 
     Raises:
         FormRefusedException: its token is missing or another's, or another site sent it.
@@ -39,14 +40,15 @@ async def check_form(request: Request, owner: str | None) -> None:
         raise FormRefusedException(_NO_COOKIE)
     token = request.headers.get(HEADER) or (await request.form()).get(FIELD)
     is_ours = isinstance(token, str) and runtime_of(request).forms.is_token_of(owner, token)
-    if not is_ours or not _is_same_site(request):
+    is_hidden = may_hide_origin and request.headers.get("Origin") == "null"
+    if not is_ours or not _is_same_site(request, is_hidden=is_hidden):
         raise FormRefusedException
 
 
-def _is_same_site(request: Request) -> bool:
+def _is_same_site(request: Request, *, is_hidden: bool) -> bool:
     """By headers that browsers set and scripts cannot change; other clients need not send them."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None:
         return site == "same-origin"
     # The host alone: a proxy may have changed the scheme, but passes the host on.
-    return origin is None or origin.partition("://")[2] == request.headers.get("Host")
+    return is_hidden or origin is None or origin.partition("://")[2] == request.headers.get("Host")

@@ -7,7 +7,7 @@ from fastapi import Depends, Request, Response
 
 from app.admin import cookies
 from app.admin.csrf import check_form
-from app.admin.page import NOT_ALLOWED, AdminPage
+from app.admin.page import NOT_ALLOWED, AccountPage, AdminPage
 from app.admin.services.overview import OverviewService
 from app.admin.services.users import AdminUserService
 from app.api.deps.auth import count_call
@@ -28,23 +28,38 @@ from app.services.user.upload import UserUpload
 
 
 class LoginRequiredException(UnauthorizedException):
-    """The browser has no session, or one that has ended or may not use the pages."""
+    """The browser has no session, or one that has ended."""
 
     error = "login_required"
     message = "Log in to see this page"
 
 
-async def get_any_page(request: Request, response: Response) -> AdminPage:
-    """For views and forms of all who may use the pages: check the session's cookie, the caller's
-    rate limit, and that a form is ours.
+class RoleRequiredException(ForbiddenException):
+    """The user is no superuser and has no role."""
+
+    message = "Your account may not use these pages"
+
+
+async def get_account_page(request: Request, response: Response) -> AccountPage:
+    """For views and forms of all users: check the session's cookie, the caller's rate limit, and
+    that a form is ours.
 
     Raises:
-        LoginRequiredException: no cookie, or a session that has ended, or whose user is no
-            superuser and has no role.
+        LoginRequiredException: no cookie, or a session that has ended.
         FormRefusedException: a form that is another session's, or from another site.
         RateLimitExceeded: too many reads or writes.
     """
-    return await _authenticated(request, response, runtime_of(request).page_sessions.principal)
+    authenticate = runtime_of(request).page_sessions.principal
+    return AccountPage(request, response, await _authenticated(request, response, authenticate))
+
+
+async def get_any_page(request: Request, response: Response) -> AdminPage:
+    """The same for the admin pages.
+
+    Raises:
+        RoleRequiredException: the user is no superuser and has no role.
+    """
+    return await _admin_page(request, response, runtime_of(request).page_sessions.principal)
 
 
 async def get_page(request: Request, response: Response) -> AdminPage:
@@ -74,12 +89,21 @@ async def get_overview_page(request: Request, response: Response) -> AdminPage:
     """The same for the overview, which may be read on while the database is down. Callers who may
     not see it are shown their first view."""
     sessions = runtime_of(request).page_sessions
-    return await _authenticated(request, response, sessions.principal_during_outage)
+    return await _admin_page(request, response, sessions.principal_during_outage)
+
+
+async def _admin_page(
+    request: Request, response: Response, authenticate: Callable[[str], Awaitable[Principal]]
+) -> AdminPage:
+    admin = await _authenticated(request, response, authenticate)
+    if not admin.may_use_admin_pages:
+        raise RoleRequiredException
+    return AdminPage(request, response, admin)
 
 
 async def _authenticated(
     request: Request, response: Response, authenticate: Callable[[str], Awaitable[Principal]]
-) -> AdminPage:
+) -> Principal:
     token = cookies.read(request, "session")
     if token is None:
         raise LoginRequiredException
@@ -88,13 +112,11 @@ async def _authenticated(
     except UnauthorizedException as error:
         raise LoginRequiredException("Your session has ended: log in again") from error
     authenticated_as("user", admin.user_id, admin.user.username)
-    if not admin.is_superuser and not admin.role_ids:
-        raise LoginRequiredException("Your account may not use these pages")
     request.state.principal = admin.user_id
     identify_caller(admin.user_id)
     await count_call(request, response, admin)
     await check_form(request, str(admin.session_id))
-    return AdminPage(request, response, admin)
+    return admin
 
 
 async def check_login_form(request: Request) -> None:
@@ -146,7 +168,7 @@ async def get_mailer(request: Request) -> Mailer:
 
 
 PageDep = Annotated[AdminPage, Depends(get_page)]
-AnyPage = Annotated[AdminPage, Depends(get_any_page)]
+AccountPageDep = Annotated[AccountPage, Depends(get_account_page)]
 UsersPage = Annotated[AdminPage, page_for(Permission.USERS_READ)]
 NewUserPage = Annotated[AdminPage, page_for(Permission.USERS_CREATE)]
 EditUserPage = Annotated[AdminPage, page_for(Permission.USERS_READ, Permission.USERS_UPDATE)]

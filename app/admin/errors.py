@@ -4,8 +4,8 @@ import structlog
 from fastapi import Request, Response
 
 from app.admin import cookies
-from app.admin.deps import LoginRequiredException
-from app.admin.login_page import LOGIN, SECOND_STEP, login_page
+from app.admin.deps import LoginRequiredException, RoleRequiredException
+from app.admin.login_page import LOGIN, SECOND_STEP, is_account_page, login_page
 from app.admin.page import InvalidFormException
 from app.admin.rendering import BASE, render
 from app.core.errors import error_body, error_headers, json_response, log_failure
@@ -35,9 +35,9 @@ async def handle_admin_exception(request: Request, error: Exception) -> Response
 def _wants_page(request: Request) -> bool:
     """Whether an error should be a page: below the pages' path, unless JSON is asked for."""
     path: str = request.scope["path"]
-    if path != BASE and not path.startswith(f"{BASE}/"):
-        return False
-    return path != _STATS and "application/json" not in request.headers.get("Accept", "")
+    is_admin_page = (path == BASE or path.startswith(f"{BASE}/")) and path != _STATS
+    accepts_json = "application/json" in request.headers.get("Accept", "")
+    return (is_admin_page or is_account_page(path)) and not accepts_json
 
 
 def error_page(request: Request, error: AppException) -> Response:
@@ -50,7 +50,19 @@ def error_page(request: Request, error: AppException) -> Response:
         return error.render(status, headers, error=body)
     if request.scope["path"] in {LOGIN, SECOND_STEP} and status in {401, 403, 422, 429}:
         return login_page(request, status, headers, error=body)
-    return render(request, "error.html", status, headers, error={**body, "status": status})
+    redisplay = getattr(request.state, "redisplay", None)
+    if redisplay is not None and status in {403, 422, 429, 503}:
+        answer: Response = redisplay(status, headers, error=body)
+        return answer
+    leads_home = isinstance(error, RoleRequiredException) or is_account_page(request.scope["path"])
+    return render(
+        request,
+        "error.html",
+        status,
+        headers,
+        error={**body, "status": status},
+        leads_to_account=leads_home,
+    )
 
 
 def _login_required(request: Request, message: str, headers: dict[str, str]) -> Response:

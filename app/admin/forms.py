@@ -67,7 +67,7 @@ class EditForm(UserForm):
             ValidationException: a value is not valid.
         """
         values = self._values() | {"username": self.username}
-        return _validated(
+        return validated(
             UserUpdate,
             {
                 name: value
@@ -88,10 +88,14 @@ class NewUserForm(UserForm):
         Raises:
             ValidationException: a value is not valid.
         """
-        return _validated(UserCreate, {**self._values(), "password": self.password})
+        return validated(UserCreate, {**self._values(), "password": self.password})
 
 
-def _validated(schema: type[Schema], values: Mapping[str, object]) -> Schema:
+def validated(schema: type[Schema], values: Mapping[str, object]) -> Schema:
+    """
+    Raises:
+        ValidationException: a value is not valid.
+    """
     try:
         return schema.model_validate(values)
     except ValidationError as error:

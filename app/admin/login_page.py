@@ -1,6 +1,5 @@
 """The login page: its form, the redirect after a login, and safe return URLs."""
 
-import secrets
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from functools import partial
@@ -12,8 +11,9 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field
 
 from app.admin import cookies
-from app.admin.page import notice_in, redisplay_on_error
-from app.admin.rendering import BASE, render
+from app.admin.page import redisplay_on_error
+from app.admin.public_form import render_public_form
+from app.admin.rendering import ACCOUNT, BASE, render
 from app.api.runtime import runtime_of
 from app.core.exceptions import (
     ForbiddenException,
@@ -24,27 +24,35 @@ from app.core.exceptions import (
 from app.schemas.base import Secret, Text
 
 LOGIN = f"{BASE}/login"
+ACCOUNT_LOGIN = f"{ACCOUNT}/login"
 SECOND_STEP = f"{LOGIN}/mfa"
 
 
-class LoginForm(BaseModel):
-    """The form as it is sent. Any password is accepted and simply wrong.
-
+class _Form(BaseModel):
+    """
     Attributes:
         next: URL to go to after the login.
     """
 
-    username: Text = Field(max_length=254)
-    password: Secret
     next: Text = ""
 
+    @property
+    def needs_role(self) -> bool:
+        return not is_account_page(safe_next(self.next))
 
-class SecondStepForm(BaseModel):
+
+class LoginForm(_Form):
+    """The form as it is sent. Any password is accepted and simply wrong."""
+
+    username: Text = Field(max_length=254)
+    password: Secret
+
+
+class SecondStepForm(_Form):
     """The form of a login's second step, as it is sent."""
 
     mfa_token: Secret
     code: Secret = Field(max_length=64)
-    next: Text = ""
 
 
 def login_page(
@@ -54,6 +62,7 @@ def login_page(
     *,
     error: Mapping[str, Any] | None = None,
     form: LoginForm | None = None,
+    next_url: str | None = None,
 ) -> Response:
     """The login page.
 
@@ -63,23 +72,20 @@ def login_page(
         headers: of the answer.
         error: its `message` says why the page is shown, unless no login was tried yet.
         form: what was sent, to be filled in again.
+        next_url: where to go after the login; default: what was asked for.
     """
-    browser_id = cookies.read(request, "form") or secrets.token_urlsafe(16)
-    answer = render(
+    place = safe_next(form.next if form else next_url or _requested_url(request))
+    return render_public_form(
         request,
         "login.html",
         status,
         headers,
         message=error["message"] if error else None,
-        notice=notice_in(request),
-        csrf=runtime_of(request).forms.token(browser_id),
         username=form.username if form else "",
-        next=safe_next(form.next if form else _requested_url(request)),
+        next=place,
+        is_for_account=is_account_page(place),
         is_from_elsewhere=request.headers.get("Sec-Fetch-Site") == "cross-site",
     )
-    cookies.write(answer, request, "form", browser_id)
-    cookies.delete(answer, request, "notice")
-    return answer
 
 
 def redisplay_login_on_error(request: Request, form: LoginForm) -> AbstractContextManager[None]:
@@ -146,10 +152,23 @@ def logged_in(request: Request, response: Response, token: str, next_url: str) -
 def safe_next(url: str | None) -> str:
     """Path and query of `url` if it is one of the pages, else the overview: no open redirect."""
     parts = _split(url or "")
-    is_ours = parts.path == BASE or parts.path.startswith(f"{BASE}/")
-    is_view = is_ours and not parts.path.startswith((LOGIN, f"{BASE}/logout"))
-    query = f"?{parts.query}" if parts.query else ""
-    return f"{parts.path}{query}" if is_view else BASE
+    if not is_account_page(parts.path):
+        return safe_view(url)
+    return ACCOUNT if parts.path.startswith(ACCOUNT_LOGIN) else _path_and_query(parts)
+
+
+def safe_view(url: str | None) -> str:
+    """The same for the admin pages alone."""
+    parts = _split(url or "")
+    is_admin_page = parts.path == BASE or parts.path.startswith(f"{BASE}/")
+    is_view = is_admin_page and not parts.path.startswith((LOGIN, f"{BASE}/logout"))
+    return _path_and_query(parts) if is_view else BASE
+
+
+def is_account_page(url: str) -> bool:
+    """Whether a path, with or without a query, is of one's own account: no role is needed."""
+    path = url.partition("?")[0]
+    return path == ACCOUNT or path.startswith(f"{ACCOUNT}/")
 
 
 def _requested_url(request: Request) -> str:
@@ -158,6 +177,10 @@ def _requested_url(request: Request) -> str:
         return f"{request.scope['path']}?{request.scope['query_string'].decode('latin-1')}"
     referer = _split(request.headers.get("Referer", ""))
     return f"{referer.path}?{referer.query}"
+
+
+def _path_and_query(parts: SplitResult) -> str:
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
 def _split(url: str) -> SplitResult:

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from app.admin import cookies
 from app.admin.navigation import views_of
-from app.admin.rendering import BASE, render
+from app.admin.rendering import ACCOUNT, BASE, render
 from app.api.runtime import runtime_of
 from app.core.exceptions import (
     AppException,
@@ -68,7 +68,12 @@ class AdminPage:
         request: what is answered.
         response: has the headers that dependencies have set.
         admin: the superuser, or the user with a role.
+
+    Attributes:
+        base: the path that `redirect` begins with.
     """
+
+    base = BASE
 
     def __init__(self, request: Request, response: Response, admin: Principal) -> None:
         self.admin = admin
@@ -133,17 +138,31 @@ class AdminPage:
             to: a path below the pages' own, such as `/users?page=2`.
             notice: shown on the next page.
         """
-        answer = RedirectResponse(BASE + to, 303, self._headers)
-        if notice is not None:
-            sealed = self._forms.seal(notice)
-            cookies.write(answer, self._request, "notice", sealed, NOTICE_TTL)
-        return answer
+        return redirect(self._request, self.base + to, self._headers, notice)
 
-    def logged_out(self) -> RedirectResponse:
+    def logged_out(self, why: str = "You are logged out") -> RedirectResponse:
         """Redirect to the login page after the session has ended."""
-        answer = self.redirect("", Notice("You are logged out"))
+        place = BASE if views_of(self.admin) else ACCOUNT
+        answer = redirect(self._request, place, self._headers, Notice(why))
         cookies.delete(answer, self._request, "session")
         return answer
+
+
+class AccountPage(AdminPage):
+    """The same for the pages of one's own account, which every user has."""
+
+    base = ACCOUNT
+
+
+def redirect(
+    request: Request, to: str, headers: Mapping[str, str], notice: Notice | None = None
+) -> RedirectResponse:
+    """Redirect after a form (303), to a path of ours that shows the notice."""
+    answer = RedirectResponse(to, 303, headers)
+    if notice is not None:
+        sealed = runtime_of(request).forms.seal(notice)
+        cookies.write(answer, request, "notice", sealed, NOTICE_TTL)
+    return answer
 
 
 def notice_in(request: Request) -> Notice | None:

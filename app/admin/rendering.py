@@ -12,9 +12,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from app.admin import charts
 from app.admin.assets import assets
 from app.api.runtime import runtime_of
+from app.core.device import device_in_words
 
 BASE = "/api/v1/dashboard"
-"""Path of the pages; their cookies are sent nowhere else."""
+"""Path of the admin pages."""
+ACCOUNT = "/account"
+"""Path of the pages of one's own account."""
 HEADERS = {
     # No inline script or style at all, and nothing from another host.
     "Content-Security-Policy": (
@@ -89,8 +92,13 @@ _environment = Environment(
 _environment.filters |= {
     function.__name__: function for function in (number, duration, percent, span, clock, day, label)
 }
-_environment.filters |= {"date": date, "minute": minute}
-_environment.globals |= {"static": assets.url, "base": BASE, "columns": charts.columns}
+_environment.filters |= {"date": date, "minute": minute, "device": device_in_words}
+_environment.globals |= {
+    "static": assets.url,
+    "base": BASE,
+    "account": ACCOUNT,
+    "columns": charts.columns,
+}
 
 
 def render(

@@ -82,5 +82,9 @@ class Principal(ResponseSchema):
         owned = ALL if self.user.is_superuser else self.granted
         return owned if self.key is None else (owned & self.key.permissions) - NOT_FOR_KEYS
 
+    @property
+    def may_use_admin_pages(self) -> bool:
+        return self.is_superuser or bool(self.role_ids)
+
     def may(self, permission: Permission) -> bool:
         return self.is_superuser or permission in self.permissions

@@ -118,10 +118,10 @@ class SessionService(BaseService):
         if not await self.end(session_id, user_id):
             raise NotFoundException("Session not found")
 
-    async def end_all(self, user_id: int) -> None:
-        """End all sessions of a user."""
+    async def end_all(self, user_id: int, but: UUID | None = None) -> None:
+        """End all sessions of a user, or all but one."""
         async with self.transaction():
-            if ended := await self.sessions.end_all(user_id):
+            if ended := await self.sessions.end_all(user_id, but=but):
                 facts = {"sessions_ended": ended}
                 self.audit.record(Action.SESSIONS_ENDED, Target("user", user_id), after=facts)
         await self.principals.forget_user(user_id)

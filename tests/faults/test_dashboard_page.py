@@ -61,9 +61,7 @@ async def desk_on(settings: Settings, postgres: TcpProxy, redis: TcpProxy) -> As
         root = await person(browser, app.state.runtime, "root", is_superuser=True)
         runtime = app.state.runtime
         session_id = runtime.tokens.read(root.tokens["access_token"]).session_id
-        browser.cookies["__Secure-backend_session"] = runtime.tokens.sign(
-            root.id, session_id, "page"
-        )
+        browser.cookies["__Host-backend_session"] = runtime.tokens.sign(root.id, session_id, "page")
         yield Desk(browser, runtime, postgres, redis)
 
 

@@ -300,7 +300,7 @@ async def test_the_overview_the_metrics_and_prometheus_show_the_replica(site):
     session_id = runtime.tokens.read(site.ada.tokens["access_token"]).session_id
     cookie = runtime.tokens.sign(site.ada.id, session_id, "page")
     page = await browser.get(
-        "https://test/api/v1/dashboard", headers={"Cookie": f"__Secure-backend_session={cookie}"}
+        "https://test/api/v1/dashboard", headers={"Cookie": f"__Host-backend_session={cookie}"}
     )
     runtime.metrics.gauges.update()
     figures = (await site.ada.get("/metrics/prometheus")).text

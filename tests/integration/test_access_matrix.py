@@ -65,6 +65,7 @@ CREDENTIAL = {
 """As browsers send it, of no authenticator."""
 NEXT_MONTH = (datetime.now(UTC) + timedelta(days=30)).isoformat()
 KEY = {"name": "Robot", "permissions": [], "expires_at": NEXT_MONTH}
+PLACES = (API, "/account")
 MATRIX = {
     "login": Row(LOGIN, options_of=lambda me: {"json": {"email": me.email, "password": PASSWORD}}),
     "login_form": Row(
@@ -172,10 +173,15 @@ MATRIX = {
     "prometheus_metrics": Row(SUPERUSER, permission="metrics:read"),
 } | {operation: row for resource in RESOURCES for operation, row in resource.rows.items()}
 
-VIEW = "              login   login   login     2xx        login    login     login"
-FORM = "              401     401     401       303        401      401       401"
-POSTED_VIEW = "       401     401     401       2xx        401      401       401"
+VIEW = "              login   403     403       2xx        login    login     login"
+FORM = "              401     403     403       303        401      401       401"
+POSTED_VIEW = "       401     403     403       2xx        401      401       401"
+OWN_VIEW = "          login   2xx     2xx       2xx        login    login     login"
+OWN_FORM = "          401     303     303       303        401      401       401"
+ANYONES_FORM = "      303     303     303       303        303      303       303"
 LOGIN_FORM = "        401     403     403       303        401      303       303"
+
+LOGIN_PAGE = "        login   login   login     login      login    login     login"
 
 EDITED = '{"email": "old@example.com", "username": "old"}'
 """The fields of a form to edit as it was shown."""
@@ -193,7 +199,7 @@ PAGES = {
     "dashboard_login_mfa": Row(
         NO_ONE, {"data": {"mfa_token": "x", "code": "123456"}}, delegates="401 401"
     ),
-    "dashboard_logout": Row(FORM, delegates="303 303"),
+    "dashboard_logout": Row(OWN_FORM, delegates="303 303"),
     "dashboard_users": Row(VIEW, permission="users:read"),
     "dashboard_users_export": Row(VIEW, permission="users:export"),
     "dashboard_new_user": Row(VIEW, permission="users:create"),
@@ -246,7 +252,39 @@ PAGES = {
     "dashboard_caught_mail_html": Row(VIEW),
     "dashboard_mail_preview": Row(VIEW, permission="mail:read"),
     "dashboard_mail_preview_html": Row(VIEW, permission="mail:read"),
+    "account": Row(OWN_VIEW, delegates="2xx 2xx"),
+    "account_profile": Row(OWN_VIEW, delegates="2xx 2xx"),
+    "account_change_profile": Row(
+        OWN_FORM, {"data": {"full_name": "Ada King", "username": "new"}}, delegates="303 303"
+    ),
+    "account_password": Row(OWN_VIEW, delegates="2xx 2xx"),
+    "account_change_password": Row(
+        OWN_FORM,
+        {"data": {"current_password": PASSWORD, "new_password": f"{PASSWORD}!"}},
+        delegates="303 303",
+    ),
+    "account_end_session": Row(
+        OWN_FORM, options_of=lambda me: {"data": {"id": me.session_id}}, delegates="303 303"
+    ),
+    "account_end_other_sessions": Row(OWN_FORM, delegates="303 303"),
+    "account_login": Row(LOGIN_PAGE, delegates="login login"),
+    "account_password_recovery": Row(ANYONE, delegates="2xx 2xx"),
+    "account_request_password_recovery": Row(
+        ANYONES_FORM, options_of=lambda me: {"data": {"email": me.email}}, delegates="303 303"
+    ),
+    "account_password_reset": Row(ANYONE, {"params": {"token": "x"}}, delegates="2xx 2xx"),
+    "account_reset_password": Row(
+        ANYONES_FORM,
+        options_of=lambda me: {
+            "data": {"token": me.rows[Purpose.PASSWORD_RESET], "new_password": f"{PASSWORD}!"}
+        },
+        delegates="303 303",
+    ),
 }
+ANONYMOUS = {"dashboard_login", "dashboard_login_mfa"} | {
+    name for name, row in PAGES.items() if row.expected in {ANYONE, ANYONES_FORM}
+}
+"""Pages without a session, whose forms belong to a cookie with a random value."""
 TRANSFER = UUID(int=1)
 ROLE = 1_000_000
 FILES = {"dashboard_users_export", "dashboard_audit_export", "dashboard_transfer_file"}
@@ -454,17 +492,17 @@ def pages(app: FastAPI) -> dict[str, tuple[str, str]]:
     return {
         route.name: (method, route.path)
         for route in iter_route_contexts(app.routes)
-        if route.path and route.path.startswith(API) and route.name in PAGES
+        if route.path and route.path.startswith(PLACES) and route.name in PAGES
         for method in route.methods or ()
     }
 
 
 def visit(app: FastAPI, page: str, caller: Caller) -> dict[str, Any]:
     """A request by a browser in which `caller` is logged in, with the token its forms have."""
-    forms, is_login = app.state.runtime.forms, page.startswith("dashboard_login")
-    owner = "stranger" if is_login else str(caller.session_id)
-    cookies = {"form": owner, "session": None if is_login else caller.page_token}
-    sent = [f"__Secure-backend_{name}={value}" for name, value in cookies.items() if value]
+    forms, is_anonymous = app.state.runtime.forms, page in ANONYMOUS
+    owner = "stranger" if is_anonymous else str(caller.session_id)
+    cookies = {"form": owner, "session": None if is_anonymous else caller.page_token}
+    sent = [f"__Host-backend_{name}={value}" for name, value in cookies.items() if value]
     method, path = pages(app)[page]
     headers = {"Cookie": "; ".join(sent), "X-CSRF-Token": forms.token(owner)}
     options = PAGES[page].sent_by(caller)
@@ -482,7 +520,7 @@ def test_nothing_is_hidden_from_the_openapi_document_but_the_admin_page(app):
     mounted = {
         (method, route.path_format)
         for route in iter_route_contexts(app.routes)
-        if (route.path or "").startswith(API)
+        if (route.path or "").startswith(PLACES)
         for method in route.methods or ["any"]  # what is mounted or a websocket has none
     }
 
@@ -593,5 +631,6 @@ async def test_each_role_sees_the_pages_that_its_permissions_allow(app, client, 
 
     is_permitted = kind == "permitted" and row.permission is not None
     follows = row.status_for("superuser") if is_permitted else "403"
-    status = "2xx" if response.is_success else str(response.status_code)
+    is_login = response.status_code == 200 and f'action="{API}/dashboard/login"' in response.text
+    status = "login" if is_login else "2xx" if response.is_success else str(response.status_code)
     assert status == (row.status_for(kind) if row.delegates else follows), response.text

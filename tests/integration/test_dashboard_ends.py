@@ -39,7 +39,7 @@ async def eve(client, hasty_app, hasty) -> AsyncIterator[Person]:
         eve = await person(browser, hasty, "eve", is_superuser=True)
         session_id = hasty.tokens.read(eve.tokens["access_token"]).session_id
         cookie = hasty.tokens.sign(eve.id, session_id, "page")
-        browser.cookies["__Secure-backend_session"] = cookie
+        browser.cookies["__Host-backend_session"] = cookie
         assert (await browser.get(PAGE)).status_code == 200
         yield eve
 

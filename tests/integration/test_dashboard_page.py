@@ -14,7 +14,7 @@ from app.models import Session
 from tests.conftest import PASSWORD, Person, browsing
 
 PAGE = "/api/v1/dashboard"
-SESSION, STRANGER = "__Secure-backend_session", "__Secure-backend_form"
+SESSION, STRANGER = "__Host-backend_session", "__Host-backend_form"
 
 
 @pytest.fixture
@@ -55,11 +55,11 @@ async def test_a_superuser_logs_in_and_sees_the_overview(browser, root):
     assert root.email in page.text
 
 
-async def test_the_cookie_goes_nowhere_but_to_the_page_and_no_script_sees_it(browser, root):
+async def test_the_cookie_is_of_this_host_alone_and_no_script_sees_it(browser, root):
     answer = await log_in(browser, root)
 
     (cookie,) = [c for c in answer.headers.get_list("Set-Cookie") if c.startswith(SESSION)]
-    assert set(cookie.split("; ")[1:]) == {"HttpOnly", f"Path={PAGE}", "SameSite=strict", "Secure"}
+    assert set(cookie.split("; ")[1:]) == {"HttpOnly", "Path=/", "SameSite=strict", "Secure"}
 
 
 async def test_the_cookie_is_no_bearer_token_and_a_bearer_token_no_cookie(browser, root):
@@ -86,6 +86,7 @@ async def test_a_plain_user_is_refused_in_words_and_has_no_session_left(browser,
     sessions = (await ada.get("/auth/sessions")).json()["items"]
     assert answer.status_code == 403
     assert "Your account may not use these pages" in answer.text
+    assert 'href="/account"' in answer.text
     assert SESSION not in browser.cookies
     assert len(sessions) == 1  # their own, of the API
 

@@ -183,7 +183,7 @@ async def test_the_admin_page_shows_those_used_last_and_how_many_there_are(
 ):
     """C20: fifty of them, and their number."""
     token = runtime.tokens.sign(root.id, (await row(runtime, session_id(root))).id, "page")
-    cookie = {"Cookie": f"__Secure-backend_session={token}"}
+    cookie = {"Cookie": f"__Host-backend_session={token}"}
 
     view = await client.get(f"/api/v1/dashboard/users/{many.id}", headers=cookie)
 

@@ -72,7 +72,7 @@ async def test_who_is_no_superuser_any_more_is_refused(browser, root, app_of_roo
     response = await send_code(browser, first, app_of_root.code)
 
     assert response.status_code == 403
-    assert "superusers only" in response.text
+    assert "Your account may not use these pages" in response.text
 
 
 async def test_the_form_of_another_browser_does_nothing(browser, root, app_of_root):

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from app.admin.deps import Jobs, JobsPage
 from app.admin.listings.jobs import JOBS_PATH, JobListingQuery
-from app.admin.login_page import safe_next
+from app.admin.login_page import safe_view
 from app.admin.page import Notice
 from app.admin.rendering import BASE
 from app.api.routing import Router
@@ -16,7 +16,7 @@ from app.schemas.base import MAX_BIGINT, Text
 router = Router(prefix=JOBS_PATH, include_in_schema=False)
 
 Id = Annotated[int, Field(ge=1, le=MAX_BIGINT)]
-Back = Annotated[Text, AfterValidator(safe_next)]
+Back = Annotated[Text, AfterValidator(safe_view)]
 JobId = Annotated[int, Path(ge=1, le=MAX_BIGINT)]
 
 

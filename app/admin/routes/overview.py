@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Form, Request, Response
 
-from app.admin.deps import AnyPage, LoginFormChecked, OverviewPage, Overviews
+from app.admin.deps import AccountPageDep, LoginFormChecked, OverviewPage, Overviews
 from app.admin.login_page import (
     LoginForm,
     SecondStepForm,
@@ -50,10 +50,12 @@ async def log_in(
     request: Request,
     response: Response,
 ) -> Response:
-    """Log in; superusers and users with a role only."""
+    """Log in; to the admin pages superusers and users with a role only."""
     with redisplay_login_on_error(request, form):
         password = form.password.get_secret_value()
-        begun = await auth.log_in_to_page(form.username, password, device)
+        begun = await auth.log_in_to_page(
+            form.username, password, device, needs_role=form.needs_role
+        )
     if isinstance(begun, MfaChallenge):
         token = begun.mfa_token
         return second_step_page(request, 200, response.headers, mfa_token=token, next_url=form.next)
@@ -73,12 +75,12 @@ async def log_in_by_code(
     """Complete a login by a second factor."""
     with redisplay_second_step_on_error(request, form):
         token, code = form.mfa_token.get_secret_value(), form.code.get_secret_value()
-        token = await second_step.log_in_to_page(token, code, device)
+        token = await second_step.log_in_to_page(token, code, device, needs_role=form.needs_role)
     return logged_in(request, response, token, form.next)
 
 
 @router.post("/logout", name="dashboard_logout")
-async def log_out(page: AnyPage, sessions: Sessions) -> Response:
+async def log_out(page: AccountPageDep, sessions: Sessions) -> Response:
     """End the session."""
     await sessions.end(page.admin.session_id, page.admin.user_id)
     return page.logged_out()

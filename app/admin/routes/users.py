@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from app.admin.deps import AdminUsers, Audit, EditUserPage, ExportPage, NewUserPage, UsersPage
 from app.admin.forms import EditForm, EditFormBody, NewUserFormBody, UserForm
 from app.admin.listings.users import USERS_PATH, UserListingQuery
-from app.admin.login_page import safe_next
+from app.admin.login_page import safe_view
 from app.admin.page import AdminPage, Notice
 from app.admin.rendering import BASE
 from app.admin.services.users import Action, ActionResult
@@ -30,7 +30,7 @@ MAX_NAMES = 5
 
 router = Router(prefix=USERS_PATH, include_in_schema=False)
 
-Back = Annotated[Text, AfterValidator(safe_next)]
+Back = Annotated[Text, AfterValidator(safe_view)]
 
 
 class Selection(BaseModel):

@@ -23,7 +23,7 @@ LOOKUP_TIMEOUT = 2.0
 
 
 class PageSessions:
-    """Authenticates superusers by the token in their cookie.
+    """Authenticates users by the token in their cookie.
 
     An outage is when an admin needs the overview most, and the database, which alone knows
     sessions, may be what is down: principals that this process authenticated a while ago are
@@ -54,7 +54,9 @@ class PageSessions:
         except UnauthorizedException:
             self._seen.pop(token, None)
             raise
-        if ends == self._ends:  # else it may be this very session that ended since it was read
+        # Else it may be this very session that ended since it was read. Plain users cannot read the
+        # overview, and would take the room of those who can.
+        if ends == self._ends and principal.may_use_admin_pages:
             self._seen[token] = principal
         return principal
 

@@ -88,23 +88,26 @@ class SecondStepService(BaseService):
         """
         return self.issuer.tokens(await self._log_in(mfa_token, code, device))
 
-    async def log_in_to_page(self, mfa_token: str, code: str, device: Device) -> str:
-        """The same for the admin pages; returns the token for the cookie.
+    async def log_in_to_page(
+        self, mfa_token: str, code: str, device: Device, *, needs_role: bool = True
+    ) -> str:
+        """The same for the pages; returns the token for the cookie.
 
         Raises:
-            ForbiddenException: the user is no superuser; no session began.
+            ForbiddenException: the user needs a role, and is no superuser and has none; no session
+                began.
         """
-        begun = await self._log_in(mfa_token, code, device, is_for_pages=True)
+        begun = await self._log_in(mfa_token, code, device, needs_role=needs_role)
         return self.issuer.page_token(begun)
 
     async def _log_in(
-        self, mfa_token: str, code: str, device: Device, *, is_for_pages: bool = False
+        self, mfa_token: str, code: str, device: Device, *, needs_role: bool = False
     ) -> Begun:
         token = self._signer.read(mfa_token, "mfa")
         found = await self.users.credentials_of(token.user_id)
         if found is None or not hmac.compare_digest(token.binding, _binding(found, device)):
             raise TokenInvalidException
-        if is_for_pages and not found.may_use_pages:
+        if needs_role and not found.may_use_pages:
             raise ForbiddenException("Your account may not use these pages")
         begun = None
         async with self.transaction():

@@ -115,27 +115,30 @@ class AuthService(BaseService):
             )
         return begun
 
-    async def log_in_to_page(self, login: str, password: str, device: Device) -> str | MfaChallenge:
-        """Begin a session of the admin pages; returns the token for its cookie.
+    async def log_in_to_page(
+        self, login: str, password: str, device: Device, *, needs_role: bool = True
+    ) -> str | MfaChallenge:
+        """Begin a session of the pages; returns the token for its cookie.
 
         It is an ordinary session, without a refresh token. Where the user has a second factor, the
         second step of the login is returned.
 
         Args:
             login: an email, or a username.
+            needs_role: whether the pages are those of administrators.
 
         Raises:
             ValidationException: login or password contain characters that cannot be stored.
             UnauthorizedException: no active user has these credentials.
-            ForbiddenException: the user is no superuser and has no role, or has to verify the email
-                first; no session began.
+            ForbiddenException: the user needs a role, and is no superuser and has none; or has to
+                verify the email first. No session began.
             ServiceUnavailableException: too many logins are waiting already.
         """
-        begun = await self._log_in(login, password, device, is_for_pages=True)
+        begun = await self._log_in(login, password, device, needs_role=needs_role)
         return begun if isinstance(begun, MfaChallenge) else self.issuer.page_token(begun)
 
     async def _log_in(
-        self, login: str, password: str, device: Device, *, is_for_pages: bool = False
+        self, login: str, password: str, device: Device, *, needs_role: bool = False
     ) -> Begun | MfaChallenge:
         # First, before any step that depends on whether the account exists.
         if not is_storable(login):
@@ -151,7 +154,7 @@ class AuthService(BaseService):
             account = Target("user", found.id) if found else None
             self.audit.refuse(Action.LOGIN_FAILED, account)
             raise UnauthorizedException("Incorrect email or password")
-        if is_for_pages and not found.may_use_pages:
+        if needs_role and not found.may_use_pages:
             log.warning("login_refused", user=found.id, address=device.address)
             self.audit.refuse(Action.LOGIN_FAILED, Target("user", found.id), outcome="refused")
             raise ForbiddenException("Your account may not use these pages")
@@ -167,7 +170,7 @@ class AuthService(BaseService):
                     return await self.second_step.challenge(found, device)
                 begun = await self.issuer.begin(found.id, device)
         if begun is None:  # the user changed after the verification
-            return await self._log_in(login, password, device, is_for_pages=is_for_pages)
+            return await self._log_in(login, password, device, needs_role=needs_role)
         log.info("login", user=found.id, address=device.address)
         must_enrol = self.settings.requires_mfa(is_superuser=found.is_superuser)
         return replace(begun, mfa_enrolment_required=must_enrol)

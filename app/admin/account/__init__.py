@@ -1,0 +1,1 @@
+"""Pages of one's own account, and those that links in mails lead to: `/account/…`."""

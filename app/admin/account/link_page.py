@@ -1,0 +1,96 @@
+"""`LinkPage`: a page with one form, which a link in a mail leads to.
+
+The GET shows the form with the token in it, and never touches the database: programs that open the
+links of mails use nothing up. The POST uses the token.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from fastapi import Depends, Request, Response
+
+from app.admin import cookies
+from app.admin.csrf import check_form
+from app.admin.public_form import render_public_form
+from app.admin.rendering import ACCOUNT
+
+TOKEN = "token"  # noqa: S105  # the name of a field
+
+
+class LinkPage(NamedTuple):
+    """
+    Attributes:
+        name: the end of its path.
+        title: heading.
+        text: what the form does.
+        button: the form's button.
+        again: a sentence, the words of a link in it and the link's path: where to get a new mail.
+        template: for forms with more than the token.
+        fields: names of fields that are shown again if the form is refused.
+        needs_token: whether the page is reached by a link only.
+    """
+
+    name: str
+    title: str
+    text: str
+    button: str
+    again: tuple[str, str]
+    template: str = "account/link.html"
+    fields: tuple[str, ...] = ()
+    needs_token: bool = True
+
+    @property
+    def path(self) -> str:
+        return f"{ACCOUNT}/{self.name}"
+
+    def show(
+        self,
+        request: Request,
+        status: int,
+        headers: Mapping[str, str],
+        *,
+        values: Mapping[str, str],
+        error: Mapping[str, Any] | None = None,
+    ) -> Response:
+        """
+        Args:
+            request: what is answered.
+            status: of the answer.
+            headers: of the answer.
+            values: of the form's fields.
+            error: why the form was refused.
+        """
+        codes = [detail.get("code") for detail in error["details"]] if error else []
+        # The address has the token: no other page is told of it.
+        headers = {**headers, "Referrer-Policy": "no-referrer"}
+        return render_public_form(
+            request,
+            self.template,
+            status,
+            headers,
+            page=self,
+            values=values,
+            error=error,
+            is_usable=not self.needs_token
+            or (values[TOKEN] != "" and "token_invalid" not in codes),
+        )
+
+
+def checked(page: LinkPage) -> Any:
+    """The dependency of a POST: if it is refused from here on, the browser gets the page again.
+
+    Raises:
+        FormRefusedException: the form is not of this page, or is another browser's.
+    """
+
+    async def check(request: Request) -> None:
+        form = await request.form()
+        sent = {name: form.get(name) for name in (TOKEN, *page.fields)}
+        values = {name: value if isinstance(value, str) else "" for name, value in sent.items()}
+        request.state.redisplay = partial(page.show, request, values=values)
+        owner = cookies.read(request, "form")
+        # Browsers send `Origin: null` from a page with `no-referrer`.
+        await check_form(request, owner, may_hide_origin=True)
+
+    return Depends(check)

@@ -1,0 +1,88 @@
+"""Routes of one's own account: profile, password and sessions."""
+
+from fastapi import Depends, Request, Response
+
+from app.admin.account.forms import (
+    PasswordFormBody,
+    ProfileForm,
+    ProfileFormBody,
+    SessionFormBody,
+)
+from app.admin.deps import AccountPageDep
+from app.admin.page import Notice
+from app.admin.rendering import ACCOUNT
+from app.api.deps.services import Auth, Sessions, Users
+from app.api.limits import by_principal, limited
+from app.api.routing import Router
+from app.core.limiter import limiter, rate
+from app.core.pagination import PageParams
+
+PROFILE, PASSWORD = "account/profile.html", "account/password.html"
+
+router = Router(prefix=ACCOUNT, include_in_schema=False)
+
+
+async def limited_account(request: Request, response: Response, _: AccountPageDep) -> None:
+    """Check the limits of a route, on top of the limit of writes."""
+    await limited(request, response)
+
+
+LimitedAccount = Depends(limited_account)
+
+
+@router.get("", name="account")
+async def account(page: AccountPageDep, sessions: Sessions) -> Response:
+    """The account and its sessions."""
+    live = await sessions.of(page.admin.user_id, page.admin.session_id, PageParams())
+    return page.render("account/account.html", sessions=live)
+
+
+@router.get("/profile", name="account_profile")
+async def profile(page: AccountPageDep) -> Response:
+    """The form of the profile."""
+    return page.render(PROFILE, form=ProfileForm.of(page.admin.user), error=None)
+
+
+@router.post("/profile", name="account_change_profile")
+async def change_profile(form: ProfileFormBody, page: AccountPageDep, users: Users) -> Response:
+    """Change the profile."""
+    caller = page.admin
+    with page.redisplay_on_error(PROFILE, form=form):
+        await users.update(caller.user_id, form.changes(caller.user), caller)
+    return page.redirect("", Notice("Your profile is saved"))
+
+
+@router.get("/password", name="account_password")
+async def password(page: AccountPageDep) -> Response:
+    """The form to change the password."""
+    return page.render(PASSWORD, error=None)
+
+
+@router.post("/password", name="account_change_password", dependencies=[LimitedAccount])
+@limiter.shared_limit(rate("login"), scope="change-password", key_func=by_principal)
+async def change_password(form: PasswordFormBody, page: AccountPageDep, auth: Auth) -> Response:
+    """Change the password; the other sessions end."""
+    with page.redisplay_on_error(PASSWORD):
+        change = form.change()
+        await auth.change_password(
+            page.admin,
+            change.current_password.get_secret_value(),
+            change.new_password.get_secret_value(),
+        )
+    return page.redirect("", Notice("Your password is changed, and your other sessions have ended"))
+
+
+@router.post("/sessions/end", name="account_end_session")
+async def end_session(form: SessionFormBody, page: AccountPageDep, sessions: Sessions) -> Response:
+    """End one session. One that has ended already is no error: it is what was asked for."""
+    await sessions.end(form.id, page.admin.user_id)
+    if form.id == page.admin.session_id:
+        return page.logged_out()
+    return page.redirect("", Notice("The session has ended"))
+
+
+@router.post("/sessions/end-others", name="account_end_other_sessions")
+async def end_other_sessions(page: AccountPageDep, sessions: Sessions) -> Response:
+    """End all sessions but this one."""
+    await sessions.end_all(page.admin.user_id, but=page.admin.session_id)
+    return page.redirect("", Notice("All other sessions have ended"))
