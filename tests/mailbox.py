@@ -44,11 +44,23 @@ class Mailbox:
 
     async def token(self, subject: str = "") -> str:
         """The token of the link in the one mail there is, or the one with this in its subject."""
+        return _token_of(await self.link(subject))
+
+    async def link(self, subject: str = "") -> str:
+        """The link in the one mail there is, or the one with this in its subject."""
         (mail,) = [mail for mail in await self.receive() if subject in mail.subject]
-        return token_in(mail)
+        return link_in(mail)
 
 
 def token_in(mail: CaughtMail) -> str:
+    return _token_of(link_in(mail))
+
+
+def link_in(mail: CaughtMail) -> str:
     link = _LINK.search(mail.text)
     assert link is not None, mail.text
-    return parse_qs(urlsplit(link[0]).query)["token"][0]
+    return link[0]
+
+
+def _token_of(link: str) -> str:
+    return parse_qs(urlsplit(link).query)["token"][0]

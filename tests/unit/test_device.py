@@ -21,19 +21,25 @@ CHROME = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
         (f"{MOZILLA} (X11; CrOS x86_64 14541.0.0) {CHROME}", "Chrome on ChromeOS"),
         (f"{MOZILLA} (Linux; Android 10; K) {CHROME}", "Chrome on Android"),
         (
-            f"{MOZILLA} (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) "
-            "SamsungBrowser/28.0 Chrome/130.0.0.0 Mobile Safari/537.36",
+            (
+                f"{MOZILLA} (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) "
+                "SamsungBrowser/28.0 Chrome/130.0.0.0 Mobile Safari/537.36"
+            ),
             "Samsung Internet on Android",
         ),
         (f"{MOZILLA} {MAC} {WEBKIT} Version/19.0 Safari/605.1.15", "Safari on Mac"),
         (
-            f"{MOZILLA} (iPhone; CPU iPhone OS 18_6 like Mac OS X) {WEBKIT} Version/19.0 "
-            "Mobile/15E148 Safari/604.1",
+            (
+                f"{MOZILLA} (iPhone; CPU iPhone OS 18_6 like Mac OS X) {WEBKIT} Version/19.0 "
+                "Mobile/15E148 Safari/604.1"
+            ),
             "Safari on iPhone",
         ),
         (
-            f"{MOZILLA} (iPad; CPU OS 18_6 like Mac OS X) {WEBKIT} CriOS/140.0.0.0 "
-            "Mobile/15E148 Safari/604.1",
+            (
+                f"{MOZILLA} (iPad; CPU OS 18_6 like Mac OS X) {WEBKIT} CriOS/140.0.0.0 "
+                "Mobile/15E148 Safari/604.1"
+            ),
             "Chrome on iPad",
         ),
         (

@@ -1,0 +1,142 @@
+"""The pages of one's own account as people see them, with the mails that lead to them."""
+
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import (
+    PHONE,
+    THEMES,
+    OpenPage,
+    assert_accessible,
+    log_in,
+    overflow,
+    violations,
+)
+from tests.conftest import PASSWORD
+from tests.mailbox import Mailbox
+
+ACCOUNT = "/account"
+NEW = "another battery staple horse"
+VIEWS = {"account": ACCOUNT, "profile": f"{ACCOUNT}/profile", "password": f"{ACCOUNT}/password"}
+LINK_VIEWS = {
+    "login": f"{ACCOUNT}/login",
+    "recovery": f"{ACCOUNT}/password-recovery",
+    "reset": f"{ACCOUNT}/password-reset?token=x",
+    "incomplete": f"{ACCOUNT}/password-reset",
+}
+
+
+@pytest.fixture
+async def mailbox(client, runtime) -> Mailbox:
+    return Mailbox(runtime)
+
+
+async def follow(page: Page, mailbox: Mailbox, subject: str = "") -> None:
+    """Open the link of the one mail that arrives now, from the site of a mailbox."""
+    link = urlsplit(await mailbox.link(subject))
+    await page.goto(f"{link.path}?{link.query}", referer="https://mail.example/")
+
+
+@pytest.fixture
+async def ada_page(page: Page, ada) -> Page:
+    await log_in(page, ada, ACCOUNT)
+    assert await page.title() == "Your account · Backend API"
+    return page
+
+
+async def test_a_forgotten_password_is_set_anew_by_the_link_in_a_mail(page, ada, mailbox):
+    await page.goto(ACCOUNT)
+    await page.get_by_role("link", name="Forgot your password?").click()
+    await page.get_by_label("Email").fill(ada.email)
+    await page.get_by_role("button", name="Send the link").click()
+    await expect(page.get_by_role("status")).to_contain_text("a link is on its way")
+
+    await follow(page, mailbox)
+    await page.get_by_label("New password").fill(NEW)
+    await page.get_by_role("button", name="Set the password").click()
+
+    await expect(page.get_by_role("status")).to_contain_text("Your new password is set")
+    await page.get_by_label("Email or username").fill(ada.email)
+    await page.get_by_label("Password").fill(NEW)
+    await page.get_by_role("button", name="Log in").click()
+    await expect(page).to_have_title("Your account · Backend API")
+
+
+async def test_a_used_link_leads_to_a_new_one(page, ada, mailbox, client, watch):
+    watch.expect_status(422)
+    await client.post("/api/v1/auth/password-recovery", json={"email": ada.email})
+    token = await mailbox.token()
+    used = {"token": token, "new_password": NEW}
+    await client.post("/api/v1/auth/password-reset", json=used)
+
+    await page.goto(f"{ACCOUNT}/password-reset?token={token}")
+    await page.get_by_label("New password").fill(f"{NEW}!")
+    await page.get_by_role("button", name="Set the password").click()
+
+    await expect(page.get_by_role("alert")).to_contain_text("not valid any more")
+    await page.get_by_role("link", name="Get a new link").click()
+    await expect(page.get_by_label("Email")).to_be_visible()
+
+
+async def test_the_profile_is_changed_without_scripts(open_page: OpenPage, ada):
+    page = await open_page(java_script_enabled=False)
+    await log_in(page, ada, ACCOUNT)
+    await page.get_by_role("link", name="Edit profile").click()
+    await page.get_by_label("Full name").fill("Ada King")
+    await page.get_by_role("button", name="Save").click()
+
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Ada King")
+
+
+async def test_the_password_is_changed(ada_page, ada, watch):
+    watch.expect_status(422)
+    await ada_page.get_by_role("link", name="Change password").click()
+    await ada_page.get_by_label("Current password").fill("wrong")
+    await ada_page.get_by_label("New password").fill(NEW)
+    await ada_page.get_by_role("button", name="Change password").click()
+    await expect(ada_page.get_by_text("Is not the current password")).to_be_visible()
+
+    await ada_page.get_by_label("Current password").fill(PASSWORD)
+    await ada_page.get_by_label("New password").fill(NEW)
+    await ada_page.get_by_role("button", name="Change password").click()
+
+    await expect(ada_page.get_by_role("status")).to_contain_text("Your password is changed")
+
+
+async def test_the_session_of_another_device_is_ended(ada_page, open_page, ada):
+    user_agent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+    phone = await open_page(user_agent=user_agent)
+    await log_in(phone, ada, ACCOUNT)
+    await ada_page.reload()
+
+    button = ada_page.get_by_role("button", name="End the session of Firefox on Linux")
+    await button.click()
+
+    await expect(ada_page.get_by_role("status")).to_have_text("The session has ended")
+    await phone.reload()
+    await expect(phone.get_by_role("alert")).to_contain_text("Your session has ended")
+
+
+async def test_the_header_of_the_dashboard_leads_to_the_account(root_page, root):
+    await root_page.get_by_role("link", name=root.email).click()
+
+    await expect(root_page).to_have_title("Your account · Backend API")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+async def test_the_view_is_accessible_and_fits_a_phone(open_page, ada, view):
+    await assert_accessible(open_page, ada, VIEWS[view])
+
+
+@pytest.mark.parametrize("view", LINK_VIEWS)
+async def test_the_page_without_a_session_is_accessible_and_fits_a_phone(open_page, view):
+    page = await open_page(reduced_motion="reduce")
+    await page.goto(LINK_VIEWS[view])
+    for scheme in THEMES:
+        await page.emulate_media(color_scheme=scheme)
+        assert await violations(page) == []
+    for width in (320, PHONE["width"]):
+        await page.set_viewport_size({"width": width, "height": 700})
+        assert await overflow(page) == 0
