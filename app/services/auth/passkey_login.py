@@ -69,13 +69,16 @@ class PasskeyLoginService(BaseService):
         """
         return self.issuer.tokens(await self._log_in(credential, device))
 
-    async def log_in_to_page(self, credential: SignInCredential, device: Device) -> str:
-        """The same for the admin pages; returns the token for the cookie.
+    async def log_in_to_page(
+        self, credential: SignInCredential, device: Device, *, needs_role: bool = True
+    ) -> str:
+        """The same for the pages; returns the token for the cookie.
 
         Raises:
-            ForbiddenException: the user may not use the pages; no session began.
+            ForbiddenException: the user needs a role, and is no superuser and has none; no session
+                began.
         """
-        begun = await self._log_in(credential, device, is_for_pages=True)
+        begun = await self._log_in(credential, device, needs_role=needs_role)
         return self.issuer.page_token(begun)
 
     async def confirm(self, caller: Principal, credential: SignInCredential) -> datetime:
@@ -96,13 +99,13 @@ class PasskeyLoginService(BaseService):
             raise ValidationException(details=[detail]) from refusal
 
     async def _log_in(
-        self, credential: SignInCredential, device: Device, *, is_for_pages: bool = False
+        self, credential: SignInCredential, device: Device, *, needs_role: bool = False
     ) -> Begun:
         passkey = await self._find(credential)
         found = await self.users.credentials_of(passkey.user_id)
         if found is None:
             raise PasskeyRefusedException
-        if is_for_pages and not found.may_use_pages:
+        if needs_role and not found.may_use_pages:
             raise ForbiddenException("Your account may not use these pages")
         async with self.transaction():
             begun = await self._begin(passkey, credential, found, device)
