@@ -65,7 +65,10 @@ def main() -> None:
             with standby as replica:
                 places = {"postgres": primary, "replica": standby, "valkey": valkey}
                 url = make_url(replica).set(database=name)
-                reads = {"DATABASE_REPLICA_URLS": url.render_as_string(hide_password=False)}
+                reads = {
+                    "DATABASE_REPLICA_URLS": url.render_as_string(hide_password=False),
+                    "CACHE_PREFIX": "bench:replica",
+                }
                 for title, settings in ("", {}), (", with a replica", reads):
                     with application(own, options.users, **settings) as service:
                         for work in measured(service, places, options.runs, options.seconds):
@@ -79,14 +82,14 @@ def kinds(service: Instance) -> Iterator[Work]:
 
     def change(number: int) -> bytes:
         body = json.dumps({"full_name": f"Ada {number}"}).encode()
-        return load.post(f"{API}/users/me", body, service.token).replace(b"POST", b"PATCH", 1)
+        return load.post(f"{API}/users/1", body, service.token).replace(b"POST", b"PATCH", 1)
 
     account = json.dumps({"email": EMAIL, "password": PASSWORD}).encode()
     yield Work("GET /users/me", get("/users/me"))
     yield Work("GET /dashboard/stats, cached", get("/dashboard/stats"))
     yield Work("GET /users, 50 of them", get("/users?is_active=true"))
     yield Work("GET /users?search=ann", get("/users?search=ann"))
-    yield Work("PATCH /users/me", [change(number) for number, _ in zip(count(), range(100))])
+    yield Work("PATCH /users/1", [change(number) for number, _ in zip(count(), range(100))])
     yield Work("POST /auth/login", [load.post(f"{API}/auth/login", account)])
 
 

@@ -47,6 +47,9 @@ RUN = {
         "medians differ by",
         ".venv/bin/python benchmarks/login_timing.py --samples 3 --bound 10",
     ),
+    "python -m benchmarks.capacity …": Said(
+        "PATCH", "python -m benchmarks.capacity --users 100 --runs 1 --seconds 0.2"
+    ),
     "python -m benchmarks …": Said(
         # Its plot takes a package that only `make bench` installs.
         "P3(.|\n)*(reached|missed)",

@@ -33,7 +33,9 @@ from tests.polling import within_async
 from tests.standby import standby_of
 from tests.tcp_proxy import TcpProxy, proxied
 
-MAX_LAG = 1.0
+MAX_LAG = 30.0
+"""Seconds; a busy machine may take some for a test."""
+SHORT_LAG = 0.2
 TIMEOUT = 0.5
 EVERYBODY = {"admin", "ada", "eve"}
 """The first superuser, and those of the site."""
@@ -41,11 +43,17 @@ EVERYBODY = {"admin", "ada", "eve"}
 
 @dataclass
 class Pair:
-    """A primary and its standby, which the service reaches through a proxy."""
+    """A primary and its standby, which the service reaches through a proxy each.
+
+    Attributes:
+        way: to the primary.
+        proxy: to the standby.
+    """
 
     primary: str
     server: EmbeddedPostgres
     standby: str
+    way: TcpProxy
     proxy: TcpProxy
 
     async def run(self, url: str, statement: str) -> object:
@@ -106,8 +114,8 @@ async def pair(
     assert settings.cache.redis_url is not None
     async with Redis.from_url(settings.cache.redis_url.get_secret_value()) as redis:
         await redis.flushall()
-    async with proxied(standby) as proxy:
-        yield Pair(primary, server, standby, proxy)
+    async with proxied(primary) as way, proxied(standby) as proxy:
+        yield Pair(primary, server, standby, way, proxy)
 
 
 @dataclass
@@ -154,7 +162,7 @@ async def site(pair: Pair, settings: Settings, monkeypatch) -> AsyncIterator[Sit
 @asynccontextmanager
 async def reading(pair: Pair, settings: Settings) -> AsyncIterator[FastAPI]:
     database = {
-        "url": SecretStr(pair.primary),
+        "url": SecretStr(pair.way.url),
         "replica_urls": (SecretStr(pair.proxy.url),),
         "replica_max_lag": MAX_LAG,
         "replica_timeout": TIMEOUT,
@@ -235,7 +243,8 @@ async def test_a_caller_reads_what_they_wrote_while_others_read_a_replica_that_l
             there = Person(visitor, site.ada.id, site.ada.email, tokens=site.ada.tokens)
             elsewhere = await listed(there)
 
-        assert await within_async(MAX_LAG + LATE, lambda: not site.is_read())
+        site.replica._max_lag = SHORT_LAG
+        assert await within_async(SHORT_LAG + LATE, lambda: not site.is_read())
         later = await listed(site.eve)
         state = (await site.ada.get("/metrics/replicas")).json()["items"]
         findings = [finding async for finding in _replicas(site.app.state.runtime)]
@@ -245,8 +254,8 @@ async def test_a_caller_reads_what_they_wrote_while_others_read_a_replica_that_l
     assert theirs == EVERYBODY  # the replica's, and so it is read
     assert elsewhere == {*EVERYBODY, "new"}
     assert later == {*EVERYBODY, "new"}
-    assert state[0]["problem"] == f"lags more than {MAX_LAG:g} s"
-    assert state[0]["lag"] > MAX_LAG
+    assert state[0]["problem"] == f"lags more than {SHORT_LAG:g} s"
+    assert state[0]["lag"] > SHORT_LAG
     assert "pg_stat_replication" in findings[0].advice
     assert await within_async(5, site.settled)
     back = time.monotonic() - resumed
@@ -283,6 +292,17 @@ async def test_a_frozen_replica_holds_a_read_up_for_its_timeout_only(pair, site,
     assert site.fallbacks() > before
     assert await within_async(5, site.settled)
     record("R14", "a replica is frozen", f"a list and an export in {took:.2f} s")
+
+
+async def test_lists_are_read_while_the_primary_is_away(pair, site, record):
+    await site.eve.get("/users/me")  # caches the principal
+    pair.way.close()
+    seen = await listed(site.eve), await counted(site.eve)
+    write = await site.eve.patch("/users/me", json={"full_name": "Eve"})
+
+    assert seen == (EVERYBODY, 3)
+    assert write.status_code == 503
+    record("R14", "the primary is away", "lists and statistics are read from the replica")
 
 
 async def test_without_redis_the_primary_is_read(site):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
+from app.database import Base
 from main import app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,3 +125,9 @@ def test_every_metric_named_in_performance_md_exists():
     assert named <= titles
     assert set(re.findall(r"`(\w+_\w+)`", metrics)) - {"slow_query"} <= exported
     assert set(re.findall(r"`(\w+)`", alerts)) <= set(re.findall(r"alert: (\w+)", rules))
+
+
+def test_the_page_about_scaling_distributes_every_table(repository):
+    page = (repository / "docs" / "SCALING.md").read_text()
+
+    assert {name for name in Base.metadata.tables if f"`{name}`" not in page} == set()
