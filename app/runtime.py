@@ -41,6 +41,8 @@ from app.embedded.server import EmbeddedServer
 from app.embedded.valkey import EmbeddedValkey
 from app.server.drain import Drain
 from app.services.access.roles import RoleService
+from app.services.account.deletion import AccountDeletionService
+from app.services.account.export import AccountExport
 from app.services.account.recovery import RecoveryService
 from app.services.account.tokens import OneTimeTokens
 from app.services.account.verification import VerificationService
@@ -178,6 +180,18 @@ class Runtime:
             self.settings,
             sends_mail=self.mailer.is_available,
         )
+
+    def account_deletion_service(self, db: AsyncSession) -> AccountDeletionService:
+        return AccountDeletionService(
+            db,
+            self.passwords,
+            self.principals,
+            self.settings.auth,
+            sends_mail=self.mailer.is_available,
+        )
+
+    def account_export(self) -> AccountExport:
+        return AccountExport(self.session_maker, self.reads)
 
     def invitation_service(self, db: AsyncSession) -> InvitationService:
         users = self.user_service(db)

@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
@@ -15,7 +15,11 @@ from starlette.types import Receive, Scope, Send
 from app.schemas.base import example_of
 from app.schemas.list_params import ExportFormat
 
-_MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
+_MEDIA_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "ndjson": "application/x-ndjson",
+    "json": "application/json",
+}
 
 
 def export_of(schema: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
@@ -54,7 +58,7 @@ class ExportResponse(StreamingResponse):
         self,
         stream: AsyncGenerator[bytes, None],
         name: str,
-        file_format: ExportFormat,
+        file_format: ExportFormat | Literal["json"],
         headers: Mapping[str, str],
     ) -> None:
         """Args: headers: those of the response that FastAPI would have made, limits among them."""

@@ -102,6 +102,22 @@ PENDING: dict[int | str, dict[str, Any]] = {
         "description": "With AUTH_EMAIL_VERIFICATION=required: a mail follows",
     }
 }
+OWN_DATA: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The file",
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"exported_at": {"type": "string", "format": "date-time"}},
+                    "required": ["exported_at"],
+                    "additionalProperties": {"type": "array", "items": {"type": "object"}},
+                }
+            }
+        },
+    }
+}
+"""`responses` of the export of one's own data."""
 WITH_OR_WITHOUT_TOKEN: dict[str, Any] = {"security": [{}]}
 """`openapi_extra` of a route that anonymous callers may use, and that reads a token if one is
 sent."""

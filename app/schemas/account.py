@@ -1,11 +1,13 @@
 """Schemas of an account's life: recovery of a password, and what a link in a mail allows."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
 from app.core.jobs import JobPayload
+from app.core.security import MAX_PASSWORD_LENGTH
 from app.schemas.base import Email, NewPassword, RequestSchema, ResponseSchema, Secret
 
 LinkToken = Annotated[
@@ -24,6 +26,7 @@ class Purpose(StrEnum):
     PASSWORD_RESET = "password-reset"  # noqa: S105  # no password
     EMAIL_VERIFICATION = "email-verification"
     INVITATION = "invitation"
+    DELETION_UNDO = "deletion-undo"
 
 
 class PasswordRecovery(RequestSchema):
@@ -37,6 +40,25 @@ class PasswordReset(RequestSchema):
 
 class TokenUse(RequestSchema):
     token: LinkToken
+
+
+class DeletionRequest(RequestSchema):
+    current_password: Secret = Field(max_length=MAX_PASSWORD_LENGTH)
+
+
+class DeletionSchema(ResponseSchema):
+    """A deletion that can be undone until `delete_after`, by the link in a mail."""
+
+    delete_after: datetime = Field(examples=["2026-12-05T06:30:00.123456Z"])
+    is_mailed: bool = Field(
+        description="false if the service sends no mail: an administrator can undo it"
+    )
+
+
+class DeleteAccounts(JobPayload):
+    """Delete the accounts whose users requested it `AUTH_DELETION_GRACE` ago or earlier."""
+
+    kind = "delete-accounts"
 
 
 class ResetLink(ResponseSchema):

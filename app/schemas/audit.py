@@ -38,6 +38,8 @@ class Action(StrEnum):
     MFA_RESET = "mfa.reset"
     RECOVERY_CODES_CREATED = "recovery_codes.created"
     CONFIRMED = "session.confirmed"
+    DELETION_REQUESTED = "deletion.requested"
+    DELETION_UNDONE = "deletion.undone"
     INVITATION_SENT = "invitation.sent"
     INVITATION_RESENT = "invitation.resent"
     INVITATION_REVOKED = "invitation.revoked"

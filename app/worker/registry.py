@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.runtime import Runtime
-from app.schemas.account import PurgeTokens
+from app.schemas.account import DeleteAccounts, PurgeTokens
 from app.schemas.invitation import PurgeInvitations
 from app.schemas.jobs import (
     CompactUserCounts,
@@ -78,6 +78,11 @@ async def purge_tokens(runtime: Runtime, _: PurgeTokens) -> None:
         await runtime.one_time_tokens(db).purge()
 
 
+async def delete_accounts(runtime: Runtime, _: DeleteAccounts) -> None:
+    async with runtime.session_maker() as db:
+        await runtime.account_deletion_service(db).delete_due()
+
+
 async def purge_invitations(runtime: Runtime, _: PurgeInvitations) -> None:
     async with runtime.session_maker() as db:
         await runtime.invitation_service(db).purge()
@@ -123,6 +128,7 @@ JOBS: tuple[Job[Any], ...] = (
         first_delay=10.0,
         timeout=900.0,
     ),
+    Job(DeleteAccounts, delete_accounts, concurrency=1, timeout=PURGE_TIMEOUT, cron="23 * * * *"),
     Job(
         PurgeInvitations,
         purge_invitations,

@@ -19,6 +19,7 @@ from app.core.permissions import Permission
 from app.core.security import TokenSigner
 from app.core.security.api_keys import new_api_key
 from app.models import Session, User
+from app.models.account_deletion import AccountDeletion
 from app.models.api_key import ApiKey
 from app.models.invitation import Invitation
 from app.models.role import Role, UserRole
@@ -102,6 +103,11 @@ MATRIX = {
     "request_email_verification": Row(LOGGED_IN),
     "verify_email": Row(
         ANYONE, options_of=lambda me: {"json": {"token": me.rows[Purpose.EMAIL_VERIFICATION]}}
+    ),
+    "export_my_data": Row(LOGGED_IN),
+    "delete_my_account": Row(INVALID, {"json": {"current_password": "a guess"}}),
+    "undo_deletion": Row(
+        ANYONE, options_of=lambda me: {"json": {"token": me.rows[Purpose.DELETION_UNDO]}}
     ),
     "send_invitations": Row(
         SUPERUSER, {"json": {"email": "new@example.com"}}, permission="users:invite"
@@ -342,6 +348,18 @@ class Cast:
         for purpose in Purpose:
             self._rows[purpose] = await tokens.issue(purpose, user, user.email, uuid4())
         token_id, now = uuid4(), datetime.now(UTC)
+        leaving = User(
+            email="leaving@example.com",
+            username="leaving",
+            hashed_password=self._hashed_password,
+            is_active=False,
+        )
+        db.add(leaving)
+        await db.flush()
+        db.add(AccountDeletion(user_id=leaving.id, delete_after=now + timedelta(days=1)))
+        self._rows[Purpose.DELETION_UNDO] = await tokens.issue(
+            Purpose.DELETION_UNDO, leaving, leaving.email, uuid4()
+        )
         self._rows[Purpose.INVITATION] = await tokens.issue(
             Purpose.INVITATION, user, "invited@example.com", token_id
         )

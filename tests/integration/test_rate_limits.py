@@ -44,7 +44,7 @@ LIMITS = (
         "refresh",
         "refresh_address",
     ),
-    *("recovery", "link", "invitation", "read", "write"),
+    *("recovery", "link", "invitation", "own_data", "read", "write"),
 )
 
 

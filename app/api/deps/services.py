@@ -11,6 +11,8 @@ from app.core.cache import Unkeyed
 from app.core.permissions import Permission
 from app.database import get_db
 from app.services.access.roles import RoleService
+from app.services.account.deletion import AccountDeletionService
+from app.services.account.export import AccountExport
 from app.services.account.recovery import RecoveryService
 from app.services.account.verification import VerificationService
 from app.services.api_keys.service import ApiKeyService
@@ -133,6 +135,18 @@ async def get_invitation_acceptance(request: Request, db: DbSession) -> Invitati
     return runtime_of(request).invitation_acceptance(db)
 
 
+async def get_account_deletion_service(request: Request, db: DbSession) -> AccountDeletionService:
+    return runtime_of(request).account_deletion_service(db)
+
+
+Deletions = Annotated[AccountDeletionService, Depends(get_account_deletion_service)]
+
+
+async def get_account_export(request: Request) -> AccountExport:
+    return runtime_of(request).account_export()
+
+
+AccountExports = Annotated[AccountExport, Depends(get_account_export)]
 Acceptance = Annotated[InvitationAcceptance, Depends(get_invitation_acceptance)]
 
 

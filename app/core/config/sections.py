@@ -20,6 +20,8 @@ from app.core.config.types import (
     SecretKeys,
 )
 
+MAX_DELETION_GRACE = 7_776_000  # seconds
+
 
 class SettingsError(ValueError):
     """Invalid, missing or misspelt settings; the message has a line for each."""
@@ -165,6 +167,7 @@ class LimiterSettings(RedisSettings):
     link: Rate = Field(
         "30/minute", description="uses of links in mails, per address (development: 600/minute)"
     )
+    own_data: Rate = Field("10/hour", description="exports of one's own data, per user")
     invitation: Rate = Field(
         "30/minute", description="requests that send invitations, per principal"
     )
@@ -220,6 +223,12 @@ class AuthSettings(Section):
         "off",
         description="optional: new users get a mail to verify their email; required: and log in "
         "only after that",
+    )
+    deletion_grace: float = Field(
+        1_209_600,
+        ge=0,
+        le=MAX_DELETION_GRACE,
+        description="seconds from a user's request until the account is deleted; undo until then",
     )
     password_min_length: int = Field(
         15, ge=1, le=64, description="minimum length of a new password"

@@ -9,6 +9,7 @@ _PATHS = {
     Purpose.PASSWORD_RESET: "/account/password-reset",
     Purpose.EMAIL_VERIFICATION: "/account/email-verification",
     Purpose.INVITATION: "/account/invitation",
+    Purpose.DELETION_UNDO: "/account/deletion-undo",
 }
 
 

@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
+from app.repositories.account_deletions import AccountDeletionRepository
 from app.repositories.invitations import InvitationRepository
 from app.repositories.user.repository import UserRepository
 from app.schemas.account import Purpose
 from app.schemas.mail import MailContext, SendMail
 from app.services.account.links import link
+from app.services.account.notices import moment_in_words
 from app.services.account.tokens import POLICIES, OneTimeTokens
 
 REQUEST_LIFETIME = timedelta(hours=1)
@@ -94,6 +96,19 @@ async def invitation(job: SendMail, db: AsyncSession, settings: Settings) -> Mai
         "link": settings.link_base_url if has_account else url,
     }
     return MailContext(sent.email, values)
+
+
+async def account_deletion(
+    job: SendMail, db: AsyncSession, settings: Settings
+) -> MailContext | None:
+    found = await OneTimeTokens(db, settings.auth).for_mail(job.id, Purpose.DELETION_UNDO)
+    deletion = await AccountDeletionRepository(db).of_user(job.user_id or 0)
+    if found is None or deletion is None:
+        return None
+    token, row = found
+    url = link(settings, Purpose.DELETION_UNDO, token)
+    until = moment_in_words(deletion.delete_after.astimezone(UTC))
+    return MailContext(row.address, {"link": url, "delete_after": until})
 
 
 async def notice(job: SendMail, db: AsyncSession, settings: Settings) -> MailContext | None:  # noqa: ARG001  # all of it is in the job

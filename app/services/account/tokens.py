@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AuthSettings
+from app.core.config.sections import MAX_DELETION_GRACE
 from app.core.exceptions import ValidationException
 from app.core.security.one_time_tokens import OneTimeTokenDeriver, hash_of
 from app.models import User
@@ -34,15 +35,19 @@ class Policy:
     Attributes:
         lifetime: from the last attempt to send the mail.
         outlives_changes: stays valid when the password or the email changes.
+        is_for_inactive: is of a user who is inactive.
     """
 
     lifetime: timedelta
     outlives_changes: bool = False
+    is_for_inactive: bool = False
 
 
 POLICIES = {
     Purpose.PASSWORD_RESET: Policy(timedelta(minutes=30)),
     Purpose.EMAIL_VERIFICATION: Policy(timedelta(hours=24)),
+    # As long as the deletion waits: nothing of it is left after that.
+    Purpose.DELETION_UNDO: Policy(timedelta(seconds=MAX_DELETION_GRACE), is_for_inactive=True),
     Purpose.INVITATION: Policy(timedelta(days=7), outlives_changes=True),  # of the inviter
 }
 
@@ -182,6 +187,7 @@ def invalid_token() -> ValidationException:
 
 
 def _is_for(row: OneTimeToken, user: User) -> bool:
-    """Whether the user is active, and has the password and email that the token was issued for."""
+    """Whether the user has the password and email that the token was issued for, and is active, or
+    inactive where the purpose is for such users."""
     is_unchanged = row.fingerprint is None or compare_digest(row.fingerprint, fingerprint(user))
-    return user.is_active and is_unchanged
+    return user.is_active != POLICIES[Purpose(row.purpose)].is_for_inactive and is_unchanged

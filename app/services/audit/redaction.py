@@ -1,11 +1,11 @@
 """What an audit event stores of values: changed fields only, without secrets."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import SecretBytes, SecretStr
 
+from app.core.security.secret_names import is_secret_name
 from app.schemas.audit import Facts, Target
 
 REDACTED = "[redacted]"
@@ -13,7 +13,6 @@ MAX_TEXT = 1000
 """Characters of a text that are stored."""
 MAX_ITEMS = 100
 """Items of a list or object that are stored."""
-_SECRET = re.compile(r"password|passwd|secret|token|hash|credential|cipher|code|private|sealed")
 _UNTOLD = frozenset({"created_at", "updated_at"})
 
 
@@ -50,7 +49,7 @@ def _present(facts: Facts | None) -> Facts | None:
 def redacted(facts: Mapping[str, Any]) -> Facts:
     """The facts as JSON stores them, with the values of secrets replaced."""
     return {
-        name: REDACTED if value is not None and _SECRET.search(name.lower()) else _stored(value)
+        name: REDACTED if value is not None and is_secret_name(name) else _stored(value)
         for name, value in list(facts.items())[:MAX_ITEMS]
     }
 

@@ -40,6 +40,10 @@ _RESET = {
     "link": "https://app.example.com/account/password-reset?token=3q2-7wXkq0y1m5f0c0m7cY2l8mT1o0b6rK9z",
 }
 _VERIFICATION = _RESET["link"].replace("password-reset", "email-verification")
+_DELETION = {
+    "delete_after": _MOMENT,
+    "link": "https://app.example.com/account/deletion-undo?token=3q2-7wXkq0y1m5f0c0m7cY2l8mT1o0b6rK9z",
+}
 _INVITATION = {
     "inviter": "Ada Lovelace",
     "has_account": False,
@@ -57,6 +61,7 @@ KINDS: Mapping[str, MailKind] = {
             mail_contexts.email_verification,
             example={"link": _VERIFICATION, "lifetime": "24 hours"},
         ),
+        MailKind("account-deletion", mail_contexts.account_deletion, example=_DELETION),
         MailKind("invitation", mail_contexts.invitation, example=_INVITATION),
         MailKind("password-changed", mail_contexts.notice, example={"at": _MOMENT}),
         MailKind(

@@ -17,7 +17,10 @@ from app.core.permissions import Permission
 from app.core.security import PasswordHasher
 from app.core.text.normalisation import normalise_login
 from app.models import User
+from app.repositories.account_deletions import AccountDeletionRepository
+from app.repositories.one_time_tokens import OneTimeTokenRepository
 from app.repositories.role import RoleRepository
+from app.schemas.account import Purpose
 from app.schemas.audit import Action, Facts
 from app.schemas.session import Principal
 from app.schemas.user import UserCreate, UserSchema, UserUpdate
@@ -59,6 +62,8 @@ class UserService(UserRegistration):
     ) -> None:
         super().__init__(db, passwords, settings, app_name, sends_mail=sends_mail)
         self.roles = RoleRepository(db)
+        self.deletions = AccountDeletionRepository(db)
+        self.one_time_tokens = OneTimeTokenRepository(db)
         self.principals = principals
 
     async def create_first_superuser(self, user_in: UserCreate) -> bool:
@@ -106,6 +111,7 @@ class UserService(UserRegistration):
             before = state_of(user)
             user.is_superuser = user.is_active = True
             user.email_verified_at = user.email_verified_at or datetime.now(UTC)
+            await self._override_deletion(user)
             self._record_update(user, before)
         await self.principals.forget_user(user.id)
         return user
@@ -177,6 +183,8 @@ class UserService(UserRegistration):
                 setattr(user, field, value)
             await self.users.flush()
             self._record_update(user, before)
+            if "is_active" in changes:
+                await self._override_deletion(user)
             if not user.is_active:
                 await self.sessions.end_all(user.id)
         await self.principals.forget_user(user_id)
@@ -227,6 +235,13 @@ class UserService(UserRegistration):
         if after != before:
             action = _action_of(before, after)
             self.audit.record(action, target_of(user), before=before, after=after)
+
+    async def _override_deletion(self, user: User) -> None:
+        """Let an administrator's decision win over what the user requested: whoever is activated is
+        not deleted, and whoever is deactivated cannot undo it by the link of a deletion."""
+        await self.one_time_tokens.void(user.id, [Purpose.DELETION_UNDO])
+        if user.is_active:
+            await self.deletions.cancel(user.id)
 
     async def _keep_one_superuser_beside(self, user_id: int) -> None:
         """Check before the user is locked: otherwise two superusers who demote each other would
