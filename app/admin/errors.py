@@ -51,7 +51,7 @@ def error_page(request: Request, error: AppException) -> Response:
     if request.scope["path"] in {LOGIN, SECOND_STEP} and status in {401, 403, 422, 429}:
         return login_page(request, status, headers, error=body)
     redisplay = getattr(request.state, "redisplay", None)
-    if redisplay is not None and status in {403, 422, 429, 503}:
+    if redisplay is not None and status in {403, 409, 422, 429, 503}:
         answer: Response = redisplay(status, headers, error=body)
         return answer
     leads_home = isinstance(error, RoleRequiredException) or is_account_page(request.scope["path"])

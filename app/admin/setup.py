@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from app.admin.account import links, own
+from app.admin.account import links, own, recovery
 from app.admin.assets import assets
 from app.admin.errors import handle_admin_exception
 from app.admin.routes import audit, jobs, mail, overview, root, transfers, upload, users
@@ -14,7 +14,19 @@ def include_admin(app: FastAPI) -> None:
 
     Call it after the API's routers: `/api/v1/dashboard/stats` is the API's.
     """
-    for module in (root, overview, upload, users, transfers, jobs, audit, mail, own, links):
+    for module in (
+        root,
+        overview,
+        upload,
+        users,
+        transfers,
+        jobs,
+        audit,
+        mail,
+        own,
+        recovery,
+        links,
+    ):
         app.include_router(module.router)
     app.include_router(assets.router)
     app.add_exception_handler(AppException, handle_admin_exception)

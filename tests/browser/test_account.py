@@ -25,6 +25,8 @@ LINK_VIEWS = {
     "recovery": f"{ACCOUNT}/password-recovery",
     "reset": f"{ACCOUNT}/password-reset?token=x",
     "incomplete": f"{ACCOUNT}/password-reset",
+    "verification": f"{ACCOUNT}/email-verification?token=x",
+    "invitation": f"{ACCOUNT}/invitation?token=x",
 }
 
 
@@ -78,6 +80,32 @@ async def test_a_used_link_leads_to_a_new_one(page, ada, mailbox, client, watch)
     await expect(page.get_by_role("alert")).to_contain_text("not valid any more")
     await page.get_by_role("link", name="Get a new link").click()
     await expect(page.get_by_label("Email")).to_be_visible()
+
+
+async def test_an_email_is_verified_by_the_link_in_a_mail(ada_page, mailbox):
+    await ada_page.get_by_role("button", name="Send a mail to verify the email").click()
+    await expect(ada_page.get_by_role("status")).to_contain_text("on its way")
+
+    await follow(ada_page, mailbox)
+    await ada_page.get_by_role("button", name="Verify the email").click()
+
+    await expect(ada_page.get_by_role("status")).to_have_text("Your email is verified")
+    await expect(ada_page.get_by_text("not verified")).to_have_count(0)
+
+
+async def test_an_invited_person_makes_an_account_and_logs_in(page, root, mailbox):
+    await root.post("/users/invitations", json={"email": "grace@example.com"})
+
+    await follow(page, mailbox)
+    await page.get_by_label("Full name").fill("Grace Hopper")
+    await page.get_by_label("Password").fill(NEW)
+    await page.get_by_role("button", name="Make the account").click()
+
+    await expect(page.get_by_role("status")).to_contain_text("Your account is made")
+    await page.get_by_label("Email or username").fill("grace@example.com")
+    await page.get_by_label("Password").fill(NEW)
+    await page.get_by_role("button", name="Log in").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Grace Hopper")
 
 
 async def test_the_profile_is_changed_without_scripts(open_page: OpenPage, ada):

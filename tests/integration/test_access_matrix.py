@@ -286,6 +286,21 @@ PAGES = {
         },
         delegates="303 303",
     ),
+    "account_send_verification": Row(OWN_FORM, delegates="303 303"),
+    "account_email_verification": Row(ANYONE, {"params": {"token": "x"}}, delegates="2xx 2xx"),
+    "account_verify_email": Row(
+        ANYONES_FORM,
+        options_of=lambda me: {"data": {"token": me.rows[Purpose.EMAIL_VERIFICATION]}},
+        delegates="303 303",
+    ),
+    "account_invitation": Row(ANYONE, {"params": {"token": "x"}}, delegates="2xx 2xx"),
+    "account_accept_invitation": Row(
+        ANYONES_FORM,
+        options_of=lambda me: {
+            "data": {"token": me.rows[Purpose.INVITATION], "password": PASSWORD}
+        },
+        delegates="303 303",
+    ),
 }
 ANONYMOUS = {"dashboard_login", "dashboard_login_mfa"} | {
     name for name, row in PAGES.items() if row.expected in {ANYONE, ANYONES_FORM}

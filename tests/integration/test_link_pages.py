@@ -1,11 +1,14 @@
 """The pages that links in mails lead to: a GET uses nothing up, a POST does, once."""
 
 import asyncio
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from app.admin.account.links import RECOVERY, RESET
+from app.admin.account.pages import INVITATION, RECOVERY, RESET, VERIFICATION
+from app.schemas.account import Purpose
+from app.services.account.links import link
 from tests.account_pages import ACCOUNT, fields_of, log_in, open_link, send, use_link
 from tests.conftest import PASSWORD, browsing, recorded, running
 from tests.integration.test_dashboard_page import STRANGER, browser
@@ -13,7 +16,7 @@ from tests.integration.test_dashboard_page import STRANGER, browser
 __all__ = ["browser"]
 
 NEW = "another battery staple horse"
-PAGES = [RECOVERY, RESET]
+PAGES = [RECOVERY, RESET, VERIFICATION, INVITATION]
 
 
 async def test_a_forgotten_password_is_set_anew(browser, ada, mailbox):
@@ -150,7 +153,7 @@ async def test_of_two_forms_at_once_in_two_processes_one_succeeds(browser, ada, 
 async def test_a_form_of_another_site_does_nothing(browser, ada, mailbox, page, change):
     await send(browser, "/password-recovery", email=ada.email)
     token = await mailbox.token()
-    values = {"token": token, "new_password": NEW, "email": ada.email}
+    values = {"token": token, "new_password": NEW, "password": NEW, "email": ada.email}
     shown = await browser.get(page.path, params={"token": token} if page.needs_token else {})
 
     answer = await browser.post(
@@ -233,3 +236,90 @@ async def test_markup_in_a_token_is_shown_as_text(browser):
 
     assert "<script>alert" not in page.text
     assert 'value="&#34;&gt;&lt;script&gt;"' in page.text
+
+
+async def test_every_link_leads_to_a_page(browser, runtime):
+    names = {page.name for page in PAGES if page.needs_token}
+    for purpose in Purpose:
+        path = urlsplit(link(runtime.settings, purpose, "t")).path
+
+        assert path.removeprefix(f"{ACCOUNT}/") in names
+        names.remove(path.removeprefix(f"{ACCOUNT}/"))
+    assert not names
+
+
+async def test_an_email_is_verified_by_the_mail_that_the_account_page_sends(browser, ada, mailbox):
+    await log_in(browser, ada)
+    before = await browser.get(ACCOUNT)
+    sent = await send(browser, "/email-verification/send", "")
+    answer = await use_link(browser, "/email-verification", await mailbox.token())
+    after = await browser.get(answer.headers["Location"])
+
+    assert sent.headers["Location"] == answer.headers["Location"] == ACCOUNT
+    assert "not verified" in before.text
+    assert "Your email is verified" in after.text
+    assert "not verified" not in after.text
+    assert "email-verification/send" not in after.text
+
+
+async def test_a_browser_without_a_session_verifies_an_email_too(browser, ada, mailbox):
+    await ada.post("/users/me/email-verification")
+    answer = await use_link(browser, "/email-verification", await mailbox.token())
+    page = await browser.get(answer.headers["Location"])
+
+    assert "Your email is verified" in page.text
+    assert "<title>Log in" in page.text
+    assert (await ada.get("/users/me")).json()["email_verified_at"] is not None
+
+
+async def test_mails_to_verify_are_counted_with_those_of_the_api(browser, ada, runtime):
+    await log_in(browser, ada)
+    limit = int(runtime.settings.limiter.recovery.split("/")[0])
+    for _ in range(limit):
+        assert (await ada.post("/users/me/email-verification")).status_code == 202
+
+    assert (await send(browser, "/email-verification/send", "")).status_code == 429
+
+
+async def test_an_invited_person_makes_an_account(browser, root, mailbox):
+    await root.post("/users/invitations", json={"email": "grace@example.com", "full_name": "Grace"})
+    token = await mailbox.token()
+
+    answer = await use_link(browser, "/invitation", token, username="", full_name="", password=NEW)
+    page = await browser.get(answer.headers["Location"])
+
+    (grace,) = (await root.get("/users?search=grace")).json()["items"]
+    assert answer.headers["Location"] == f"{ACCOUNT}/login"
+    assert f"log in as {grace['username']}" in page.text
+    assert (grace["full_name"], grace["is_superuser"]) == ("Grace", False)
+
+
+async def test_an_invitation_refuses_a_taken_name_and_keeps_what_was_typed(browser, root, mailbox):
+    await root.post("/users/invitations", json={"email": "grace@example.com"})
+    token = await mailbox.token()
+    typed = {"username": "root", "full_name": "Grace Hopper"}
+
+    taken = await use_link(browser, "/invitation", token, password=NEW, **typed)
+    weak = await use_link(browser, "/invitation", token, password="short", **typed)
+    answer = await use_link(browser, "/invitation", token, password=NEW, username="grace")
+
+    assert (taken.status_code, weak.status_code) == (409, 422)
+    for page in (taken, weak):
+        assert 'value="Grace Hopper"' in page.text
+        assert 'value="root"' in page.text
+    assert "taken" in taken.text
+    assert answer.status_code == 303
+
+
+async def test_an_address_that_has_an_account_by_now_is_told_in_words(
+    browser, client, root, mailbox
+):
+    await root.post("/users/invitations", json={"email": "ada@example.com"})
+    token = await mailbox.token()
+    credentials = {"email": "ada@example.com", "password": PASSWORD}
+    assert (await client.post("/api/v1/users", json=credentials)).status_code == 201
+
+    answer = await use_link(browser, "/invitation", token, password=NEW)
+
+    assert answer.status_code == 409
+    assert "Not done: email" in answer.text

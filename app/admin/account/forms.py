@@ -7,9 +7,10 @@ from fastapi import Form
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from app.admin.forms import validated
-from app.schemas.account import PasswordRecovery, PasswordReset
+from app.schemas.account import PasswordRecovery, PasswordReset, TokenUse
 from app.schemas.auth import PasswordChange
 from app.schemas.base import Text
+from app.schemas.invitation import InvitationAccept
 from app.schemas.user import UserSchema, UserUpdate
 
 
@@ -18,6 +19,14 @@ class RecoveryForm(PasswordRecovery):
 
 
 class ResetForm(PasswordReset):
+    model_config = ConfigDict(extra="ignore")
+
+
+class TokenForm(TokenUse):
+    model_config = ConfigDict(extra="ignore")
+
+
+class InvitationForm(InvitationAccept):
     model_config = ConfigDict(extra="ignore")
 
 
@@ -69,6 +78,8 @@ class SessionForm(BaseModel):
 
 RecoveryFormBody = Annotated[RecoveryForm, Form()]
 ResetFormBody = Annotated[ResetForm, Form()]
+TokenFormBody = Annotated[TokenForm, Form()]
+InvitationFormBody = Annotated[InvitationForm, Form()]
 ProfileFormBody = Annotated[ProfileForm, Form()]
 PasswordFormBody = Annotated[PasswordForm, Form()]
 SessionFormBody = Annotated[SessionForm, Form()]

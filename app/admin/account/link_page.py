@@ -6,16 +6,18 @@ links of mails use nothing up. The POST uses the token.
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from app.admin import cookies
 from app.admin.csrf import check_form
 from app.admin.public_form import render_public_form
 from app.admin.rendering import ACCOUNT
+from app.schemas.base import Text
 
 TOKEN = "token"  # noqa: S105  # the name of a field
+Token = Annotated[Text, Query(max_length=64)]
 
 
 class LinkPage(NamedTuple):
@@ -28,6 +30,7 @@ class LinkPage(NamedTuple):
         again: a sentence, the words of a link in it and the link's path: where to get a new mail.
         template: for forms with more than the token.
         fields: names of fields that are shown again if the form is refused.
+        secrets: names of fields that are not, besides the token.
         needs_token: whether the page is reached by a link only.
     """
 
@@ -38,6 +41,7 @@ class LinkPage(NamedTuple):
     again: tuple[str, str]
     template: str = "account/link.html"
     fields: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
     needs_token: bool = True
 
     @property
@@ -61,7 +65,9 @@ class LinkPage(NamedTuple):
             values: of the form's fields.
             error: why the form was refused.
         """
-        codes = [detail.get("code") for detail in error["details"]] if error else []
+        details = error["details"] if error else []
+        is_dead = any(detail["code"] == "token_invalid" for detail in details)
+        inputs = {*self.fields, *self.secrets}
         # The address has the token: no other page is told of it.
         headers = {**headers, "Referrer-Policy": "no-referrer"}
         return render_public_form(
@@ -72,8 +78,8 @@ class LinkPage(NamedTuple):
             page=self,
             values=values,
             error=error,
-            is_usable=not self.needs_token
-            or (values[TOKEN] != "" and "token_invalid" not in codes),
+            elsewhere=[detail for detail in details if detail["field"] not in inputs],
+            is_usable=not self.needs_token or (values[TOKEN] != "" and not is_dead),
         )
 
 

@@ -1,92 +1,61 @@
-"""Routes of the pages that links in mails lead to."""
+"""Routes of the other pages that links in mails lead to."""
 
-from typing import Annotated
+from fastapi import Request, Response
 
-from fastapi import Query, Request, Response
-
-from app.admin.account.forms import RecoveryFormBody, ResetFormBody
-from app.admin.account.link_page import TOKEN, LinkPage, checked
-from app.admin.login_page import ACCOUNT_LOGIN, login_page
+from app.admin.account.forms import InvitationFormBody, TokenFormBody
+from app.admin.account.link_page import TOKEN, Token, checked
+from app.admin.account.pages import INVITATION, VERIFICATION
+from app.admin.login_page import ACCOUNT_LOGIN
 from app.admin.page import Notice, redirect
 from app.admin.rendering import ACCOUNT
-from app.api.deps.services import Recovery
+from app.api.deps.services import Acceptance, Verification
 from app.api.limits import Limited
 from app.api.routing import Router
 from app.core.limiter import by_address, limiter, rate
-from app.schemas.base import Text
-
-RECOVERY = LinkPage(
-    "password-recovery",
-    "Forgot your password?",
-    "Enter the email of your account. We send it a link to set a new password.",
-    "Send the link",
-    again=("", ""),
-    template="account/recovery.html",
-    fields=("email",),
-    needs_token=False,
-)
-RESET = LinkPage(
-    "password-reset",
-    "Set a new password",
-    "It ends all sessions of your account: you log in again, everywhere.",
-    "Set the password",
-    again=("Get a new link", RECOVERY.path),
-    template="account/reset.html",
-)
 
 router = Router(prefix=ACCOUNT, include_in_schema=False)
 
-Token = Annotated[Text, Query(max_length=64)]
-
 _view = limiter.shared_limit(rate("read"), scope="read", key_func=by_address)
-_recovery = limiter.shared_limit(rate("recovery"), scope="recovery", key_func=by_address)
 _link = limiter.shared_limit(rate("link"), scope="link", key_func=by_address)
 
 
-@router.get("/login", name="account_login", dependencies=[Limited])
+@router.get("/email-verification", name="account_email_verification", dependencies=[Limited])
 @_view
-async def log_in(request: Request, response: Response) -> Response:
-    """The login page, which leads to one's own account."""
-    return login_page(request, 200, response.headers, next_url=ACCOUNT)
-
-
-@router.get("/password-recovery", name="account_password_recovery", dependencies=[Limited])
-@_view
-async def password_recovery(request: Request, response: Response) -> Response:
-    """The form to request a link."""
-    return RECOVERY.show(request, 200, response.headers, values={"email": ""})
+async def email_verification(request: Request, response: Response, token: Token = "") -> Response:
+    """The form to verify an email."""
+    return VERIFICATION.show(request, 200, response.headers, values={TOKEN: token})
 
 
 @router.post(
-    "/password-recovery",
-    name="account_request_password_recovery",
-    dependencies=[checked(RECOVERY), Limited],
-)
-@_recovery
-async def request_password_recovery(
-    form: RecoveryFormBody, recovery: Recovery, request: Request, response: Response
-) -> Response:
-    """Request a link; the answer is the same whoever has an account."""
-    await recovery.request(form.email)
-    notice = "If an active account has this email, a link is on its way. It works for 30 minutes"
-    return redirect(request, ACCOUNT_LOGIN, response.headers, Notice(notice))
-
-
-@router.get("/password-reset", name="account_password_reset", dependencies=[Limited])
-@_view
-async def password_reset(request: Request, response: Response, token: Token = "") -> Response:
-    """The form to set a new password."""
-    return RESET.show(request, 200, response.headers, values={TOKEN: token})
-
-
-@router.post(
-    "/password-reset", name="account_reset_password", dependencies=[checked(RESET), Limited]
+    "/email-verification",
+    name="account_verify_email",
+    dependencies=[checked(VERIFICATION), Limited],
 )
 @_link
-async def reset_password(
-    form: ResetFormBody, recovery: Recovery, request: Request, response: Response
+async def verify_email(
+    form: TokenFormBody, verification: Verification, request: Request, response: Response
 ) -> Response:
-    """Set a new password by a link."""
-    await recovery.reset(form.token.get_secret_value(), form.new_password.get_secret_value())
-    notice = Notice("Your new password is set: log in with it")
+    """Verify an email by a link."""
+    await verification.verify(form.token.get_secret_value())
+    return redirect(request, ACCOUNT, response.headers, Notice("Your email is verified"))
+
+
+@router.get("/invitation", name="account_invitation", dependencies=[Limited])
+@_view
+async def invitation(request: Request, response: Response, token: Token = "") -> Response:
+    """The form of a new account."""
+    values = {TOKEN: token, "username": "", "full_name": ""}
+    return INVITATION.show(request, 200, response.headers, values=values)
+
+
+@router.post(
+    "/invitation", name="account_accept_invitation", dependencies=[checked(INVITATION), Limited]
+)
+@_link
+async def accept_invitation(
+    form: InvitationFormBody, acceptance: Acceptance, request: Request, response: Response
+) -> Response:
+    """Make the account of an invitation."""
+    user = await acceptance.accept(form)
+    notice = Notice(f"Your account is made: log in as {user.username}, or by your email")
     return redirect(request, ACCOUNT_LOGIN, response.headers, notice)

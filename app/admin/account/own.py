@@ -8,10 +8,10 @@ from app.admin.account.forms import (
     ProfileFormBody,
     SessionFormBody,
 )
-from app.admin.deps import AccountPageDep
+from app.admin.deps import AccountPageDep, MailerDep
 from app.admin.page import Notice
 from app.admin.rendering import ACCOUNT
-from app.api.deps.services import Auth, Sessions, Users
+from app.api.deps.services import Auth, Sessions, Users, Verification
 from app.api.limits import by_principal, limited
 from app.api.routing import Router
 from app.core.limiter import limiter, rate
@@ -31,10 +31,10 @@ LimitedAccount = Depends(limited_account)
 
 
 @router.get("", name="account")
-async def account(page: AccountPageDep, sessions: Sessions) -> Response:
+async def account(page: AccountPageDep, sessions: Sessions, mailer: MailerDep) -> Response:
     """The account and its sessions."""
     live = await sessions.of(page.admin.user_id, page.admin.session_id, PageParams())
-    return page.render("account/account.html", sessions=live)
+    return page.render("account/account.html", sessions=live, sends_mail=mailer.is_available)
 
 
 @router.get("/profile", name="account_profile")
@@ -70,6 +70,16 @@ async def change_password(form: PasswordFormBody, page: AccountPageDep, auth: Au
             change.new_password.get_secret_value(),
         )
     return page.redirect("", Notice("Your password is changed, and your other sessions have ended"))
+
+
+@router.post(
+    "/email-verification/send", name="account_send_verification", dependencies=[LimitedAccount]
+)
+@limiter.shared_limit(rate("recovery"), scope="recovery", key_func=by_principal)
+async def send_verification(page: AccountPageDep, verification: Verification) -> Response:
+    """Mail a link to verify the email: one a minute is sent."""
+    await verification.request(page.admin.user_id)
+    return page.redirect("", Notice("A mail with a link is on its way to your email"))
 
 
 @router.post("/sessions/end", name="account_end_session")
