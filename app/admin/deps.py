@@ -10,8 +10,9 @@ from app.admin.csrf import check_form
 from app.admin.page import NOT_ALLOWED, AccountPage, AdminPage
 from app.admin.services.overview import OverviewService
 from app.admin.services.users import AdminUserService
-from app.api.deps.auth import count_call
-from app.api.deps.services import DbSession, Sessions, Users, resource
+from app.api.deps.auth import check_enrolment, count_call
+from app.api.deps.services import DbSession, Mfa, Sessions, Users, resource
+from app.api.limits import limited
 from app.api.runtime import runtime_of
 from app.core.caller import identify_caller
 from app.core.exceptions import ForbiddenException, UnauthorizedException
@@ -40,9 +41,9 @@ class RoleRequiredException(ForbiddenException):
     message = "Your account may not use these pages"
 
 
-async def get_account_page(request: Request, response: Response) -> AccountPage:
-    """For views and forms of all users: check the session's cookie, the caller's rate limit, and
-    that a form is ours.
+async def get_enrolling_page(request: Request, response: Response) -> AccountPage:
+    """For views and forms of all users, also of those who have to set up a second factor first:
+    check the session's cookie, the caller's rate limit, and that a form is ours.
 
     Raises:
         LoginRequiredException: no cookie, or a session that has ended.
@@ -51,6 +52,17 @@ async def get_account_page(request: Request, response: Response) -> AccountPage:
     """
     authenticate = runtime_of(request).page_sessions.principal
     return AccountPage(request, response, await _authenticated(request, response, authenticate))
+
+
+async def get_account_page(request: Request, response: Response) -> AccountPage:
+    """The same for all other pages of one's own account.
+
+    Raises:
+        MfaEnrolmentRequiredException: the caller has to set up a second factor first.
+    """
+    page = await get_enrolling_page(request, response)
+    check_enrolment(request, page.admin)
+    return page
 
 
 async def get_any_page(request: Request, response: Response) -> AdminPage:
@@ -98,6 +110,7 @@ async def _admin_page(
     admin = await _authenticated(request, response, authenticate)
     if not admin.may_use_admin_pages:
         raise RoleRequiredException
+    check_enrolment(request, admin)
     return AdminPage(request, response, admin)
 
 
@@ -119,6 +132,18 @@ async def _authenticated(
     return admin
 
 
+EnrollingPage = Annotated[AccountPage, Depends(get_enrolling_page)]
+
+
+async def check_page_limits(request: Request, response: Response, _: EnrollingPage) -> None:
+    """For a form with limits of its own, on top of that of writes.
+
+    Raises:
+        RateLimitExceeded: one is exceeded.
+    """
+    await limited(request, response)
+
+
 async def check_login_form(request: Request) -> None:
     """For the login form: check that it came from our login page, in this browser.
 
@@ -128,8 +153,8 @@ async def check_login_form(request: Request) -> None:
     await check_form(request, cookies.read(request, "form"))
 
 
-async def get_admin_user_service(users: Users, sessions: Sessions) -> AdminUserService:
-    return AdminUserService(users, sessions)
+async def get_admin_user_service(users: Users, sessions: Sessions, mfa: Mfa) -> AdminUserService:
+    return AdminUserService(users, sessions, mfa)
 
 
 async def get_overview_service(request: Request) -> OverviewService:
@@ -169,6 +194,7 @@ async def get_mailer(request: Request) -> Mailer:
 
 PageDep = Annotated[AdminPage, Depends(get_page)]
 AccountPageDep = Annotated[AccountPage, Depends(get_account_page)]
+LimitedPage = Depends(check_page_limits)
 UsersPage = Annotated[AdminPage, page_for(Permission.USERS_READ)]
 NewUserPage = Annotated[AdminPage, page_for(Permission.USERS_CREATE)]
 EditUserPage = Annotated[AdminPage, page_for(Permission.USERS_READ, Permission.USERS_UPDATE)]

@@ -2,14 +2,26 @@
 
 import structlog
 from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
 
 from app.admin import cookies
 from app.admin.deps import LoginRequiredException, RoleRequiredException
-from app.admin.login_page import LOGIN, SECOND_STEP, is_account_page, login_page
+from app.admin.login_page import (
+    BY_PASSKEY,
+    LOGIN,
+    SECOND_STEP,
+    confirmation_url,
+    is_account_page,
+    login_page,
+)
 from app.admin.page import InvalidFormException
-from app.admin.rendering import BASE, render
+from app.admin.rendering import ACCOUNT, BASE, render
 from app.core.errors import error_body, error_headers, json_response, log_failure
-from app.core.exceptions import AppException
+from app.core.exceptions import (
+    AppException,
+    ConfirmationRequiredException,
+    MfaEnrolmentRequiredException,
+)
 
 log = structlog.get_logger("app.errors")
 
@@ -46,9 +58,13 @@ def error_page(request: Request, error: AppException) -> Response:
     headers.pop("WWW-Authenticate", None)  # a browser would ask for it in a window of its own
     if isinstance(error, LoginRequiredException):
         return _login_required(request, error.message, headers)
+    if isinstance(error, MfaEnrolmentRequiredException):
+        return _redirect(request, f"{ACCOUNT}/security", headers)
+    if isinstance(error, ConfirmationRequiredException):
+        return _redirect(request, confirmation_url(request), headers)
     if isinstance(error, InvalidFormException):
         return error.render(status, headers, error=body)
-    if request.scope["path"] in {LOGIN, SECOND_STEP} and status in {401, 403, 422, 429}:
+    if request.scope["path"] in {LOGIN, SECOND_STEP, BY_PASSKEY} and status in {401, 403, 422, 429}:
         return login_page(request, status, headers, error=body)
     redisplay = getattr(request.state, "redisplay", None)
     if redisplay is not None and status in {403, 409, 422, 429, 503}:
@@ -63,6 +79,13 @@ def error_page(request: Request, error: AppException) -> Response:
         error={**body, "status": status},
         leads_to_account=leads_home,
     )
+
+
+def _redirect(request: Request, url: str, headers: dict[str, str]) -> Response:
+    """Redirect to a view that has to come first; where a script asked, of the whole page."""
+    if "HX-Request" in request.headers:
+        return Response(headers={**headers, "HX-Redirect": url})
+    return RedirectResponse(url, 303, headers)
 
 
 def _login_required(request: Request, message: str, headers: dict[str, str]) -> Response:

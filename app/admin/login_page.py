@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, Json
 
 from app.admin import cookies
 from app.admin.page import redisplay_on_error
@@ -22,10 +22,12 @@ from app.core.exceptions import (
     WrongCodeException,
 )
 from app.schemas.base import Secret, Text
+from app.schemas.passkey import SignInCredential
 
 LOGIN = f"{BASE}/login"
 ACCOUNT_LOGIN = f"{ACCOUNT}/login"
 SECOND_STEP = f"{LOGIN}/mfa"
+BY_PASSKEY = f"{LOGIN}/passkey"
 
 
 class _Form(BaseModel):
@@ -53,6 +55,12 @@ class SecondStepForm(_Form):
 
     mfa_token: Secret
     code: Secret = Field(max_length=64)
+
+
+class PasskeyLoginForm(_Form):
+    """The form that a script fills by a passkey, as it is sent."""
+
+    credential: Json[SignInCredential]
 
 
 def login_page(
@@ -169,6 +177,11 @@ def is_account_page(url: str) -> bool:
     """Whether a path, with or without a query, is of one's own account: no role is needed."""
     path = url.partition("?")[0]
     return path == ACCOUNT or path.startswith(f"{ACCOUNT}/")
+
+
+def confirmation_url(request: Request) -> str:
+    """URL of the page that asks for a confirmation, and returns to what was asked for."""
+    return f"{ACCOUNT}/confirm?{urlencode({'next': safe_next(_requested_url(request))})}"
 
 
 def _requested_url(request: Request) -> str:

@@ -14,6 +14,7 @@ from app.admin.rendering import ACCOUNT, BASE, render
 from app.api.runtime import runtime_of
 from app.core.exceptions import (
     AppException,
+    ConfirmationRequiredException,
     ConflictException,
     ForbiddenException,
     ValidationException,
@@ -126,10 +127,11 @@ class AdminPage:
         return answer
 
     def redisplay_on_error(self, template: str, **context: Any) -> AbstractContextManager[None]:
-        """Answer with this view where the block refuses what was sent (409, 422); its template has
-        the refusal as `error`."""
+        """Answer with this view where the block refuses what was sent (409, 422), or needs a
+        confirmation first; its template has the refusal as `error`."""
         render = partial(self.render, template, **context)
-        return redisplay_on_error(render, ConflictException, ValidationException)
+        refusals = ConflictException, ValidationException, ConfirmationRequiredException
+        return redisplay_on_error(render, *refusals)
 
     def redirect(self, to: str, notice: Notice | None = None) -> RedirectResponse:
         """Redirect after a form (303).
@@ -139,6 +141,10 @@ class AdminPage:
             notice: shown on the next page.
         """
         return redirect(self._request, self.base + to, self._headers, notice)
+
+    def redirect_to(self, url: str, notice: Notice) -> RedirectResponse:
+        """Redirect after a form to any of the pages: see `safe_next`."""
+        return redirect(self._request, url, self._headers, notice)
 
     def logged_out(self, why: str = "You are logged out") -> RedirectResponse:
         """Redirect to the login page after the session has ended."""

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.admin import charts
 from app.admin.assets import assets
+from app.admin.qr_code import qr_code
 from app.api.runtime import runtime_of
 from app.core.device import device_in_words
 
@@ -98,6 +99,7 @@ _environment.globals |= {
     "base": BASE,
     "account": ACCOUNT,
     "columns": charts.columns,
+    "qr_code": qr_code,
 }
 
 
@@ -121,6 +123,7 @@ def render(
     html = _environment.get_template(template).render(
         app=settings.app,
         has_docs=settings.docs.enabled,
+        rp_id=settings.passkey_rp_id,
         path=request.scope["path"],
         **context,
     )

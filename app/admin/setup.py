@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from app.admin.account import links, own, recovery
+from app.admin.account import links, own, recovery, security
 from app.admin.assets import assets
 from app.admin.errors import handle_admin_exception
 from app.admin.routes import audit, jobs, mail, overview, root, transfers, upload, users
@@ -25,6 +25,7 @@ def include_admin(app: FastAPI) -> None:
         mail,
         own,
         recovery,
+        security,
         links,
     ):
         app.include_router(module.router)

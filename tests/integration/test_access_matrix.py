@@ -4,6 +4,7 @@ A new operation needs a row in MATRIX, or, for a resource of your own, in `RESOU
 new view or form of the admin pages needs one in PAGES.
 """
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -143,6 +144,7 @@ MATRIX = {
     "update_user": Row(
         OWNER_OR_SUPERUSER, {"json": {"full_name": "Ada King"}}, permission="users:update"
     ),
+    "reset_user_mfa": Row(SUPERUSER, permission="users:update"),
     "delete_user": Row(SUPERUSER, permission="users:delete"),
     "list_user_sessions": Row(SUPERUSER, permission="sessions:read"),
     "end_user_sessions": Row(SUPERUSER, permission="sessions:end"),
@@ -188,6 +190,11 @@ ANYONES_FORM = "      303     303     303       303        303      303       30
 LOGIN_FORM = "        401     403     403       303        401      303       303"
 
 LOGIN_PAGE = "        login   login   login     login      login    login     login"
+OWN_REFUSED = "       401     409     409       409        401      401       401"
+OWN_ABSENT = "        401     404     404       404        401      401       401"
+OWN_INVALID = "       401     422     422       422        401      401       401"
+OWN_POSTED = "        401     2xx     2xx       2xx        401      401       401"
+NO_APP = "            login   409     409       409        login    login     login"
 
 EDITED = '{"email": "old@example.com", "username": "old"}'
 """The fields of a form to edit as it was shown."""
@@ -204,6 +211,27 @@ PAGES = {
     ),
     "dashboard_login_mfa": Row(
         NO_ONE, {"data": {"mfa_token": "x", "code": "123456"}}, delegates="401 401"
+    ),
+    "dashboard_login_passkey": Row(
+        NO_ONE, {"data": {"credential": json.dumps(CREDENTIAL)}}, delegates="401 401"
+    ),
+    "account_security": Row(OWN_VIEW, delegates="2xx 2xx"),
+    "account_begin_totp": Row(OWN_FORM, delegates="303 303"),
+    "account_totp": Row(NO_APP, delegates="409 409"),
+    "account_confirm_totp": Row(OWN_REFUSED, {"data": {"code": "123456"}}, delegates="409 409"),
+    "account_remove_totp": Row(OWN_ABSENT, delegates="404 404"),
+    "account_recovery_codes": Row(OWN_REFUSED, delegates="409 409"),
+    "account_passkey_options": Row(OWN_POSTED, delegates="2xx 2xx"),
+    "account_register_passkey": Row(
+        OWN_INVALID,
+        {"data": {"name": "Phone", "credential": json.dumps(CREDENTIAL)}},
+        delegates="422 422",
+    ),
+    "account_remove_passkey": Row(OWN_ABSENT, delegates="404 404"),
+    "account_confirmation": Row(OWN_VIEW, delegates="2xx 2xx"),
+    "account_confirm": Row(OWN_FORM, {"data": {"proof": PASSWORD}}, delegates="303 303"),
+    "account_confirm_by_passkey": Row(
+        OWN_INVALID, {"data": {"credential": json.dumps(CREDENTIAL)}}, delegates="422 422"
     ),
     "dashboard_logout": Row(OWN_FORM, delegates="303 303"),
     "dashboard_users": Row(VIEW, permission="users:read"),
@@ -308,7 +336,13 @@ ANONYMOUS = {"dashboard_login", "dashboard_login_mfa"} | {
 """Pages without a session, whose forms belong to a cookie with a random value."""
 TRANSFER = UUID(int=1)
 ROLE = 1_000_000
-FILES = {"dashboard_users_export", "dashboard_audit_export", "dashboard_transfer_file"}
+HTML, CSV = "text/html; charset=utf-8", "text/csv; charset=utf-8"
+TYPES = {
+    "dashboard_users_export": CSV,
+    "dashboard_audit_export": CSV,
+    "dashboard_transfer_file": CSV,
+    "account_passkey_options": "application/json",
+}
 """Routes of the admin page, by name: not in the OpenAPI document, since they are no API. `login` is
 the login page, in place of the view."""
 
@@ -542,7 +576,12 @@ def visit(app: FastAPI, page: str, caller: Caller) -> dict[str, Any]:
     return {
         "method": method,
         "url": path.format(
-            user_id=1, job_id=1, mail_name="0-1", mail_kind="test-mail", transfer_id=TRANSFER
+            user_id=1,
+            job_id=1,
+            mail_name="0-1",
+            mail_kind="test-mail",
+            transfer_id=TRANSFER,
+            passkey_id=1,
         ),
         "headers": headers,
         **options,
@@ -649,8 +688,8 @@ async def test_each_caller_gets_the_documented_status_of_the_pages(app, client, 
     is_login = response.status_code == 200 and f'action="{API}/dashboard/login"' in response.text
     status = "2xx" if response.is_success else str(response.status_code)
     assert ("login" if is_login else status) == PAGES[page].status_for(kind), response.text
-    kind_of_file = "csv" if page in FILES and status == "2xx" and not is_login else "html"
-    content_type = f"text/{kind_of_file}; charset=utf-8"
+    has_own_type = status == "2xx" and not is_login
+    content_type = TYPES.get(page, HTML) if has_own_type else HTML
     assert status == "303" or response.headers["Content-Type"] == content_type
 
 

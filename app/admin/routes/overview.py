@@ -4,9 +4,10 @@ from typing import Annotated
 
 from fastapi import Form, Request, Response
 
-from app.admin.deps import AccountPageDep, LoginFormChecked, OverviewPage, Overviews
+from app.admin.deps import EnrollingPage, LoginFormChecked, OverviewPage, Overviews
 from app.admin.login_page import (
     LoginForm,
+    PasskeyLoginForm,
     SecondStepForm,
     logged_in,
     redisplay_login_on_error,
@@ -16,7 +17,7 @@ from app.admin.login_page import (
 from app.admin.navigation import OVERVIEW
 from app.admin.rendering import BASE
 from app.api.deps.request import ClientDevice
-from app.api.deps.services import Auth, SecondStep, Sessions
+from app.api.deps.services import Auth, PasskeyLogins, SecondStep, Sessions
 from app.api.limits import Limited, by_mfa_token_of_form, by_username
 from app.api.routing import Router
 from app.core.limiter import by_address, limiter, rate
@@ -79,8 +80,24 @@ async def log_in_by_code(
     return logged_in(request, response, token, form.next)
 
 
+@router.post(
+    "/login/passkey", name="dashboard_login_passkey", dependencies=[LoginFormChecked, Limited]
+)
+@limiter.shared_limit(rate("login_address"), scope="login-address", key_func=by_address)
+async def log_in_by_passkey(
+    form: Annotated[PasskeyLoginForm, Form()],
+    passkeys: PasskeyLogins,
+    device: ClientDevice,
+    request: Request,
+    response: Response,
+) -> Response:
+    """Log in by a passkey."""
+    token = await passkeys.log_in_to_page(form.credential, device, needs_role=form.needs_role)
+    return logged_in(request, response, token, form.next)
+
+
 @router.post("/logout", name="dashboard_logout")
-async def log_out(page: AccountPageDep, sessions: Sessions) -> Response:
+async def log_out(page: EnrollingPage, sessions: Sessions) -> Response:
     """End the session."""
     await sessions.end(page.admin.session_id, page.admin.user_id)
     return page.logged_out()

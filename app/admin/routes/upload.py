@@ -19,6 +19,7 @@ from app.admin.deps import PageDep, Transfers, Uploads
 from app.admin.listings.users import USERS_PATH
 from app.admin.page import AdminPage, Notice
 from app.api.deps.request import LongDeadline
+from app.api.deps.services import Confirmations
 from app.api.routing import Router
 from app.api.runtime import runtime_of
 from app.core.exceptions import ValidationException
@@ -114,10 +115,14 @@ async def upload(
     uploads: Uploads,
     transfers: Transfers,
     limits: Limits,
+    confirmations: Confirmations,
 ) -> Response:
     """Preview a file, or create its users if it is the one that was previewed."""
     with page.redisplay_on_error(TEMPLATE, **limits, sent=None, preview=None):
-        preview = await uploads.submit(sent.name, sent.content, write=sent.is_confirmed)
+        is_trusted = await confirmations.is_confirmed(page.admin)
+        preview = await uploads.submit(
+            sent.name, sent.content, write=sent.is_confirmed, superusers=is_trusted
+        )
         if sent.is_confirmed and preview.is_left_to_worker:
             total = len(preview.rows)
             begun = await transfers.begin_import(sent.name, sent.content, total, page.admin)

@@ -13,7 +13,7 @@ from app.admin.login_page import safe_view
 from app.admin.page import AdminPage, Notice
 from app.admin.rendering import BASE
 from app.admin.services.users import Action, ActionResult
-from app.api.deps.services import Exports, Sessions, UserLists, Users
+from app.api.deps.services import Confirmations, Exports, Sessions, UserLists, Users
 from app.api.export import ExportResponse
 from app.api.routing import Router
 from app.api.types import UserId
@@ -21,6 +21,7 @@ from app.core.pagination import CursorParams, PageParams
 from app.core.permissions import Permission
 from app.schemas.audit import AuditFilters
 from app.schemas.base import MAX_BIGINT, Text
+from app.services.auth.confirmation import ConfirmationService
 
 FORM_TEMPLATE = "users/form.html"
 SHOWN_EVENTS = 10
@@ -59,6 +60,7 @@ class ActionTexts(NamedTuple):
     consequence: str
     permission: Permission
     is_destructive: bool = True
+    is_grave: bool = False
 
 
 TEXTS: dict[Action, ActionTexts] = {
@@ -86,8 +88,28 @@ TEXTS: dict[Action, ActionTexts] = {
         "Deleted",
         "The accounts and sessions are deleted permanently. This cannot be undone.",
         Permission.USERS_DELETE,
+        is_grave=True,
+    ),
+    "reset_mfa": ActionTexts(
+        "Remove the second factors of",
+        "Removed the second factors of",
+        "Authenticator apps, passkeys and recovery codes are removed, and the users are logged out "
+        "everywhere. They log in by their password, and are told by mail.",
+        Permission.USERS_UPDATE,
+        is_grave=True,
     ),
 }
+
+
+async def check_action(page: AdminPage, action: Action, confirmations: ConfirmationService) -> None:
+    """
+    Raises:
+        ForbiddenException: the caller may not do this.
+        ConfirmationRequiredException: it is a grave action.
+    """
+    page.require(TEXTS[action].permission)
+    if TEXTS[action].is_grave:
+        await confirmations.require(page.admin)
 
 
 @router.get("", name="dashboard_users")
@@ -122,10 +144,13 @@ async def create_user(form: NewUserFormBody, page: NewUserPage, users: AdminUser
 
 @router.get("/confirm", name="dashboard_confirm_change")
 async def confirm(
-    page: UsersPage, selection: Annotated[Selection, Query()], users: AdminUsers
+    page: UsersPage,
+    selection: Annotated[Selection, Query()],
+    users: AdminUsers,
+    confirmations: Confirmations,
 ) -> Response:
     """Ask for confirmation before an action on the selected users."""
-    page.require(TEXTS[selection.action].permission)
+    await check_action(page, selection.action, confirmations)
     selected = await users.existing(selection.id, page.admin)
     if not selected:
         return page.redirect(selection.path, Notice("No user is selected", "error"))
@@ -135,10 +160,13 @@ async def confirm(
 
 @router.post("/confirm", name="dashboard_change_users")
 async def apply(
-    page: UsersPage, selection: Annotated[Selection, Form()], users: AdminUsers
+    page: UsersPage,
+    selection: Annotated[Selection, Form()],
+    users: AdminUsers,
+    confirmations: Confirmations,
 ) -> Response:
     """Apply the action to each selected user."""
-    page.require(TEXTS[selection.action].permission)
+    await check_action(page, selection.action, confirmations)
     results = await users.apply(selection.action, selection.id, page.admin)
     return _results(page, selection, results)
 

@@ -6,11 +6,12 @@ from typing import Literal, NamedTuple
 from app.core.exceptions import ConflictException, ForbiddenException, NotFoundException
 from app.schemas.session import Principal
 from app.schemas.user import UserCreate, UserSchema, UserUpdate
+from app.services.auth.mfa import MfaService
 from app.services.dashboard import invalidate_statistics
 from app.services.session import SessionService
 from app.services.user.service import UserService
 
-Action = Literal["activate", "deactivate", "end_sessions", "delete"]
+Action = Literal["activate", "deactivate", "end_sessions", "reset_mfa", "delete"]
 
 
 class ActionResult(NamedTuple):
@@ -29,9 +30,10 @@ class AdminUserService:
     """Changes users, one or many, and invalidates the statistics of users after it: an admin wants
     to see a change at once, and not in a minute."""
 
-    def __init__(self, users: UserService, sessions: SessionService) -> None:
+    def __init__(self, users: UserService, sessions: SessionService, mfa: MfaService) -> None:
         self.users = users
         self.sessions = sessions
+        self.mfa = mfa
 
     async def create(self, user_in: UserCreate, admin: Principal) -> UserSchema:
         """Create a user; see `UserService.sign_up`, also for what it raises."""
@@ -70,6 +72,8 @@ class AdminUserService:
                 await self.users.delete(user_id, admin)
             elif action == "end_sessions":
                 await self.sessions.end_all_or_raise(user_id, admin)
+            elif action == "reset_mfa":
+                await self.mfa.reset(user_id, admin)
             else:
                 is_active = action == "activate"
                 await self.users.update(user_id, UserUpdate(is_active=is_active), admin)

@@ -1,5 +1,7 @@
 """`CodeChecker`: checks the codes of second factors, each of which is used once."""
 
+import re
+
 import structlog
 
 from app.core.sealing import ContentCipher
@@ -8,6 +10,12 @@ from app.core.security.totp import matching_step
 from app.repositories.mfa import MAX_FAILURES, MfaRepository
 
 log = structlog.get_logger("app.security")
+
+
+def looks_like_code(text: str) -> bool:
+    """Whether a text has the form of a code; no password may be so short, or so regular."""
+    is_of_app = re.fullmatch(r"\s*([0-9]\s*){6}", text) is not None
+    return is_of_app or recovery_code_hash(0, text) is not None
 
 
 class CodeChecker:

@@ -15,9 +15,13 @@ from app.repositories.session import SessionRepository
 from app.repositories.user.repository import UserRepository
 from app.schemas.mfa import Confirmation
 from app.schemas.session import Principal
-from app.services.auth.codes import CodeChecker
+from app.services.auth.codes import CodeChecker, looks_like_code
 from app.services.auth.passkey_login import PasskeyLoginService
-from app.services.auth.session_confirmation import record_confirmation, require_confirmation
+from app.services.auth.session_confirmation import (
+    VALID_FOR,
+    record_confirmation,
+    require_confirmation,
+)
 from app.services.base import BaseService
 
 log = structlog.get_logger("app.security")
@@ -51,6 +55,10 @@ class ConfirmationService(BaseService):
         """See `require_confirmation`."""
         await require_confirmation(self.sessions, caller)
 
+    async def is_confirmed(self, caller: Principal) -> bool:
+        """Whether the caller logged in or confirmed lately."""
+        return await self.sessions.is_confirmed(caller.session_id, VALID_FOR)
+
     async def confirm(self, caller: Principal, proof: Confirmation) -> datetime:
         """Confirm by what was sent: see `by_password`, `by_code`, `PasskeyLoginService.confirm`."""
         if proof.passkey is not None:
@@ -59,6 +67,12 @@ class ConfirmationService(BaseService):
             return await self.by_password(caller, proof.password.get_secret_value())
         code = proof.code.get_secret_value() if proof.code else ""
         return await self.by_code(caller, code)
+
+    async def by_password_or_code(self, caller: Principal, proof: str) -> datetime:
+        """Confirm by what was typed into one field: what looks like a code is one."""
+        if caller.user.has_mfa and looks_like_code(proof):
+            return await self.by_code(caller, proof, "proof")
+        return await self.by_password(caller, proof, "proof")
 
     async def by_password(
         self, caller: Principal, password: str, field: str = "password"

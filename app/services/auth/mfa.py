@@ -12,9 +12,11 @@ from app.core.sealing import ContentCipher
 from app.core.security.totp import matching_step, new_secret, provisioning_uri
 from app.core.text.normalisation import normalise_login
 from app.models import User
+from app.repositories.role import RoleRepository
 from app.schemas.audit import Action
 from app.schemas.mfa import MfaStatus, TotpSetup
 from app.schemas.session import Principal
+from app.services.access.rules import check_may_change
 from app.services.audit.redaction import target_of
 from app.services.auth.codes import CodeChecker
 from app.services.auth.factors import FactorService
@@ -55,6 +57,7 @@ class MfaService(FactorService):
     ) -> None:
         super().__init__(db, principals, sends_mail=sends_mail)
         self.codes = CodeChecker(self.mfa, cipher)
+        self.roles = RoleRepository(db)
         self.settings = settings
         self.app_name = app_name
 
@@ -77,8 +80,16 @@ class MfaService(FactorService):
         async with self.transaction():
             if not await self.mfa.propose(user.id, sealed, self.codes.key_id):
                 raise ConflictException("An authenticator app is set up already: remove it first")
-        uri = provisioning_uri(secret, user.email, self.app_name)
-        return TotpSetup(secret=secret, uri=uri, qr_code=_qr_code(uri))
+        return self._setup(caller, secret)
+
+    async def proposed_totp(self, caller: Principal) -> TotpSetup:
+        """The authenticator app that waits for its first code.
+
+        Raises:
+            ConflictException: none does.
+        """
+        secret = await self._proposed(caller.user_id)
+        return self._setup(caller, secret)
 
     async def confirm_totp(self, caller: Principal, code: str) -> list[str]:
         """Have the proposed authenticator app count, and end the caller's other sessions.
@@ -93,11 +104,7 @@ class MfaService(FactorService):
         user_id = caller.user_id
         async with self.transaction():
             user = await self.users.get_or_raise(user_id, lock=True)
-            totp = await self.mfa.totp(user_id)
-            if totp is None or totp.confirmed_at is not None:
-                raise ConflictException("No authenticator app waits for its first code")
-            secret = self.codes.open(user_id, totp.secret)
-            step = matching_step(secret, code) if secret else None
+            step = matching_step(await self._proposed(user_id), code)
             if step is None or not await self.mfa.confirm(user_id, step):
                 raise _wrong_code()
             notice = "An authenticator app was set up"
@@ -133,14 +140,21 @@ class MfaService(FactorService):
             await self.notify(user, "New recovery codes were made")
         return codes
 
-    async def reset(self, user_id: int) -> None:
+    async def reset(self, user_id: int, caller: Principal | None = None) -> None:
         """Remove all second factors of a user who has lost them, and end their sessions.
+
+        Args:
+            user_id: the user.
+            caller: who does it; None for a command.
 
         Raises:
             NotFoundException: there is no such user.
+            ForbiddenException: the user may do more than the caller.
         """
         async with self.transaction():
             user = await self.users.get_or_raise(user_id, lock=True)
+            if caller is not None:
+                check_may_change(caller, user, await self.roles.of_user(user_id))
             await self.mfa.remove_factors(user_id)
             await self.forget_last(user)
             await self.notify(user, "An administrator removed all second factors")
@@ -182,6 +196,23 @@ class MfaService(FactorService):
 
         await self.in_batches(batch)
         return Resealed(done, unreadable)
+
+    async def _proposed(self, user_id: int) -> str:
+        """The secret of an app that is not confirmed.
+
+        Raises:
+            ConflictException: there is none, or no accepted key can decrypt it.
+        """
+        totp = await self.mfa.totp(user_id)
+        is_proposed = totp is not None and totp.confirmed_at is None
+        secret = self.codes.open(user_id, totp.secret) if totp and is_proposed else None
+        if secret is None:
+            raise ConflictException("No authenticator app waits for its first code")
+        return secret
+
+    def _setup(self, caller: Principal, secret: str) -> TotpSetup:
+        uri = provisioning_uri(secret, caller.user.email, self.app_name)
+        return TotpSetup(secret=secret, uri=uri, qr_code=_qr_code(uri))
 
 
 def _qr_code(uri: str) -> str:

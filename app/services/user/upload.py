@@ -8,7 +8,11 @@ from itertools import islice
 from pathlib import PurePath
 
 from app.core.details import Detail
-from app.core.exceptions import ConflictException, ValidationException
+from app.core.exceptions import (
+    ConfirmationRequiredException,
+    ConflictException,
+    ValidationException,
+)
 from app.schemas.bulk import RefusedRow, UserImport, read_imported
 from app.schemas.user import NewUser
 from app.services.dashboard import invalidate_statistics
@@ -82,19 +86,25 @@ class UserUpload:
         self.users = users
         self.bulk_max = bulk_max
 
-    async def submit(self, name: str, content: bytes, *, write: bool) -> Preview:
+    async def submit(
+        self, name: str, content: bytes, *, write: bool, superusers: bool = True
+    ) -> Preview:
         """Check every row, and with `write` create the users, if no row has a fault.
 
         Args:
             name: of the file; its suffix is the format.
             content: of the file.
             write: create the users, unless the list is large; otherwise only preview them.
+            superusers: whether there may be superusers among them.
 
         Raises:
+            ConfirmationRequiredException: there are superusers among them, and may not be.
             ValidationException: the file as a whole cannot be read, or is empty or too long.
         """
         sent = await self.read(name, content)
         preview = await self._preview(sent)
+        if write and not superusers and any(map(_is_superuser, sent.users)):
+            raise ConfirmationRequiredException
         if preview.faulty or not write or preview.is_left_to_worker:
             return preview
         try:
@@ -166,3 +176,7 @@ def _text(value: object) -> str:
     if isinstance(value, dict | list):
         return "…"
     return "" if value is None else str(value)[:254].encode(errors="replace").decode()
+
+
+def _is_superuser(row: UserImport | RefusedRow) -> bool:
+    return isinstance(row, UserImport) and row.is_superuser

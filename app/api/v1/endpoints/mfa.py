@@ -1,21 +1,27 @@
-"""Endpoints of one's own second factors."""
+"""Endpoints of second factors: one's own, and their reset."""
 
-from app.api.deps.auth import CurrentUser, EnrollingUser
+from typing import Annotated
+
+from app.api.convertors import USER_ID
+from app.api.deps.auth import CurrentUser, EnrollingUser, Requires
 from app.api.deps.confirmation import Confirmed, ConfirmedToEnrol
 from app.api.deps.services import Mfa
 from app.api.limits import LimitedEnrollingUser, by_principal
 from app.api.responses import errors
 from app.api.routing import Router
+from app.api.types import UserId
 from app.core.limiter import limiter, rate
+from app.core.permissions import Permission
 from app.schemas.mfa import CodeRequest, MfaStatus, RecoveryCodes, TotpSetup
+from app.schemas.session import Principal
 
-router = Router(
-    prefix="/users/me/mfa", tag="mfa", description="Second factors: authenticator app and codes."
-)
+OWN = "/users/me/mfa"
+
+router = Router(tag="mfa", description="Second factors: authenticator app and codes.")
 
 
 @router.get(
-    "",
+    OWN,
     operation_id="get_mfa",
     response_description="Your second factors",
     responses=errors(401),
@@ -26,7 +32,7 @@ async def get_mfa(caller: EnrollingUser, mfa: Mfa) -> MfaStatus:
 
 
 @router.post(
-    "/totp",
+    f"{OWN}/totp",
     operation_id="begin_totp",
     response_description="What the app needs",
     status_code=201,
@@ -39,7 +45,7 @@ async def begin_totp(caller: EnrollingUser, mfa: Mfa) -> TotpSetup:
 
 
 @router.post(
-    "/totp/confirmation",
+    f"{OWN}/totp/confirmation",
     operation_id="confirm_totp",
     response_description="Recovery codes, shown once",
     dependencies=[LimitedEnrollingUser],
@@ -53,7 +59,7 @@ async def confirm_totp(request: CodeRequest, caller: EnrollingUser, mfa: Mfa) ->
 
 
 @router.delete(
-    "/totp",
+    f"{OWN}/totp",
     operation_id="remove_totp",
     response_description="The app is removed",
     status_code=204,
@@ -66,7 +72,7 @@ async def remove_totp(caller: CurrentUser, mfa: Mfa) -> None:
 
 
 @router.post(
-    "/recovery-codes",
+    f"{OWN}/recovery-codes",
     operation_id="new_recovery_codes",
     response_description="Recovery codes, shown once",
     status_code=201,
@@ -76,3 +82,18 @@ async def remove_totp(caller: CurrentUser, mfa: Mfa) -> None:
 async def new_recovery_codes(caller: CurrentUser, mfa: Mfa) -> RecoveryCodes:
     """Ten new recovery codes; all earlier ones become void."""
     return RecoveryCodes(recovery_codes=await mfa.new_recovery_codes(caller))
+
+
+@router.delete(
+    f"/users{USER_ID}/mfa",
+    operation_id="reset_user_mfa",
+    response_description="All second factors of the user are removed",
+    status_code=204,
+    dependencies=[Confirmed],
+    responses=errors(401, 403, 404),
+)
+async def reset_user_mfa(
+    user_id: UserId, mfa: Mfa, caller: Annotated[Principal, Requires(Permission.USERS_UPDATE)]
+) -> None:
+    """Remove all second factors of a user who has lost them, and end their sessions."""
+    await mfa.reset(user_id, caller)
