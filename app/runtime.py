@@ -42,6 +42,7 @@ from app.embedded.valkey import EmbeddedValkey
 from app.server.drain import Drain
 from app.services.access.roles import RoleService
 from app.services.account.deletion import AccountDeletionService
+from app.services.account.email_change import EmailChangeService
 from app.services.account.export import AccountExport
 from app.services.account.recovery import RecoveryService
 from app.services.account.tokens import OneTimeTokens
@@ -203,6 +204,15 @@ class Runtime:
     def verification_service(self, db: AsyncSession) -> VerificationService:
         sends_mail = self.mailer.is_available
         return VerificationService(db, self.principals, self.settings.auth, sends_mail=sends_mail)
+
+    def email_change_service(self, db: AsyncSession) -> EmailChangeService:
+        return EmailChangeService(
+            db,
+            self.passwords,
+            self.principals,
+            self.settings.auth,
+            sends_mail=self.mailer.is_available,
+        )
 
     def one_time_tokens(self, db: AsyncSession) -> OneTimeTokens:
         return OneTimeTokens(db, self.settings.auth)

@@ -41,23 +41,6 @@ def by_principal(request: Request) -> str:
     return f"user:{request.state.principal}"
 
 
-async def by_address_of_new_email(request: Request) -> str | None:
-    """Key: the address of a user who changes their own email, shared with sign-ups: both reveal
-    whether an email is taken. None, so no limit, for other changes and for superusers, who see all
-    emails."""
-    return by_address(request) if await _is_new_email(request) else None
-
-
-async def by_principal_of_new_email(request: Request) -> str | None:
-    """Key: the user who changes their own email, from any address."""
-    return by_principal(request) if await _is_new_email(request) else None
-
-
-async def _is_new_email(request: Request) -> bool:
-    sees_emails = request.state.sees_emails
-    return not sees_emails and await _in_body(request, "email") is not None
-
-
 async def by_mfa_token(request: Request) -> str:
     """Key: the account of a login's second step, as `by_principal`; the address if the token is not
     valid."""

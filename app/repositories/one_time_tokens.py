@@ -40,9 +40,13 @@ class OneTimeTokenRepository(BaseRepository[OneTimeToken]):
         values = {"expires_at": func.now() + lifetime}
         return await self.db.scalar(query.values(values).returning(OneTimeToken))
 
-    async def void(self, user_id: int, purposes: Collection[Purpose]) -> None:
-        """Make a user's unused tokens of these purposes void."""
-        which = OneTimeToken.user_id == user_id, OneTimeToken.purpose.in_(purposes), *_OPEN
+    async def void(
+        self, user_id: int, purposes: Collection[Purpose], after: datetime | None = None
+    ) -> None:
+        """Make a user's unused tokens of these purposes void, all or those issued after a time."""
+        which = [OneTimeToken.user_id == user_id, OneTimeToken.purpose.in_(purposes), *_OPEN]
+        if after is not None:
+            which.append(OneTimeToken.created_at > after)
         await self.changed(update(OneTimeToken).where(*which).values(voided_at=func.now()))
 
     async def void_one(self, token_id: UUID) -> None:

@@ -25,6 +25,8 @@ class Purpose(StrEnum):
 
     PASSWORD_RESET = "password-reset"  # noqa: S105  # no password
     EMAIL_VERIFICATION = "email-verification"
+    EMAIL_CHANGE = "email-change"
+    EMAIL_CHANGE_UNDO = "email-change-undo"
     INVITATION = "invitation"
     DELETION_UNDO = "deletion-undo"
 
@@ -40,6 +42,13 @@ class PasswordReset(RequestSchema):
 
 class TokenUse(RequestSchema):
     token: LinkToken
+
+
+class EmailChange(RequestSchema):
+    """A new email, which needs the current password besides a valid session."""
+
+    email: Email
+    current_password: Secret = Field(examples=["correct horse battery staple"])
 
 
 class DeletionRequest(RequestSchema):

@@ -101,6 +101,15 @@ MATRIX = {
     "list_passkeys": Row(LOGGED_IN),
     "rename_passkey": Row(ABSENT, {"json": {"name": "Phone"}}),
     "remove_passkey": Row(ABSENT),
+    "request_email_change": Row(
+        LOGGED_IN, {"json": {"email": "new@example.com", "current_password": PASSWORD}}
+    ),
+    "confirm_email_change": Row(
+        ANYONE, options_of=lambda me: {"json": {"token": me.rows[Purpose.EMAIL_CHANGE]}}
+    ),
+    "undo_email_change": Row(
+        ANYONE, options_of=lambda me: {"json": {"token": me.rows[Purpose.EMAIL_CHANGE_UNDO]}}
+    ),
     "request_email_verification": Row(LOGGED_IN),
     "verify_email": Row(
         ANYONE, options_of=lambda me: {"json": {"token": me.rows[Purpose.EMAIL_VERIFICATION]}}

@@ -174,7 +174,6 @@ async def test_every_limit_that_a_call_counts_against_is_named(client, ada):
     refresh = await client.post(REFRESH, json={"refresh_token": login.json()["refresh_token"]})
     read = await ada.get("/users/me")
     write = await ada.patch("/users/me", json={})
-    email = await ada.patch("/users/me", json={"email": "ada@example.com"})
     password = await ada.post(
         "/auth/password", json={"current_password": PASSWORD, "new_password": f"{PASSWORD}!"}
     )
@@ -190,9 +189,8 @@ async def test_every_limit_that_a_call_counts_against_is_named(client, ada):
     assert left(sign_up) == {"sign-up": (10, 9)}
     assert left(refresh) == {"refresh": (30, 29), "refresh-address": (300, 299)}
     assert left(read).keys() == {"read"}
-    assert all("write" in limits_of(answer) for answer in (write, email, password))
+    assert all("write" in limits_of(answer) for answer in (write, password))
     assert left(write) == {}
-    assert left(email) == {"new-email": (10, 9), "sign-up": (10, 8)}
     assert left(password) == {"change-password": (5, 4)}
 
 
@@ -312,45 +310,6 @@ async def test_a_session_admits_thirty_refreshes_a_minute(client, ada):
     assert (await ada.get("/users/me")).status_code == 200
     body = {"refresh_token": phone.tokens["refresh_token"]}
     assert (await client.post(REFRESH, json=body)).status_code == 200
-
-
-@pytest.mark.parametrize("path", ["/users/me", "/users/{id}"])
-async def test_a_change_of_ones_email_counts_as_a_sign_up(app, settings, client, ada, bob, path):
-    """S11: both tell whether an email is taken; by address together, and by user from anywhere."""
-    async with limiting(settings, sign_up="2/minute") as app, browsing(app) as here:
-        own = path.format(id=ada.id)
-        ada.client = here
-        taken, changed, third = [
-            await ada.patch(own, json={"email": email})
-            for email in ("bob@example.com", "ada@example.org", "ada@example.net")
-        ]
-        name = await ada.patch(own, json={"full_name": "Ada"})
-        sign_up = await here.post(USERS, json=WEAK)
-        async with browsing(app, "198.51.100.1") as elsewhere:
-            from_elsewhere = await replace(ada, client=elsewhere).patch(
-                own, json={"email": "ada@example.net"}
-            )
-            anothers = await replace(bob, client=elsewhere).patch(
-                "/users/me", json={"email": "bob@example.org"}
-            )
-
-    assert (taken.status_code, changed.status_code) == (409, 200)
-    assert refused(third)
-    assert refused(sign_up)
-    assert refused(from_elsewhere)
-    assert (name.status_code, anothers.status_code) == (200, 200)
-
-
-async def test_superusers_change_emails_within_their_limit_of_writes(app, settings, client, root):
-    """S11: they see every email as it is."""
-    async with limiting(settings, sign_up="1/minute") as app, browsing(app) as few:
-        root.client = few
-        answers = [
-            await root.patch("/users/me", json={"email": f"root{n}@example.com"}) for n in range(3)
-        ]
-
-    assert [answer.status_code for answer in answers] == [200] * 3
-    assert {headers_of(answer)[0] for answer in answers} == {600}
 
 
 async def test_two_products_on_one_redis_count_apart(app, settings, client, runtime):

@@ -288,8 +288,8 @@ async def test_a_change_that_is_not_allowed_is_a_422(ada, wrong):
     assert (await ada.get("/users/me")).json() == before
 
 
-async def test_a_change_to_what_is_taken_is_a_409(ada, bob):
-    email = await ada.patch("/users/me", json={"email": "BOB@example.com"})
+async def test_a_change_to_what_is_taken_is_a_409(ada, bob, root):
+    email = await root.patch(f"/users/{ada.id}", json={"email": "BOB@example.com"})
     username = await ada.patch("/users/me", json={"username": "Bob"})
 
     assert email.status_code == username.status_code == 409

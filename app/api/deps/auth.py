@@ -85,7 +85,6 @@ async def _authenticated(request: Request) -> Principal | None:
     request.state.principal = principal.user_id
     identify_caller(principal.user_id)
     request.state.is_superuser = principal.is_superuser
-    request.state.sees_emails = principal.may(Permission.USERS_READ)
     return principal
 
 

@@ -12,6 +12,7 @@ from app.core.permissions import Permission
 from app.database import get_db
 from app.services.access.roles import RoleService
 from app.services.account.deletion import AccountDeletionService
+from app.services.account.email_change import EmailChangeService
 from app.services.account.export import AccountExport
 from app.services.account.recovery import RecoveryService
 from app.services.account.verification import VerificationService
@@ -80,6 +81,13 @@ async def get_recovery_service(request: Request, db: DbSession) -> RecoveryServi
 
 
 Recovery = Annotated[RecoveryService, Depends(get_recovery_service)]
+
+
+async def get_email_change_service(request: Request, db: DbSession) -> EmailChangeService:
+    return runtime_of(request).email_change_service(db)
+
+
+EmailChanges = Annotated[EmailChangeService, Depends(get_email_change_service)]
 
 
 async def get_verification_service(request: Request, db: DbSession) -> VerificationService:

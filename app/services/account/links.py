@@ -8,6 +8,8 @@ from app.schemas.account import Purpose
 _PATHS = {
     Purpose.PASSWORD_RESET: "/account/password-reset",
     Purpose.EMAIL_VERIFICATION: "/account/email-verification",
+    Purpose.EMAIL_CHANGE: "/account/email-change",
+    Purpose.EMAIL_CHANGE_UNDO: "/account/email-change-undo",
     Purpose.INVITATION: "/account/invitation",
     Purpose.DELETION_UNDO: "/account/deletion-undo",
 }

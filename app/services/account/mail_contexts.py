@@ -41,6 +41,25 @@ async def email_verification(
     return await _with_link(job, tokens, settings, purpose)
 
 
+async def email_change(job: SendMail, db: AsyncSession, settings: Settings) -> MailContext | None:
+    """To the new address, unless it has an account."""
+    tokens = OneTimeTokens(db, settings.auth)
+    context = await _with_link(job, tokens, settings, Purpose.EMAIL_CHANGE)
+    if context is None or await UserRepository(db).by_email(context.to) is not None:
+        return None
+    return context
+
+
+async def email_changed(job: SendMail, db: AsyncSession, settings: Settings) -> MailContext | None:
+    """To the old address, with a link to undo the change; without, where an administrator made
+    it."""
+    if job.to is not None:
+        return MailContext(job.to, job.data)
+    tokens = OneTimeTokens(db, settings.auth)
+    context = await _with_link(job, tokens, settings, Purpose.EMAIL_CHANGE_UNDO)
+    return None if context is None else MailContext(context.to, {**job.data, **context.values})
+
+
 async def _with_link(
     job: SendMail, tokens: OneTimeTokens, settings: Settings, purpose: Purpose
 ) -> MailContext | None:

@@ -46,6 +46,9 @@ class Policy:
 POLICIES = {
     Purpose.PASSWORD_RESET: Policy(timedelta(minutes=30)),
     Purpose.EMAIL_VERIFICATION: Policy(timedelta(hours=24)),
+    Purpose.EMAIL_CHANGE: Policy(timedelta(hours=24)),
+    # Whoever took an account over changes its password, too, and that must not void this.
+    Purpose.EMAIL_CHANGE_UNDO: Policy(timedelta(hours=72), outlives_changes=True),
     # As long as the deletion waits: nothing of it is left after that.
     Purpose.DELETION_UNDO: Policy(timedelta(seconds=MAX_DELETION_GRACE), is_for_inactive=True),
     Purpose.INVITATION: Policy(timedelta(days=7), outlives_changes=True),  # of the inviter
@@ -167,6 +170,10 @@ class OneTimeTokens(BaseService):
     async def void_one(self, token_id: UUID) -> None:
         """Void a token, unless it was used."""
         await self.tokens.void_one(token_id)
+
+    async def void_undos_after(self, user_id: int, moment: datetime) -> None:
+        """Void the links to undo changes of a user's email that were made after `moment`."""
+        await self.tokens.void(user_id, [Purpose.EMAIL_CHANGE_UNDO], after=moment)
 
     async def purge(self) -> int:
         """Delete the tokens that expired a week ago or earlier; the number of them."""

@@ -50,6 +50,7 @@ _INVITATION = {
     "days": 7,
     "link": "https://app.example.com/account/invitation?token=3q2-7wXkq0y1m5f0c0m7cY2l8mT1o0b6rK9z",
 }
+_EMAIL_CHANGE = _RESET["link"].replace("password-reset", "email-change")
 KINDS: Mapping[str, MailKind] = {
     kind.name: kind
     for kind in (
@@ -63,6 +64,16 @@ KINDS: Mapping[str, MailKind] = {
         ),
         MailKind("account-deletion", mail_contexts.account_deletion, example=_DELETION),
         MailKind("invitation", mail_contexts.invitation, example=_INVITATION),
+        MailKind(
+            "email-change",
+            mail_contexts.email_change,
+            example={"link": _EMAIL_CHANGE, "lifetime": "24 hours"},
+        ),
+        MailKind(
+            "email-changed",
+            mail_contexts.email_changed,
+            example={"at": _MOMENT, "link": _EMAIL_CHANGE, "lifetime": "72 hours"},
+        ),
         MailKind("password-changed", mail_contexts.notice, example={"at": _MOMENT}),
         MailKind(
             "api-key-made",

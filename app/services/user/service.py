@@ -12,6 +12,7 @@ from app.core.exceptions import (
     ForbiddenException,
     NotFoundException,
     PreconditionFailedException,
+    ValidationException,
 )
 from app.core.permissions import Permission
 from app.core.security import PasswordHasher
@@ -25,6 +26,8 @@ from app.schemas.audit import Action, Facts
 from app.schemas.session import Principal
 from app.schemas.user import UserCreate, UserSchema, UserUpdate
 from app.services.access.rules import check_may_change
+from app.services.account.notices import Notices
+from app.services.account.tokens import OneTimeTokens
 from app.services.audit.redaction import state_of, target_of
 from app.services.auth.session_confirmation import require_confirmation
 from app.services.principals import PrincipalCache
@@ -65,6 +68,8 @@ class UserService(UserRegistration):
         self.deletions = AccountDeletionRepository(db)
         self.one_time_tokens = OneTimeTokenRepository(db)
         self.principals = principals
+        self.tokens = OneTimeTokens(db, settings)
+        self.notices = Notices(db, is_on=sends_mail)
 
     async def create_first_superuser(self, user_in: UserCreate) -> bool:
         """Create a superuser unless one is active; whether it was created.
@@ -156,8 +161,8 @@ class UserService(UserRegistration):
         Raises:
             ForbiddenException: the caller is another user without the permission, or the user may
                 do more than the caller.
-            ValidationException: the caller sets privileges that they may not set, or the new email
-                is at a special-use domain.
+            ValidationException: the caller sets privileges that they may not set, or their own
+                email, or the new email is at a special-use domain.
             NotFoundException: there is no such user.
             PreconditionFailedException: the user is not as expected.
             ConfirmationRequiredException: the superuser rights change.
@@ -174,9 +179,9 @@ class UserService(UserRegistration):
                 await self._keep_one_superuser_beside(user_id)
             user = await self.users.get_or_raise(user_id, lock=True)
             _check_version(user, is_expected)
-            if changes.get("email", user.email) != user.email:
-                self._check_domain(changes["email"])
             before = state_of(user)
+            if changes.get("email", user.email) != user.email:
+                await self._prepare_new_email(user, changes["email"], caller)
             if changes.get("is_superuser", user.is_superuser) != user.is_superuser:
                 await require_confirmation(self.sessions, caller)
             for field, value in changes.items():
@@ -189,6 +194,23 @@ class UserService(UserRegistration):
                 await self.sessions.end_all(user.id)
         await self.principals.forget_user(user_id)
         return user
+
+    async def _prepare_new_email(self, user: User, email: str, caller: Principal) -> None:
+        """By somebody else, who tells both addresses. Users change their own email by a link.
+
+        Raises:
+            ValidationException: it is the caller's own email, or at a special-use domain.
+        """
+        self._check_domain(email)
+        if user.id == caller.user_id:
+            message = "changes by POST /users/me/email"
+            detail = {"field": "email", "message": message, "code": "not_allowed"}
+            raise ValidationException(details=[detail])
+        user.email_verified_at = None
+        await self.tokens.void_all(user.id)
+        for address in (user.email, email):
+            await self.notices.send("email-changed", user.id, address)
+        await self.verification.send(user.id)
 
     async def delete(
         self,

@@ -1,20 +1,22 @@
-"""Endpoints of an account's life: recovery of a password, verification of an email."""
+"""Endpoints of an account's life: recovery of a password, verification and change of an email."""
 
 from typing import Annotated
 
 from app.api.convertors import USER_ID
 from app.api.deps.auth import CurrentUser, Requires
-from app.api.deps.services import Recovery, Verification
+from app.api.deps.services import EmailChanges, Recovery, Verification
 from app.api.limits import Limited, LimitedUser, by_principal
 from app.api.responses import errors
 from app.api.routing import Router
 from app.api.types import UserId
 from app.core.limiter import by_address, limiter, rate
 from app.core.permissions import Permission
-from app.schemas.account import PasswordRecovery, PasswordReset, ResetLink, TokenUse
+from app.schemas.account import EmailChange, PasswordRecovery, PasswordReset, ResetLink, TokenUse
 from app.schemas.session import Principal
 
-router = Router(tag="account", description="Links in mails: new passwords, verified emails.")
+router = Router(
+    tag="account", description="Links in mails: new passwords, verified and changed emails."
+)
 
 _recovery = limiter.shared_limit(rate("recovery"), scope="recovery", key_func=by_address)
 _link = limiter.shared_limit(rate("link"), scope="link", key_func=by_address)
@@ -80,6 +82,56 @@ async def request_email_verification(caller: CurrentUser, verification: Verifica
 async def verify_email(use: TokenUse, verification: Verification) -> None:
     """Verify an email by the token of a mail, which is valid for 24 hours and once."""
     await verification.verify(use.token.get_secret_value())
+
+
+@router.post(
+    "/users/me/email",
+    operation_id="request_email_change",
+    response_description="A mail to the new address follows, unless it has an account",
+    status_code=202,
+    dependencies=[LimitedUser],
+    responses=errors(401, body=True),
+)
+@limiter.shared_limit(rate("login"), scope="change-password", key_func=by_principal)
+async def request_email_change(
+    change: EmailChange, caller: CurrentUser, emails: EmailChanges
+) -> None:
+    """Request another email: a link is mailed to it, and the email stays until it is used."""
+    await emails.request(caller, change.email, change.current_password.get_secret_value())
+
+
+@router.post(
+    "/auth/email-change",
+    operation_id="confirm_email_change",
+    response_description="The email is changed",
+    status_code=204,
+    dependencies=[Limited],
+    responses=errors(409, body=True),
+)
+@_link
+async def confirm_email_change(use: TokenUse, emails: EmailChanges) -> None:
+    """Change the email by the token that was mailed to the new address, within 24 hours.
+
+    The old address gets a link to undo the change.
+    """
+    await emails.confirm(use.token.get_secret_value())
+
+
+@router.post(
+    "/auth/email-change/undo",
+    operation_id="undo_email_change",
+    response_description="The old email is restored, and all sessions have ended",
+    status_code=204,
+    dependencies=[Limited],
+    responses=errors(409, body=True),
+)
+@_link
+async def undo_email_change(use: TokenUse, emails: EmailChanges) -> None:
+    """Restore the old email by the token that was mailed to it, within 72 hours.
+
+    All sessions end, and a link to set a new password is mailed to the restored address.
+    """
+    await emails.undo(use.token.get_secret_value())
 
 
 @router.post(

@@ -14,9 +14,6 @@ from app.api.deps.users_bulk import BulkRows, IdempotencyKey
 from app.api.export import ExportResponse, export_of
 from app.api.limits import (
     LimitedSignUp,
-    LimitedUser,
-    by_address_of_new_email,
-    by_principal_of_new_email,
 )
 from app.api.responses import (
     BULK_ANSWERS,
@@ -51,12 +48,6 @@ Filters = Annotated[UserFilters, Query()]
 router = Router(prefix="/users", tag="users", description="Signing up, and managing users.")
 
 _sign_up = limiter.shared_limit(rate("sign_up"), scope="sign-up", key_func=by_address)
-_email = limiter.shared_limit(
-    rate("sign_up"), scope="new-email", key_func=by_principal_of_new_email
-)
-_email_address = limiter.shared_limit(
-    rate("sign_up"), scope="sign-up", key_func=by_address_of_new_email
-)
 
 
 @router.get(
@@ -74,11 +65,8 @@ async def get_me(caller: EnrollingPrincipal, response: Response) -> UserSchema:
     "/me",
     operation_id="update_me",
     response_description="Your changed profile",
-    dependencies=[LimitedUser],
     responses=WITH_ETAG | errors(401, 409, 412, body=True),
 )
-@_email
-@_email_address
 async def update_me(
     user_in: UserUpdate,
     users: Users,
@@ -226,11 +214,8 @@ async def get_user(
     USER_ID,
     operation_id="update_user",
     response_description="The changed profile",
-    dependencies=[LimitedUser],
     responses=WITH_ETAG | errors(401, 403, 404, 409, 412, body=True),
 )
-@_email
-@_email_address
 async def update_user(
     user_id: UserId,
     user_in: UserUpdate,
