@@ -167,7 +167,7 @@ def application(
         "AUTH_SECRET_KEY": "a secret that lives for a benchmark",
         **{
             f"LIMITER_{name}": "1000000000/minute"
-            for name in ("READ", "WRITE", "LOGIN", "LOGIN_ADDRESS", "SIGN_UP")
+            for name in ("READ", "WRITE", "KEY_READ", "LOGIN", "LOGIN_ADDRESS", "SIGN_UP")
         },
         **settings,
     }

@@ -193,6 +193,7 @@ async def get_mailer(request: Request) -> Mailer:
 
 
 PageDep = Annotated[AdminPage, Depends(get_page)]
+AnyPage = Annotated[AdminPage, Depends(get_any_page)]
 AccountPageDep = Annotated[AccountPage, Depends(get_account_page)]
 LimitedPage = Depends(check_page_limits)
 UsersPage = Annotated[AdminPage, page_for(Permission.USERS_READ)]
@@ -200,6 +201,9 @@ NewUserPage = Annotated[AdminPage, page_for(Permission.USERS_CREATE)]
 EditUserPage = Annotated[AdminPage, page_for(Permission.USERS_READ, Permission.USERS_UPDATE)]
 ExportPage = Annotated[AdminPage, page_for(Permission.USERS_EXPORT)]
 JobsPage = Annotated[AdminPage, page_for(Permission.JOBS_MANAGE)]
+RolesPage = Annotated[AdminPage, page_for(Permission.ROLES_MANAGE)]
+UserRolesPage = Annotated[AdminPage, page_for(Permission.USERS_READ, Permission.ROLES_MANAGE)]
+UserKeysPage = Annotated[AdminPage, page_for(Permission.USERS_READ, Permission.KEYS_MANAGE)]
 AuditPage = Annotated[AdminPage, page_for(Permission.AUDIT_READ)]
 MailPage = Annotated[AdminPage, page_for(Permission.MAIL_READ)]
 OverviewPage = Annotated[AdminPage, Depends(get_overview_page)]

@@ -23,9 +23,11 @@ OVERVIEW = View("Overview", "", frozenset({Permission.STATS_READ, Permission.MET
 VIEWS = (
     OVERVIEW,
     View("Users", "/users", frozenset({Permission.USERS_READ})),
+    View("Roles", "/roles", frozenset({Permission.ROLES_MANAGE})),
     View("Jobs", "/jobs", frozenset({Permission.JOBS_MANAGE})),
     View("Audit", "/audit", frozenset({Permission.AUDIT_READ})),
     View("Mail", "/mail", frozenset({Permission.MAIL_READ})),
+    View("My keys", "/keys", frozenset()),
 )
 
 

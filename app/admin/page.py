@@ -14,7 +14,6 @@ from app.admin.rendering import ACCOUNT, BASE, render
 from app.api.runtime import runtime_of
 from app.core.exceptions import (
     AppException,
-    ConfirmationRequiredException,
     ConflictException,
     ForbiddenException,
     ValidationException,
@@ -92,15 +91,8 @@ class AdminPage:
 
     @property
     def first_path(self) -> str:
-        """Path of the first view that the caller may see, for `redirect`.
-
-        Raises:
-            ForbiddenException: there is none.
-        """
-        views = views_of(self.admin)
-        if not views:
-            raise ForbiddenException(NOT_ALLOWED)
-        return views[0].path
+        """Path of the first view that the caller may see, for `redirect`."""
+        return views_of(self.admin)[0].path
 
     def render(
         self,
@@ -127,10 +119,10 @@ class AdminPage:
         return answer
 
     def redisplay_on_error(self, template: str, **context: Any) -> AbstractContextManager[None]:
-        """Answer with this view where the block refuses what was sent (409, 422), or needs a
+        """Answer with this view where the block refuses what was sent (403, 409, 422), or needs a
         confirmation first; its template has the refusal as `error`."""
         render = partial(self.render, template, **context)
-        refusals = ConflictException, ValidationException, ConfirmationRequiredException
+        refusals = ConflictException, ForbiddenException, ValidationException
         return redisplay_on_error(render, *refusals)
 
     def redirect(self, to: str, notice: Notice | None = None) -> RedirectResponse:

@@ -5,7 +5,18 @@ from fastapi import FastAPI
 from app.admin.account import links, own, recovery, security
 from app.admin.assets import assets
 from app.admin.errors import handle_admin_exception
-from app.admin.routes import audit, jobs, mail, overview, root, transfers, upload, users
+from app.admin.routes import (
+    api_keys,
+    audit,
+    jobs,
+    mail,
+    overview,
+    roles,
+    root,
+    transfers,
+    upload,
+    users,
+)
 from app.core.exceptions import AppException
 
 
@@ -20,6 +31,8 @@ def include_admin(app: FastAPI) -> None:
         upload,
         users,
         transfers,
+        roles,
+        api_keys,
         jobs,
         audit,
         mail,

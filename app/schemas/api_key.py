@@ -1,6 +1,6 @@
 """Schemas of API keys."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -40,6 +40,10 @@ class ApiKeySchema(ResponseSchema):
     last_used_at: datetime | None = Field(
         description="accurate to about two minutes", examples=["2026-11-21T06:31:00.123456Z"]
     )
+
+    @property
+    def is_expired(self) -> bool:
+        return self.expires_at <= datetime.now(UTC)
 
     @property
     def start(self) -> str:

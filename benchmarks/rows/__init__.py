@@ -26,6 +26,7 @@ ROWS: dict[str, Callable[[int], Iterable[Figure]]] = {
     "P8": logins.measure,
     "P10": footprint.measure,
     "P11": scenarios.measure,
+    "P12": cached.measure_key,
     "P13": jobs.measure_enqueueing,
     "P14": jobs.measure_running,
     "peer": peer.measure,

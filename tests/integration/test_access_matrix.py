@@ -196,6 +196,7 @@ POSTED_VIEW = "       401     403     403       2xx        401      401       40
 OWN_VIEW = "          login   2xx     2xx       2xx        login    login     login"
 OWN_FORM = "          401     303     303       303        401      401       401"
 ANYONES_FORM = "      303     303     303       303        303      303       303"
+ABSENT_KEY = "        401     403     403       404        401      401       401"
 LOGIN_FORM = "        401     403     403       303        401      303       303"
 
 LOGIN_PAGE = "        login   login   login     login      login    login     login"
@@ -275,6 +276,29 @@ PAGES = {
         permission="users:update",
         also=("users:read",),
     ),
+    "dashboard_roles": Row(VIEW, permission="roles:manage"),
+    "dashboard_new_role": Row(VIEW, permission="roles:manage"),
+    "dashboard_create_role": Row(FORM, {"data": {"name": "new"}}, permission="roles:manage"),
+    "dashboard_edit_role": Row(VIEW, permission="roles:manage"),
+    "dashboard_update_role": Row(FORM, {"data": {"name": "new"}}, permission="roles:manage"),
+    "dashboard_confirm_role_deletion": Row(VIEW, permission="roles:manage"),
+    "dashboard_delete_role": Row(FORM, permission="roles:manage"),
+    "dashboard_user_roles": Row(VIEW, permission="roles:manage", also=("users:read",)),
+    "dashboard_set_user_roles": Row(
+        FORM, {"data": {"roles": "none"}}, permission="roles:manage", also=("users:read",)
+    ),
+    "dashboard_keys": Row(VIEW, delegates="2xx 2xx"),
+    "dashboard_create_key": Row(POSTED_VIEW, {"data": {"name": "Robot"}}, delegates="2xx 2xx"),
+    "dashboard_confirm_key_revocation": Row(VIEW, delegates="2xx 2xx"),
+    "dashboard_revoke_key": Row(ABSENT_KEY, delegates="404 404"),
+    "dashboard_user_keys": Row(VIEW, permission="keys:manage", also=("users:read",)),
+    "dashboard_create_user_key": Row(
+        POSTED_VIEW, {"data": {"name": "Robot"}}, permission="keys:manage", also=("users:read",)
+    ),
+    "dashboard_confirm_user_key_revocation": Row(
+        VIEW, permission="keys:manage", also=("users:read",)
+    ),
+    "dashboard_revoke_user_key": Row(FORM, permission="keys:manage", also=("users:read",)),
     "dashboard_jobs": Row(VIEW, permission="jobs:manage"),
     "dashboard_confirm_job_change": Row(
         VIEW, {"params": {"action": "cancel", "id": 1}}, permission="jobs:manage"
@@ -591,6 +615,8 @@ def visit(app: FastAPI, page: str, caller: Caller) -> dict[str, Any]:
             mail_kind="test-mail",
             transfer_id=TRANSFER,
             passkey_id=1,
+            role_id=ROLE,
+            key_id=caller.rows["key_id"],
         ),
         "headers": headers,
         **options,

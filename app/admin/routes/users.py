@@ -13,7 +13,7 @@ from app.admin.login_page import safe_view
 from app.admin.page import AdminPage, Notice
 from app.admin.rendering import BASE
 from app.admin.services.users import Action, ActionResult
-from app.api.deps.services import Confirmations, Exports, Sessions, UserLists, Users
+from app.api.deps.services import Confirmations, Exports, Roles, Sessions, UserLists, Users
 from app.api.export import ExportResponse
 from app.api.routing import Router
 from app.api.types import UserId
@@ -178,6 +178,7 @@ async def user_view(
     users: Users,
     sessions: Sessions,
     audit: Audit,
+    roles: Roles,
     back: Annotated[Back, Query()] = USERS_PATH,
 ) -> Response:
     """A user, the sessions used last, and the newest events of the account."""
@@ -191,6 +192,7 @@ async def user_view(
         "users/user.html",
         user=user,
         names=UserForm.text_fields(),
+        roles=await roles.of_user(user_id, page.admin),
         sessions=live,
         events=events,
         back=back,

@@ -1,0 +1,78 @@
+"""Forms of roles, of a user's roles, and of API keys, as they are typed."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated
+
+from fastapi import Form
+from pydantic import BaseModel, Field
+
+from app.admin.forms import validated
+from app.schemas.api_key import ApiKeyCreate
+from app.schemas.base import Text
+from app.schemas.role import MAX_USER_ROLES, RoleCreate, RoleUpdate, UserRoles
+
+Chosen = Annotated[list[Text], Field(max_length=200)]
+
+
+class RoleForm(BaseModel):
+    """The form for a role. Anything is accepted here, so that it can be shown again."""
+
+    name: Text = ""
+    description: Text = ""
+    permissions: Chosen = []
+
+    def create(self) -> RoleCreate:
+        """
+        Raises:
+            ValidationException: a value is not valid.
+        """
+        return validated(RoleCreate, self.model_dump())
+
+    def update(self) -> RoleUpdate:
+        """
+        Raises:
+            ValidationException: a value is not valid.
+        """
+        return validated(RoleUpdate, self.model_dump())
+
+
+class UserRolesForm(BaseModel):
+    """The form for a user's roles."""
+
+    roles: Annotated[list[Text], Field(max_length=MAX_USER_ROLES)] = []
+
+    def update(self) -> UserRoles:
+        """
+        Raises:
+            ValidationException: a value is not valid.
+        """
+        return validated(UserRoles, self.model_dump())
+
+
+class KeyForm(BaseModel):
+    """The form for an API key, which expires at the end of a day."""
+
+    name: Text = ""
+    expires_at: Text = Field(
+        default_factory=lambda: f"{datetime.now(UTC) + timedelta(days=90):%Y-%m-%d}"
+    )
+    permissions: Chosen = []
+
+    @property
+    def last_day(self) -> date:
+        """The last day that can be chosen."""
+        return (datetime.now(UTC) + timedelta(days=365)).date()
+
+    def create(self) -> ApiKeyCreate:
+        """
+        Raises:
+            ValidationException: a value is not valid.
+        """
+        return validated(
+            ApiKeyCreate, self.model_dump() | {"expires_at": f"{self.expires_at}T23:59:59Z"}
+        )
+
+
+RoleFormBody = Annotated[RoleForm, Form()]
+UserRolesFormBody = Annotated[UserRolesForm, Form()]
+KeyFormBody = Annotated[KeyForm, Form()]
