@@ -169,6 +169,21 @@ async def test_a_password_that_is_refused_leaves_the_link_valid(client, ada, mai
     assert (await reset(client, token)).status_code == 204
 
 
+@pytest.mark.parametrize("password", ["Lovelace Lovelace", "adalovelace1815", "Ada  Lovelace!!!"])
+async def test_the_full_name_is_no_password(client, ada, mailbox, password):
+    await ada.patch("/users/me", json={"full_name": "Ada Lovelace"})
+    await requested(client, ada.email)
+    by_link = await reset(client, await mailbox.token(), password)
+    body = {"email": "new@example.com", "full_name": "Ada Lovelace", "password": password}
+    by_sign_up = await client.post(f"{API}/users", json=body)
+    change = {"current_password": PASSWORD, "new_password": password}
+    by_change = await ada.post("/auth/password", json=change)
+
+    for refused in (by_link, by_sign_up, by_change):
+        assert refused.status_code == 422
+        assert refused.json()["details"][0]["code"] == "weak_password"
+
+
 async def test_a_link_may_be_tried_twenty_times(client, ada, mailbox):
     await requested(client, ada.email)
     token = await mailbox.token()

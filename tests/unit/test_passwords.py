@@ -67,7 +67,7 @@ def test_a_common_password_is_refused_however_it_is_written(password):
 )
 def test_a_well_known_password_is_refused(password):
     assert weakness(password, 8, EMAIL, USERNAME, "Fine Widgets") == (
-        "should not be the email, the username or the name of the service"
+        "should not be the email, a name of the user or the name of the service"
     )
 
 

@@ -47,7 +47,7 @@ def weakness(password: str, min_length: int, *known: str) -> str | None:
     Args:
         password: as submitted.
         min_length: in characters.
-        known: public facts: the account's email and username, the name of the service.
+        known: public facts: the account's email and names, the name of the service.
     """
     normal = normalise_password(password)
     if len(normal) < min_length:
@@ -65,7 +65,7 @@ def weakness(password: str, min_length: int, *known: str) -> str | None:
     if len(_without_runs(text)) < min(MIN_UNPREDICTABLE, len(text)):
         return "should not be a sequence such as 12345678 or qwertyui"
     if any(_is_little_more_than(word, text) for name in known for word in _words(name)):
-        return "should not be the email, the username or the name of the service"
+        return "should not be the email, a name of the user or the name of the service"
     return None
 
 
@@ -128,6 +128,7 @@ def _words(known: str) -> set[str]:
     """Words derived from a public fact: an email, its parts and those of its domain, or a name."""
     local, _, domain = known.rpartition("@")
     words = {known, local, domain, domain.partition(".")[0], domain.replace(".", "")}
+    words.update(known.split())
     return {word for word in map(_squeezed, words) if len(word) > 2}
 
 

@@ -148,9 +148,10 @@ class RecoveryService(BaseService):
         return user
 
     async def _hash(self, user: User, password: str, field: str) -> str:
-        known = user.email, user.username, self.settings.app.app_name
+        app_name = self.settings.app.app_name
+        names = user.email, user.username, user.full_name or ""
         await self.release_connection()
-        if reason := weakness(password, self.settings.auth.password_min_length, *known):
+        if reason := weakness(password, self.settings.auth.password_min_length, *names, app_name):
             detail = {"field": field, "message": reason, "code": "weak_password"}
             raise ValidationException(details=[detail])
         return await self.passwords.hash(password)

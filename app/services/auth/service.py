@@ -263,7 +263,7 @@ class AuthService(BaseService):
         wrong = _invalid("current_password", "is not the current password", "wrong_password")
         if not is_right or hashed is None:
             raise wrong
-        known = user.email, user.username, self.app_name
+        known = user.email, user.username, user.full_name or "", self.app_name
         if reason := weakness(new, self.settings.password_min_length, *known):
             raise _invalid("new_password", reason, "weak_password")
         renewed = await self.passwords.hash(new)

@@ -238,7 +238,7 @@ class UserCreation(BaseService):
         """The faults of the password; none where a hash was sent instead."""
         if row.password is None:
             return []
-        known = row.user_in.email, row.username, self.app_name
+        known = row.user_in.email, row.username, row.user_in.full_name or "", self.app_name
         shortest = self.settings.password_min_length
         reason = weakness(row.password.get_secret_value(), shortest, *known)
         if not reason:
