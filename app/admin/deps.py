@@ -198,6 +198,7 @@ AccountPageDep = Annotated[AccountPage, Depends(get_account_page)]
 LimitedPage = Depends(check_page_limits)
 UsersPage = Annotated[AdminPage, page_for(Permission.USERS_READ)]
 NewUserPage = Annotated[AdminPage, page_for(Permission.USERS_CREATE)]
+InvitationsPage = Annotated[AdminPage, page_for(Permission.USERS_INVITE)]
 EditUserPage = Annotated[AdminPage, page_for(Permission.USERS_READ, Permission.USERS_UPDATE)]
 ExportPage = Annotated[AdminPage, page_for(Permission.USERS_EXPORT)]
 JobsPage = Annotated[AdminPage, page_for(Permission.JOBS_MANAGE)]

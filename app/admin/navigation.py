@@ -23,6 +23,7 @@ OVERVIEW = View("Overview", "", frozenset({Permission.STATS_READ, Permission.MET
 VIEWS = (
     OVERVIEW,
     View("Users", "/users", frozenset({Permission.USERS_READ})),
+    View("Invitations", "/invitations", frozenset({Permission.USERS_INVITE})),
     View("Roles", "/roles", frozenset({Permission.ROLES_MANAGE})),
     View("Jobs", "/jobs", frozenset({Permission.JOBS_MANAGE})),
     View("Audit", "/audit", frozenset({Permission.AUDIT_READ})),

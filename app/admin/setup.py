@@ -2,12 +2,13 @@
 
 from fastapi import FastAPI
 
-from app.admin.account import links, own, recovery, security
+from app.admin.account import departure, links, own, recovery, security
 from app.admin.assets import assets
 from app.admin.errors import handle_admin_exception
 from app.admin.routes import (
     api_keys,
     audit,
+    invitations,
     jobs,
     mail,
     overview,
@@ -25,22 +26,8 @@ def include_admin(app: FastAPI) -> None:
 
     Call it after the API's routers: `/api/v1/dashboard/stats` is the API's.
     """
-    for module in (
-        root,
-        overview,
-        upload,
-        users,
-        transfers,
-        roles,
-        api_keys,
-        jobs,
-        audit,
-        mail,
-        own,
-        recovery,
-        security,
-        links,
-    ):
+    lists = users, invitations, transfers, roles, api_keys, jobs, audit, mail
+    for module in (root, overview, upload, *lists, own, recovery, security, links, departure):
         app.include_router(module.router)
     app.include_router(assets.router)
     app.add_exception_handler(AppException, handle_admin_exception)

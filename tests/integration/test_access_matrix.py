@@ -299,6 +299,14 @@ PAGES = {
         VIEW, permission="keys:manage", also=("users:read",)
     ),
     "dashboard_revoke_user_key": Row(FORM, permission="keys:manage", also=("users:read",)),
+    "dashboard_send_password_reset": Row(FORM, permission="users:update", also=("users:read",)),
+    "dashboard_invitations": Row(VIEW, permission="users:invite"),
+    "dashboard_new_invitation": Row(VIEW, permission="users:invite"),
+    "dashboard_send_invitation": Row(
+        FORM, {"data": {"email": "new@example.com"}}, permission="users:invite"
+    ),
+    "dashboard_resend_invitation": Row(FORM, permission="users:invite"),
+    "dashboard_revoke_invitation": Row(FORM, permission="users:invite"),
     "dashboard_jobs": Row(VIEW, permission="jobs:manage"),
     "dashboard_confirm_job_change": Row(
         VIEW, {"params": {"action": "cancel", "id": 1}}, permission="jobs:manage"
@@ -338,6 +346,12 @@ PAGES = {
     "account_password_recovery": Row(ANYONE, delegates="2xx 2xx"),
     "account_request_password_recovery": Row(
         ANYONES_FORM, options_of=lambda me: {"data": {"email": me.email}}, delegates="303 303"
+    ),
+    "account_deletion_undo": Row(ANYONE, {"params": {"token": "x"}}, delegates="2xx 2xx"),
+    "account_undo_deletion": Row(
+        ANYONES_FORM,
+        options_of=lambda me: {"data": {"token": me.rows[Purpose.DELETION_UNDO]}},
+        delegates="303 303",
     ),
     "account_password_reset": Row(ANYONE, {"params": {"token": "x"}}, delegates="2xx 2xx"),
     "account_reset_password": Row(
@@ -617,6 +631,7 @@ def visit(app: FastAPI, page: str, caller: Caller) -> dict[str, Any]:
             passkey_id=1,
             role_id=ROLE,
             key_id=caller.rows["key_id"],
+            invitation_id=1,
         ),
         "headers": headers,
         **options,

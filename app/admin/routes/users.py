@@ -13,10 +13,19 @@ from app.admin.login_page import safe_view
 from app.admin.page import AdminPage, Notice
 from app.admin.rendering import BASE
 from app.admin.services.users import Action, ActionResult
-from app.api.deps.services import Confirmations, Exports, Roles, Sessions, UserLists, Users
+from app.api.deps.services import (
+    Confirmations,
+    Exports,
+    Recovery,
+    Roles,
+    Sessions,
+    UserLists,
+    Users,
+)
 from app.api.export import ExportResponse
 from app.api.routing import Router
 from app.api.types import UserId
+from app.core.exceptions import ConflictException
 from app.core.pagination import CursorParams, PageParams
 from app.core.permissions import Permission
 from app.schemas.audit import AuditFilters
@@ -214,6 +223,23 @@ async def update_user(
     with page.redisplay_on_error(FORM_TEMPLATE, form=form, user_id=user_id):
         user = await users.update(user_id, form.update(), page.admin)
     return page.redirect(f"/users/{user.id}", Notice(f"Saved {user.username}"))
+
+
+@router.post("/{user_id}/password-reset", name="dashboard_send_password_reset")
+async def send_password_reset(user_id: UserId, page: EditUserPage, recovery: Recovery) -> Response:
+    """Mail a user a link to set a new password; where no mail is sent, show it, this once."""
+    try:
+        sent = await recovery.send_link(user_id, page.admin)
+    except ConflictException as refusal:
+        return page.redirect(f"/users/{user_id}", Notice(refusal.message, "error"))
+    if sent.link is not None:
+        return page.render(
+            "invitations/link.html",
+            email=f"user {user_id}",
+            link=sent.link,
+            lifetime="30 minutes",
+        )
+    return page.redirect(f"/users/{user_id}", Notice("The link is on its way, for 30 minutes"))
 
 
 def _results(page: AdminPage, selection: Selection, results: Sequence[ActionResult]) -> Response:

@@ -1,0 +1,26 @@
+"""`InvitationListing`: query parameters of the table of invitations."""
+
+from typing import Annotated, ClassVar
+
+from fastapi import Query
+
+from app.admin.listings.base import PAGE_SIZE, Listing
+from app.admin.rendering import BASE
+from app.core.pagination import PageParams
+from app.schemas.invitation import InvitationState
+
+INVITATIONS_PATH = f"{BASE}/invitations"
+
+
+class InvitationListing(Listing):
+    """State and page of the table."""
+
+    path: ClassVar[str] = INVITATIONS_PATH
+    state: InvitationState | None = None
+
+    @property
+    def params(self) -> PageParams:
+        return PageParams(page=self.page, size=PAGE_SIZE)
+
+
+InvitationListingQuery = Annotated[InvitationListing, Query()]

@@ -1,0 +1,161 @@
+"""The admin pages of invitations, and the pages that accept one and undo a deletion."""
+
+import httpx
+import pytest
+
+from app.admin.account.departure import UNDO
+from app.admin.account.pages import INVITATION
+from app.runtime import Runtime
+from tests.account_pages import open_link, use_link
+from tests.conftest import PASSWORD, Person, browsing, recorded
+from tests.integration.test_dashboard_page import PAGE, browser, form_in, log_in
+from tests.integration.test_invitations import GRACE, NEW, age, invite, logs_in
+from tests.integration.test_password_recovery import without_mail
+from tests.integration.test_roles import give
+
+__all__ = ["browser", "without_mail"]
+
+
+@pytest.fixture
+async def admin(browser: httpx.AsyncClient, root: Person) -> httpx.AsyncClient:
+    await log_in(browser, root)
+    return browser
+
+
+async def post(admin: httpx.AsyncClient, path: str, place: str, **values: str) -> httpx.Response:
+    """Send the form that goes to `path`, from the page at `place`."""
+    fields = form_in(await admin.get(f"{PAGE}{place}"), path)
+    return await admin.post(f"{PAGE}{path}", data={**fields, **values})
+
+
+async def test_an_administrator_invites_and_the_invited_person_makes_the_account(
+    admin, client, mailbox
+):
+    sent = await post(admin, "/invitations/new", "/invitations/new", email=GRACE)
+    table = await admin.get(sent.headers["Location"])
+    (mail,) = await mailbox.receive()
+    token = mail.text.partition("token=")[2].split()[0]
+
+    answer = await use_link(admin, "/invitation", token, password=NEW, full_name="Grace")
+
+    assert sent.status_code == 303
+    assert f"Invited {GRACE}" in table.text
+    assert "Pending" in table.text
+    assert answer.status_code == 303
+    assert await logs_in(client)
+    assert "Accepted" in (await admin.get(f"{PAGE}/invitations")).text
+
+
+async def test_a_form_that_is_refused_is_shown_again_with_what_was_typed(admin, root, mailbox):
+    await invite(root)
+    malformed, conflict = [
+        await post(
+            admin, "/invitations/new", "/invitations/new", email=email, full_name="Grace Hopper"
+        )
+        for email in ("no address", GRACE)
+    ]
+
+    assert (malformed.status_code, conflict.status_code) == (422, 409)
+    assert 'value="no address"' in malformed.text
+    assert 'value="Grace Hopper"' in malformed.text
+    assert "Is invited already" in conflict.text
+
+
+async def test_an_invitation_is_resent_and_revoked_from_the_table(admin, root, runtime, mailbox):
+    invitation = await invite(root)
+    place = f"/invitations/{invitation['id']}"
+    early = await post(admin, f"{place}/resend", "/invitations?state=pending")
+    refusal = await admin.get(early.headers["Location"])
+    await age(runtime, "61 seconds")
+
+    resent = await post(admin, f"{place}/resend", "/invitations?state=pending")
+    revoked = await post(admin, f"{place}/revoke", "/invitations")
+    table = await admin.get(revoked.headers["Location"])
+
+    assert early.headers["Location"] == f"{PAGE}/invitations?state=pending"
+    assert "less than a minute ago" in refusal.text
+    assert resent.status_code == 303
+    assert "The invitation is revoked" in table.text
+    assert f"{place}/resend" not in table.text
+
+
+async def test_whoever_may_not_invite_sees_no_invitations(browser, root, ada):
+    await give(root, ada, "users:read")
+    await log_in(browser, ada)
+
+    users = await browser.get(f"{PAGE}/users")
+    refused = await browser.get(f"{PAGE}/invitations")
+
+    assert "/invitations" not in users.text
+    assert refused.status_code == 403
+
+
+async def test_where_no_mail_is_sent_the_page_shows_the_link_once(client, root, ada, without_mail):
+    async with browsing(without_mail) as elsewhere:
+        elsewhere.base_url = httpx.URL("https://test")
+        await log_in(elsewhere, root)
+        invited = await post(elsewhere, "/invitations/new", "/invitations/new", email=GRACE)
+        place = f"/users/{ada.id}"
+        reset = await post(elsewhere, f"{place}/password-reset", place)
+
+    assert "/account/invitation?token=" in invited.text
+    assert "/account/password-reset?token=" in reset.text
+
+
+async def test_an_administrator_has_a_reset_link_mailed(admin, ada, mailbox):
+    place = f"/users/{ada.id}"
+    answer = await post(admin, f"{place}/password-reset", place)
+
+    assert answer.status_code == 303
+    assert [mail.to for mail in await mailbox.receive()] == [ada.email]
+
+
+async def test_users_are_filtered_by_whether_their_email_is_verified(admin, ada):
+    shown, hidden = [
+        (await admin.get(f"{PAGE}/users", params={"email_verified": verified})).text
+        for verified in ("false", "true")
+    ]
+
+    assert ada.email in shown
+    assert ada.email not in hidden
+    assert 'value="false" selected' in shown
+
+
+async def test_the_deletion_of_an_account_is_undone_by_its_page(browser, client, ada, mailbox):
+    await ada.post("/users/me/deletion", json={"current_password": PASSWORD})
+    token = await mailbox.token()
+
+    answer = await use_link(browser, "/deletion-undo", token)
+    again = await use_link(browser, "/deletion-undo", token)
+    await ada.login()
+
+    assert answer.status_code == 303
+    assert again.status_code == 422
+    assert "not valid any more" in again.text
+
+
+async def test_a_refused_acceptance_is_shown_again_and_the_link_stays_valid(
+    browser, client, root, mailbox
+):
+    await invite(root)
+    token = await mailbox.token()
+
+    refused = await use_link(browser, "/invitation", token, password="short", username="grace")
+    taken = await use_link(browser, "/invitation", token, password=NEW, username="root")
+    accepted = await use_link(browser, "/invitation", token, password=NEW, username="grace")
+
+    assert (refused.status_code, taken.status_code) == (422, 409)
+    assert 'value="grace"' in refused.text
+    assert accepted.status_code == 303
+
+
+@pytest.mark.parametrize("page", [INVITATION, UNDO], ids=lambda page: page.name)
+async def test_opening_a_link_touches_no_database_and_names_no_address(
+    browser, runtime: Runtime, page
+):
+    with recorded(runtime) as statements:
+        answer = await open_link(browser, f"/{page.name}", "t" * 43)
+
+    assert answer.status_code == 200
+    assert statements == []
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
