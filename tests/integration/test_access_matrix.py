@@ -153,7 +153,7 @@ MATRIX = {
     "update_user": Row(
         OWNER_OR_SUPERUSER, {"json": {"full_name": "Ada King"}}, permission="users:update"
     ),
-    "reset_user_mfa": Row(SUPERUSER, permission="users:update"),
+    "reset_user_mfa": Row(SUPERUSER, permission="users:update", by_keys=False),
     "delete_user": Row(SUPERUSER, permission="users:delete"),
     "list_user_sessions": Row(SUPERUSER, permission="sessions:read"),
     "end_user_sessions": Row(SUPERUSER, permission="sessions:end"),

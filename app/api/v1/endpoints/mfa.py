@@ -93,7 +93,9 @@ async def new_recovery_codes(caller: CurrentUser, mfa: Mfa) -> RecoveryCodes:
     responses=errors(401, 403, 404),
 )
 async def reset_user_mfa(
-    user_id: UserId, mfa: Mfa, caller: Annotated[Principal, Requires(Permission.USERS_UPDATE)]
+    user_id: UserId,
+    mfa: Mfa,
+    caller: Annotated[Principal, Requires(Permission.USERS_UPDATE, by_keys=False)],
 ) -> None:
     """Remove all second factors of a user who has lost them, and end their sessions."""
     await mfa.reset(user_id, caller)
