@@ -144,6 +144,14 @@ async def check_page_limits(request: Request, response: Response, _: EnrollingPa
     await limited(request, response)
 
 
+AccountPageDep = Annotated[AccountPage, Depends(get_account_page)]
+
+
+async def limited_account(request: Request, response: Response, _: AccountPageDep) -> None:
+    """The same for all other pages of one's own account."""
+    await limited(request, response)
+
+
 async def check_login_form(request: Request) -> None:
     """For the login form: check that it came from our login page, in this browser.
 
@@ -194,7 +202,6 @@ async def get_mailer(request: Request) -> Mailer:
 
 PageDep = Annotated[AdminPage, Depends(get_page)]
 AnyPage = Annotated[AdminPage, Depends(get_any_page)]
-AccountPageDep = Annotated[AccountPage, Depends(get_account_page)]
 LimitedPage = Depends(check_page_limits)
 UsersPage = Annotated[AdminPage, page_for(Permission.USERS_READ)]
 NewUserPage = Annotated[AdminPage, page_for(Permission.USERS_CREATE)]
@@ -208,6 +215,7 @@ UserKeysPage = Annotated[AdminPage, page_for(Permission.USERS_READ, Permission.K
 AuditPage = Annotated[AdminPage, page_for(Permission.AUDIT_READ)]
 MailPage = Annotated[AdminPage, page_for(Permission.MAIL_READ)]
 OverviewPage = Annotated[AdminPage, Depends(get_overview_page)]
+LimitedAccount = Depends(limited_account)
 LoginFormChecked = Depends(check_login_form)
 Audit = Annotated[AuditService, resource(AuditService)]
 AdminUsers = Annotated[AdminUserService, Depends(get_admin_user_service)]

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from app.admin.account import departure, links, own, recovery, security
+from app.admin.account import links, own, own_data, recovery, security
 from app.admin.assets import assets
 from app.admin.errors import handle_admin_exception
 from app.admin.routes import (
@@ -27,7 +27,8 @@ def include_admin(app: FastAPI) -> None:
     Call it after the API's routers: `/api/v1/dashboard/stats` is the API's.
     """
     lists = users, invitations, transfers, roles, api_keys, jobs, audit, mail
-    for module in (root, overview, upload, *lists, own, recovery, security, links, departure):
+    account = own, own_data, recovery, security, links
+    for module in (root, overview, upload, *lists, *account):
         app.include_router(module.router)
     app.include_router(assets.router)
     app.add_exception_handler(AppException, handle_admin_exception)

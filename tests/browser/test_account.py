@@ -19,13 +19,19 @@ from tests.mailbox import Mailbox
 
 ACCOUNT = "/account"
 NEW = "another battery staple horse"
-VIEWS = {"account": ACCOUNT, "profile": f"{ACCOUNT}/profile", "password": f"{ACCOUNT}/password"}
+VIEWS = {
+    "account": ACCOUNT,
+    "profile": f"{ACCOUNT}/profile",
+    "password": f"{ACCOUNT}/password",
+    "deletion": f"{ACCOUNT}/deletion",
+}
 LINK_VIEWS = {
     "login": f"{ACCOUNT}/login",
     "recovery": f"{ACCOUNT}/password-recovery",
     "reset": f"{ACCOUNT}/password-reset?token=x",
     "incomplete": f"{ACCOUNT}/password-reset",
     "verification": f"{ACCOUNT}/email-verification?token=x",
+    "deletion undo": f"{ACCOUNT}/deletion-undo?token=x",
     "invitation": f"{ACCOUNT}/invitation?token=x",
 }
 
@@ -99,6 +105,27 @@ async def test_an_email_is_verified_by_the_link_in_a_mail(ada_page, mailbox):
 
     await expect(ada_page.get_by_role("status")).to_have_text("Your email is verified")
     await expect(ada_page.get_by_text("not verified")).to_have_count(0)
+
+
+async def test_an_account_is_deleted_and_kept_by_the_link_in_a_mail(ada_page, ada, mailbox):
+    await ada_page.get_by_role("link", name="Delete your account").click()
+    await ada_page.get_by_label("Current password").fill(PASSWORD)
+    await ada_page.get_by_role("button", name="Delete your account").click()
+    await expect(ada_page.get_by_role("status")).to_contain_text("Your account is inactive")
+
+    await follow(ada_page, mailbox)
+    await ada_page.get_by_role("button", name="Undo the deletion").click()
+
+    await expect(ada_page.get_by_role("status")).to_contain_text("Your account is active again")
+    await log_in(ada_page, ada, ACCOUNT)
+    await expect(ada_page).to_have_title("Your account · Backend API")
+
+
+async def test_the_data_of_the_account_is_downloaded(ada_page):
+    async with ada_page.expect_download() as download:
+        await ada_page.get_by_role("link", name="Export").click()
+
+    assert (await download.value).suggested_filename.startswith("my-data-")
 
 
 async def test_an_invited_person_makes_an_account_and_logs_in(page, root, mailbox):

@@ -347,18 +347,21 @@ PAGES = {
     "account_request_password_recovery": Row(
         ANYONES_FORM, options_of=lambda me: {"data": {"email": me.email}}, delegates="303 303"
     ),
-    "account_deletion_undo": Row(ANYONE, {"params": {"token": "x"}}, delegates="2xx 2xx"),
-    "account_undo_deletion": Row(
-        ANYONES_FORM,
-        options_of=lambda me: {"data": {"token": me.rows[Purpose.DELETION_UNDO]}},
-        delegates="303 303",
-    ),
     "account_password_reset": Row(ANYONE, {"params": {"token": "x"}}, delegates="2xx 2xx"),
     "account_reset_password": Row(
         ANYONES_FORM,
         options_of=lambda me: {
             "data": {"token": me.rows[Purpose.PASSWORD_RESET], "new_password": f"{PASSWORD}!"}
         },
+        delegates="303 303",
+    ),
+    "account_export": Row(OWN_VIEW, delegates="2xx 2xx"),
+    "account_deletion": Row(OWN_VIEW, delegates="2xx 2xx"),
+    "account_delete": Row(OWN_FORM, {"data": {"current_password": PASSWORD}}, delegates="303 303"),
+    "account_deletion_undo": Row(ANYONE, {"params": {"token": "x"}}, delegates="2xx 2xx"),
+    "account_undo_deletion": Row(
+        ANYONES_FORM,
+        options_of=lambda me: {"data": {"token": me.rows[Purpose.DELETION_UNDO]}},
         delegates="303 303",
     ),
     "account_send_verification": Row(OWN_FORM, delegates="303 303"),
@@ -389,6 +392,7 @@ TYPES = {
     "dashboard_audit_export": CSV,
     "dashboard_transfer_file": CSV,
     "account_passkey_options": "application/json",
+    "account_export": "application/json",
 }
 """Routes of the admin page, by name: not in the OpenAPI document, since they are no API. `login` is
 the login page, in place of the view."""

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from app.admin.account.departure import UNDO
+from app.admin.account.pages import DELETION_UNDO
 from app.admin.account.pages import INVITATION
 from app.runtime import Runtime
 from tests.account_pages import open_link, use_link

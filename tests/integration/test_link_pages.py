@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from app.admin.account.pages import INVITATION, RECOVERY, RESET, VERIFICATION
+from app.admin.account.pages import DELETION_UNDO, INVITATION, RECOVERY, RESET, VERIFICATION
 from app.schemas.account import Purpose
 from app.services.account.links import link
 from tests.account_pages import ACCOUNT, fields_of, log_in, open_link, send, use_link
@@ -16,7 +16,7 @@ from tests.integration.test_dashboard_page import STRANGER, browser
 __all__ = ["browser"]
 
 NEW = "another battery staple horse"
-PAGES = [RECOVERY, RESET, VERIFICATION, INVITATION]
+PAGES = [RECOVERY, RESET, VERIFICATION, DELETION_UNDO, INVITATION]
 
 
 async def test_a_forgotten_password_is_set_anew(browser, ada, mailbox):
@@ -323,3 +323,54 @@ async def test_an_address_that_has_an_account_by_now_is_told_in_words(
 
     assert answer.status_code == 409
     assert "Not done: email" in answer.text
+
+
+async def test_a_deleted_account_is_kept_by_the_link_in_the_mail(browser, ada, mailbox):
+    await log_in(browser, ada)
+    deleted = await send(browser, "/deletion", current_password=PASSWORD)
+    login = await browser.get(deleted.headers["Location"])
+    refused = await log_in(browser, ada)
+    answer = await use_link(browser, "/deletion-undo", await mailbox.token())
+    page = await browser.get(answer.headers["Location"])
+
+    assert (deleted.status_code, refused.status_code, answer.status_code) == (303, 401, 303)
+    assert "Your account is inactive" in login.text
+    assert "Your account is active again" in page.text
+    assert (await log_in(browser, ada)).status_code == 303
+
+
+async def test_a_deletion_needs_the_password(browser, ada):
+    await log_in(browser, ada)
+
+    answer = await send(browser, "/deletion", current_password="wrong")
+
+    assert answer.status_code == 422
+    assert "Is not the current password" in answer.text
+    assert (await ada.get("/users/me")).status_code == 200
+
+
+async def test_the_last_superuser_is_not_deleted(browser, root):
+    await log_in(browser, root)
+
+    answer = await send(browser, "/deletion", current_password=PASSWORD)
+
+    assert answer.status_code == 409
+    assert "At least one active superuser must remain" in answer.text
+
+
+async def test_guesses_at_the_deletion_are_counted_with_those_of_the_api(browser, ada):
+    await log_in(browser, ada)
+    for _ in range(5):
+        await ada.post("/users/me/deletion", json={"current_password": "wrong"})
+
+    assert (await send(browser, "/deletion", current_password=PASSWORD)).status_code == 429
+
+
+async def test_the_data_of_the_account_is_one_file(browser, ada, bob):
+    await log_in(browser, ada)
+
+    answer = await browser.get(f"{ACCOUNT}/export")
+
+    assert answer.headers["Content-Disposition"].startswith('attachment; filename="my-data-')
+    assert answer.json()["users"][0]["email"] == ada.email
+    assert bob.email not in answer.text

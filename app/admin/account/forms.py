@@ -7,7 +7,7 @@ from fastapi import Form
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from app.admin.forms import validated
-from app.schemas.account import PasswordRecovery, PasswordReset, TokenUse
+from app.schemas.account import DeletionRequest, PasswordRecovery, PasswordReset, TokenUse
 from app.schemas.auth import PasswordChange
 from app.schemas.base import Text
 from app.schemas.invitation import InvitationAccept
@@ -72,6 +72,10 @@ class PasswordForm(BaseModel):
         return validated(PasswordChange, self.model_dump())
 
 
+class DeletionForm(DeletionRequest):
+    model_config = ConfigDict(extra="ignore")
+
+
 class SessionForm(BaseModel):
     id: UUID
 
@@ -82,4 +86,5 @@ TokenFormBody = Annotated[TokenForm, Form()]
 InvitationFormBody = Annotated[InvitationForm, Form()]
 ProfileFormBody = Annotated[ProfileForm, Form()]
 PasswordFormBody = Annotated[PasswordForm, Form()]
+DeletionFormBody = Annotated[DeletionForm, Form()]
 SessionFormBody = Annotated[SessionForm, Form()]

@@ -4,11 +4,11 @@ from fastapi import Request, Response
 
 from app.admin.account.forms import InvitationFormBody, TokenFormBody
 from app.admin.account.link_page import TOKEN, Token, checked
-from app.admin.account.pages import INVITATION, VERIFICATION
+from app.admin.account.pages import DELETION_UNDO, INVITATION, VERIFICATION
 from app.admin.login_page import ACCOUNT_LOGIN
 from app.admin.page import Notice, redirect
 from app.admin.rendering import ACCOUNT
-from app.api.deps.services import Acceptance, Verification
+from app.api.deps.services import Acceptance, Deletions, Verification
 from app.api.limits import Limited
 from app.api.routing import Router
 from app.core.limiter import by_address, limiter, rate
@@ -38,6 +38,31 @@ async def verify_email(
     """Verify an email by a link."""
     await verification.verify(form.token.get_secret_value())
     return redirect(request, ACCOUNT, response.headers, Notice("Your email is verified"))
+
+
+@router.get("/deletion-undo", name="account_deletion_undo", dependencies=[Limited])
+@_view
+async def deletion_undo(request: Request, response: Response, token: Token = "") -> Response:
+    """The form to undo the deletion of an account."""
+    return DELETION_UNDO.show(request, 200, response.headers, values={TOKEN: token})
+
+
+@router.post(
+    "/deletion-undo",
+    name="account_undo_deletion",
+    dependencies=[checked(DELETION_UNDO), Limited],
+)
+@_link
+async def undo_deletion(
+    form: TokenFormBody, deletions: Deletions, request: Request, response: Response
+) -> Response:
+    """Undo the deletion of an account by a link."""
+    await deletions.undo(form.token.get_secret_value())
+    notice = Notice(
+        "Your account is active again: log in. If you did not delete it, change your "
+        "password: somebody knows it"
+    )
+    return redirect(request, ACCOUNT_LOGIN, response.headers, notice)
 
 
 @router.get("/invitation", name="account_invitation", dependencies=[Limited])

@@ -1,6 +1,6 @@
 """Routes of one's own account: profile, password and sessions."""
 
-from fastapi import Depends, Request, Response
+from fastapi import Response
 
 from app.admin.account.forms import (
     PasswordFormBody,
@@ -8,11 +8,11 @@ from app.admin.account.forms import (
     ProfileFormBody,
     SessionFormBody,
 )
-from app.admin.deps import AccountPageDep, MailerDep
+from app.admin.deps import AccountPageDep, LimitedAccount, MailerDep
 from app.admin.page import Notice
 from app.admin.rendering import ACCOUNT
 from app.api.deps.services import Auth, Sessions, Users, Verification
-from app.api.limits import by_principal, limited
+from app.api.limits import by_principal
 from app.api.routing import Router
 from app.core.limiter import limiter, rate
 from app.core.pagination import PageParams
@@ -20,14 +20,6 @@ from app.core.pagination import PageParams
 PROFILE, PASSWORD = "account/profile.html", "account/password.html"
 
 router = Router(prefix=ACCOUNT, include_in_schema=False)
-
-
-async def limited_account(request: Request, response: Response, _: AccountPageDep) -> None:
-    """Check the limits of a route, on top of the limit of writes."""
-    await limited(request, response)
-
-
-LimitedAccount = Depends(limited_account)
 
 
 @router.get("", name="account")

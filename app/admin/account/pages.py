@@ -29,6 +29,13 @@ VERIFICATION = LinkPage(
     "Verify the email",
     again=("Log in to get a new link", ACCOUNT),
 )
+DELETION_UNDO = LinkPage(
+    "deletion-undo",
+    "Keep your account",
+    "It undoes the deletion: your account is active again, with all its data.",
+    "Undo the deletion",
+    again=("Log in", f"{ACCOUNT}/login"),
+)
 INVITATION = LinkPage(
     "invitation",
     "Accept the invitation",
