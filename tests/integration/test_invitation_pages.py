@@ -1,13 +1,10 @@
-"""The admin pages of invitations, and the pages that accept one and undo a deletion."""
+"""The admin pages of invitations, and the page that accepts one."""
 
 import httpx
 import pytest
 
-from app.admin.account.pages import DELETION_UNDO
-from app.admin.account.pages import INVITATION
-from app.runtime import Runtime
-from tests.account_pages import open_link, use_link
-from tests.conftest import PASSWORD, Person, browsing, recorded
+from tests.account_pages import use_link
+from tests.conftest import Person, browsing
 from tests.integration.test_dashboard_page import PAGE, browser, form_in, log_in
 from tests.integration.test_invitations import GRACE, NEW, age, invite, logs_in
 from tests.integration.test_password_recovery import without_mail
@@ -121,19 +118,6 @@ async def test_users_are_filtered_by_whether_their_email_is_verified(admin, ada)
     assert 'value="false" selected' in shown
 
 
-async def test_the_deletion_of_an_account_is_undone_by_its_page(browser, client, ada, mailbox):
-    await ada.post("/users/me/deletion", json={"current_password": PASSWORD})
-    token = await mailbox.token()
-
-    answer = await use_link(browser, "/deletion-undo", token)
-    again = await use_link(browser, "/deletion-undo", token)
-    await ada.login()
-
-    assert answer.status_code == 303
-    assert again.status_code == 422
-    assert "not valid any more" in again.text
-
-
 async def test_a_refused_acceptance_is_shown_again_and_the_link_stays_valid(
     browser, client, root, mailbox
 ):
@@ -147,15 +131,3 @@ async def test_a_refused_acceptance_is_shown_again_and_the_link_stays_valid(
     assert (refused.status_code, taken.status_code) == (422, 409)
     assert 'value="grace"' in refused.text
     assert accepted.status_code == 303
-
-
-@pytest.mark.parametrize("page", [INVITATION, UNDO], ids=lambda page: page.name)
-async def test_opening_a_link_touches_no_database_and_names_no_address(
-    browser, runtime: Runtime, page
-):
-    with recorded(runtime) as statements:
-        answer = await open_link(browser, f"/{page.name}", "t" * 43)
-
-    assert answer.status_code == 200
-    assert statements == []
-    assert answer.headers["Referrer-Policy"] == "no-referrer"
