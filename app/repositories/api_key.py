@@ -1,7 +1,7 @@
 """Queries on API keys."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -52,6 +52,11 @@ class ApiKeyRepository(BaseRepository[ApiKey]):
         """Delete a user's key; as it was, or None if there is none."""
         query = delete(ApiKey).where(ApiKey.id == key_id, ApiKey.user_id == user_id)
         return await self.db.scalar(query.returning(ApiKey))
+
+    async def remove_since(self, user_id: int, moment: datetime) -> Sequence[ApiKey]:
+        """Delete the keys that a user has had from `moment` on; as they were."""
+        query = delete(ApiKey).where(ApiKey.user_id == user_id, ApiKey.created_at >= moment)
+        return (await self.db.scalars(query.returning(ApiKey))).all()
 
     async def touch(self, key_id: UUID, after: timedelta) -> None:
         """Set that a key is in use now, unless that was set less than `after` ago."""

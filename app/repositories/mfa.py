@@ -82,6 +82,14 @@ class MfaRepository(BaseRepository[Totp]):
         await self.remove_totp(user_id)
         await self.changed(delete(Passkey).where(Passkey.user_id == user_id))
 
+    async def remove_factors_since(self, user_id: int, moment: datetime) -> int:
+        """Remove those that were added from `moment` on, and an app that was only proposed; their
+        number."""
+        is_new = or_(Totp.confirmed_at.is_(None), Totp.confirmed_at >= moment)
+        apps = await self.changed(delete(Totp).where(Totp.user_id == user_id, is_new))
+        which = Passkey.user_id == user_id, Passkey.created_at >= moment
+        return apps + await self.changed(delete(Passkey).where(*which))
+
     async def replace_recovery_codes(self, user_id: int, hashes: Sequence[bytes]) -> None:
         await self.changed(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))
         if hashes:

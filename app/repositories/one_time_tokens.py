@@ -42,17 +42,26 @@ class OneTimeTokenRepository(BaseRepository[OneTimeToken]):
 
     async def void(
         self, user_id: int, purposes: Collection[Purpose], after: datetime | None = None
-    ) -> None:
-        """Make a user's unused tokens of these purposes void, all or those issued after a time."""
+    ) -> int:
+        """Make a user's unused tokens of these purposes void, all or those issued after a time; the
+        number of them."""
         which = [OneTimeToken.user_id == user_id, OneTimeToken.purpose.in_(purposes), *_OPEN]
         if after is not None:
             which.append(OneTimeToken.created_at > after)
-        await self.changed(update(OneTimeToken).where(*which).values(voided_at=func.now()))
+        return await self.changed(update(OneTimeToken).where(*which).values(voided_at=func.now()))
 
     async def void_one(self, token_id: UUID) -> None:
         """Make an unused token void."""
         query = update(OneTimeToken).where(OneTimeToken.id == token_id, *_OPEN)
         await self.changed(query.values(voided_at=func.now()))
+
+    async def is_live_since(
+        self, user_id: int, purpose: Purpose, address: str, moment: datetime
+    ) -> bool:
+        """Whether a live token of this purpose was issued for this address after `moment`."""
+        which = OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose, *_LIVE
+        query = select(OneTimeToken.id).where(*which, OneTimeToken.address == address)
+        return await self.db.scalar(query.where(OneTimeToken.created_at > moment)) is not None
 
     async def issued_since(self, user_id: int, purpose: Purpose, moment: datetime) -> bool:
         """Whether the user was issued a token of this purpose after `moment`."""

@@ -12,6 +12,7 @@ from app.core.exceptions import ValidationException
 from app.core.security import PasswordHasher
 from app.core.text.normalisation import has_special_use_domain
 from app.models import User
+from app.models.one_time_token import OneTimeToken
 from app.repositories.jobs import JobQueue
 from app.repositories.session import SessionRepository
 from app.repositories.user.repository import UserRepository
@@ -20,6 +21,7 @@ from app.schemas.audit import Action
 from app.schemas.mail import SendMail
 from app.schemas.session import Principal
 from app.services.account.notices import moment_in_words
+from app.services.account.restoration import AccountRestoration
 from app.services.account.tokens import OneTimeTokens, invalid_token
 from app.services.account.verification import check_mail
 from app.services.audit.redaction import target_of
@@ -53,6 +55,7 @@ class EmailChangeService(BaseService):
         self.users = UserRepository(db)
         self.sessions = SessionRepository(db)
         self.tokens = OneTimeTokens(db, settings)
+        self.restoration = AccountRestoration(db, principals)
         self.queue = JobQueue(db)
         self.passwords = passwords
         self.principals = principals
@@ -63,7 +66,7 @@ class EmailChangeService(BaseService):
         """Mail a link to the new address; the email stays until it is used.
 
         An address that has an account gets no mail, which only the job looks up: the result is the
-        same.
+        same. Nor does one that was sent a link within the last minute, which stays valid.
 
         Raises:
             ServiceUnavailableException: the service sends no mail.
@@ -80,8 +83,9 @@ class EmailChangeService(BaseService):
         async with self.transaction():
             user = await self.users.get_or_raise(caller.user_id, lock=True)
             is_right = is_right and user.hashed_password == hashed
-            if is_right:
-                await self.tokens.issue(Purpose.EMAIL_CHANGE, user, email, mail.id)
+            purpose = Purpose.EMAIL_CHANGE
+            if is_right and not await self.tokens.is_on_its_way(user.id, purpose, email):
+                await self.tokens.issue(purpose, user, email, mail.id)
                 await self.queue.enqueue(mail)
         if not is_right:
             message = "is not the current password"
@@ -117,31 +121,37 @@ class EmailChangeService(BaseService):
         log.info("email_changed", user=presented.user_id)
 
     async def undo(self, token: str) -> None:
-        """Restore the address that the token was sent to, end all sessions, and mail a link to set
-        a new password: whoever changed the email knew the old one.
+        """Restore the address that the token was sent to, end all sessions, take back what else
+        happened since, and mail a link to set a new password: whoever changed the email knew the
+        old one.
 
         Links to undo earlier changes stay valid, those of later changes do not: the address that
         was first wins.
 
         Raises:
             ValidationException: the token is not valid.
-            ConflictException: the address has another account by now.
+            ConflictException: the address has another account by now, which verified it.
         """
-        presented = await self.tokens.present(token, Purpose.EMAIL_CHANGE_UNDO)
+        presented, restored = await self.tokens.present(token, Purpose.EMAIL_CHANGE_UNDO), None
         async with self.transaction():
             spent = await self.tokens.spend(presented)
             if spent is not None:
                 user, row = spent
-                await self._change(user, row.address)
-                await self.sessions.end_all(user.id)
-                await self.tokens.void_undos_after(user.id, row.created_at)
-                mail = SendMail(mail="password-reset", id=uuid4(), user_id=user.id)
-                await self.tokens.issue(Purpose.PASSWORD_RESET, user, user.email, mail.id)
-                await self.queue.enqueue(mail)
-        if spent is None:
+                restored = await self.restoration.restore(user, row.address, row.created_at)
+                if restored is not None:
+                    await self._give_back(user, row)
+        if restored is None:
             raise invalid_token()
-        await self.principals.forget_user(presented.user_id)
+        await self.restoration.forget(restored)
         log.warning("email_change_undone", user=presented.user_id)
+
+    async def _give_back(self, user: User, row: OneTimeToken) -> None:
+        await self._change(user, row.address)
+        await self.sessions.end_all(user.id)
+        await self.tokens.void_undos_after(user.id, row.created_at)
+        mail = SendMail(mail="password-reset", id=uuid4(), user_id=user.id)
+        await self.tokens.issue(Purpose.PASSWORD_RESET, user, user.email, mail.id)
+        await self.queue.enqueue(mail)
 
     async def _change(self, user: User, email: str) -> None:
         before = {"email": user.email}

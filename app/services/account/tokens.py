@@ -35,20 +35,22 @@ class Policy:
     Attributes:
         lifetime: from the last attempt to send the mail.
         outlives_changes: stays valid when the password or the email changes.
-        is_for_inactive: is of a user who is inactive.
+        is_for_inactive: is of a user who is inactive; None where it does not matter.
     """
 
     lifetime: timedelta
     outlives_changes: bool = False
-    is_for_inactive: bool = False
+    is_for_inactive: bool | None = False
 
 
 POLICIES = {
     Purpose.PASSWORD_RESET: Policy(timedelta(minutes=30)),
     Purpose.EMAIL_VERIFICATION: Policy(timedelta(hours=24)),
     Purpose.EMAIL_CHANGE: Policy(timedelta(hours=24)),
-    # Whoever took an account over changes its password, too, and that must not void this.
-    Purpose.EMAIL_CHANGE_UNDO: Policy(timedelta(hours=72), outlives_changes=True),
+    # Whoever took an account over changes its password or deletes it, and that must not void this.
+    Purpose.EMAIL_CHANGE_UNDO: Policy(
+        timedelta(hours=72), outlives_changes=True, is_for_inactive=None
+    ),
     # As long as the deletion waits: nothing of it is left after that.
     Purpose.DELETION_UNDO: Policy(timedelta(seconds=MAX_DELETION_GRACE), is_for_inactive=True),
     Purpose.INVITATION: Policy(timedelta(days=7), outlives_changes=True),  # of the inviter
@@ -161,11 +163,20 @@ class OneTimeTokens(BaseService):
         """Whether the user was issued a token of this purpose within the last minute."""
         return await self.tokens.issued_since(user_id, purpose, datetime.now(UTC) - COOLDOWN)
 
+    async def is_on_its_way(self, user_id: int, purpose: Purpose, address: str) -> bool:
+        """Whether this address was sent a live token of the user within the last minute."""
+        moment = datetime.now(UTC) - COOLDOWN
+        return await self.tokens.is_live_since(user_id, purpose, address, moment)
+
     async def void_all(self, user_id: int) -> None:
         """Void a user's tokens, but for those that outlive a change of password or email. Call in
         the transaction of the change."""
         purposes = [purpose for purpose, policy in POLICIES.items() if not policy.outlives_changes]
         await self.tokens.void(user_id, purposes)
+
+    async def void_undos(self, user_id: int) -> None:
+        """Void all links to undo changes of a user's email."""
+        await self.tokens.void(user_id, [Purpose.EMAIL_CHANGE_UNDO])
 
     async def void_one(self, token_id: UUID) -> None:
         """Void a token, unless it was used."""
@@ -197,4 +208,5 @@ def _is_for(row: OneTimeToken, user: User) -> bool:
     """Whether the user has the password and email that the token was issued for, and is active, or
     inactive where the purpose is for such users."""
     is_unchanged = row.fingerprint is None or compare_digest(row.fingerprint, fingerprint(user))
-    return user.is_active != POLICIES[Purpose(row.purpose)].is_for_inactive and is_unchanged
+    is_for_inactive = POLICIES[Purpose(row.purpose)].is_for_inactive
+    return (is_for_inactive is None or user.is_active != is_for_inactive) and is_unchanged

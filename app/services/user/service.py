@@ -208,6 +208,7 @@ class UserService(UserRegistration):
             raise ValidationException(details=[detail])
         user.email_verified_at = None
         await self.tokens.void_all(user.id)
+        await self.tokens.void_undos(user.id)  # whoever took the account over may have some
         for address in (user.email, email):
             await self.notices.send("email-changed", user.id, address)
         await self.verification.send(user.id)
