@@ -6,7 +6,15 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from app.admin.account.pages import DELETION_UNDO, INVITATION, RECOVERY, RESET, VERIFICATION
+from app.admin.account.pages import (
+    DELETION_UNDO,
+    EMAIL_CHANGE,
+    EMAIL_CHANGE_UNDO,
+    INVITATION,
+    RECOVERY,
+    RESET,
+    VERIFICATION,
+)
 from app.schemas.account import Purpose
 from app.services.account.links import link
 from tests.account_pages import ACCOUNT, fields_of, log_in, open_link, send, use_link
@@ -16,7 +24,7 @@ from tests.integration.test_dashboard_page import STRANGER, browser
 __all__ = ["browser"]
 
 NEW = "another battery staple horse"
-PAGES = [RECOVERY, RESET, VERIFICATION, DELETION_UNDO, INVITATION]
+PAGES = [RECOVERY, RESET, VERIFICATION, EMAIL_CHANGE, EMAIL_CHANGE_UNDO, DELETION_UNDO, INVITATION]
 
 
 async def test_a_forgotten_password_is_set_anew(browser, ada, mailbox):
@@ -374,3 +382,48 @@ async def test_the_data_of_the_account_is_one_file(browser, ada, bob):
     assert answer.headers["Content-Disposition"].startswith('attachment; filename="my-data-')
     assert answer.json()["users"][0]["email"] == ada.email
     assert bob.email not in answer.text
+
+
+async def test_an_email_is_changed_and_the_change_undone(browser, ada, mailbox):
+    await log_in(browser, ada)
+    new = "ada@example.org"
+    await send(browser, "/email", email=new, current_password=PASSWORD)
+    asked = await browser.get(ACCOUNT)
+    changed = await use_link(browser, "/email-change", await mailbox.token())
+    after = await browser.get(changed.headers["Location"])
+    undone = await use_link(browser, "/email-change-undo", await mailbox.token())
+    login = await browser.get(undone.headers["Location"])
+
+    assert f"is on its way to {new}" in asked.text
+    assert "Your email is changed" in after.text
+    assert f'title="Your account: {new}"' in after.text
+    assert "Your old email is restored" in login.text
+    assert (await ada.get("/users/me")).status_code == 401
+    assert [mail.to for mail in await mailbox.receive()] == [ada.email]
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "words"),
+    [
+        ("ada@example.org", "wrong", "Is not the current password"),
+        ("no address", PASSWORD, "Not a valid email address"),
+    ],
+)
+async def test_a_refused_email_is_shown_again(browser, ada, mailbox, email, password, words):
+    await log_in(browser, ada)
+
+    answer = await send(browser, "/email", email=email, current_password=password)
+
+    assert answer.status_code == 422
+    assert words in answer.text
+    assert f'value="{email}"' in answer.text
+    assert await mailbox.queued() == []
+
+
+async def test_a_taken_email_has_the_same_answer_and_gets_no_mail(browser, ada, bob, mailbox):
+    await log_in(browser, ada)
+
+    answer = await send(browser, "/email", email=bob.email, current_password=PASSWORD)
+
+    assert answer.status_code == 303
+    assert [mail for mail in await mailbox.receive() if "token=" in mail.text] == []

@@ -7,7 +7,13 @@ from fastapi import Form
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from app.admin.forms import validated
-from app.schemas.account import DeletionRequest, PasswordRecovery, PasswordReset, TokenUse
+from app.schemas.account import (
+    DeletionRequest,
+    EmailChange,
+    PasswordRecovery,
+    PasswordReset,
+    TokenUse,
+)
 from app.schemas.auth import PasswordChange
 from app.schemas.base import Text
 from app.schemas.invitation import InvitationAccept
@@ -72,6 +78,20 @@ class PasswordForm(BaseModel):
         return validated(PasswordChange, self.model_dump())
 
 
+class EmailForm(BaseModel):
+    """The fields as they are typed; the password is never shown again."""
+
+    email: Text = ""
+    current_password: SecretStr = SecretStr("")
+
+    def change(self) -> EmailChange:
+        """
+        Raises:
+            ValidationException: a value is not valid.
+        """
+        return validated(EmailChange, self.model_dump())
+
+
 class DeletionForm(DeletionRequest):
     model_config = ConfigDict(extra="ignore")
 
@@ -86,5 +106,6 @@ TokenFormBody = Annotated[TokenForm, Form()]
 InvitationFormBody = Annotated[InvitationForm, Form()]
 ProfileFormBody = Annotated[ProfileForm, Form()]
 PasswordFormBody = Annotated[PasswordForm, Form()]
+EmailFormBody = Annotated[EmailForm, Form()]
 DeletionFormBody = Annotated[DeletionForm, Form()]
 SessionFormBody = Annotated[SessionForm, Form()]

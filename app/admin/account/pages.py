@@ -29,6 +29,20 @@ VERIFICATION = LinkPage(
     "Verify the email",
     again=("Log in to get a new link", ACCOUNT),
 )
+EMAIL_CHANGE = LinkPage(
+    "email-change",
+    "Confirm your new email",
+    "Your account has this email from then on. The old one gets a link to undo that.",
+    "Change the email",
+    again=("Log in to request it again", f"{ACCOUNT}/email"),
+)
+EMAIL_CHANGE_UNDO = LinkPage(
+    "email-change-undo",
+    "Restore your old email",
+    "It ends all sessions of your account, and mails you a link to set a new password.",
+    "Restore the email",
+    again=("Log in", f"{ACCOUNT}/login"),
+)
 DELETION_UNDO = LinkPage(
     "deletion-undo",
     "Keep your account",
