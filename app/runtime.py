@@ -149,7 +149,13 @@ class Runtime:
         )
 
     def second_step_service(self, db: AsyncSession) -> SecondStepService:
-        return SecondStepService(db, self.tokens, self.totp_cipher, self.settings.auth)
+        return SecondStepService(
+            db,
+            self.tokens,
+            self.totp_cipher,
+            self.settings.auth,
+            sends_mail=self.mailer.is_available,
+        )
 
     def confirmation_service(self, db: AsyncSession) -> ConfirmationService:
         passkeys = self.passkey_login_service(db)
@@ -160,7 +166,13 @@ class Runtime:
         return PasskeyService(db, self.principals, self.relying_party, sends_mail=sends_mail)
 
     def passkey_login_service(self, db: AsyncSession) -> PasskeyLoginService:
-        return PasskeyLoginService(db, self.tokens, self.relying_party, self.settings.auth)
+        return PasskeyLoginService(
+            db,
+            self.tokens,
+            self.relying_party,
+            self.settings.auth,
+            sends_mail=self.mailer.is_available,
+        )
 
     def mfa_service(self, db: AsyncSession) -> MfaService:
         settings = self.settings

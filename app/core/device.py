@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 UNKNOWN = "Unknown device"
 # In this order: most browsers also name those that they are compatible with.
@@ -46,6 +47,30 @@ def device_in_words(user_agent: str | None) -> str:
         return f"{browser} on {system}"
     product = _PRODUCT.match(known)
     return browser or system or (product[0] if product else UNKNOWN)
+
+
+def is_known(device: Device, earlier: Iterable[Device]) -> bool:
+    """Whether one of the earlier devices has the same name in words, and an address of the same
+    provider.
+
+    The name alone says little: a thief's browser is likely to be as common as the owner's. The
+    whole address and the whole user agent change every few days.
+    """
+    seen = {(one.user_agent, one.address) for one in earlier}
+    name, network = device_in_words(device.user_agent), _network(device.address)
+    return any(
+        device_in_words(agent) == name and _network(address) == network for agent, address in seen
+    )
+
+
+def _network(address: str | None) -> IPv4Network | IPv6Network | str | None:
+    """About what one provider has: a /16 of IPv4, a /32 of IPv6."""
+    if address is None:
+        return None
+    try:
+        return ip_network(f"{address}/{32 if ':' in address else 16}", strict=False)
+    except ValueError:  # no address: a socket in the file system
+        return address
 
 
 def _first(names: Iterable[tuple[tuple[str, ...], str]], user_agent: str) -> str | None:

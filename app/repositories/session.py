@@ -8,12 +8,15 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import contains_eager
 
+from app.core.device import Device
 from app.core.pagination import Page, PageParams
 from app.models import Session, User
 from app.repositories.base import BaseRepository
 from app.repositories.role import roles_of
 
 _PURGE_LOCK = 4_862_019_174  # of an advisory lock; beside that of migrations
+MAX_DEVICES = 200
+"""Sessions of a user, the newest ones, whose devices count as known."""
 _LIVE = Session.ended_at.is_(None), Session.expires_at > func.now()
 
 
@@ -24,6 +27,14 @@ class LiveSession(NamedTuple):
     roles: Mapping[str, Sequence[str]]
 
 
+class Known(NamedTuple):
+    """Devices of a user, with the email and the time of creation of the user."""
+
+    email: str
+    created_at: datetime
+    devices: Sequence[Device]
+
+
 class SessionRepository(BaseRepository[Session]):
     model = Session
 
@@ -31,6 +42,19 @@ class SessionRepository(BaseRepository[Session]):
         """Insert a session. It has no unique values but its id: no savepoint is needed."""
         self.db.add(session)
         await self.flush()
+
+    async def devices_of(self, user_id: int) -> Known:
+        """The devices of a user's newest sessions, also of those that are over."""
+        query = (
+            select(User.email, User.created_at, Session.id, Session.user_agent, Session.address)
+            .outerjoin(Session, Session.user_id == User.id)
+            .where(User.id == user_id)
+            .order_by(Session.created_at.desc())
+            .limit(MAX_DEVICES)
+        )
+        rows = (await self.db.execute(query)).all()
+        devices = [Device(row.user_agent, row.address) for row in rows if row.id is not None]
+        return Known(rows[0].email, rows[0].created_at, devices)
 
     async def live_with_user(self, session_id: UUID, user_id: int) -> LiveSession | None:
         """A user's live session with the user and their roles, if they are active."""

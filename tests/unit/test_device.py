@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from app.core.device import UNKNOWN, device_in_words
+from app.core.device import UNKNOWN, Device, device_in_words, is_known
 
 MOZILLA = "Mozilla/5.0"
 WEBKIT = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
@@ -66,3 +66,23 @@ def test_any_text_is_named_at_once():
             assert len(device_in_words(text)) <= 40
 
     assert time.thread_time() - begun < 0.5
+
+
+@pytest.mark.parametrize(
+    ("address", "earlier", "known"),
+    [
+        ("203.0.113.7", "203.0.200.1", True),
+        ("203.0.113.7", "203.1.113.7", False),
+        ("2001:db8:1::1", "2001:db8:ffff::2", True),
+        ("2001:db8::1", "2001:db9::1", False),
+        ("2001:db8::1", "203.0.113.7", False),
+        (None, None, True),
+        (None, "203.0.113.7", False),
+        ("a socket", "a socket", True),
+    ],
+)
+def test_a_device_is_known_by_its_name_and_its_network(address, earlier, known):
+    before = [Device("okhttp/1", address), Device("curl/7", earlier)]
+
+    assert is_known(Device("curl/8", address), before) is known
+    assert not is_known(Device("wget/1", address), before)

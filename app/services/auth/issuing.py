@@ -6,14 +6,15 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from app.core.config import AuthSettings
-from app.core.device import Device
+from app.core.device import Device, device_in_words, is_known
 from app.core.origin import Origin
 from app.core.security import TokenSigner
 from app.models import Session
 from app.repositories.session import SessionRepository
 from app.schemas.audit import Action, Target
+from app.services.account.notices import Notices
 from app.services.audit.recorder import AuditRecorder
-from app.services.session import expiry
+from app.services.session import RETENTION, expiry
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +49,33 @@ class SessionIssuer:
         sessions: of the caller.
         signer: signs the tokens.
         settings: lifetimes of sessions.
+        sends_mail: whether the service sends mail. Without, nobody looks whether a device is new.
     """
 
     def __init__(
-        self, sessions: SessionRepository, signer: TokenSigner, settings: AuthSettings
+        self,
+        sessions: SessionRepository,
+        signer: TokenSigner,
+        settings: AuthSettings,
+        *,
+        sends_mail: bool,
     ) -> None:
         self._sessions = sessions
         self._audit = AuditRecorder(sessions.db)
+        self._notices = Notices(sessions.db, is_on=sends_mail)
+        self._sends_mail = sends_mail
         self._signer = signer
         self._settings = settings
 
     async def begin(self, user_id: int, device: Device, amr: Sequence[str] = ("pwd",)) -> Begun:
-        """Begin a session.
+        """Begin a session, and mail the user where its device is new.
 
         Args:
             user_id: of a user whose row is locked, so that any later end includes this session.
             device: of the client.
             amr: how the user was authenticated, in words of RFC 8176.
         """
+        stranger_to = await self._stranger_to(user_id, device) if self._sends_mail else None
         session_id = uuid4()
         refresh_token = self._signer.refresh.new(session_id)
         await self._sessions.begin(
@@ -86,7 +96,19 @@ class SessionIssuer:
             after={"user_agent": device.user_agent, "amr": list(amr)},
             by=Origin("user", user_id, address=device.address),
         )
+        if stranger_to is not None:
+            words = device_in_words(device.user_agent)
+            facts = {"device": words, "address": device.address or "unknown"}
+            await self._notices.send("new-login", user_id, stranger_to, **facts)
         return Begun(user_id, session_id, refresh_token)
+
+    async def _stranger_to(self, user_id: int, device: Device) -> str | None:
+        """The email of the user if the device is new. The first login of an account is the owner's;
+        an account that is older than sessions are kept had others."""
+        known = await self._sessions.devices_of(user_id)
+        if not known.devices and known.created_at > datetime.now(UTC) - RETENTION:
+            return None
+        return None if is_known(device, known.devices) else known.email
 
     def tokens(self, begun: Begun) -> Tokens:
         access_token = self._signer.sign(begun.user_id, begun.session_id)

@@ -34,6 +34,7 @@ class PasskeyLoginService(BaseService):
         tokens: signs tokens.
         party: verifies what browsers send; None where passkeys are not configured.
         settings: lifetimes of sessions.
+        sends_mail: whether the service sends mail.
     """
 
     def __init__(
@@ -42,13 +43,15 @@ class PasskeyLoginService(BaseService):
         tokens: TokenSigner,
         party: RelyingParty | None,
         settings: AuthSettings,
+        *,
+        sends_mail: bool,
     ) -> None:
         super().__init__(db)
         self.users = UserRepository(db)
         self.sessions = SessionRepository(db)
         self.mfa = MfaRepository(db)
         self.passkeys = PasskeyRepository(db)
-        self.issuer = SessionIssuer(self.sessions, tokens, settings)
+        self.issuer = SessionIssuer(self.sessions, tokens, settings, sends_mail=sends_mail)
         self._party = party
 
     def options(self) -> dict[str, Any]:

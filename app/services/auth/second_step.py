@@ -56,16 +56,24 @@ class SecondStepService(BaseService):
         tokens: signs and verifies tokens.
         cipher: decrypts the secrets of authenticator apps.
         settings: lifetimes of sessions.
+        sends_mail: whether the service sends mail.
     """
 
     def __init__(
-        self, db: AsyncSession, tokens: TokenSigner, cipher: ContentCipher, settings: AuthSettings
+        self,
+        db: AsyncSession,
+        tokens: TokenSigner,
+        cipher: ContentCipher,
+        settings: AuthSettings,
+        *,
+        sends_mail: bool,
     ) -> None:
         super().__init__(db)
         self.users = UserRepository(db)
         self.mfa = MfaRepository(db)
         self.codes = CodeChecker(self.mfa, cipher)
-        self.issuer = SessionIssuer(SessionRepository(db), tokens, settings)
+        sessions = SessionRepository(db)
+        self.issuer = SessionIssuer(sessions, tokens, settings, sends_mail=sends_mail)
         self._signer = tokens
 
     async def challenge(self, user: Credentials, device: Device) -> MfaChallenge:

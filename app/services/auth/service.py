@@ -75,8 +75,8 @@ class AuthService(BaseService):
         self.app_name = app_name
         self.one_time_tokens = OneTimeTokens(db, settings)
         self.notices = Notices(db, is_on=sends_mail)
-        self.issuer = SessionIssuer(self.sessions, tokens, settings)
-        self.second_step = SecondStepService(db, tokens, cipher, settings)
+        self.issuer = SessionIssuer(self.sessions, tokens, settings, sends_mail=sends_mail)
+        self.second_step = SecondStepService(db, tokens, cipher, settings, sends_mail=sends_mail)
         self.verification = VerificationMails(db, settings, sends_mail=sends_mail)
 
     async def login(self, login: str, password: str, device: Device) -> Tokens | MfaChallenge:

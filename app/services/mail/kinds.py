@@ -81,6 +81,11 @@ KINDS: Mapping[str, MailKind] = {
             example={"name": "Nightly export", "at": _MOMENT},
         ),
         MailKind(
+            "new-login",
+            mail_contexts.notice,
+            example={"device": "Firefox on Windows", "address": "203.0.113.7", "at": _MOMENT},
+        ),
+        MailKind(
             "mfa-changed",
             mail_contexts.notice,
             example={"change": "The authenticator app was removed", "at": _MOMENT},
