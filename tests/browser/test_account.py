@@ -23,6 +23,7 @@ VIEWS = {
     "account": ACCOUNT,
     "profile": f"{ACCOUNT}/profile",
     "password": f"{ACCOUNT}/password",
+    "email": f"{ACCOUNT}/email",
     "deletion": f"{ACCOUNT}/deletion",
 }
 LINK_VIEWS = {
@@ -31,6 +32,8 @@ LINK_VIEWS = {
     "reset": f"{ACCOUNT}/password-reset?token=x",
     "incomplete": f"{ACCOUNT}/password-reset",
     "verification": f"{ACCOUNT}/email-verification?token=x",
+    "email change": f"{ACCOUNT}/email-change?token=x",
+    "email change undo": f"{ACCOUNT}/email-change-undo?token=x",
     "deletion undo": f"{ACCOUNT}/deletion-undo?token=x",
     "invitation": f"{ACCOUNT}/invitation?token=x",
 }
@@ -105,6 +108,25 @@ async def test_an_email_is_verified_by_the_link_in_a_mail(ada_page, mailbox):
 
     await expect(ada_page.get_by_role("status")).to_have_text("Your email is verified")
     await expect(ada_page.get_by_text("not verified")).to_have_count(0)
+
+
+async def test_an_email_is_changed_and_restored_by_the_links_in_mails(ada_page, ada, mailbox):
+    await ada_page.get_by_role("link", name="Change email").click()
+    await ada_page.get_by_label("New email").fill("ada@example.org")
+    await ada_page.get_by_label("Current password").fill(PASSWORD)
+    await ada_page.get_by_role("button", name="Send the link").click()
+    await expect(ada_page.get_by_role("status")).to_contain_text("on its way to ada@example.org")
+
+    await follow(ada_page, mailbox)
+    await ada_page.get_by_role("button", name="Change the email").click()
+    await expect(ada_page.get_by_role("status")).to_have_text("Your email is changed")
+
+    await follow(ada_page, mailbox)
+    await ada_page.get_by_role("button", name="Restore the email").click()
+
+    await expect(ada_page.get_by_role("status")).to_contain_text("Your old email is restored")
+    await log_in(ada_page, ada, ACCOUNT)
+    await expect(ada_page.get_by_role("definition").first).to_contain_text(ada.email)
 
 
 async def test_an_account_is_deleted_and_kept_by_the_link_in_a_mail(ada_page, ada, mailbox):
