@@ -33,5 +33,7 @@ VIEWS = (
 
 
 def views_of(caller: Principal) -> list[View]:
-    """The views that a caller may see."""
+    """The views that a caller may see: none without a role."""
+    if not caller.may_use_admin_pages:
+        return []
     return [view for view in VIEWS if view.permissions <= caller.permissions]
