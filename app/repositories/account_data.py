@@ -21,6 +21,9 @@ WITHOUT_KEY: Mapping[str, str] = {
 """Tables that refer to users without a foreign key, since their rows outlive the user: the column
 with the user's id, by table."""
 
+ACTOR = ("actor", "actor_name", "address", "impersonator_id", "request_id", "trace_id")
+"""Columns of the audit trail that tell who acted, and from where."""
+
 Values = dict[str, Any]
 
 
@@ -84,7 +87,17 @@ class AccountDataRepository:
         while True:
             page = query if after is None else query.where(tuple_(*key) > tuple_(*after))
             rows = [tuple(row) for row in await self._reads.rows(page)]
-            yield [dict(zip(names, row[len(key) :], strict=True)) for row in rows]
+            found = (dict(zip(names, row[len(key) :], strict=True)) for row in rows)
+            yield [_without_others(values, user_id) for values in found]
             if len(rows) < BATCH:
                 return
             after = rows[-1][: len(key)]
+
+
+def _without_others(values: Values, user_id: int) -> Values:
+    """A row; if it is an event of another's doing, such as an administrator's, without who it was:
+    see `GET /users/me/events`."""
+    if values.get("actor") in {None, "anonymous"}:
+        return values
+    is_own = values["actor"] == f"user:{user_id}" and values["impersonator_id"] is None
+    return values if is_own else values | dict.fromkeys(ACTOR)

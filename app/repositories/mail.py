@@ -53,6 +53,12 @@ class MailRepository(BaseRepository[Mail]):
         newest = Mail.created_at.desc(), Mail.id.desc()
         return await self.paginate(select(Mail).where(*which).order_by(*newest), params)
 
+    async def has_sent(self, user_id: int, kind: str, moment: datetime, number: int) -> bool:
+        """Whether this many mails of a kind were sent about a user since `moment`."""
+        which = Mail.user_id == user_id, Mail.kind == kind, Mail.state == "sent"
+        some = select(Mail.id).where(*which, Mail.created_at > moment).limit(number).subquery()
+        return (await self.db.scalar(select(func.count()).select_from(some)) or 0) >= number
+
     async def delete_before(self, moment: datetime, limit: int) -> int:
         """Delete records of mails begun before `moment`, at most `limit`; the number of them."""
         return await self.delete_some(Mail.created_at < moment, limit=limit)

@@ -4,6 +4,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from app.services.account.mail_contexts import NOTICES
 from tests.access import API
 from tests.authenticator import Authenticator, register
 from tests.conftest import PASSWORD, Person
@@ -138,3 +139,14 @@ async def test_no_api_key_removes_the_factors_of_a_user(ada: Person, root: Perso
 
     assert (await robot.request("DELETE", f"/users/{ada.id}/mfa")).status_code == 403
     assert (await ada.get("/users/me/mfa")).json()["totp_confirmed_at"] is not None
+
+
+async def test_notices_of_a_kind_are_bounded(ada: Person, mailbox: Mailbox):
+    """Anybody can make an account with another's address, and API keys of it without end."""
+    mails = []
+    for _ in range(NOTICES + 2):
+        robot = await robot_of(ada)
+        mails += await mailbox.receive()
+        assert (await ada.delete(f"/api-keys/{robot.key['id']}")).status_code == 204
+
+    assert len(mails) == NOTICES

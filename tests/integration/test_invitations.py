@@ -248,6 +248,16 @@ async def test_an_invitation_grants_nothing_that_its_inviter_has_lost_meanwhile(
     assert not await logs_in(client)
 
 
+async def test_who_may_not_invite_any_more_lets_nobody_in(client, root, ada, mailbox):
+    await give(root, ada, "users:invite")
+    await invite(ada)
+    token = await mailbox.token()
+    await root.request("PUT", f"/users/{ada.id}/roles", json={"roles": []})
+
+    assert is_refused(await accept(client, token))
+    assert not await logs_in(client)
+
+
 async def test_the_link_of_a_deactivated_inviter_works_after_another_has_resent_it(
     client, runtime, root, ada, mailbox
 ):

@@ -138,3 +138,14 @@ async def test_the_export_of_one_who_deletes_the_account_is_refused(ada):
     await ada.post("/users/me/deletion", json={"current_password": PASSWORD})
 
     assert (await ada.get(EXPORT)).status_code == 401
+
+
+async def test_the_export_does_not_tell_which_administrator_acted(ada, root):
+    await root.patch(f"/users/{ada.id}", json={"full_name": "Ada"})
+
+    events = (await export(ada))["audit_events"]
+
+    (by_root,) = [event for event in events if event["action"] == "user.updated"]
+    assert (by_root["actor"], by_root["actor_name"], by_root["address"]) == (None, None, None)
+    logins = [event for event in events if event["action"] == "session.started"]
+    assert {event["actor"] for event in logins} == {f"user:{ada.id}"}

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.config import Settings
 from app.repositories.account_deletions import AccountDeletionRepository
 from app.repositories.invitations import InvitationRepository
+from app.repositories.mail import MailRepository
 from app.repositories.user.repository import UserRepository
 from app.schemas.account import Purpose
 from app.schemas.mail import MailContext, SendMail
@@ -15,6 +16,7 @@ from app.services.account.links import link
 from app.services.account.notices import moment_in_words
 from app.services.account.tokens import POLICIES, OneTimeTokens
 
+NOTICES = 20
 REQUEST_LIFETIME = timedelta(hours=1)
 """Time after which a request of a link is not answered any more, where no mail could be sent."""
 
@@ -131,5 +133,10 @@ async def account_deletion(
 
 
 async def notice(job: SendMail, db: AsyncSession, settings: Settings) -> MailContext | None:  # noqa: ARG001  # all of it is in the job
-    """A notice has no link with a secret: it tells what to do."""
+    """A notice has no link with a secret: it tells what to do. Not more than `NOTICES` an hour of a
+    kind: anybody can make an account with another's address, and then API keys without end."""
+    since = datetime.now(UTC) - timedelta(hours=1)
+    mails = MailRepository(db)
+    if job.user_id and await mails.has_sent(job.user_id, job.mail, since, NOTICES):
+        return None
     return None if job.to is None else MailContext(job.to, job.data)

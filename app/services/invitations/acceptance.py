@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AuthSettings
 from app.core.exceptions import ValidationException
-from app.core.permissions import ALL
+from app.core.permissions import ALL, Permission
 from app.models import User
 from app.models.invitation import Invitation
 from app.repositories.invitations import InvitationRepository
@@ -88,12 +88,13 @@ class InvitationAcceptance(BaseService):
         return user
 
     async def _may_grant(self, inviter: User, invitation: Invitation) -> bool:
-        """Whether the inviter may still do all that the new account will. Otherwise somebody who
-        was demoted would give privileges by an invitation of before."""
+        """Whether the inviter may still invite, and do all that the new account will. Otherwise
+        somebody who was demoted would let others in by an invitation of before."""
         if inviter.is_superuser:
             return True
         granted = ALL if invitation.is_superuser else permissions_of(invitation.granted)
-        return granted <= permissions_of(await self.roles.of_user(inviter.id))
+        allowed = permissions_of(await self.roles.of_user(inviter.id))
+        return granted | {Permission.USERS_INVITE} <= allowed
 
 
 def _row(sent: InvitationAccept, invitation: Invitation) -> NewUserRow:
