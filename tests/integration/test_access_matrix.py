@@ -375,7 +375,7 @@ PAGES = {
     ),
     "account_export": Row(OWN_VIEW, delegates="2xx 2xx"),
     "account_deletion": Row(OWN_VIEW, delegates="2xx 2xx"),
-    "account_delete": Row(OWN_FORM, {"data": {"current_password": PASSWORD}}, delegates="303 303"),
+    "account_delete": Row(INVALID, {"data": {"current_password": "a guess"}}, delegates="422 422"),
     "account_deletion_undo": Row(ANYONE, {"params": {"token": "x"}}, delegates="2xx 2xx"),
     "account_undo_deletion": Row(
         ANYONES_FORM,
