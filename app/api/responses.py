@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import Response
 
+from app.schemas.account import OwnData
 from app.schemas.bulk import BulkReport
 from app.schemas.error import ErrorSchema, OAuthErrorSchema
 from app.schemas.user import SignUpPending
@@ -102,21 +103,7 @@ PENDING: dict[int | str, dict[str, Any]] = {
         "description": "With AUTH_EMAIL_VERIFICATION=required: a mail follows",
     }
 }
-OWN_DATA: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The file",
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "properties": {"exported_at": {"type": "string", "format": "date-time"}},
-                    "required": ["exported_at"],
-                    "additionalProperties": {"type": "array", "items": {"type": "object"}},
-                }
-            }
-        },
-    }
-}
+OWN_DATA: dict[int | str, dict[str, Any]] = {200: {"description": "The file", "model": OwnData}}
 """`responses` of the export of one's own data."""
 WITH_OR_WITHOUT_TOKEN: dict[str, Any] = {"security": [{}]}
 """`openapi_extra` of a route that anonymous callers may use, and that reads a token if one is

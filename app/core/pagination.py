@@ -33,7 +33,10 @@ class CursorPage(BaseModel, Generic[Item]):
     model_config = ConfigDict(arbitrary_types_allowed=True, from_attributes=True)
 
     items: list[Item]
-    next_cursor: str | None = Field(description="cursor of the next page; null on the last one")
+    next_cursor: str | None = Field(
+        description="cursor of the next page; null on the last one",
+        examples=["cFo4dX0Zk1yNQ2b8mA9rZVsiYWRhIiwxXQ"],
+    )
 
 
 class CursorParams(BaseModel):

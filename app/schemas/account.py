@@ -2,9 +2,9 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, RootModel
 
 from app.core.jobs import JobPayload
 from app.core.security import MAX_PASSWORD_LENGTH
@@ -52,7 +52,24 @@ class EmailChange(RequestSchema):
 
 
 class DeletionRequest(RequestSchema):
-    current_password: Secret = Field(max_length=MAX_PASSWORD_LENGTH)
+    current_password: Secret = Field(
+        max_length=MAX_PASSWORD_LENGTH, examples=["correct horse battery staple"]
+    )
+
+
+class OwnData(RootModel[dict[str, Any]]):
+    """All that is stored of a user: when it was read, and an array of rows for each table."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "exported_at": "2026-11-21T06:30:00.123456Z",
+                    "users": [{"id": 1, "email": "ada@example.com"}],
+                }
+            ]
+        }
+    )
 
 
 class DeletionSchema(ResponseSchema):

@@ -11,6 +11,7 @@ from app.core.security.api_keys import PREFIX
 from app.schemas.base import Moment, RequestSchema, ResponseSchema, Secret, storable
 from app.schemas.role import Permissions
 
+_KEY = f"{PREFIX}0b9f6c1e8f524f0e9a575f3f0c8b7d21_5Qk…"
 KeyName = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
@@ -56,7 +57,7 @@ class ApiKeyCreated(ApiKeySchema):
 
     key: str = Field(
         description="send it as `Authorization: Bearer`",
-        examples=[f"{PREFIX}0b9f6c1e8f524f0e9a575f3f0c8b7d21_5Qk…"],
+        examples=[_KEY],
     )
 
 
@@ -73,4 +74,4 @@ class ApiKeyPage(Page[ApiKeySchema]):
 class LeakedKey(RequestSchema):
     """An API key that was found where it should not be."""
 
-    key: Secret = Field(max_length=200)
+    key: Secret = Field(max_length=200, examples=[_KEY])

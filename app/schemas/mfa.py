@@ -45,7 +45,10 @@ class Confirmation(RequestSchema):
 
     password: Secret | None = Field(None, examples=["correct horse battery staple"])
     code: Secret | None = Field(
-        None, max_length=64, description="of the authenticator app, or a recovery code"
+        None,
+        max_length=64,
+        description="of the authenticator app, or a recovery code",
+        examples=["123456"],
     )
     passkey: SignInCredential | None = Field(
         None, description="its answer to the options of `POST /auth/passkey/options`"

@@ -4,18 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, StringConstraints
 
 from app.schemas.base import RequestSchema, ResponseSchema, storable
 
-Options = Annotated[
-    dict[str, Any],
-    Field(
-        description="for the browser, as JSON: "
-        "`PublicKeyCredential.parseCreationOptionsFromJSON` or `parseRequestOptionsFromJSON`",
-        examples=[{"challenge": "c2lnbmVk", "rpId": "example.com", "timeout": 300000}],
-    ),
-]
 PasskeyName = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=64),
@@ -24,7 +16,20 @@ PasskeyName = Annotated[
 ]
 
 
-Base64url = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
+Base64url = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$"), Field(examples=["c2lnbmVk"])
+]
+
+
+class PasskeyOptions(RootModel[dict[str, Any]]):
+    """For the browser, as JSON: `PublicKeyCredential.parseCreationOptionsFromJSON` or
+    `parseRequestOptionsFromJSON`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"challenge": "c2lnbmVk", "rpId": "example.com", "timeout": 300000}]
+        }
+    )
 
 
 class BrowserData(BaseModel):

@@ -11,9 +11,9 @@ from app.api.types import PasskeyId
 from app.core.limiter import by_address, limiter, rate
 from app.schemas.auth import TokenSchema
 from app.schemas.passkey import (
-    Options,
     PasskeyCreated,
     PasskeyLogin,
+    PasskeyOptions,
     PasskeyRegistration,
     PasskeySchema,
     PasskeyUpdate,
@@ -35,9 +35,9 @@ _OWN = "/users/me/passkeys"
     responses=errors(404),
 )
 @limiter.shared_limit(rate("passkey_options"), scope="passkey-options", key_func=by_address)
-async def passkey_login_options(passkeys: PasskeyLogins) -> Options:
+async def passkey_login_options(passkeys: PasskeyLogins) -> PasskeyOptions:
     """Options for a login or a confirmation by passkey, valid for five minutes and one use."""
-    return passkeys.options()
+    return PasskeyOptions(passkeys.options())
 
 
 @router.post(
@@ -62,9 +62,9 @@ async def login_passkey(
     dependencies=[ConfirmedToEnrol],
     responses=errors(401, 403, 404, 409),
 )
-async def passkey_registration_options(caller: EnrollingUser, passkeys: Passkeys) -> Options:
+async def passkey_registration_options(caller: EnrollingUser, passkeys: Passkeys) -> PasskeyOptions:
     """Options to register a passkey, valid for five minutes, this session and one use."""
-    return await passkeys.registration_options(caller)
+    return PasskeyOptions(await passkeys.registration_options(caller))
 
 
 @router.post(
