@@ -2,7 +2,7 @@
 
 from starlette.convertors import Convertor
 
-FIXED = ("bulk", "cursor", "export", "invitations", "me")
+FIXED = ("bulk", "cursor", "export", "invitations", "me", "options", "revocation")
 """Last parts of paths of lists, which are no ids: `/users/me`, `/users/cursor`."""
 
 

@@ -91,7 +91,7 @@ class TotpSetup(ResponseSchema):
     qr_code: str = Field(description="the QR code as SVG", examples=["<svg …></svg>"])
 
 
-class RecoveryCodes(ResponseSchema):
+class NewRecoveryCodes(ResponseSchema):
     """Codes for the loss of all other factors, each for one use. They are shown once."""
 
     recovery_codes: list[str] = Field(examples=[[_CODE]])

@@ -21,7 +21,8 @@ class UserSchema(ResponseSchema):
         description="whether a login takes more than the password", examples=[False]
     )
     email_verified_at: datetime | None = Field(
-        description="null: the user has not shown that the email is theirs", examples=[None]
+        description="null: the user has not shown that the email is theirs",
+        examples=["2026-11-21T06:30:00.123456Z"],
     )
     created_at: datetime = Field(examples=["2026-11-21T06:30:00.123456Z"])
     updated_at: datetime = Field(examples=["2026-11-21T06:30:00.123456Z"])

@@ -36,7 +36,7 @@ async def test_a_user_is_created_and_can_log_in(desk, client):
 
     await expect(desk.get_by_role("status")).to_have_text("Created grace")
     await expect(desk.get_by_role("heading", name="grace")).to_be_visible()
-    await expect(desk.get_by_text("Grace <Hopper>")).to_be_visible()
+    await expect(desk.get_by_role("definition").get_by_text("Grace <Hopper>")).to_be_visible()
     credentials = {"email": "grace@example.com", "password": PASSWORD}
     assert (await client.post("/api/v1/auth/login", json=credentials)).status_code == 200
 

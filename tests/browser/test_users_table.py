@@ -101,6 +101,7 @@ async def test_pages_keep_the_filter_and_the_order_and_miss_no_user(table):
 async def test_a_total_that_is_estimated_is_said_to_be_so(table, monkeypatch):
     monkeypatch.setattr(totals, "COUNT_LIMIT", 20)
     monkeypatch.setattr(totals, "MAX_COLLECTED", 20)
+    monkeypatch.setattr(totals, "SMALL_TABLE", 20)
     count = table.locator("#count")
 
     await table.goto(f"{USERS}?search=user")

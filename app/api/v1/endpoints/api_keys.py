@@ -71,7 +71,7 @@ async def revoke_leaked_api_key(leaked: LeakedKey, keys: ApiKeys) -> None:
 
 
 @router.delete(
-    "/api-keys/{key_id}",
+    "/api-keys/{key_id:row_id}",
     operation_id="revoke_api_key",
     response_description="The key is revoked",
     status_code=204,

@@ -12,7 +12,7 @@ from app.api.routing import Router
 from app.api.types import UserId
 from app.core.limiter import limiter, rate
 from app.core.permissions import Permission
-from app.schemas.mfa import CodeRequest, MfaStatus, RecoveryCodes, TotpSetup
+from app.schemas.mfa import CodeRequest, MfaStatus, NewRecoveryCodes, TotpSetup
 from app.schemas.session import Principal
 
 OWN = "/users/me/mfa"
@@ -52,10 +52,10 @@ async def begin_totp(caller: EnrollingUser, mfa: Mfa) -> TotpSetup:
     responses=errors(401, 409, body=True),
 )
 @limiter.shared_limit(rate("second_factor"), scope="second-factor", key_func=by_principal)
-async def confirm_totp(request: CodeRequest, caller: EnrollingUser, mfa: Mfa) -> RecoveryCodes:
+async def confirm_totp(request: CodeRequest, caller: EnrollingUser, mfa: Mfa) -> NewRecoveryCodes:
     """Have the app count from now on; your other sessions end."""
     codes = await mfa.confirm_totp(caller, request.code.get_secret_value())
-    return RecoveryCodes(recovery_codes=codes)
+    return NewRecoveryCodes(recovery_codes=codes)
 
 
 @router.delete(
@@ -79,9 +79,9 @@ async def remove_totp(caller: CurrentUser, mfa: Mfa) -> None:
     dependencies=[Confirmed],
     responses=errors(401, 403, 409),
 )
-async def new_recovery_codes(caller: CurrentUser, mfa: Mfa) -> RecoveryCodes:
+async def new_recovery_codes(caller: CurrentUser, mfa: Mfa) -> NewRecoveryCodes:
     """Ten new recovery codes; all earlier ones become void."""
-    return RecoveryCodes(recovery_codes=await mfa.new_recovery_codes(caller))
+    return NewRecoveryCodes(recovery_codes=await mfa.new_recovery_codes(caller))
 
 
 @router.delete(

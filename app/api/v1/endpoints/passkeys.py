@@ -97,7 +97,7 @@ async def list_passkeys(caller: EnrollingUser, passkeys: Passkeys) -> list[Passk
 
 
 @router.patch(
-    f"{_OWN}/{{passkey_id}}",
+    f"{_OWN}/{{passkey_id:row_id}}",
     operation_id="rename_passkey",
     response_description="The renamed passkey",
     responses=errors(401, 404, body=True),
@@ -110,7 +110,7 @@ async def rename_passkey(
 
 
 @router.delete(
-    f"{_OWN}/{{passkey_id}}",
+    f"{_OWN}/{{passkey_id:row_id}}",
     operation_id="remove_passkey",
     response_description="The passkey is removed",
     status_code=204,
