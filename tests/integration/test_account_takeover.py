@@ -1,5 +1,7 @@
 """Somebody who knows a user's password takes the account over; the first address gets it back."""
 
+import asyncio
+
 import httpx
 import pytest
 from sqlalchemy import text
@@ -11,6 +13,8 @@ from tests.conftest import PASSWORD, Person
 from tests.integration.test_api_keys import robot_of
 from tests.integration.test_email_change import UNDO, changed, email_of, requested, used
 from tests.integration.test_password_recovery import is_refused
+from tests.integration.test_roles import give
+from tests.integration.test_sessions import waiting_for_locks
 from tests.mailbox import Mailbox, token_in
 from tests.mfa import set_up
 
@@ -119,6 +123,22 @@ async def test_an_address_that_an_administrator_replaced_cannot_be_restored(
     assert (await root.patch(f"/users/{ada.id}", json={"email": ada.email})).status_code == 200
 
     assert is_refused(await used(client, UNDO, thiefs))
+    assert (await root.get(f"/users/{ada.id}")).json()["email"] == ada.email
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+async def test_who_is_promoted_while_a_role_changes_them_is_safe(
+    ada: Person, bob: Person, root: Person, mailbox: Mailbox, method
+):
+    await give(root, bob, "users:update", "users:delete")
+    body = {"json": {"email": THIEF}} if method == "PATCH" else {}
+    async with mailbox.runtime.engine.begin() as connection:
+        promotion = text("UPDATE users SET is_superuser = true WHERE id = :id")
+        await connection.execute(promotion, {"id": ada.id})
+        change = asyncio.create_task(bob.request(method, f"/users/{ada.id}", **body))
+        await waiting_for_locks(mailbox.runtime, 1)
+
+    assert (await change).status_code == 403
     assert (await root.get(f"/users/{ada.id}")).json()["email"] == ada.email
 
 

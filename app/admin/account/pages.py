@@ -39,7 +39,8 @@ EMAIL_CHANGE = LinkPage(
 EMAIL_CHANGE_UNDO = LinkPage(
     "email-change-undo",
     "Restore your old email",
-    "It ends all sessions of your account, and mails you a link to set a new password.",
+    "It ends all sessions of your account, removes API keys and second factors that were "
+    "added since, and mails you a link to set a new password.",
     "Restore the email",
     again=("Log in", f"{ACCOUNT}/login"),
 )

@@ -178,6 +178,7 @@ class UserService(UserRegistration):
             if not (changes.get("is_active", True) and changes.get("is_superuser", True)):
                 await self._keep_one_superuser_beside(user_id)
             user = await self.users.get_or_raise(user_id, lock=True)
+            await self._check_may_change(user_id, caller)  # again: they may have got more rights
             _check_version(user, is_expected)
             before = state_of(user)
             if changes.get("email", user.email) != user.email:
@@ -237,6 +238,7 @@ class UserService(UserRegistration):
             await self._check_may_change(user_id, caller)
             await self._keep_one_superuser_beside(user_id)
             user = await self.users.get_or_raise(user_id, lock=True)
+            await self._check_may_change(user_id, caller)  # again: they may have got more rights
             _check_version(user, is_expected)
             before = state_of(user)
             await self.users.delete(user)
