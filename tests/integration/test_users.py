@@ -247,13 +247,12 @@ async def test_another_method_on_another_routes_path_is_a_405(root):
 async def test_a_patch_changes_only_the_fields_sent(ada):
     before = (await ada.get("/users/me")).json()
 
-    response = await ada.patch(
-        "/users/me", json={"full_name": "Ada King", "email": "NEW@example.com"}
-    )
+    changed = {"full_name": "Ada King", "username": "countess"}
+
+    response = await ada.patch("/users/me", json=changed)
 
     after = response.json()
     assert response.status_code == 200
-    changed = {"full_name": "Ada King", "email": "new@example.com"}
     assert after == {**before, **changed, "updated_at": after["updated_at"]}
     assert after["updated_at"] > before["updated_at"]
     assert (await ada.get("/users/me")).json() == after
