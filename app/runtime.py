@@ -18,6 +18,7 @@ from app.core.limiter import HitCounter
 from app.core.redis import CircuitBreaker, connect_redis
 from app.core.sealing import ContentCipher
 from app.core.security import PasswordHasher, TokenSigner
+from app.core.security.breaches import BreachedPasswords
 from app.core.security.challenges import ChallengeSigner
 from app.core.security.relying_party import RelyingParty
 from app.core.signing import BodyFingerprints, CursorSigner, FormSigner
@@ -101,6 +102,7 @@ class Runtime:
     results: ResultCache
     hits: HitCounter
     passwords: PasswordHasher
+    breaches: BreachedPasswords
     tokens: TokenSigner
     fingerprints: BodyFingerprints
     principals: PrincipalCache
@@ -129,6 +131,7 @@ class Runtime:
         return UserService(
             db,
             self.passwords,
+            self.breaches,
             self.principals,
             settings.auth,
             settings.app.app_name,
@@ -140,6 +143,7 @@ class Runtime:
         return AuthService(
             db,
             self.passwords,
+            self.breaches,
             self.tokens,
             self.principals,
             self.totp_cipher,
@@ -189,6 +193,7 @@ class Runtime:
         return RecoveryService(
             db,
             self.passwords,
+            self.breaches,
             self.principals,
             self.settings,
             sends_mail=self.mailer.is_available,
@@ -369,6 +374,8 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         session_maker = get_session_maker(main_engine, info)
         passwords = PasswordHasher()
         stack.callback(passwords.close)
+        breaches = BreachedPasswords(settings.auth.breach_check_url)
+        stack.push_async_callback(breaches.close)
         configured = settings.auth.secret_key or SecretStr(dev_secret(local / "secret_key"))
         settings = settings.replaced(auth={"secret_key": configured})
         secret_key = configured.get_secret_value()
@@ -411,6 +418,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             results=results,
             hits=HitCounter(limiter, settings.limiter.prefix),
             passwords=passwords,
+            breaches=breaches,
             tokens=tokens,
             fingerprints=BodyFingerprints(secret_key, settings.auth.accepted_keys()),
             principals=principals,

@@ -18,6 +18,7 @@ from sqlalchemy import make_url, text
 from app.cli.seed import SeedService
 from app.core.config import Settings, load_settings
 from app.core.security import PasswordHasher
+from app.core.security.breaches import BreachedPasswords
 from app.database import close_engine, get_engine, get_session_maker
 from app.database.migrations import migrate
 from app.embedded.files import free_port
@@ -71,7 +72,7 @@ class Servers:
         async with get_session_maker(engine)() as db:
             if users <= SEEDED:
                 await SeedService(db, passwords).seed(users, PASSWORD, lambda _: None)
-            creation = UserCreation(db, passwords, settings_for(url).auth)
+            creation = UserCreation(db, passwords, BreachedPasswords(None), settings_for(url).auth)
             await creation.create_user(
                 UserCreate(email=EMAIL, password=SecretStr(PASSWORD), is_superuser=True)
             )

@@ -329,7 +329,9 @@ async def test_a_sign_up_in_between_ends_in_a_409_that_names_the_row(
     rows = [BulkUserCreate.model_validate(row) for row in people(3)]
     rows = [row.model_copy(update={"username": f"person{n}"}) for n, row in enumerate(rows)]
     async with runtime.session_maker() as db:
-        users = Interrupted(db, runtime.passwords, runtime.principals, runtime.settings.auth)
+        users = Interrupted(
+            db, runtime.passwords, runtime.breaches, runtime.principals, runtime.settings.auth
+        )
         users.first = (
             "INSERT INTO users (email, username, hashed_password) "
             f"VALUES ('{email}', '{username}', 'none')"
@@ -345,7 +347,9 @@ async def test_a_sign_up_in_between_ends_in_a_409_that_names_the_row(
 async def test_a_derived_username_that_is_taken_in_between_gets_an_ending(client, runtime):
     rows = [BulkUserCreate.model_validate(row) for row in people(3)]
     async with runtime.session_maker() as db:
-        users = Interrupted(db, runtime.passwords, runtime.principals, runtime.settings.auth)
+        users = Interrupted(
+            db, runtime.passwords, runtime.breaches, runtime.principals, runtime.settings.auth
+        )
         users.first = (
             "INSERT INTO users (email, username, hashed_password) "
             "VALUES ('other@example.com', 'person1', 'none')"

@@ -93,15 +93,22 @@ def proxy(value: str) -> str:
 
 def collector(value: str) -> str:
     """The base URL of a collector."""
+    return _base_url(value, "http://collector:4318")
+
+
+def range_api(value: str) -> str:
+    """The URL of a list of breached passwords, to which the digits of a hash are added."""
+    return _base_url(value, "https://passwords.example.com/range")
+
+
+def _base_url(value: str, example: str) -> str:
     try:
         parts = urlsplit(value)
         is_right = parts.scheme in _PORTS and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_right = False
     if not is_right or re.search(r"[\s@?#]", value):
-        raise ValueError(
-            "should be of the form http://collector:4318, with no user, query or fragment"
-        )
+        raise ValueError(f"should be of the form {example}, with no user, query or fragment")
     return value
 
 

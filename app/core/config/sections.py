@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.config.extras import with_telemetry
-from app.core.config.hosts import collector, is_at, rp_id
+from app.core.config.hosts import collector, is_at, range_api, rp_id
 from app.core.config.redis import parse_redis
 from app.core.config.types import (
     Hosts,
@@ -232,6 +232,11 @@ class AuthSettings(Section):
     )
     password_min_length: int = Field(
         15, ge=1, le=64, description="minimum length of a new password"
+    )
+    breach_check_url: Annotated[str, AfterValidator(range_api)] | None = Field(
+        None,
+        description="range API that knows breached passwords, which new ones are looked up in; "
+        "gets five digits of a hash (default: none)",
     )
     special_use_domains: bool = Field(
         False, description="true: accept email domains such as corp.local, home.arpa and localhost"

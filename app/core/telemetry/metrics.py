@@ -66,6 +66,11 @@ HASHES_PENDING = Gauge(
 HASHING_THREADS = Gauge(
     "password_hashing_threads", "Passwords that can be hashed at once", multiprocess_mode="livesum"
 )
+BREACH_CHECKS = Counter(
+    "password_breach_checks",
+    "New passwords looked up in the list of breached ones: passed, breached, failed, skipped",
+    ["result"],
+)
 PROCESSES = Gauge("worker_processes", "Processes that serve", multiprocess_mode="livesum")
 
 _POOL = {

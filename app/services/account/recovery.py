@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.config import Settings
 from app.core.exceptions import ConflictException, NotFoundException, ValidationException
 from app.core.security import PasswordHasher
-from app.core.security.passwords import weakness
+from app.core.security.breaches import BreachedPasswords
+from app.core.security.passwords import BREACHED, weakness
 from app.core.text.normalisation import normalise_login
 from app.models import User
 from app.repositories.jobs import JobQueue
@@ -39,6 +40,7 @@ class RecoveryService(BaseService):
     Args:
         db: the request's session.
         passwords: hashes passwords.
+        breaches: knows breached passwords.
         principals: the cache of principals, invalidated by a new password.
         settings: rules of passwords, and where links lead.
         sends_mail: whether the service sends mail.
@@ -48,6 +50,7 @@ class RecoveryService(BaseService):
         self,
         db: AsyncSession,
         passwords: PasswordHasher,
+        breaches: BreachedPasswords,
         principals: PrincipalCache,
         settings: Settings,
         *,
@@ -61,6 +64,7 @@ class RecoveryService(BaseService):
         self.queue = JobQueue(db)
         self.notices = Notices(db, is_on=sends_mail)
         self.passwords = passwords
+        self.breaches = breaches
         self.principals = principals
         self.settings = settings
         self.sends_mail = sends_mail
@@ -151,7 +155,10 @@ class RecoveryService(BaseService):
         app_name = self.settings.app.app_name
         names = user.email, user.username, user.full_name or ""
         await self.release_connection()
-        if reason := weakness(password, self.settings.auth.password_min_length, *names, app_name):
+        reason = weakness(password, self.settings.auth.password_min_length, *names, app_name)
+        if reason is None and await self.breaches.contain(password):
+            reason = BREACHED
+        if reason:
             detail = {"field": field, "message": reason, "code": "weak_password"}
             raise ValidationException(details=[detail])
         return await self.passwords.hash(password)

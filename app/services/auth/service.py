@@ -20,7 +20,8 @@ from app.core.exceptions import (
 )
 from app.core.sealing import ContentCipher
 from app.core.security import PasswordHasher, RefreshToken, TokenSigner
-from app.core.security.passwords import weakness
+from app.core.security.breaches import BreachedPasswords
+from app.core.security.passwords import BREACHED, weakness
 from app.core.text.normalisation import is_encodable, is_storable
 from app.models import Session
 from app.repositories.session import SessionRepository
@@ -45,6 +46,7 @@ class AuthService(BaseService):
     Args:
         db: database session of the request.
         passwords: hashes and verifies passwords.
+        breaches: knows breached passwords.
         tokens: signs and verifies access tokens.
         principals: cache of principals.
         cipher: decrypts the secrets of authenticator apps.
@@ -57,6 +59,7 @@ class AuthService(BaseService):
         self,
         db: AsyncSession,
         passwords: PasswordHasher,
+        breaches: BreachedPasswords,
         tokens: TokenSigner,
         principals: PrincipalCache,
         cipher: ContentCipher,
@@ -69,6 +72,7 @@ class AuthService(BaseService):
         self.users = UserRepository(db)
         self.sessions = SessionRepository(db)
         self.passwords = passwords
+        self.breaches = breaches
         self.tokens = tokens
         self.principals = principals
         self.settings = settings
@@ -264,7 +268,10 @@ class AuthService(BaseService):
         if not is_right or hashed is None:
             raise wrong
         known = user.email, user.username, user.full_name or "", self.app_name
-        if reason := weakness(new, self.settings.password_min_length, *known):
+        reason = weakness(new, self.settings.password_min_length, *known)
+        if reason is None and await self.breaches.contain(new):
+            reason = BREACHED
+        if reason:
             raise _invalid("new_password", reason, "weak_password")
         renewed = await self.passwords.hash(new)
         async with self.transaction():

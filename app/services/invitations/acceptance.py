@@ -6,7 +6,6 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AuthSettings
-from app.core.exceptions import ValidationException
 from app.core.permissions import ALL, Permission
 from app.models import User
 from app.models.invitation import Invitation
@@ -55,9 +54,7 @@ class InvitationAcceptance(BaseService):
         if invitation is None:
             raise invalid_token()
         row = _row(sent, invitation)
-        if faults := self.users.weaknesses(row):
-            raise ValidationException(details=faults)
-        await self.release_connection()
+        await self.users.require_strong(row)
         await self.users.hash_passwords([row])
         async with self.transaction():
             user = await self._spend(presented, row)

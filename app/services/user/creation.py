@@ -10,7 +10,8 @@ from app.core.config import AuthSettings
 from app.core.details import Detail
 from app.core.exceptions import ConflictException, ValidationException
 from app.core.security import PasswordHasher
-from app.core.security.passwords import weakness
+from app.core.security.breaches import BreachedPasswords
+from app.core.security.passwords import BREACHED, weakness
 from app.core.text.normalisation import has_special_use_domain, username_key
 from app.models import User
 from app.repositories.user.repository import UserRepository
@@ -51,6 +52,7 @@ class UserCreation(BaseService):
     Args:
         db: the request's session.
         passwords: hashes passwords.
+        breaches: knows breached passwords.
         settings: the least length of a password, and the accepted domains of an email.
         app_name: the service's name, which is refused as a password.
     """
@@ -59,6 +61,7 @@ class UserCreation(BaseService):
         self,
         db: AsyncSession,
         passwords: PasswordHasher,
+        breaches: BreachedPasswords,
         settings: AuthSettings,
         app_name: str = "",
     ) -> None:
@@ -66,6 +69,7 @@ class UserCreation(BaseService):
         self.users = UserRepository(db)
         self.idempotency = IdempotencyService(db)
         self.passwords = passwords
+        self.breaches = breaches
         self.settings = settings
         self.app_name = app_name
 
@@ -93,10 +97,7 @@ class UserCreation(BaseService):
             ValidationException: the password is too weak.
         """
         row = NewUserRow.of(user_in)
-        if faults := self.weaknesses(row):
-            raise ValidationException(details=faults)
-        # Before the transaction: no connection is held while a core is busy for 50 ms.
-        await self.release_connection()
+        await self.require_strong(row)
         password = user_in.password.get_secret_value()
         row.hashed_password = await self.passwords.hash(password)
         return row
@@ -234,6 +235,20 @@ class UserCreation(BaseService):
         make_usernames_unique(new, taken)
         return CheckedRows(new, invalid, conflicts_of(new, taken))
 
+    async def require_strong(self, row: NewUserRow) -> None:
+        """Check the password of one user, and release the connection: none is held while another
+        service is asked, and then a core is busy for 50 ms. Lists are not looked up, which would
+        take a request for each row.
+
+        Raises:
+            ValidationException: the password is too weak, or known from a breach.
+        """
+        if faults := self.weaknesses(row):
+            raise ValidationException(details=faults)
+        await self.release_connection()
+        if row.password and await self.breaches.contain(row.password.get_secret_value()):
+            raise ValidationException(details=[_weak_password(BREACHED)])
+
     def weaknesses(self, row: NewUserRow) -> list[Detail]:
         """The faults of the password; none where a hash was sent instead."""
         if row.password is None:
@@ -243,7 +258,7 @@ class UserCreation(BaseService):
         reason = weakness(row.password.get_secret_value(), shortest, *known)
         if not reason:
             return []
-        return [{"field": "password", "message": reason, "code": "weak_password"}]
+        return [_weak_password(reason)]
 
     def domain_faults(self, email: str) -> list[Detail]:
         """A fault where no public mail server serves the domain, unless the settings accept it."""
@@ -298,6 +313,10 @@ def _without_superuser(row: BulkUserCreate | RefusedRow) -> BulkUserCreate | Ref
     if isinstance(row, RefusedRow) or row.is_superuser is not True:
         return row
     return RefusedRow([{"field": "is_superuser", **PRIVILEGE_REFUSED}])
+
+
+def _weak_password(reason: str) -> Detail:
+    return {"field": "password", "message": reason, "code": "weak_password"}
 
 
 def _json(users: Sequence[User]) -> bytes:

@@ -15,6 +15,7 @@ from app.core.exceptions import (
 )
 from app.core.permissions import Permission
 from app.core.security import PasswordHasher
+from app.core.security.breaches import BreachedPasswords
 from app.core.text.normalisation import username_key
 from app.models import User
 from app.repositories.jobs import JobQueue
@@ -36,6 +37,7 @@ class UserRegistration(UserCreation):
     Args:
         db: the request's session.
         passwords: hashes passwords.
+        breaches: knows breached passwords.
         settings: whether registration is enabled, how emails are verified, and rules of users.
         app_name: the service's name, which is refused as a password.
         sends_mail: whether the service sends mail.
@@ -45,12 +47,13 @@ class UserRegistration(UserCreation):
         self,
         db: AsyncSession,
         passwords: PasswordHasher,
+        breaches: BreachedPasswords,
         settings: AuthSettings,
         app_name: str = "",
         *,
         sends_mail: bool = False,
     ) -> None:
-        super().__init__(db, passwords, settings, app_name)
+        super().__init__(db, passwords, breaches, settings, app_name)
         self.queue = JobQueue(db)
         self.sessions = SessionRepository(db)
         self.verification = VerificationMails(db, settings, sends_mail=sends_mail)

@@ -16,6 +16,7 @@ from app.core.exceptions import (
 )
 from app.core.permissions import Permission
 from app.core.security import PasswordHasher
+from app.core.security.breaches import BreachedPasswords
 from app.core.text.normalisation import normalise_login
 from app.models import User
 from app.repositories.account_deletions import AccountDeletionRepository
@@ -46,6 +47,7 @@ class UserService(UserRegistration):
     Args:
         db: the request's session.
         passwords: hashes passwords.
+        breaches: knows breached passwords.
         principals: the cache of principals and profiles, invalidated by changes.
         settings: whether registration is enabled, the least length of a password, and the accepted
             domains of an email.
@@ -57,13 +59,14 @@ class UserService(UserRegistration):
         self,
         db: AsyncSession,
         passwords: PasswordHasher,
+        breaches: BreachedPasswords,
         principals: PrincipalCache,
         settings: AuthSettings,
         app_name: str = "",
         *,
         sends_mail: bool = False,
     ) -> None:
-        super().__init__(db, passwords, settings, app_name, sends_mail=sends_mail)
+        super().__init__(db, passwords, breaches, settings, app_name, sends_mail=sends_mail)
         self.roles = RoleRepository(db)
         self.deletions = AccountDeletionRepository(db)
         self.one_time_tokens = OneTimeTokenRepository(db)
