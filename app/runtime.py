@@ -16,12 +16,12 @@ from app.core.config import LOCAL, RedisSettings, Settings
 from app.core.config.sections import CacheSettings, LimiterSettings
 from app.core.limiter import HitCounter
 from app.core.redis import CircuitBreaker, connect_redis
-from app.core.sealing import ContentCipher
 from app.core.security import PasswordHasher, TokenSigner
 from app.core.security.breaches import BreachedPasswords
 from app.core.security.challenges import ChallengeSigner
 from app.core.security.relying_party import RelyingParty
-from app.core.signing import BodyFingerprints, CursorSigner, FormSigner
+from app.core.security.sealing import ContentCipher
+from app.core.security.signing import BodyFingerprints, CursorSigner, FormSigner
 from app.database import (
     Disconnects,
     Reads,

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 from sqlalchemy import text
 
 from app.runtime import Runtime
-from app.schemas.mail import SendMail
+from app.schemas.background.mail import SendMail
 from app.services.mail.caught import CaughtMail
 from app.worker.registry import send_mail
 

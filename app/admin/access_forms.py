@@ -7,9 +7,9 @@ from fastapi import Form
 from pydantic import BaseModel, Field
 
 from app.admin.forms import validated
-from app.schemas.api_key import ApiKeyCreate
+from app.schemas.access.api_key import ApiKeyCreate
+from app.schemas.access.role import MAX_USER_ROLES, RoleCreate, RoleUpdate, UserRoles
 from app.schemas.base import Text
-from app.schemas.role import MAX_USER_ROLES, RoleCreate, RoleUpdate, UserRoles
 
 Chosen = Annotated[list[Text], Field(max_length=200)]
 

@@ -18,7 +18,7 @@ from app.core.caller import identify_caller
 from app.core.exceptions import ForbiddenException, UnauthorizedException
 from app.core.origin import authenticated_as
 from app.core.permissions import Permission
-from app.schemas.session import Principal
+from app.schemas.access.session import Principal
 from app.services.audit_log.service import AuditService
 from app.services.jobs import JobService
 from app.services.mail.caught import CaughtMails

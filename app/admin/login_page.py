@@ -21,8 +21,8 @@ from app.core.exceptions import (
     UnauthorizedException,
     WrongCodeException,
 )
+from app.schemas.access.passkey import SignInCredential
 from app.schemas.base import Secret, Text
-from app.schemas.passkey import SignInCredential
 
 LOGIN = f"{BASE}/login"
 ACCOUNT_LOGIN = f"{ACCOUNT}/login"

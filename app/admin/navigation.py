@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from app.core.permissions import Permission
-from app.schemas.session import Principal
+from app.schemas.access.session import Principal
 
 
 class View(NamedTuple):

@@ -19,7 +19,7 @@ from app.core.exceptions import (
     ValidationException,
 )
 from app.core.permissions import Permission
-from app.schemas.session import Principal
+from app.schemas.access.session import Principal
 
 NOT_ALLOWED = "Your roles do not allow this"
 NOTICE_TTL = 60

@@ -24,7 +24,7 @@ from app.database.migrations import MigrationsError, encoding_fault, schema_of
 from app.database.replicas.opening import NO_CACHE
 from app.database.replicas.replica import NO_PRIMARY, NO_STANDBY, OTHER_CLUSTER
 from app.embedded.server import EmbeddedServerError
-from app.repositories.job_statistics import job_statistics
+from app.repositories.background.job_statistics import job_statistics
 from app.runtime import Runtime, open_runtime
 from app.services.mail.errors import MailDeferredError
 from app.services.mail.mailer import Mailer

@@ -11,8 +11,8 @@ from app.cli.running import command_settings, console, fail, run_command
 from app.core.config import Settings
 from app.core.jobs import JobGivenUp
 from app.runtime import open_runtime
+from app.schemas.background.mail import SendMail
 from app.schemas.base import Email
-from app.schemas.mail import SendMail
 from app.services.mail.errors import MailDeferredError
 
 _To = Annotated[str, typer.Argument(help="Recipient of the mail.", metavar="EMAIL")]

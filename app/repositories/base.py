@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.exceptions import ConflictException, NotFoundException
 from app.core.pagination import Page, PageParams
-from app.core.signing import Position
+from app.core.security.signing import Position
 from app.database import Base, Reads, translate, violated_constraint
 from app.repositories.list_queries import ListQueries, position_of
 from app.schemas.base import ResponseSchema

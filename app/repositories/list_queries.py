@@ -19,7 +19,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from app.core.signing import Position
+from app.core.security.signing import Position
 from app.database import Base
 from app.schemas.list_params import Filter, ListParams
 

@@ -11,8 +11,8 @@ from sqlalchemy.orm import contains_eager
 from app.core.device import Device
 from app.core.pagination import Page, PageParams
 from app.models import Session, User
+from app.repositories.access.role import roles_of
 from app.repositories.base import BaseRepository
-from app.repositories.role import roles_of
 
 _PURGE_LOCK = 4_862_019_174  # of an advisory lock; beside that of migrations
 MAX_DEVICES = 200

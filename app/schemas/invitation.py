@@ -12,10 +12,10 @@ from app.core.config import MAX_ROWS
 from app.core.details import violations
 from app.core.jobs import JobPayload
 from app.core.pagination import Page
+from app.schemas.access.role import MAX_USER_ROLES, RoleName
 from app.schemas.account import LinkToken
 from app.schemas.base import Email, FullName, NewPassword, RequestSchema, ResponseSchema, Username
 from app.schemas.bulk import RefusedRow
-from app.schemas.role import MAX_USER_ROLES, RoleName
 
 InvitationState = Literal["pending", "accepted", "revoked", "expired"]
 

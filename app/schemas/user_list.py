@@ -6,9 +6,9 @@ from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from app.core.pagination import CursorPage, Page
+from app.schemas.access.role import RoleName
 from app.schemas.base import example_of
 from app.schemas.list_params import Filter, ListParams, Search, is_present
-from app.schemas.role import RoleName
 from app.schemas.user import UserSchema
 
 SortBy = Literal["created_at", "username", "email"]

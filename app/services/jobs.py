@@ -7,10 +7,10 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.exceptions import NotFoundException
-from app.repositories.job_list import JobListRepository
-from app.repositories.job_retention import JobRetentionRepository
+from app.repositories.background.job_list import JobListRepository
+from app.repositories.background.job_retention import JobRetentionRepository
 from app.schemas.audit import Action, Target
-from app.schemas.job_list import JobChange, JobDetail, JobFilters, JobPage, JobSummary
+from app.schemas.background.job_list import JobChange, JobDetail, JobFilters, JobPage, JobSummary
 from app.services.base import BaseService
 
 log = structlog.get_logger("app.jobs")

@@ -18,7 +18,7 @@ from app.core.redis import CircuitBreaker, RedisUnavailable
 from app.core.security import AccessToken
 from app.core.security.api_keys import ApiKey
 from app.core.telemetry.metrics import CACHE_LOOKUPS
-from app.schemas.session import ApiKeyGrant, Principal
+from app.schemas.access.session import ApiKeyGrant, Principal
 from app.schemas.user import UserSchema
 from app.services.tombstones import TOMBSTONE, Tombstones
 

@@ -7,12 +7,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.pagination import CursorPage, CursorParams
 from app.core.permissions import Permission
-from app.core.signing import CursorSigner
+from app.core.security.signing import CursorSigner
 from app.database import Base, read_list
 from app.repositories.base import BaseRepository
+from app.schemas.access.session import Principal
 from app.schemas.base import ResponseSchema
 from app.schemas.list_params import ExportFormat, ListParams
-from app.schemas.session import Principal
 from app.services.base import BaseService
 from app.services.export import EXPORT_BATCH, ExportService
 

@@ -10,11 +10,11 @@ from app.core.exceptions import NotFoundException, TokenRevokedException
 from app.core.pagination import PageParams
 from app.core.permissions import known
 from app.core.security import AccessToken
-from app.repositories.mfa import MfaRepository
+from app.repositories.access.mfa import MfaRepository
 from app.repositories.session import SessionRepository
 from app.repositories.user.repository import UserRepository
+from app.schemas.access.session import Principal, SessionPage
 from app.schemas.audit import Action, Target
-from app.schemas.session import Principal, SessionPage
 from app.schemas.user import UserSchema
 from app.services.access.rules import check_superuser
 from app.services.base import BaseService

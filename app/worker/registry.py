@@ -4,8 +4,7 @@ from typing import Any
 
 from app.runtime import Runtime
 from app.schemas.account import DeleteAccounts, PurgeTokens
-from app.schemas.invitation import PurgeInvitations
-from app.schemas.jobs import (
+from app.schemas.background.jobs import (
     CompactUserCounts,
     PurgeIdempotentResponses,
     PurgeJobs,
@@ -13,8 +12,9 @@ from app.schemas.jobs import (
     RecountUsers,
     RotateAudit,
 )
-from app.schemas.mail import PurgeMails, SendMail
-from app.schemas.transfer import ExportUsers, ImportUsers, PurgeTransfers
+from app.schemas.background.mail import PurgeMails, SendMail
+from app.schemas.background.transfer import ExportUsers, ImportUsers, PurgeTransfers
+from app.schemas.invitation import PurgeInvitations
 from app.services.audit_log.service import AuditService
 from app.services.idempotency import IdempotencyService
 from app.services.mail.service import ATTEMPTS as MAIL_ATTEMPTS

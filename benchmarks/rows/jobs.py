@@ -16,11 +16,11 @@ from app.core.config import Settings
 from app.core.jobs import JobPayload
 from app.core.logging import configure_logging
 from app.database import get_session_maker
-from app.repositories.jobs import JobQueue
+from app.repositories.background.jobs import JobQueue
 from app.repositories.user.repository import UserRepository
 from app.runtime import Runtime, open_runtime
 from app.schemas.audit import Action
-from app.schemas.mail import SendMail
+from app.schemas.background.mail import SendMail
 from app.services.audit.redaction import state_of, target_of
 from app.services.base import BaseService
 from app.worker.job import Job

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import psutil
 from sqlalchemy import text
 
-from app.core.signing import CursorSigner, Position
+from app.core.security.signing import CursorSigner, Position
 from app.database import close_engine, get_engine
 from app.schemas.user_list import UserFilters
 from benchmarks import load

@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import Page, expect
 
-from app.schemas.mail import SendMail
+from app.schemas.background.mail import SendMail
 from app.worker.registry import send_mail
 from tests.browser.conftest import DASHBOARD, assert_accessible, log_in, overflow
 

@@ -17,7 +17,7 @@ from app.core.config import Settings, load_settings
 from app.core.jobs import JobPayload
 from app.database import close_engine, get_engine, get_session_maker
 from app.database.migrations import migrate
-from app.repositories.jobs import JobQueue
+from app.repositories.background.jobs import JobQueue
 from app.runtime import Runtime, open_runtime
 from app.worker.job import Job
 from app.worker.worker import Worker

@@ -14,10 +14,10 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from app.core.jobs import JobPayload
-from app.repositories.jobs import JobQueue
+from app.repositories.background.jobs import JobQueue
 from app.runtime import Runtime
-from app.schemas.jobs import PurgeSessions
-from app.schemas.session import Principal
+from app.schemas.access.session import Principal
+from app.schemas.background.jobs import PurgeSessions
 from app.schemas.user import UserSchema
 from app.worker.job import Job
 from app.worker.worker import running_jobs

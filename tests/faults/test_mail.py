@@ -10,7 +10,7 @@ from sqlalchemy import text
 from app.core.config import Settings
 from app.embedded.files import free_port
 from app.runtime import Runtime
-from app.schemas.mail import SendMail
+from app.schemas.background.mail import SendMail
 from app.services.mail.mailer import Mailer
 from app.worker.job import Job
 from app.worker.registry import send_mail

@@ -25,10 +25,10 @@ from app.models.api_key import ApiKey
 from app.models.invitation import Invitation
 from app.models.role import Role, UserRole
 from app.models.transfer import Transfer, TransferPart
-from app.repositories.jobs import JobQueue
+from app.repositories.background.jobs import JobQueue
 from app.runtime import Runtime
 from app.schemas.account import Purpose
-from app.schemas.jobs import PurgeSessions
+from app.schemas.background.jobs import PurgeSessions
 from tests.access import (
     ABSENT,
     ANYONE,

@@ -16,7 +16,7 @@ from app.core.security import api_keys
 from app.core.security.api_keys import PATTERN, ApiKey, new_api_key
 from app.models.api_key import ApiKey as Row
 from app.runtime import Runtime, open_runtime
-from app.schemas.session import Principal
+from app.schemas.access.session import Principal
 from app.services.api_keys.service import MAX_KEYS
 from tests.access import API
 from tests.conftest import LOCAL, PASSWORD, Person, browsing, person, running

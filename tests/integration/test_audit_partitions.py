@@ -13,7 +13,7 @@ from app.database import get_session_maker
 from app.database.migrations import migrate
 from app.runtime import Runtime
 from app.schemas.audit import Action, Target
-from app.schemas.jobs import RotateAudit
+from app.schemas.background.jobs import RotateAudit
 from app.services.audit_log.service import MONTHS_AHEAD, AuditService
 from app.services.base import BaseService
 from app.worker.registry import JOBS

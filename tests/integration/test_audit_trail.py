@@ -12,10 +12,10 @@ from sqlalchemy import text
 from app.core.exceptions import ConflictException
 from app.core.jobs import JobPayload
 from app.core.origin import Origin, acting_as
-from app.repositories.jobs import JobQueue
+from app.repositories.background.jobs import JobQueue
 from app.runtime import Runtime
 from app.schemas.audit import Action, Target
-from app.schemas.jobs import PurgeSessions
+from app.schemas.background.jobs import PurgeSessions
 from app.services.base import BaseService
 from app.worker.job import Job
 from app.worker.worker import running_jobs

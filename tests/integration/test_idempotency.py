@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text, update
 
 from app.core.exceptions import ConflictException
-from app.core.signing import BodyFingerprints
+from app.core.security.signing import BodyFingerprints
 from app.models import IdempotentResponse
 from app.services.idempotency import RETENTION, IdempotencyService, IdempotentRequest
 from tests.conftest import PASSWORD, Person, person

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from app.core.jobs import JobPayload
 from app.database import get_session_maker
 from app.database.queue import SessionDriver
-from app.repositories.jobs import MAX_PAYLOAD, JobQueue
+from app.repositories.background.jobs import MAX_PAYLOAD, JobQueue
 from tests.databases import engine_of
 from tests.tcp_proxy import proxied
 

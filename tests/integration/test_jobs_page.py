@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from app.core.jobs import JobPayload
-from app.repositories.jobs import JobQueue
+from app.repositories.background.jobs import JobQueue
 from app.runtime import Runtime
 from app.worker.job import Job
 from app.worker.worker import running_jobs

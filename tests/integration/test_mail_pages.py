@@ -8,7 +8,7 @@ import pytest
 
 from app.core.jobs import JobGivenUp
 from app.runtime import Runtime
-from app.schemas.mail import SendMail
+from app.schemas.background.mail import SendMail
 from app.worker.registry import send_mail
 from tests.conftest import Person, browsing, running
 from tests.integration.test_dashboard_page import PAGE, browser, log_in

@@ -10,9 +10,9 @@ from sqlalchemy import text
 from app.core.jobs import JobGivenUp
 from app.embedded import mail_catcher
 from app.embedded.mail_catcher import MailCatcher
-from app.repositories.mail import MailRepository
+from app.repositories.background.mail import MailRepository
 from app.runtime import Runtime
-from app.schemas.mail import MailContext, PurgeMails, SendMail
+from app.schemas.background.mail import MailContext, PurgeMails, SendMail
 from app.services.mail.caught import CaughtMails
 from app.services.mail.errors import MailDeferredError
 from app.services.mail.mailer import Mailer

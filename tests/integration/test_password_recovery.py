@@ -10,11 +10,11 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from app.core.config import Settings
-from app.repositories.mail import MailRepository
-from app.repositories.one_time_tokens import OneTimeTokenRepository
+from app.repositories.access.one_time_tokens import OneTimeTokenRepository
+from app.repositories.background.mail import MailRepository
 from app.runtime import Runtime
 from app.schemas.account import PurgeTokens
-from app.schemas.mail import SendMail
+from app.schemas.background.mail import SendMail
 from app.services.account import mail_contexts
 from app.services.account.tokens import MAX_ATTEMPTS
 from app.worker.registry import purge_tokens

@@ -10,8 +10,8 @@ from sqlalchemy import text
 
 from app.core.exceptions import UnauthorizedException
 from app.core.security import AccessToken
+from app.schemas.access.session import Principal
 from app.schemas.base import example_of
-from app.schemas.session import Principal
 from app.schemas.user import UserSchema
 from app.services.principals import TOMBSTONE_TTL, TTL, PrincipalCache
 from app.services.tombstones import TOMBSTONE

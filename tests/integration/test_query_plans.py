@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from app.cli.seed import SeedService
 from app.core.config import Settings
 from app.core.security import PasswordHasher
-from app.core.signing import Position
+from app.core.security.signing import Position
 from app.database import Reads, get_engine, get_session_maker
 from app.database.migrations import migrate
 from app.repositories.user import lists

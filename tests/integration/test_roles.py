@@ -10,8 +10,8 @@ from sqlalchemy import text
 
 from app.core.permissions import Permission
 from app.core.security import AccessToken
+from app.schemas.access.role import MAX_USER_ROLES
 from app.schemas.base import example_of
-from app.schemas.role import MAX_USER_ROLES
 from app.schemas.user import UserSchema
 from app.services.access.roles import MAX_ROLES
 from app.services.principals import PrincipalCache, principal_of

@@ -9,9 +9,9 @@ from pgqueuer import PgQueuer
 from sqlalchemy import text
 
 from app.core.jobs import JobPayload
-from app.repositories.jobs import JobQueue
+from app.repositories.background.jobs import JobQueue
 from app.runtime import Runtime
-from app.schemas.jobs import PurgeIdempotentResponses, PurgeJobs, PurgeSessions
+from app.schemas.background.jobs import PurgeIdempotentResponses, PurgeJobs, PurgeSessions
 from app.services.jobs import JobService
 from app.worker.registry import JOBS
 from app.worker.worker import running_jobs

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.sealing import ContentCipher
-from app.repositories.transfers import TransferRepository
+from app.core.security.sealing import ContentCipher
+from app.repositories.background.transfers import TransferRepository
 from app.runtime import Runtime
 from app.services.transfers.exports import UserExportRun
 from app.services.transfers.imports import UserImportRun

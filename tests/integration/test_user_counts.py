@@ -16,7 +16,7 @@ from app.database import get_engine, get_session_maker
 from app.database.migrations import migrate
 from app.embedded.postgres import _POSTGRES_BIN
 from app.repositories.user.statistics import UserCounts, UserStatisticsRepository
-from app.schemas.jobs import CompactUserCounts, RecountUsers
+from app.schemas.background.jobs import CompactUserCounts, RecountUsers
 from app.services.user.counts import UserCountService
 from tests.integration.test_scheduled_jobs import run
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from app.core.jobs import JobGivenUp, JobPayload, JobPostponed
 from app.database.queue import WorkerDriver
-from app.repositories.jobs import JobQueue
+from app.repositories.background.jobs import JobQueue
 from app.runtime import Runtime
 from app.worker.executor import MAX_REASON, JobExecutor
 from app.worker.job import Job

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from app.core.exceptions import ValidationException
-from app.core.signing import CursorSigner, Position
+from app.core.security.signing import CursorSigner, Position
 
 SIGNER = CursorSigner("k" * 32)
 POSITION = Position("ada\x00 \ud800 日本", 2**63 - 1)

@@ -11,7 +11,7 @@ import pytest
 from app.admin.assets import assets
 from app.admin.charts import HEIGHT, columns, round_up
 from app.admin.rendering import NOTHING, duration, number, percent, span
-from app.core.signing import FormSigner
+from app.core.security.signing import FormSigner
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = [

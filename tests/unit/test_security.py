@@ -24,7 +24,7 @@ from app.core.security import (
     TokenSigner,
     hashing,
 )
-from app.core.signing import CursorSigner, FormSigner, Position
+from app.core.security.signing import CursorSigner, FormSigner, Position
 
 
 @pytest.fixture

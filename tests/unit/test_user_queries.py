@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.signing import Position
+from app.core.security.signing import Position
 from app.repositories.user import lists
 from app.repositories.user.lists import Slice
 from app.repositories.user.repository import UserRepository

@@ -7,6 +7,7 @@ from fastapi import Form
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from app.admin.forms import validated
+from app.schemas.access.auth import PasswordChange
 from app.schemas.account import (
     DeletionRequest,
     EmailChange,
@@ -14,7 +15,6 @@ from app.schemas.account import (
     PasswordReset,
     TokenUse,
 )
-from app.schemas.auth import PasswordChange
 from app.schemas.base import Text
 from app.schemas.invitation import InvitationAccept
 from app.schemas.user import UserSchema, UserUpdate

@@ -15,14 +15,14 @@ from app.api.limits import by_principal
 from app.api.routing import Router
 from app.api.types import PasskeyId
 from app.core.limiter import limiter, rate
-from app.schemas.base import Secret, Text
-from app.schemas.passkey import (
+from app.schemas.access.passkey import (
     PasskeyName,
     PasskeyRegistration,
     RegistrationCredential,
     SignInCredential,
 )
-from app.schemas.session import Principal
+from app.schemas.access.session import Principal
+from app.schemas.base import Secret, Text
 from app.services.auth.mfa import MfaService
 from app.services.auth.passkeys import PasskeyService
 

@@ -6,7 +6,7 @@ from fastapi import Query
 
 from app.admin.listings.base import Listing
 from app.admin.rendering import BASE
-from app.schemas.job_list import JobFilters
+from app.schemas.background.job_list import JobFilters
 
 JOBS_PATH = f"{BASE}/jobs"
 

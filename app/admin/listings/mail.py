@@ -7,7 +7,7 @@ from fastapi import Query
 from app.admin.listings.base import PAGE_SIZE, Listing
 from app.admin.rendering import BASE
 from app.core.pagination import PageParams
-from app.schemas.mail import MailState
+from app.schemas.background.mail import MailState
 
 MAIL_PATH = f"{BASE}/mail"
 

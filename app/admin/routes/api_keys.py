@@ -14,7 +14,7 @@ from app.api.routing import Router
 from app.api.types import UserId
 from app.core.pagination import PageParams
 from app.core.permissions import NOT_FOR_KEYS, Permission
-from app.schemas.api_key import ApiKeyCreated, ApiKeyPage
+from app.schemas.access.api_key import ApiKeyCreated, ApiKeyPage
 from app.schemas.user import UserSchema
 from app.services.access.rules import permissions_of
 

@@ -11,7 +11,7 @@ from app.admin.rendering import HEADERS
 from app.api.routing import Router
 from app.api.runtime import runtime_of
 from app.core.exceptions import NotFoundException
-from app.schemas.mail import MailState
+from app.schemas.background.mail import MailState
 from app.services.mail.kinds import KINDS
 
 _FRAMING = {

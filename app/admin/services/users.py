@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from app.core.exceptions import ConflictException, ForbiddenException, NotFoundException
-from app.schemas.session import Principal
+from app.schemas.access.session import Principal
 from app.schemas.user import UserCreate, UserSchema, UserUpdate
 from app.services.auth.mfa import MfaService
 from app.services.dashboard import invalidate_statistics

@@ -6,7 +6,7 @@ from app.api.runtime import runtime_of
 from app.core.exceptions import TokenRevokedException
 from app.core.limiter import by_address, parsed
 from app.core.security.api_keys import read_api_key
-from app.schemas.session import Principal
+from app.schemas.access.session import Principal
 from app.services.api_keys.authenticator import NOT_VALID
 
 SCOPE = "api-key"

@@ -20,7 +20,7 @@ from app.core.limiter import parsed
 from app.core.origin import authenticated_as
 from app.core.permissions import Permission
 from app.core.security.api_keys import is_api_key
-from app.schemas.session import Principal
+from app.schemas.access.session import Principal
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ from app.api.runtime import runtime_of
 from app.core.config import MAX_ROWS
 from app.core.exceptions import ValidationException
 from app.core.permissions import Permission
+from app.schemas.access.session import Principal
 from app.schemas.bulk import BULK_EXAMPLE, BulkRow
 from app.schemas.invitation import INVITATION_EXAMPLE, InvitationBody, InvitationRows
-from app.schemas.session import Principal
 from app.services.idempotency import IdempotentRequest
 
 

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app.core.signing import Position
+from app.core.security.signing import Position
 from app.database import PlanEstimate, Reads, estimate
 from app.models import SEARCHED_TEXT, User
 from app.models.user import username_key_of

@@ -22,8 +22,8 @@ from sqlalchemy import (
 from app.core.text.normalisation import normalise_login
 from app.models import User
 from app.models.user import username_key_of
+from app.repositories.access.role import has_role
 from app.repositories.base import BaseRepository
-from app.repositories.role import has_role
 from app.repositories.user.lists import LISTS, select_users
 from app.schemas.list_params import SortOrder
 from app.schemas.user_list import SortBy, UserFilters

@@ -8,11 +8,11 @@ from app.core.exceptions import ConflictException, ForbiddenException, Validatio
 from app.core.pagination import Page, PageParams
 from app.core.permissions import Permission
 from app.models.role import Role
-from app.repositories.role import RoleRepository
+from app.repositories.access.role import RoleRepository
 from app.repositories.user.repository import UserRepository
+from app.schemas.access.role import PermissionSchema, RoleCreate, RoleUpdate, UserRoles
+from app.schemas.access.session import Principal
 from app.schemas.audit import Action
-from app.schemas.role import PermissionSchema, RoleCreate, RoleUpdate, UserRoles
-from app.schemas.session import Principal
 from app.services.access.rules import check_granted, check_superuser, permissions_of
 from app.services.audit.redaction import state_of, target_of
 from app.services.base import BaseService

@@ -6,7 +6,7 @@ from app.core.exceptions import ForbiddenException
 from app.core.permissions import Permission, known
 from app.models import User
 from app.models.role import Role
-from app.schemas.session import Principal
+from app.schemas.access.session import Principal
 
 
 def permissions_of(roles: Iterable[Role]) -> frozenset[Permission]:

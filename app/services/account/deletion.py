@@ -13,13 +13,13 @@ from app.core.security import PasswordHasher
 from app.core.text.normalisation import is_encodable
 from app.models import User
 from app.repositories.account_deletions import AccountDeletionRepository
-from app.repositories.jobs import JobQueue
+from app.repositories.background.jobs import JobQueue
 from app.repositories.session import SessionRepository
 from app.repositories.user.repository import UserRepository
+from app.schemas.access.session import Principal
 from app.schemas.account import DeletionSchema, Purpose
 from app.schemas.audit import Action
-from app.schemas.mail import SendMail
-from app.schemas.session import Principal
+from app.schemas.background.mail import SendMail
 from app.services.account.tokens import OneTimeTokens, invalid_token
 from app.services.audit.redaction import state_of, target_of
 from app.services.base import BaseService

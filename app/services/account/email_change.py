@@ -13,13 +13,13 @@ from app.core.security import PasswordHasher
 from app.core.text.normalisation import has_special_use_domain
 from app.models import User
 from app.models.one_time_token import OneTimeToken
-from app.repositories.jobs import JobQueue
+from app.repositories.background.jobs import JobQueue
 from app.repositories.session import SessionRepository
 from app.repositories.user.repository import UserRepository
+from app.schemas.access.session import Principal
 from app.schemas.account import Purpose
 from app.schemas.audit import Action
-from app.schemas.mail import SendMail
-from app.schemas.session import Principal
+from app.schemas.background.mail import SendMail
 from app.services.account.notices import moment_in_words
 from app.services.account.restoration import AccountRestoration
 from app.services.account.tokens import OneTimeTokens, invalid_token

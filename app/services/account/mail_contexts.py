@@ -7,11 +7,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.repositories.account_deletions import AccountDeletionRepository
+from app.repositories.background.mail import MailRepository
 from app.repositories.invitations import InvitationRepository
-from app.repositories.mail import MailRepository
 from app.repositories.user.repository import UserRepository
 from app.schemas.account import Purpose
-from app.schemas.mail import MailContext, SendMail
+from app.schemas.background.mail import MailContext, SendMail
 from app.services.account.links import link
 from app.services.account.notices import moment_in_words
 from app.services.account.tokens import POLICIES, OneTimeTokens

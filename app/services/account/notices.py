@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.repositories.jobs import JobQueue
-from app.schemas.mail import SendMail
+from app.repositories.background.jobs import JobQueue
+from app.schemas.background.mail import SendMail
 
 
 class Notices:

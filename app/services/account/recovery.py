@@ -14,14 +14,14 @@ from app.core.security.breaches import BreachedPasswords
 from app.core.security.passwords import BREACHED, weakness
 from app.core.text.normalisation import normalise_login
 from app.models import User
-from app.repositories.jobs import JobQueue
-from app.repositories.role import RoleRepository
+from app.repositories.access.role import RoleRepository
+from app.repositories.background.jobs import JobQueue
 from app.repositories.session import SessionRepository
 from app.repositories.user.repository import UserRepository
+from app.schemas.access.session import Principal
 from app.schemas.account import Purpose, ResetLink
 from app.schemas.audit import Action
-from app.schemas.mail import SendMail
-from app.schemas.session import Principal
+from app.schemas.background.mail import SendMail
 from app.services.access.rules import check_may_change
 from app.services.account.links import link
 from app.services.account.notices import Notices

@@ -8,10 +8,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import User
+from app.repositories.access.api_key import ApiKeyRepository
+from app.repositories.access.mfa import MfaRepository
+from app.repositories.access.one_time_tokens import OneTimeTokenRepository
 from app.repositories.account_deletions import AccountDeletionRepository
-from app.repositories.api_key import ApiKeyRepository
-from app.repositories.mfa import MfaRepository
-from app.repositories.one_time_tokens import OneTimeTokenRepository
 from app.repositories.user.repository import UserRepository
 from app.schemas.account import Purpose
 from app.schemas.audit import Action, Target

@@ -7,10 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AuthSettings
 from app.core.exceptions import ServiceUnavailableException
-from app.repositories.jobs import JobQueue
+from app.repositories.background.jobs import JobQueue
 from app.schemas.account import Purpose
 from app.schemas.audit import Action
-from app.schemas.mail import SendMail
+from app.schemas.background.mail import SendMail
 from app.services.account.tokens import OneTimeTokens, invalid_token
 from app.services.audit.redaction import target_of
 from app.services.base import BaseService

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from app.core.exceptions import TokenRevokedException
 from app.core.permissions import known
 from app.core.security.api_keys import ApiKey
-from app.repositories.api_key import ApiKeyRepository
-from app.schemas.session import ApiKeyGrant, Principal
+from app.repositories.access.api_key import ApiKeyRepository
+from app.schemas.access.session import ApiKeyGrant, Principal
 from app.schemas.user import UserSchema
 from app.services.base import BaseService
 from app.services.principals import PrincipalCache, principal_of

@@ -18,12 +18,12 @@ from app.core.permissions import NOT_FOR_KEYS
 from app.core.security.api_keys import new_api_key, read_api_key
 from app.models import User
 from app.models.api_key import ApiKey
-from app.repositories.api_key import ApiKeyRepository
-from app.repositories.role import RoleRepository
+from app.repositories.access.api_key import ApiKeyRepository
+from app.repositories.access.role import RoleRepository
 from app.repositories.user.repository import UserRepository
-from app.schemas.api_key import ApiKeyCreate, ApiKeyCreated, ApiKeySchema
+from app.schemas.access.api_key import ApiKeyCreate, ApiKeyCreated, ApiKeySchema
+from app.schemas.access.session import Principal
 from app.schemas.audit import Action, Target
-from app.schemas.session import Principal
 from app.services.access.rules import (
     check_granted,
     check_may_change,

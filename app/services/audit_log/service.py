@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.pagination import CursorPage, CursorParams
-from app.core.signing import CursorSigner
+from app.core.security.signing import CursorSigner
 from app.models.audit import AuditEvent
 from app.repositories.audit import AuditRepository
 from app.schemas.audit import Action, AuditEventSchema, AuditFilters, OwnEventPage, OwnEventSchema

@@ -4,7 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app.core.config import AuthSettings
 from app.core.security import TokenKind, TokenSigner
-from app.schemas.session import Principal
+from app.schemas.access.session import Principal
 from app.services.principals import PrincipalCache
 from app.services.session import SessionService
 

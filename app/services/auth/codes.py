@@ -4,10 +4,10 @@ import re
 
 import structlog
 
-from app.core.sealing import ContentCipher
 from app.core.security.recovery_codes import recovery_code_hash
+from app.core.security.sealing import ContentCipher
 from app.core.security.totp import matching_step
-from app.repositories.mfa import MAX_FAILURES, MfaRepository
+from app.repositories.access.mfa import MAX_FAILURES, MfaRepository
 
 log = structlog.get_logger("app.security")
 

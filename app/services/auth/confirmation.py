@@ -7,14 +7,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.details import DetailCode
 from app.core.exceptions import ValidationException
-from app.core.sealing import ContentCipher
 from app.core.security import PasswordHasher
+from app.core.security.sealing import ContentCipher
 from app.core.text.normalisation import is_encodable
-from app.repositories.mfa import MfaRepository
+from app.repositories.access.mfa import MfaRepository
 from app.repositories.session import SessionRepository
 from app.repositories.user.repository import UserRepository
-from app.schemas.mfa import Confirmation
-from app.schemas.session import Principal
+from app.schemas.access.mfa import Confirmation
+from app.schemas.access.session import Principal
 from app.services.auth.codes import CodeChecker, looks_like_code
 from app.services.auth.passkey_login import PasskeyLoginService
 from app.services.auth.session_confirmation import (

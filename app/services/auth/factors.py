@@ -5,11 +5,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.security.recovery_codes import new_recovery_codes, recovery_code_hash
 from app.models import User
-from app.repositories.mfa import MfaRepository
+from app.repositories.access.mfa import MfaRepository
 from app.repositories.session import SessionRepository
 from app.repositories.user.repository import UserRepository
+from app.schemas.access.session import Principal
 from app.schemas.audit import Action
-from app.schemas.session import Principal
 from app.services.account.notices import Notices
 from app.services.audit.redaction import target_of
 from app.services.base import BaseService

@@ -8,14 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AuthSettings
 from app.core.exceptions import ConflictException, NotFoundException, ValidationException
-from app.core.sealing import ContentCipher
+from app.core.security.sealing import ContentCipher
 from app.core.security.totp import matching_step, new_secret, provisioning_uri
 from app.core.text.normalisation import normalise_login
 from app.models import User
-from app.repositories.role import RoleRepository
+from app.repositories.access.role import RoleRepository
+from app.schemas.access.mfa import MfaStatus, TotpSetup
+from app.schemas.access.session import Principal
 from app.schemas.audit import Action
-from app.schemas.mfa import MfaStatus, TotpSetup
-from app.schemas.session import Principal
 from app.services.access.rules import check_may_change
 from app.services.audit.redaction import target_of
 from app.services.auth.codes import CodeChecker

@@ -9,7 +9,7 @@ from app.core.exceptions import (
 )
 from app.core.timeouts import with_timeout
 from app.database import translated_errors
-from app.schemas.session import Principal
+from app.schemas.access.session import Principal
 from app.services.auth.authenticator import Authenticator
 from app.services.monitoring.health import HealthService
 from app.services.principals import PrincipalCache, PrincipalPredicate

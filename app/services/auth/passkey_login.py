@@ -12,12 +12,12 @@ from app.core.exceptions import ForbiddenException, PasskeyRefusedException, Val
 from app.core.security import TokenSigner, base64url
 from app.core.security.relying_party import CeremonyRefused, RelyingParty
 from app.models.passkey import Passkey
-from app.repositories.mfa import MfaRepository
-from app.repositories.passkeys import PasskeyRepository
+from app.repositories.access.mfa import MfaRepository
+from app.repositories.access.passkeys import PasskeyRepository
 from app.repositories.session import SessionRepository
 from app.repositories.user.repository import Credentials, UserRepository
-from app.schemas.passkey import SignInCredential
-from app.schemas.session import Principal
+from app.schemas.access.passkey import SignInCredential
+from app.schemas.access.session import Principal
 from app.services.auth.issuing import Begun, SessionIssuer, Tokens
 from app.services.auth.passkeys import configured
 from app.services.auth.session_confirmation import record_confirmation

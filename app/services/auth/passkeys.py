@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.exceptions import ConflictException, NotFoundException, ValidationException
 from app.core.security.relying_party import CeremonyRefused, RelyingParty
 from app.models.passkey import Passkey
-from app.repositories.passkeys import PasskeyRepository
-from app.schemas.passkey import PasskeyRegistration
-from app.schemas.session import Principal
+from app.repositories.access.passkeys import PasskeyRepository
+from app.schemas.access.passkey import PasskeyRegistration
+from app.schemas.access.session import Principal
 from app.services.auth.factors import FactorService
 from app.services.principals import PrincipalCache
 

@@ -18,10 +18,10 @@ from app.core.exceptions import (
     TokenRevokedException,
     WrongCodeException,
 )
-from app.core.sealing import ContentCipher
 from app.core.security import AccessToken, TokenSigner
+from app.core.security.sealing import ContentCipher
 from app.core.security.tokens import MFA_TTL
-from app.repositories.mfa import MfaRepository
+from app.repositories.access.mfa import MfaRepository
 from app.repositories.session import SessionRepository
 from app.repositories.user.repository import Credentials, UserRepository
 from app.schemas.audit import Action, Target

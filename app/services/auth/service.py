@@ -18,16 +18,16 @@ from app.core.exceptions import (
     UnauthorizedException,
     ValidationException,
 )
-from app.core.sealing import ContentCipher
 from app.core.security import PasswordHasher, RefreshToken, TokenSigner
 from app.core.security.breaches import BreachedPasswords
 from app.core.security.passwords import BREACHED, weakness
+from app.core.security.sealing import ContentCipher
 from app.core.text.normalisation import is_encodable, is_storable
 from app.models import Session
 from app.repositories.session import SessionRepository
 from app.repositories.user.repository import Credentials, UserRepository
+from app.schemas.access.session import Principal
 from app.schemas.audit import Action, Target
-from app.schemas.session import Principal
 from app.services.account.notices import Notices
 from app.services.account.tokens import OneTimeTokens
 from app.services.account.verification import VerificationMails

@@ -6,8 +6,8 @@ import structlog
 
 from app.core.exceptions import ConfirmationRequiredException
 from app.repositories.session import SessionRepository
+from app.schemas.access.session import Principal
 from app.schemas.audit import Action, Target
-from app.schemas.session import Principal
 from app.services.audit.recorder import AuditRecorder
 
 log = structlog.get_logger("app.security")

@@ -9,8 +9,8 @@ from app.core.config import AuthSettings
 from app.core.permissions import ALL, Permission
 from app.models import User
 from app.models.invitation import Invitation
+from app.repositories.access.role import RoleRepository
 from app.repositories.invitations import InvitationRepository
-from app.repositories.role import RoleRepository
 from app.schemas.account import Purpose
 from app.schemas.audit import Action
 from app.schemas.invitation import InvitationAccept

@@ -7,9 +7,9 @@ from datetime import timedelta
 from app.core.details import Detail
 from app.core.exceptions import ConflictException, ValidationException
 from app.models.role import Role
+from app.schemas.access.session import Principal
 from app.schemas.bulk import RefusedRow
 from app.schemas.invitation import InvitationCreate
-from app.schemas.session import Principal
 from app.services.access.rules import permissions_of
 from app.services.user.new_rows import PRIVILEGE_REFUSED
 

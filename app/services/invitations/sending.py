@@ -14,20 +14,20 @@ from app.core.exceptions import ConflictException
 from app.models import User
 from app.models.invitation import Invitation
 from app.models.role import Role
+from app.repositories.access.role import RoleRepository
+from app.repositories.background.jobs import JobQueue
 from app.repositories.invitations import InvitationRepository
-from app.repositories.jobs import JobQueue
-from app.repositories.role import RoleRepository
 from app.repositories.user.repository import UserRepository
+from app.schemas.access.session import Principal
 from app.schemas.account import Purpose
 from app.schemas.audit import Action, Facts
+from app.schemas.background.mail import SendMail
 from app.schemas.bulk import BulkReport, RefusedRow
 from app.schemas.invitation import (
     InvitationCreate,
     InvitationRows,
     SentInvitation,
 )
-from app.schemas.mail import SendMail
-from app.schemas.session import Principal
 from app.services.account.links import link
 from app.services.account.tokens import POLICIES, OneTimeTokens
 from app.services.audit.redaction import target_of

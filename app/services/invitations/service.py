@@ -8,9 +8,9 @@ import structlog
 from app.core.exceptions import ConflictException, ForbiddenException, TooManyRequestsException
 from app.core.pagination import Page, PageParams
 from app.models.invitation import Invitation
+from app.schemas.access.session import Principal
 from app.schemas.audit import Action
 from app.schemas.invitation import InvitationState, SentInvitation
-from app.schemas.session import Principal
 from app.services.access.rules import check_granted, permissions_of
 from app.services.audit.redaction import target_of
 from app.services.invitations.check import COOLDOWN

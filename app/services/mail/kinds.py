@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
-from app.schemas.mail import MailContext, SendMail
+from app.schemas.background.mail import MailContext, SendMail
 from app.services.account import mail_contexts
 
 ContextLoader = Callable[[SendMail, AsyncSession, Settings], Awaitable[MailContext | None]]

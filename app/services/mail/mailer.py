@@ -7,7 +7,7 @@ from uuid import UUID
 from app.core.config import Settings, SmtpServer, mailbox, smtp_server
 from app.core.exceptions import NotFoundException
 from app.embedded.mail_catcher import MailCatcher
-from app.schemas.mail import MailContext
+from app.schemas.background.mail import MailContext
 from app.services.mail.errors import MailRefusedError
 from app.services.mail.kinds import KINDS
 from app.services.mail.message import compose

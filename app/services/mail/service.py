@@ -15,9 +15,9 @@ from app.core.jobs import JobGivenUp
 from app.core.pagination import Page, PageParams
 from app.database import translated_errors
 from app.models.mail import Mail
-from app.repositories.jobs import JobQueue
-from app.repositories.mail import MailRepository
-from app.schemas.mail import MailContext, MailState, SendMail
+from app.repositories.background.jobs import JobQueue
+from app.repositories.background.mail import MailRepository
+from app.schemas.background.mail import MailContext, MailState, SendMail
 from app.services.base import BaseService
 from app.services.mail.errors import MailDeferredError, MailError, MailRefusedError
 from app.services.mail.kinds import KINDS

@@ -9,7 +9,7 @@ from app.core.telemetry.metrics import (
     JOBS_ENDED,
     JOBS_OLDEST,
 )
-from app.repositories.job_statistics import JobStatistics
+from app.repositories.background.job_statistics import JobStatistics
 
 _STATES = "waiting", "delayed", "running", "failed"
 _OUTCOMES = {"done": "successful", "failed": "failed", "cancelled": "canceled"}

@@ -23,7 +23,7 @@ from app.core.telemetry.metrics import (
     SERVER_MAX_CONNECTIONS,
 )
 from app.database import pool_usage, server_connections
-from app.repositories.job_statistics import job_durations, job_statistics
+from app.repositories.background.job_statistics import job_durations, job_statistics
 from app.schemas.monitoring.metrics import (
     CacheMetricsSchema,
     DatabaseMetricsSchema,

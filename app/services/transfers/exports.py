@@ -6,8 +6,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.caller import identify_caller
-from app.core.sealing import ContentCipher
-from app.repositories.transfers import RunningTransfer
+from app.core.security.sealing import ContentCipher
+from app.repositories.background.transfers import RunningTransfer
 from app.schemas.user_list import UserFilters
 from app.services.export import EXPORT_BATCH, ExportService
 from app.services.transfers.run import TransferRun

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.details import Detail
 from app.core.exceptions import ConflictException, ValidationException
-from app.core.sealing import ContentCipher
-from app.repositories.transfers import RunningTransfer
+from app.core.security.sealing import ContentCipher
+from app.repositories.background.transfers import RunningTransfer
 from app.services.dashboard import invalidate_statistics
 from app.services.transfers.run import TransferRun
 from app.services.user.creation import UserCreation

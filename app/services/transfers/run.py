@@ -5,10 +5,10 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.sealing import ContentCipher
-from app.repositories.transfers import RunningTransfer, TransferRepository
+from app.core.security.sealing import ContentCipher
+from app.repositories.background.transfers import RunningTransfer, TransferRepository
 from app.repositories.user.repository import UserRepository
-from app.schemas.transfer import TransferKind
+from app.schemas.background.transfer import TransferKind
 from app.services.base import BaseService
 
 MAX_REASON = 2000

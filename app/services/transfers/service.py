@@ -10,16 +10,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.exceptions import ConflictException, NotFoundException
 from app.core.jobs import JobPayload
-from app.core.sealing import ContentCipher
+from app.core.security.sealing import ContentCipher
 from app.database import Reads
 from app.models.transfer import Transfer
-from app.repositories.job_list import JobListRepository
-from app.repositories.jobs import JobQueue
-from app.repositories.transfers import TransferRepository, read_part
+from app.repositories.background.job_list import JobListRepository
+from app.repositories.background.jobs import JobQueue
+from app.repositories.background.transfers import TransferRepository, read_part
+from app.schemas.access.session import Principal
 from app.schemas.audit import Action, Target
-from app.schemas.job_list import JobState, JobSummary
-from app.schemas.session import Principal
-from app.schemas.transfer import ExportUsers, ImportUsers, TransferKind, TransferSummary
+from app.schemas.background.job_list import JobState, JobSummary
+from app.schemas.background.transfer import ExportUsers, ImportUsers, TransferKind, TransferSummary
 from app.schemas.user_list import UserFilters
 from app.services.base import BaseService
 

@@ -15,9 +15,9 @@ from app.core.security.passwords import BREACHED, weakness
 from app.core.text.normalisation import has_special_use_domain, username_key
 from app.models import User
 from app.repositories.user.repository import UserRepository
+from app.schemas.access.session import Principal
 from app.schemas.audit import Action
 from app.schemas.bulk import BulkReport, BulkUserCreate, RefusedRow
-from app.schemas.session import Principal
 from app.schemas.user import UserCreate, UserSchema
 from app.services.audit.redaction import state_of, target_of
 from app.services.base import BaseService

@@ -6,7 +6,7 @@ from math import ceil
 
 from app.core.exceptions import StatementTimeoutException
 from app.core.pagination import CursorParams, PageParams
-from app.core.signing import CursorSigner
+from app.core.security.signing import CursorSigner
 from app.database import Reads
 from app.repositories.list_queries import position_of
 from app.repositories.user import lists

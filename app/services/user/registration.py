@@ -18,10 +18,10 @@ from app.core.security import PasswordHasher
 from app.core.security.breaches import BreachedPasswords
 from app.core.text.normalisation import username_key
 from app.models import User
-from app.repositories.jobs import JobQueue
+from app.repositories.background.jobs import JobQueue
 from app.repositories.session import SessionRepository
-from app.schemas.mail import SendMail
-from app.schemas.session import Principal
+from app.schemas.access.session import Principal
+from app.schemas.background.mail import SendMail
 from app.schemas.user import NewUser, UserCreate, UserProfile
 from app.services.account.verification import VerificationMails
 from app.services.auth.session_confirmation import require_confirmation

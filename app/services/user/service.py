@@ -19,12 +19,12 @@ from app.core.security import PasswordHasher
 from app.core.security.breaches import BreachedPasswords
 from app.core.text.normalisation import normalise_login
 from app.models import User
+from app.repositories.access.one_time_tokens import OneTimeTokenRepository
+from app.repositories.access.role import RoleRepository
 from app.repositories.account_deletions import AccountDeletionRepository
-from app.repositories.one_time_tokens import OneTimeTokenRepository
-from app.repositories.role import RoleRepository
+from app.schemas.access.session import Principal
 from app.schemas.account import Purpose
 from app.schemas.audit import Action, Facts
-from app.schemas.session import Principal
 from app.schemas.user import UserCreate, UserSchema, UserUpdate
 from app.services.access.rules import check_may_change
 from app.services.account.notices import Notices

@@ -11,8 +11,8 @@ from app.api.routing import Router
 from app.api.types import UserId
 from app.core.limiter import by_address, limiter, rate
 from app.core.permissions import Permission
+from app.schemas.access.session import Principal
 from app.schemas.account import EmailChange, PasswordRecovery, PasswordReset, ResetLink, TokenUse
-from app.schemas.session import Principal
 
 router = Router(
     tag="account", description="Links in mails: new passwords, verified and changed emails."

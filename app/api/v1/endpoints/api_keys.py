@@ -15,8 +15,8 @@ from app.api.routing import Router
 from app.api.types import PaginationParams, UserId
 from app.core.limiter import by_address, limiter, rate
 from app.core.permissions import Permission
-from app.schemas.api_key import ApiKeyCreate, ApiKeyCreated, ApiKeyPage, LeakedKey
-from app.schemas.session import Principal
+from app.schemas.access.api_key import ApiKeyCreate, ApiKeyCreated, ApiKeyPage, LeakedKey
+from app.schemas.access.session import Principal
 
 router = Router(
     tag="api-keys", description="Keys by which programs act for a user, within permissions."

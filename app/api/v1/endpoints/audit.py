@@ -11,8 +11,8 @@ from app.api.responses import errors
 from app.api.routing import Router
 from app.api.types import CursorPaginationParams, FileFormat
 from app.core.permissions import Permission
+from app.schemas.access.session import Principal
 from app.schemas.audit import AuditEventPage, AuditEventSchema, AuditFilters
-from app.schemas.session import Principal
 from app.services.audit_log.service import AuditService
 
 Audit = Annotated[AuditService, resource(AuditService)]

@@ -24,7 +24,7 @@ from app.api.responses import TOKEN_ERRORS, errors
 from app.api.routing import Router
 from app.api.types import PaginationParams, SessionId
 from app.core.limiter import by_address, limiter, rate
-from app.schemas.auth import (
+from app.schemas.access.auth import (
     LoginRequest,
     LoginResult,
     PasswordChange,
@@ -32,8 +32,8 @@ from app.schemas.auth import (
     TokenSchema,
     login_result,
 )
-from app.schemas.mfa import Confirmation, ConfirmedSchema, MfaLogin
-from app.schemas.session import SessionPage
+from app.schemas.access.mfa import Confirmation, ConfirmedSchema, MfaLogin
+from app.schemas.access.session import SessionPage
 
 router = Router(
     prefix="/auth", tag="auth", description="Logging in and out; sessions that can be revoked."

@@ -14,13 +14,13 @@ from app.api.routing import Router
 from app.api.types import DryRun, InvitationId, PaginationParams
 from app.core.limiter import by_address, limiter, rate
 from app.core.permissions import Permission
+from app.schemas.access.session import Principal
 from app.schemas.invitation import (
     InvitationAccept,
     InvitationPage,
     InvitationState,
     SentInvitation,
 )
-from app.schemas.session import Principal
 from app.schemas.user import UserSchema
 
 router = Router(tag="invitations", description="Accounts for those who are invited by mail.")

@@ -9,13 +9,13 @@ from app.api.deps.services import Metrics
 from app.api.responses import errors
 from app.api.routing import Router
 from app.core.permissions import Permission
+from app.schemas.access.session import Principal
 from app.schemas.monitoring.metrics import (
     CacheMetricsSchema,
     DatabaseMetricsSchema,
     ReplicaListSchema,
     RequestMetricsSchema,
 )
-from app.schemas.session import Principal
 
 router = Router(prefix="/metrics", tag="metrics", description="What goes on inside.")
 

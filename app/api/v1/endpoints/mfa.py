@@ -12,8 +12,8 @@ from app.api.routing import Router
 from app.api.types import UserId
 from app.core.limiter import limiter, rate
 from app.core.permissions import Permission
-from app.schemas.mfa import CodeRequest, MfaStatus, NewRecoveryCodes, TotpSetup
-from app.schemas.session import Principal
+from app.schemas.access.mfa import CodeRequest, MfaStatus, NewRecoveryCodes, TotpSetup
+from app.schemas.access.session import Principal
 
 OWN = "/users/me/mfa"
 

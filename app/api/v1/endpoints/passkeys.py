@@ -9,8 +9,8 @@ from app.api.responses import errors
 from app.api.routing import Router
 from app.api.types import PasskeyId
 from app.core.limiter import by_address, limiter, rate
-from app.schemas.auth import TokenSchema
-from app.schemas.passkey import (
+from app.schemas.access.auth import TokenSchema
+from app.schemas.access.passkey import (
     PasskeyCreated,
     PasskeyLogin,
     PasskeyOptions,

@@ -13,8 +13,7 @@ from app.api.responses import errors
 from app.api.routing import Router
 from app.api.types import PaginationParams, UserId
 from app.core.permissions import Permission
-from app.schemas.base import MAX_BIGINT
-from app.schemas.role import (
+from app.schemas.access.role import (
     PermissionSchema,
     RoleCreate,
     RolePage,
@@ -22,7 +21,8 @@ from app.schemas.role import (
     RoleUpdate,
     UserRoles,
 )
-from app.schemas.session import Principal
+from app.schemas.access.session import Principal
+from app.schemas.base import MAX_BIGINT
 
 router = Router(tag="roles", description="Roles, which are sets of permissions, and who has them.")
 

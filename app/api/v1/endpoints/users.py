@@ -36,8 +36,8 @@ from app.api.types import (
 )
 from app.core.limiter import by_address, limiter, rate
 from app.core.permissions import Permission
+from app.schemas.access.session import Principal, SessionPage
 from app.schemas.audit import OwnEventPage
-from app.schemas.session import Principal, SessionPage
 from app.schemas.user import SignUpOrCreate, UserSchema, UserUpdate
 from app.schemas.user_list import UserCursorPage, UserFilters, UserPage
 from app.services.audit_log.service import AuditService

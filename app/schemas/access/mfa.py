@@ -6,8 +6,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.schemas.access.passkey import SignInCredential
 from app.schemas.base import RequestSchema, ResponseSchema, Secret
-from app.schemas.passkey import SignInCredential
 
 MfaMethod = Literal["totp", "recovery_code", "passkey"]
 _SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"  # noqa: S105  # an example

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field, TypeAdapter
 
+from app.schemas.access.mfa import MfaRequiredSchema
 from app.schemas.base import NewPassword, RequestSchema, ResponseSchema, Secret, Text
-from app.schemas.mfa import MfaRequiredSchema
 
 _REFRESH_TOKEN = "0b9f6c1e8f524f0e9a575f3f0c8b7d21.AAAAAGV4YW1wbGU"  # noqa: S105  # an example
 

@@ -8,8 +8,8 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from app.core.pagination import Page
 from app.core.security.api_keys import PREFIX
+from app.schemas.access.role import Permissions
 from app.schemas.base import Moment, RequestSchema, ResponseSchema, Secret, storable
-from app.schemas.role import Permissions
 
 _KEY = f"{PREFIX}0b9f6c1e8f524f0e9a575f3f0c8b7d21_5Qk…"
 KeyName = Annotated[

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, delete, func, insert, select, update
 from app.database import Reads
 from app.models.transfer import Transfer, TransferPart
 from app.repositories.base import BaseRepository
-from app.schemas.transfer import TransferKind, TransferOutcome
+from app.schemas.background.transfer import TransferKind, TransferOutcome
 
 
 class RunningTransfer(NamedTuple):

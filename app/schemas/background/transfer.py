@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from app.core.jobs import JobPayload
-from app.schemas.job_list import JobState, JobSummary
+from app.schemas.background.job_list import JobState, JobSummary
 
 PICKED_WITHIN = timedelta(seconds=10)
 

@@ -1,0 +1,1 @@
+"""Queries on second factors, one-time tokens, roles and API keys."""

@@ -1,0 +1,1 @@
+"""Queries on background jobs, mails, and imports and exports."""

@@ -1,0 +1,1 @@
+"""Schemas of logins, sessions, second factors, roles and API keys."""

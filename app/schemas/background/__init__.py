@@ -1,0 +1,1 @@
+"""Schemas of background jobs, mails, and imports and exports."""
