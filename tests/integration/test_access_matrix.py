@@ -441,12 +441,13 @@ class Cast:
             db.add_all(users)
             await db.commit()
             self._ids = {user.username: user.id for user in users}
+            ada, _, root, *_ = users
             db.add(Role(id=ROLE, name="none", permissions=[]))
             await db.flush()
             for resource in RESOURCES:
                 row = await resource.add(db, self._ids["ada"])
                 self._rows[resource.parameter] = row.id
-            await self._issue_tokens(db, users[0])
+            await self._issue_tokens(db, ada, root)
             self._rows["role_id"] = ROLE
             await self._add_key(db, "ada", [])
             await JobQueue(db).enqueue(PurgeSessions())  # job 1
@@ -460,8 +461,8 @@ class Cast:
         folder.mkdir(exist_ok=True, parents=True)
         (folder / "0-1.eml").write_text("Subject: caught\n\n")
 
-    async def _issue_tokens(self, db: AsyncSession, user: User) -> None:
-        """A link of each kind to `user`."""
+    async def _issue_tokens(self, db: AsyncSession, user: User, inviter: User) -> None:
+        """A link of each kind to `user`, and an invitation by `inviter`."""
         tokens = self._runtime.one_time_tokens(db)
         for purpose in Purpose:
             self._rows[purpose] = await tokens.issue(purpose, user, user.email, uuid4())
@@ -479,12 +480,12 @@ class Cast:
             Purpose.DELETION_UNDO, leaving, leaving.email, uuid4()
         )
         self._rows[Purpose.INVITATION] = await tokens.issue(
-            Purpose.INVITATION, user, "invited@example.com", token_id
+            Purpose.INVITATION, inviter, "invited@example.com", token_id
         )
         values = {"email": "invited@example.com", "token_id": token_id, "is_mailed": True}
         sent_at, expires_at = now - timedelta(hours=1), now + timedelta(days=7)
         invitation = Invitation(
-            **values, invited_by=user.id, sent_at=sent_at, expires_at=expires_at
+            **values, invited_by=inviter.id, sent_at=sent_at, expires_at=expires_at
         )
         db.add(invitation)
         await db.flush()
