@@ -47,9 +47,10 @@ class Mailbox:
         return _token_of(await self.link(subject))
 
     async def link(self, subject: str = "") -> str:
-        """The link in the one mail there is, or the one with this in its subject."""
-        (mail,) = [mail for mail in await self.receive() if subject in mail.subject]
-        return link_in(mail)
+        """The one link with a token in the mails there are, or in those with this subject."""
+        mails = [mail for mail in await self.receive() if subject in mail.subject]
+        (link,) = {found[0] for mail in mails if (found := _LINK.search(mail.text))}
+        return link
 
 
 def token_in(mail: CaughtMail) -> str:
