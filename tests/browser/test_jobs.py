@@ -5,6 +5,7 @@ from playwright.async_api import Page, expect
 from sqlalchemy import text
 
 from tests.browser.conftest import DASHBOARD, assert_accessible, log_in
+from tests.conftest import browsing
 from tests.integration.test_jobs_page import EVERY_STATE
 
 JOBS = f"{DASHBOARD}/jobs"
@@ -18,11 +19,18 @@ VIEWS = {
 
 
 @pytest.fixture
-async def jobs(root, runtime) -> None:
-    """Jobs of every state, one with a long reason."""
+async def jobs(app, root, runtime, page: Page) -> None:
+    """Jobs of every state, one with a long reason, and no other: the browser is no new device of
+    `root`, of which a mail would tell."""
+    credentials = {"email": root.email, "password": root.password}
+    agent = {"User-Agent": await page.evaluate("navigator.userAgent")}
+    async with browsing(app, "127.0.0.1") as earlier:
+        login = await earlier.post("/api/v1/auth/login", json=credentials, headers=agent)
+    assert login.status_code == 200
     long = "INSERT INTO pgqueuer_log (job_id, priority, status, entrypoint, traceback) VALUES "
     reason = '{"exception_message": "' + "OSError: no way " * 30 + '"}'
     async with runtime.engine.begin() as connection:
+        await connection.execute(text("TRUNCATE pgqueuer, pgqueuer_log RESTART IDENTITY"))
         for statement in [*EVERY_STATE, f"{long} (4, 0, 'failed', 'greet', '{reason}')"]:
             await connection.execute(text(statement))
 
