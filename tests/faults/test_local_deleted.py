@@ -68,6 +68,6 @@ def test_requests_that_need_the_database_are_503_until_a_restart(project):
     assert (status, check["status"], check.get("error")) == (503, "unhealthy", DELETED)
     assert statuses[503] > 0
     assert set(statuses) <= {200, 503}
-    assert errors == {None, "service_unavailable"}
+    assert "service_unavailable" in errors <= {None, "service_unavailable"}
     assert DELETED in ended.output
     assert project.processes() == []

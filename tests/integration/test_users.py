@@ -232,9 +232,16 @@ async def test_an_impossible_id_is_a_422(root, user_id):
 def test_no_other_routes_path_is_taken_for_an_id(app):
     paths = [path.split("/") for path in app.openapi()["paths"]]
 
-    beside_ids = {parts[4] for parts in paths if parts[3:4] == ["users"] and len(parts) > 4}
+    ids = "{user_id}", "{key_id}", "{passkey_id}"
+    beside_ids = {
+        parts[len(before)]
+        for before in (["", "api", "v1", "users"], ["", "api", "v1", "api-keys"])
+        for parts in paths
+        if parts[: len(before)] == before and len(parts) > len(before)
+    }
+    passkeys = {parts[-1] for parts in paths if parts[-2:-1] == ["passkeys"]} - {"passkeys"}
 
-    assert beside_ids == {"{user_id}", *FIXED}
+    assert beside_ids | passkeys == {*ids, *FIXED}
 
 
 async def test_another_method_on_another_routes_path_is_a_405(root):
