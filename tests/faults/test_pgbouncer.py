@@ -60,8 +60,8 @@ async def of_each_server_connection(engine: AsyncEngine, query: str) -> list[str
     return list(found.values())
 
 
-# Of Redis, of web processes or of permissions alone, and long: they run once only.
-NOT_OF_THE_DATABASE = "test_rate_limits.py", "test_metrics_processes.py", "test_access_matrix.py"
+# Of Redis and of worker processes alone, and long: they run once only.
+NOT_OF_THE_DATABASE = "test_rate_limits.py", "test_metrics_processes.py"
 
 
 @pytest.mark.timeout(900)
