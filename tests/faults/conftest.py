@@ -35,7 +35,6 @@ LATE = 1.5
 same: the limits are two seconds. How close to them it is on a quiet one, the table tells."""
 CLOSING = 120.0
 """Seconds that the session's servers may take to end."""
-_seen: list[tuple[str, str, str]] = []
 
 Record = Callable[[str, str, str], None]
 
@@ -66,17 +65,26 @@ def costly(costly: None) -> None:
 
 
 @pytest.fixture
-def record() -> Record:
+def record(request: pytest.FixtureRequest) -> Record:
     """Keep a row, the fault and what was seen, for the table at the end of the run."""
-    return lambda row, fault, seen: _seen.append((row, fault, seen))
+    properties: list[tuple[str, object]] = request.node.user_properties
+    return lambda *row: properties.append(("seen", row))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the table that docs/OPERATIONS.md has, from this very run."""
-    if _seen:
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    seen: list[tuple[str, str, str]] = [
+        value
+        for report in reports
+        if report.when == "call"
+        for name, value in report.user_properties
+        if name == "seen"
+    ]
+    if seen:
         terminalreporter.section("faults: what was seen")
         terminalreporter.line("| # | fault | seen |\n|---|---|---|")
-        for row in sorted(_seen, key=lambda row: (int(row[0][1:]), row[1])):
+        for row in sorted(seen, key=lambda row: (int(row[0][1:]), row[1])):
             terminalreporter.line(f"| {' | '.join(row)} |")
 
 
