@@ -17,9 +17,9 @@ from app.core.config.sections import CacheSettings, LimiterSettings
 from app.core.limiter import HitCounter
 from app.core.redis import CircuitBreaker, connect_redis
 from app.core.security import PasswordHasher, TokenSigner
-from app.core.security.breaches import BreachedPasswords
-from app.core.security.challenges import ChallengeSigner
-from app.core.security.relying_party import RelyingParty
+from app.core.security.mfa.challenges import ChallengeSigner
+from app.core.security.mfa.relying_party import RelyingParty
+from app.core.security.passwords.breaches import BreachedPasswords
 from app.core.security.sealing import ContentCipher
 from app.core.security.signing import BodyFingerprints, CursorSigner, FormSigner
 from app.database import (

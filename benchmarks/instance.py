@@ -18,7 +18,7 @@ from sqlalchemy import make_url, text
 from app.cli.seed import SeedService
 from app.core.config import Settings, load_settings
 from app.core.security import PasswordHasher
-from app.core.security.breaches import BreachedPasswords
+from app.core.security.passwords.breaches import BreachedPasswords
 from app.database import close_engine, get_engine, get_session_maker
 from app.database.migrations import migrate
 from app.embedded.files import free_port

@@ -31,7 +31,7 @@ from app import periodic  # noqa: E402  # reads the environment made just now
 from app.core.config import load_settings  # noqa: E402
 from app.core.logging import configure_logging  # noqa: E402
 from app.core.redis import client as redis  # noqa: E402
-from app.core.security import hashing  # noqa: E402
+from app.core.security.passwords import hashing  # noqa: E402
 from app.database import Base, get_engine  # noqa: E402
 from app.database.migrations import migrate  # noqa: E402
 from app.embedded.account import accounts  # noqa: E402

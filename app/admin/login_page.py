@@ -11,8 +11,8 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field, Json
 
 from app.admin import cookies
+from app.admin.forms.public import render_public_form
 from app.admin.page import redisplay_on_error
-from app.admin.public_form import render_public_form
 from app.admin.rendering import ACCOUNT, BASE, render
 from app.api.runtime import runtime_of
 from app.core.exceptions import (

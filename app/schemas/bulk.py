@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from app.core.details import Detail, violations
-from app.core.security.imported_hashes import fault_of_hash
+from app.core.security.passwords.imported_hashes import fault_of_hash
 from app.schemas.base import NewPassword, ResponseSchema
 from app.schemas.error import ErrorDetail
 from app.schemas.user import NewUser

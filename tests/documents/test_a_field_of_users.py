@@ -37,7 +37,7 @@ EDITS = [
         '    phone: Phone | None = Field(None, description="only users with this number")\n',
     ),
     (
-        "app/admin/forms.py",
+        "app/admin/forms/users.py",
         "    is_superuser: bool = False\n",
         '    phone: Text = Field("", description="Optional")\n',
     ),

@@ -20,11 +20,11 @@ from app.core.permissions import Permission
 from app.core.security import TokenSigner
 from app.core.security.api_keys import new_api_key
 from app.models import Session, User
+from app.models.access.api_key import ApiKey
 from app.models.account_deletion import AccountDeletion
-from app.models.api_key import ApiKey
+from app.models.background.transfer import Transfer, TransferPart
 from app.models.invitation import Invitation
 from app.models.role import Role, UserRole
-from app.models.transfer import Transfer, TransferPart
 from app.repositories.background.jobs import JobQueue
 from app.runtime import Runtime
 from app.schemas.account import Purpose

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from app.core.exceptions import TokenRevokedException
 from app.core.security import api_keys
 from app.core.security.api_keys import PATTERN, ApiKey, new_api_key
-from app.models.api_key import ApiKey as Row
+from app.models.access.api_key import ApiKey as Row
 from app.runtime import Runtime, open_runtime
 from app.schemas.access.session import Principal
 from app.services.api_keys.service import MAX_KEYS

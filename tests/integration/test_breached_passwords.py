@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 from prometheus_client import REGISTRY
 
-from app.core.security import breaches
-from app.core.security.breaches import BreachedPasswords
+from app.core.security.passwords import breaches
+from app.core.security.passwords.breaches import BreachedPasswords
 from tests.conftest import PASSWORD, browsing, person, running
 from tests.mailbox import Mailbox
 from tests.range_api import RangeApi, digest_of, range_api

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.cli.seed import SeedService
 from app.core.config import Settings
 from app.core.exceptions import ConflictException
-from app.core.security import hashing
+from app.core.security.passwords import hashing
 from app.repositories.user.repository import UserRepository
 from app.schemas.bulk import BulkUserCreate
 from app.services.idempotency import IdempotencyService, IdempotentRequest

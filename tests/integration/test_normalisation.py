@@ -17,7 +17,8 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from app.core.config import Settings
-from app.core.security import PasswordHasher, hashing
+from app.core.security import PasswordHasher
+from app.core.security.passwords import hashing
 from app.database.migrations import migrate
 from app.runtime import Runtime
 from app.schemas.user import UserCreate

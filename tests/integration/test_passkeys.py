@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.core.security import base64url, challenges
+from app.core.security import base64url
+from app.core.security.mfa import challenges
 from tests.authenticator import (
     BE,
     BS,

@@ -9,8 +9,8 @@ import pytest
 
 from app.core.config import SettingsError, load_settings
 from app.core.security import base64url
-from app.core.security.challenges import LIFETIME, Challenge, ChallengeSigner
-from app.core.security.relying_party import CeremonyRefused, RelyingParty
+from app.core.security.mfa.challenges import LIFETIME, Challenge, ChallengeSigner
+from app.core.security.mfa.relying_party import CeremonyRefused, RelyingParty
 
 VECTORS = json.loads(Path(__file__).with_name("webauthn_vectors.json").read_text())
 KEY = "k" * 32
@@ -107,7 +107,7 @@ def test_a_challenge_is_valid_for_its_purpose_and_five_minutes(monkeypatch):
     assert signer.read(bytes([challenge[0] ^ 1]) + challenge[1:], "sign in") is None
     assert signer.read(challenge[:-1], "sign in") is None
     assert signer.read(b"", "sign in") is None
-    monkeypatch.setattr("app.core.security.challenges.LIFETIME", -1)
+    monkeypatch.setattr("app.core.security.mfa.challenges.LIFETIME", -1)
     assert signer.read(signer.new("sign in"), "sign in") is None
     assert LIFETIME == 300
 

@@ -7,7 +7,7 @@ from timeit import timeit
 
 import pytest
 
-from app.core.security.passwords import COMMON, weakness
+from app.core.security.passwords.rules import COMMON, weakness
 
 EMAIL, USERNAME = "ada@example.com", "countess"
 

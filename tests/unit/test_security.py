@@ -22,8 +22,8 @@ from app.core.security import (
     RefreshTokenSigner,
     TokenKind,
     TokenSigner,
-    hashing,
 )
+from app.core.security.passwords import hashing
 from app.core.security.signing import CursorSigner, FormSigner, Position
 
 
@@ -56,7 +56,7 @@ async def test_an_unknown_account_costs_a_hash_like_any_other(hasher, monkeypatc
         against.append(hashed)
         return False, None
 
-    monkeypatch.setattr("app.core.security.hashing._verify", verify)
+    monkeypatch.setattr("app.core.security.passwords.hashing._verify", verify)
 
     await hasher.verify("anything", None)
 
@@ -88,7 +88,9 @@ async def test_a_password_too_long_for_bcrypt_is_wrong_and_not_cut(hasher):
 
 async def test_a_full_hashing_queue_is_unavailable_and_recovers(hasher, monkeypatch):
     release = threading.Event()
-    monkeypatch.setattr("app.core.security.hashing._verify", lambda *_: (release.wait(5), None))
+    monkeypatch.setattr(
+        "app.core.security.passwords.hashing._verify", lambda *_: (release.wait(5), None)
+    )
     waiting = [asyncio.create_task(hasher.verify("x", "y")) for _ in range(3)]
     await asyncio.sleep(0)
 
@@ -109,7 +111,7 @@ async def test_a_request_that_gave_up_frees_its_place_when_its_hash_is_done(hash
         has_begun.set()
         return release.wait(5), None
 
-    monkeypatch.setattr("app.core.security.hashing._verify", verify)
+    monkeypatch.setattr("app.core.security.passwords.hashing._verify", verify)
     waiting = [asyncio.create_task(hasher.verify("x", "y")) for _ in range(3)]
     await asyncio.to_thread(has_begun.wait)
 

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from app.core.security.recovery_codes import new_recovery_codes, recovery_code_hash
+from app.core.security.mfa.recovery_codes import new_recovery_codes, recovery_code_hash
+from app.core.security.mfa.totp import matching_step, new_secret, provisioning_uri
 from app.core.security.sealing import ContentCipher
-from app.core.security.totp import matching_step, new_secret, provisioning_uri
 
 RFC_SECRET = base64.b32encode(b"12345678901234567890").decode()
 RFC_6238 = [

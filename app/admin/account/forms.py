@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import Form
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from app.admin.forms import validated
+from app.admin.forms.users import validated
 from app.schemas.access.auth import PasswordChange
 from app.schemas.account import (
     DeletionRequest,

@@ -12,7 +12,7 @@ from fastapi import Depends, Query, Request, Response
 
 from app.admin import cookies
 from app.admin.csrf import check_form
-from app.admin.public_form import render_public_form
+from app.admin.forms.public import render_public_form
 from app.admin.rendering import ACCOUNT
 from app.schemas.base import Text
 

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from fastapi import Depends, Path, Response
 
-from app.admin.access_forms import KeyForm, KeyFormBody
 from app.admin.deps import AnyPage, UserKeysPage
+from app.admin.forms.access import KeyForm, KeyFormBody
 from app.admin.page import AdminPage, Notice
 from app.admin.rendering import BASE
 from app.api.deps.services import ApiKeys, Confirmations, Roles, Users

@@ -6,7 +6,7 @@ from fastapi import Form, Response
 from pydantic import AfterValidator, BaseModel
 
 from app.admin.deps import InvitationsPage
-from app.admin.forms import validated
+from app.admin.forms.users import validated
 from app.admin.listings.invitations import INVITATIONS_PATH, InvitationListingQuery
 from app.admin.login_page import safe_view
 from app.admin.page import AdminPage, Notice

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import Path, Response
 
-from app.admin.access_forms import RoleForm, RoleFormBody, UserRolesForm, UserRolesFormBody
 from app.admin.deps import RolesPage, UserRolesPage
+from app.admin.forms.access import RoleForm, RoleFormBody, UserRolesForm, UserRolesFormBody
 from app.admin.page import Notice
 from app.admin.rendering import BASE
 from app.api.deps.services import Confirmations, Roles, Users

@@ -7,7 +7,7 @@ from fastapi import Form, Query, Response
 from pydantic import AfterValidator, BaseModel, Field
 
 from app.admin.deps import AdminUsers, Audit, EditUserPage, ExportPage, NewUserPage, UsersPage
-from app.admin.forms import EditForm, EditFormBody, NewUserFormBody, UserForm
+from app.admin.forms.users import EditForm, EditFormBody, NewUserFormBody, UserForm
 from app.admin.listings.users import USERS_PATH, UserListingQuery
 from app.admin.login_page import safe_view
 from app.admin.page import AdminPage, Notice

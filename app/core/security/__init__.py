@@ -1,6 +1,6 @@
 """Password hashing, password rules and tokens."""
 
-from app.core.security.hashing import (
+from app.core.security.passwords.hashing import (
     MAX_PASSWORD_LENGTH,
     NICENESS,
     QUEUE_PER_WORKER,

@@ -10,7 +10,7 @@ from sqlalchemy.orm import contains_eager
 
 from app.core.pagination import Page, PageParams
 from app.models import User
-from app.models.api_key import ApiKey
+from app.models.access.api_key import ApiKey
 from app.repositories.access.role import roles_of
 from app.repositories.base import BaseRepository
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from sqlalchemy import Select, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from app.models.mfa import RecoveryCode, SpentChallenge, Totp
-from app.models.passkey import Passkey
+from app.models.access.mfa import RecoveryCode, SpentChallenge, Totp
+from app.models.access.passkey import Passkey
 from app.repositories.base import BaseRepository
 
 MAX_FAILURES = 100

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select, update
 
-from app.models.one_time_token import OneTimeToken
+from app.models.access.one_time_token import OneTimeToken
 from app.repositories.base import BaseRepository
 from app.schemas.account import Purpose
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import func, select, update
 
-from app.models.passkey import Passkey
+from app.models.access.passkey import Passkey
 from app.repositories.base import BaseRepository
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, literal, null, s
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database.queue import SessionDriver
-from app.models.job import JobEvent, QueuedJob
+from app.models.background.job import JobEvent, QueuedJob
 
 MAX_HISTORY = 100
 """Events of a job that are shown."""

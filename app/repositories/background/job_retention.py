@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import exists, text
 
-from app.models.job import JobEvent, QueuedJob
+from app.models.background.job import JobEvent, QueuedJob
 from app.repositories.base import BaseRepository
 
 # By the second at first. Only the sums are read, and they are read often.

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.pagination import Page, PageParams
-from app.models.mail import Mail
+from app.models.background.mail import Mail
 from app.repositories.base import BaseRepository
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, delete, func, insert, select, update
 
 from app.database import Reads
-from app.models.transfer import Transfer, TransferPart
+from app.models.background.transfer import Transfer, TransferPart
 from app.repositories.base import BaseRepository
 from app.schemas.background.transfer import TransferKind, TransferOutcome
 

@@ -12,7 +12,7 @@ from app.core.exceptions import ValidationException
 from app.core.security import PasswordHasher
 from app.core.text.normalisation import has_special_use_domain
 from app.models import User
-from app.models.one_time_token import OneTimeToken
+from app.models.access.one_time_token import OneTimeToken
 from app.repositories.background.jobs import JobQueue
 from app.repositories.session import SessionRepository
 from app.repositories.user.repository import UserRepository

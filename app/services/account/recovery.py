@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.config import Settings
 from app.core.exceptions import ConflictException, NotFoundException, ValidationException
 from app.core.security import PasswordHasher
-from app.core.security.breaches import BreachedPasswords
-from app.core.security.passwords import BREACHED, weakness
+from app.core.security.passwords.breaches import BreachedPasswords
+from app.core.security.passwords.rules import BREACHED, weakness
 from app.core.text.normalisation import normalise_login
 from app.models import User
 from app.repositories.access.role import RoleRepository

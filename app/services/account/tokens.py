@@ -14,7 +14,7 @@ from app.core.config.sections import MAX_DELETION_GRACE
 from app.core.exceptions import ValidationException
 from app.core.security.one_time_tokens import OneTimeTokenDeriver, hash_of
 from app.models import User
-from app.models.one_time_token import OneTimeToken
+from app.models.access.one_time_token import OneTimeToken
 from app.repositories.access.one_time_tokens import OneTimeTokenRepository
 from app.repositories.user.repository import UserRepository
 from app.schemas.account import Purpose

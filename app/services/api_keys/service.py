@@ -17,7 +17,7 @@ from app.core.pagination import Page, PageParams
 from app.core.permissions import NOT_FOR_KEYS
 from app.core.security.api_keys import new_api_key, read_api_key
 from app.models import User
-from app.models.api_key import ApiKey
+from app.models.access.api_key import ApiKey
 from app.repositories.access.api_key import ApiKeyRepository
 from app.repositories.access.role import RoleRepository
 from app.repositories.user.repository import UserRepository

@@ -4,9 +4,9 @@ import re
 
 import structlog
 
-from app.core.security.recovery_codes import recovery_code_hash
+from app.core.security.mfa.recovery_codes import recovery_code_hash
+from app.core.security.mfa.totp import matching_step
 from app.core.security.sealing import ContentCipher
-from app.core.security.totp import matching_step
 from app.repositories.access.mfa import MAX_FAILURES, MfaRepository
 
 log = structlog.get_logger("app.security")

@@ -3,7 +3,7 @@
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.security.recovery_codes import new_recovery_codes, recovery_code_hash
+from app.core.security.mfa.recovery_codes import new_recovery_codes, recovery_code_hash
 from app.models import User
 from app.repositories.access.mfa import MfaRepository
 from app.repositories.session import SessionRepository

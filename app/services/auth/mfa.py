@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AuthSettings
 from app.core.exceptions import ConflictException, NotFoundException, ValidationException
+from app.core.security.mfa.totp import matching_step, new_secret, provisioning_uri
 from app.core.security.sealing import ContentCipher
-from app.core.security.totp import matching_step, new_secret, provisioning_uri
 from app.core.text.normalisation import normalise_login
 from app.models import User
 from app.repositories.access.role import RoleRepository

@@ -10,8 +10,8 @@ from app.core.config import AuthSettings
 from app.core.device import Device
 from app.core.exceptions import ForbiddenException, PasskeyRefusedException, ValidationException
 from app.core.security import TokenSigner, base64url
-from app.core.security.relying_party import CeremonyRefused, RelyingParty
-from app.models.passkey import Passkey
+from app.core.security.mfa.relying_party import CeremonyRefused, RelyingParty
+from app.models.access.passkey import Passkey
 from app.repositories.access.mfa import MfaRepository
 from app.repositories.access.passkeys import PasskeyRepository
 from app.repositories.session import SessionRepository

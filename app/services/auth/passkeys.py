@@ -7,8 +7,8 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.exceptions import ConflictException, NotFoundException, ValidationException
-from app.core.security.relying_party import CeremonyRefused, RelyingParty
-from app.models.passkey import Passkey
+from app.core.security.mfa.relying_party import CeremonyRefused, RelyingParty
+from app.models.access.passkey import Passkey
 from app.repositories.access.passkeys import PasskeyRepository
 from app.schemas.access.passkey import PasskeyRegistration
 from app.schemas.access.session import Principal

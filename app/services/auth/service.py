@@ -19,8 +19,8 @@ from app.core.exceptions import (
     ValidationException,
 )
 from app.core.security import PasswordHasher, RefreshToken, TokenSigner
-from app.core.security.breaches import BreachedPasswords
-from app.core.security.passwords import BREACHED, weakness
+from app.core.security.passwords.breaches import BreachedPasswords
+from app.core.security.passwords.rules import BREACHED, weakness
 from app.core.security.sealing import ContentCipher
 from app.core.text.normalisation import is_encodable, is_storable
 from app.models import Session

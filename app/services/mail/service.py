@@ -14,7 +14,7 @@ from app.core.exceptions import AppException
 from app.core.jobs import JobGivenUp
 from app.core.pagination import Page, PageParams
 from app.database import translated_errors
-from app.models.mail import Mail
+from app.models.background.mail import Mail
 from app.repositories.background.jobs import JobQueue
 from app.repositories.background.mail import MailRepository
 from app.schemas.background.mail import MailContext, MailState, SendMail

@@ -12,7 +12,7 @@ from app.core.exceptions import ConflictException, NotFoundException
 from app.core.jobs import JobPayload
 from app.core.security.sealing import ContentCipher
 from app.database import Reads
-from app.models.transfer import Transfer
+from app.models.background.transfer import Transfer
 from app.repositories.background.job_list import JobListRepository
 from app.repositories.background.jobs import JobQueue
 from app.repositories.background.transfers import TransferRepository, read_part

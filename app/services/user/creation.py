@@ -10,8 +10,8 @@ from app.core.config import AuthSettings
 from app.core.details import Detail
 from app.core.exceptions import ConflictException, ValidationException
 from app.core.security import PasswordHasher
-from app.core.security.breaches import BreachedPasswords
-from app.core.security.passwords import BREACHED, weakness
+from app.core.security.passwords.breaches import BreachedPasswords
+from app.core.security.passwords.rules import BREACHED, weakness
 from app.core.text.normalisation import has_special_use_domain, username_key
 from app.models import User
 from app.repositories.user.repository import UserRepository

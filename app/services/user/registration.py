@@ -15,7 +15,7 @@ from app.core.exceptions import (
 )
 from app.core.permissions import Permission
 from app.core.security import PasswordHasher
-from app.core.security.breaches import BreachedPasswords
+from app.core.security.passwords.breaches import BreachedPasswords
 from app.core.text.normalisation import username_key
 from app.models import User
 from app.repositories.background.jobs import JobQueue

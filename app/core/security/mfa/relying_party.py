@@ -18,7 +18,7 @@ from webauthn.helpers.structs import (
 )
 
 from app.core.security import base64url
-from app.core.security.challenges import LIFETIME, Challenge, ChallengeSigner
+from app.core.security.mfa.challenges import LIFETIME, Challenge, ChallengeSigner
 
 SIGN_IN = "sign in"
 """Purpose of challenges that a passkey answers, for a login or a confirmation."""

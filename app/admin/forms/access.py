@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Form
 from pydantic import BaseModel, Field
 
-from app.admin.forms import validated
+from app.admin.forms.users import validated
 from app.schemas.access.api_key import ApiKeyCreate
 from app.schemas.access.role import MAX_USER_ROLES, RoleCreate, RoleUpdate, UserRoles
 from app.schemas.base import Text

@@ -1,0 +1,1 @@
+"""Second factors: codes of an app, recovery codes, and what passkeys are checked by."""

@@ -1,0 +1,1 @@
+"""Sessions, keys, factors and links: what gives access to an account."""

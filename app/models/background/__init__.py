@@ -1,0 +1,1 @@
+"""Jobs, mails and transfers: work that is done after the answer."""
