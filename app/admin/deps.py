@@ -201,7 +201,6 @@ async def get_mailer(request: Request) -> Mailer:
 
 
 PageDep = Annotated[AdminPage, Depends(get_page)]
-AnyPage = Annotated[AdminPage, Depends(get_any_page)]
 LimitedPage = Depends(check_page_limits)
 UsersPage = Annotated[AdminPage, page_for(Permission.USERS_READ)]
 NewUserPage = Annotated[AdminPage, page_for(Permission.USERS_CREATE)]

@@ -28,12 +28,11 @@ VIEWS = (
     View("Jobs", "/jobs", frozenset({Permission.JOBS_MANAGE})),
     View("Audit", "/audit", frozenset({Permission.AUDIT_READ})),
     View("Mail", "/mail", frozenset({Permission.MAIL_READ})),
-    View("My keys", "/keys", frozenset()),
 )
 
 
 def views_of(caller: Principal) -> list[View]:
-    """The views that a caller may see: none without a role."""
+    """The views that a caller may see: none without a role, or by a role that allows none."""
     if not caller.may_use_admin_pages:
         return []
     return [view for view in VIEWS if view.permissions <= caller.permissions]

@@ -90,9 +90,10 @@ class AdminPage:
             raise ForbiddenException(NOT_ALLOWED)
 
     @property
-    def first_path(self) -> str:
-        """Path of the first view that the caller may see, for `redirect`."""
-        return views_of(self.admin)[0].path
+    def first_url(self) -> str:
+        """URL of the first view that the caller may see; of their account if there is none."""
+        views = views_of(self.admin)
+        return BASE + views[0].path if views else ACCOUNT
 
     def render(
         self,
@@ -134,7 +135,7 @@ class AdminPage:
         """
         return redirect(self._request, self.base + to, self._headers, notice)
 
-    def redirect_to(self, url: str, notice: Notice) -> RedirectResponse:
+    def redirect_to(self, url: str, notice: Notice | None = None) -> RedirectResponse:
         """Redirect after a form to any of the pages: see `safe_next`."""
         return redirect(self._request, url, self._headers, notice)
 

@@ -24,6 +24,8 @@ VIEWS = {
     "profile": f"{ACCOUNT}/profile",
     "password": f"{ACCOUNT}/password",
     "email": f"{ACCOUNT}/email",
+    "keys": f"{ACCOUNT}/keys",
+    "revocation of a key": f"{ACCOUNT}/keys/00000000-0000-4000-8000-000000000000/revoke",
     "deletion": f"{ACCOUNT}/deletion",
 }
 LINK_VIEWS = {
@@ -203,6 +205,26 @@ async def test_the_session_of_another_device_is_ended(ada_page, open_page, ada):
     await expect(ada_page.get_by_role("status")).to_have_text("The session has ended")
     await phone.reload()
     await expect(phone.get_by_role("alert")).to_contain_text("Your session has ended")
+
+
+async def test_a_key_is_made_shown_once_and_revoked_without_scripts(open_page, ada, mailbox):
+    page = await open_page(java_script_enabled=False)
+    await log_in(page, ada, ACCOUNT)
+    await page.get_by_role("link", name="API keys").click()
+    await page.get_by_label("Name").fill("Nightly export")
+    await page.get_by_role("button", name="Make the key").click()
+    key = await page.get_by_label("API key").input_value()
+    mails = [mail.text for mail in await mailbox.receive()]
+    await page.get_by_role("link", name="Your account", exact=True).click()
+    await page.get_by_role("link", name="API keys").click()
+    await expect(page.get_by_label("API key")).to_have_count(0)
+    await page.get_by_role("link", name="Revoke Nightly export").click()
+    await page.get_by_role("button", name="Revoke the key").click()
+
+    await expect(page.get_by_role("status")).to_have_text("Revoked the API key")
+    assert key.startswith("bapi_")
+    assert any("Nightly export" in mail for mail in mails)
+    assert (await ada.get("/api-keys")).json()["total"] == 0
 
 
 async def test_the_header_of_the_dashboard_leads_to_the_account(root_page, root):

@@ -196,11 +196,11 @@ POSTED_VIEW = "       401     403     403       2xx        401      401       40
 OWN_VIEW = "          login   2xx     2xx       2xx        login    login     login"
 OWN_FORM = "          401     303     303       303        401      401       401"
 ANYONES_FORM = "      303     303     303       303        303      303       303"
-ABSENT_KEY = "        401     403     403       404        401      401       401"
 LOGIN_FORM = "        401     403     403       303        401      303       303"
 
 LOGIN_PAGE = "        login   login   login     login      login    login     login"
 OWN_REFUSED = "       401     409     409       409        401      401       401"
+OWNERS_FORM = "       401     303     404       404        401      401       401"
 OWN_ABSENT = "        401     404     404       404        401      401       401"
 OWN_INVALID = "       401     422     422       422        401      401       401"
 OWN_POSTED = "        401     2xx     2xx       2xx        401      401       401"
@@ -287,10 +287,10 @@ PAGES = {
     "dashboard_set_user_roles": Row(
         FORM, {"data": {"roles": "none"}}, permission="roles:manage", also=("users:read",)
     ),
-    "dashboard_keys": Row(VIEW, delegates="2xx 2xx"),
-    "dashboard_create_key": Row(POSTED_VIEW, {"data": {"name": "Robot"}}, delegates="2xx 2xx"),
-    "dashboard_confirm_key_revocation": Row(VIEW, delegates="2xx 2xx"),
-    "dashboard_revoke_key": Row(ABSENT_KEY, delegates="404 404"),
+    "account_keys": Row(OWN_VIEW, delegates="2xx 2xx"),
+    "account_create_key": Row(OWN_POSTED, {"data": {"name": "Robot"}}, delegates="2xx 2xx"),
+    "account_confirm_key_revocation": Row(OWN_VIEW, delegates="2xx 2xx"),
+    "account_revoke_key": Row(OWNERS_FORM, delegates="404 404"),
     "dashboard_user_keys": Row(VIEW, permission="keys:manage", also=("users:read",)),
     "dashboard_create_user_key": Row(
         POSTED_VIEW, {"data": {"name": "Robot"}}, permission="keys:manage", also=("users:read",)

@@ -29,8 +29,8 @@ router = Router(prefix=BASE, include_in_schema=False)
 @router.get("", name="dashboard_overview")
 async def overview(page: OverviewPage, overviews: Overviews) -> Response:
     """The overview: figures, dependencies, traffic; or the caller's first view."""
-    if path := page.first_path:
-        return page.redirect(path)
+    if page.first_url != BASE:
+        return page.redirect_to(page.first_url)
     return page.render("overview/overview.html", overview=await overviews.now())
 
 

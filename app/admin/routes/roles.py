@@ -76,8 +76,8 @@ async def confirm_deletion(page: RolesPage, role_id: RoleId, roles: Roles) -> Re
         title=f"Delete the role {role.name}?",
         text="Users who have it lose its permissions at once. This cannot be undone.",
         action="Delete the role",
-        place=f"/roles/{role_id}/delete",
-        back="/roles",
+        place=f"{BASE}/roles/{role_id}/delete",
+        back=f"{BASE}/roles",
     )
 
 
