@@ -1,4 +1,4 @@
-"""Instances of the service: `backend serve` in a process of its own, as in production."""
+"""Instances of the service and job workers: each in a process of its own, as in production."""
 
 import os
 import subprocess
@@ -90,3 +90,21 @@ def instance(
         redirection=redirection,
     ) as process:
         yield Instance(port, process, log)
+
+
+@contextmanager
+def worker(servers: Servers, folder: Path, **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """`backend worker`, in a process of its own."""
+    with (folder / "worker.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*CLI, "worker"],
+            env=environment(servers) | {"LOG_FORMAT": "json"} | settings,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(30)

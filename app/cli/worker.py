@@ -2,13 +2,16 @@
 
 import asyncio
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import structlog
 
 from app.bootstrap import prepare_database
 from app.cli.running import command_settings, run_command
 from app.core.config import Settings
-from app.runtime import open_runtime
+from app.runtime import Runtime, open_runtime
+from app.worker.health_files import touch_health_files
 from app.worker.worker import Worker
 
 log = structlog.get_logger("app.jobs")
@@ -26,8 +29,23 @@ async def _work(settings: Settings) -> None:
         worker = Worker(runtime)
         _stop_on_signal(worker)
         log.info("worker_started", jobs=settings.jobs.concurrency)
-        await worker.run()
+        async with _health_files(runtime):
+            await worker.run()
         log.info("worker_stopped")
+
+
+@asynccontextmanager
+async def _health_files(runtime: Runtime) -> AsyncIterator[None]:
+    """Touch the health files during the block, where `JOBS_HEALTH_FOLDER` is set."""
+    folder = runtime.settings.jobs.health_folder
+    if folder is None:
+        yield
+        return
+    touching = asyncio.create_task(touch_health_files(folder, runtime.health))
+    try:
+        yield
+    finally:
+        touching.cancel()
 
 
 def _stop_on_signal(worker: Worker) -> None:

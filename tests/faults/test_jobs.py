@@ -2,10 +2,6 @@
 
 import asyncio
 import signal
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -26,7 +22,7 @@ from tests.databases import new_database
 from tests.faults.conftest import Postgres, Site
 from tests.faults.job_kills import run
 from tests.polling import within_async
-from tests.process import CLI, environment, instance
+from tests.process import instance, worker
 
 KILLS = 12
 """`python -m tests.faults --kills 200` has more."""
@@ -129,24 +125,6 @@ async def test_r16_notifications_arrive_again_after_a_restart(
         assert await within_async(5, is_done)
 
     record("R16", "a job after PostgreSQL came back", f"run {done[0] - began:.2f} s after it")
-
-
-@contextmanager
-def worker(servers: Any, folder: Path, **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """`backend worker`, in a process of its own."""
-    with (folder / "worker.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*CLI, "worker"],
-            env=environment(servers) | {"LOG_FORMAT": "json"} | settings,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(30)
 
 
 async def has_done(runtime: Runtime, seconds: float = 30) -> bool:

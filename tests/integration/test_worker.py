@@ -15,6 +15,7 @@ from app.database.queue import WorkerDriver
 from app.repositories.background.jobs import JobQueue
 from app.runtime import Runtime
 from app.worker.executor import MAX_REASON, JobExecutor
+from app.worker.health_files import touch_health_files
 from app.worker.job import Job
 from app.worker.worker import Worker, running_jobs
 
@@ -304,6 +305,19 @@ async def test_a_scheduled_job_is_enqueued_once_by_several_workers(runtime):
 
     picked = await rows(runtime, "SELECT count(*) AS n FROM pgqueuer_log WHERE status = 'queued'")
     assert picked[0].n == 1
+
+
+async def test_health_files_that_cannot_be_touched_stop_no_worker(runtime, tmp_path, logged):
+    folder = tmp_path / "health"
+    folder.write_text("in the way")
+
+    touching = asyncio.create_task(touch_health_files(folder, runtime.health))
+    await until(lambda: "health_file_not_touched" in {line["event"] for line in logged()})
+    folder.unlink()
+    await until(lambda: (folder / "live").exists() and (folder / "ready").exists())
+
+    assert not touching.done()
+    touching.cancel()
 
 
 async def test_pauses_between_attempts_grow_up_to_a_limit_and_differ(runtime):

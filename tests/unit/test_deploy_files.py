@@ -216,6 +216,27 @@ def test_the_worker_is_under_the_policy_of_the_instances_and_takes_no_requests()
     assert "ports" not in container
 
 
+def test_the_probes_of_the_worker_read_the_files_that_it_touches():
+    """Their commands are run in tests/faults/test_worker_health.py."""
+    (container,) = manifest("worker")["spec"]["template"]["spec"]["containers"]
+    compose = load(COMPOSE)["services"]["worker"]
+    (folder,) = (one["value"] for one in container["env"] if one["name"] == "JOBS_HEALTH_FOLDER")
+
+    def command(file: str) -> str:
+        return f"find {folder}/{file} -mmin -1 | grep -q ."
+
+    assert "JOBS_HEALTH_FOLDER" in variables()
+    assert folder.startswith(container["volumeMounts"][0]["mountPath"] + "/")
+    for probe, file in (
+        ("startupProbe", "live"),
+        ("livenessProbe", "live"),
+        ("readinessProbe", "ready"),
+    ):
+        assert container[probe]["exec"]["command"] == ["sh", "-c", command(file)]
+    assert compose["environment"]["JOBS_HEALTH_FOLDER"] == folder
+    assert compose["healthcheck"]["test"] == ["CMD-SHELL", command("ready")]
+
+
 @pytest.mark.parametrize("told", ["api.env.example", "config", "secret.example"])
 def test_every_variable_of_the_deployment_is_a_setting(told):
     if told.endswith(".env.example"):
@@ -285,7 +306,8 @@ def test_all_instances_together_fit_into_postgresqls_default_connections():
     exports_and_spare = load_settings().users.exports_max + 1
     pool = int(told["DATABASE_POOL_SIZE"]) + int(told["DATABASE_MAX_OVERFLOW"])
     instances = (autoscaler["maxReplicas"] + surge) * (pool + exports_and_spare)
-    workers = manifest("worker")["spec"]["replicas"] * (pool + QUEUE_CONNECTIONS)
+    health_files = 1
+    workers = manifest("worker")["spec"]["replicas"] * (pool + QUEUE_CONNECTIONS + health_files)
 
     assert instances + workers <= 100 - 3  # three are the superuser's
 

@@ -1,5 +1,7 @@
 """Settings of background jobs."""
 
+from pathlib import Path
+
 from pydantic import Field
 
 from app.core.config.sections import Section, section
@@ -27,5 +29,10 @@ class JobsSettings(Section):
         ge=0,
         le=3600,
         description="seconds that running jobs may take after SIGTERM, then they are queued again",
+    )
+    health_folder: Path | None = Field(
+        None,
+        description="folder in which `backend worker` touches the files live and ready every 2 s "
+        "(default: none)",
     )
     retention: Seconds = Field(604_800, description="seconds to keep the history of ended jobs")
