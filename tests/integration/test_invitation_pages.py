@@ -9,6 +9,7 @@ from tests.integration.test_dashboard_page import PAGE, browser, form_in, log_in
 from tests.integration.test_invitations import GRACE, NEW, age, invite, logs_in
 from tests.integration.test_password_recovery import without_mail
 from tests.integration.test_roles import give
+from tests.mfa import make_stale
 
 __all__ = ["browser", "without_mail"]
 
@@ -131,3 +132,19 @@ async def test_a_refused_acceptance_is_shown_again_and_the_link_stays_valid(
     assert (refused.status_code, taken.status_code) == (422, 409)
     assert 'value="grace"' in refused.text
     assert accepted.status_code == 303
+
+
+async def test_a_resend_of_privileges_asks_who_it_is_and_leads_back(admin, root, runtime, mailbox):
+    invitation = await invite(root, is_superuser=True)
+    await age(runtime, "61 seconds")
+    await make_stale(runtime)
+    place = f"/invitations/{invitation['id']}/resend"
+    fields = form_in(await admin.get(f"{PAGE}/invitations"), place)
+
+    asked = await admin.post(
+        f"{PAGE}{place}", data=fields, headers={"Referer": f"http://test{PAGE}/invitations"}
+    )
+
+    assert asked.status_code == 303
+    assert asked.headers["Location"].startswith("/account/confirm?next=")
+    assert "invitations" in asked.headers["Location"]

@@ -521,3 +521,19 @@ async def test_an_invitation_that_grants_privileges_needs_a_confirmation(
 
     assert answer.status_code == status
     assert status == 201 or answer.json()["error"] == "confirmation_required"
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"), [({}, 200), ({"is_superuser": True}, 403), ({"roles": ["support"]}, 403)]
+)
+async def test_a_resend_of_privileges_needs_a_confirmation_too(root, runtime, fields, status):
+    """Its new link is another way to the same privileges."""
+    await new_role(root, "support", "users:read")
+    invitation = await invite(root, **fields)
+    await age(runtime, "61 seconds")
+    await make_stale(runtime)
+
+    answer = await root.post(f"{INVITATIONS}/{invitation['id']}/resend")
+
+    assert answer.status_code == status
+    assert status == 200 or answer.json()["error"] == "confirmation_required"

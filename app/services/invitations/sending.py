@@ -17,6 +17,7 @@ from app.models.role import Role
 from app.repositories.access.role import RoleRepository
 from app.repositories.background.jobs import JobQueue
 from app.repositories.invitations import InvitationRepository
+from app.repositories.session import SessionRepository
 from app.repositories.user.repository import UserRepository
 from app.schemas.access.session import Principal
 from app.schemas.account import Purpose
@@ -66,6 +67,7 @@ class InvitationSending(BaseService):
         self.invitations = InvitationRepository(db)
         self.roles = RoleRepository(db)
         self.users = UserRepository(db)
+        self.sessions = SessionRepository(db)
         self.tokens = OneTimeTokens(db, settings.auth)
         self.idempotency = IdempotencyService(db)
         self.queue = JobQueue(db)

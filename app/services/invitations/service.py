@@ -13,6 +13,7 @@ from app.schemas.audit import Action
 from app.schemas.invitation import InvitationState, SentInvitation
 from app.services.access.rules import check_granted, permissions_of
 from app.services.audit.redaction import target_of
+from app.services.auth.session_confirmation import require_confirmation
 from app.services.invitations.check import COOLDOWN
 from app.services.invitations.sending import LIFETIME, InvitationSending
 
@@ -36,12 +37,15 @@ class InvitationService(InvitationSending):
             NotFoundException: there is no such invitation.
             ConflictException: it was accepted or revoked.
             ForbiddenException: it grants what the caller may not do.
+            ConfirmationRequiredException: it grants privileges.
             TooManyRequestsException: it was sent less than a minute ago.
         """
         async with self.transaction():
             inviter = await self.users.get_or_raise(caller.user_id, lock=True)
             invitation = await self.invitations.get_or_raise(invitation_id, lock=True)
             _check_resendable(invitation, caller)
+            if invitation.is_superuser or invitation.granted:
+                await require_confirmation(self.sessions, caller)
             await self.tokens.void_one(invitation.token_id)
             invitation.token_id, invitation.invited_by = uuid4(), inviter.id
             invitation.sent_at = datetime.now(UTC)
