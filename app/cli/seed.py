@@ -18,6 +18,7 @@ from app.cli.running import command_settings, console, fail, run_command
 from app.core.security import PasswordHasher
 from app.repositories.user.repository import UserRepository
 from app.runtime import open_runtime
+from app.schemas.audit import Action
 from app.services.base import BaseService
 
 COPY_BATCH = 5_000
@@ -64,7 +65,8 @@ class SeedService(BaseService):
         self.passwords = passwords
 
     async def seed(self, count: int, password: str, progress: Callable[[int], None]) -> None:
-        """Insert `count` users in one transaction, and update the planner's statistics.
+        """Insert `count` users in one transaction, with one audit event for all of them, and update
+        the planner's statistics.
 
         One in ten is inactive and one in two hundred a superuser. They signed up during the
         last two years, in growing numbers.
@@ -80,6 +82,7 @@ class SeedService(BaseService):
             while batch := list(islice(rows, COPY_BATCH)):
                 await self.users.copy(SEED_COLUMNS, batch)
                 progress(len(batch))
+            self.audit.record(Action.USERS_SEEDED, after={"users": count})
         async with self.transaction():
             await self.users.analyze()
 

@@ -11,8 +11,10 @@ from app.core.security.signing import CursorSigner
 from app.database import Base, read_list
 from app.repositories.base import BaseRepository
 from app.schemas.access.session import Principal
+from app.schemas.audit import Action, Facts
 from app.schemas.base import ResponseSchema
 from app.schemas.list_params import ExportFormat, ListParams
+from app.services.audit.redaction import state_of, target_of
 from app.services.base import BaseService
 from app.services.export import EXPORT_BATCH, ExportService
 
@@ -20,7 +22,7 @@ Model = TypeVar("Model", bound=Base)
 
 
 class ResourceService(BaseService):
-    """A service with lists by cursor and exports.
+    """A service with lists by cursor, exports, and audit events of its rows.
 
     Args:
         db: session of the request; only `transaction` may commit it.
@@ -66,6 +68,32 @@ class ResourceService(BaseService):
         return self.exports.stream(
             rows.model.__tablename__, filters, batches, schema, file_format, bom=bom
         )
+
+    def record_created(self, rows: BaseRepository[Model], row: Model) -> None:
+        """Record that a row was created, in the transaction of it; an owner sees it among their own
+        events."""
+        self._record(Action.RESOURCE_CREATED, rows, row, after=state_of(row))
+
+    def record_updated(self, rows: BaseRepository[Model], row: Model, before: Facts) -> None:
+        """Record which fields differ from `before`, what `state_of` was; nothing if none does."""
+        if (after := state_of(row)) != before:
+            self._record(Action.RESOURCE_UPDATED, rows, row, before=before, after=after)
+
+    def record_deleted(self, rows: BaseRepository[Model], row: Model) -> None:
+        """Record what is deleted in the transaction."""
+        self._record(Action.RESOURCE_DELETED, rows, row, before=state_of(row))
+
+    def _record(
+        self,
+        action: Action,
+        rows: BaseRepository[Model],
+        row: Model,
+        *,
+        before: Facts | None = None,
+        after: Facts | None = None,
+    ) -> None:
+        owner_id = getattr(row, rows.owner) if rows.owner else None
+        self.audit.record(action, target_of(row), user_id=owner_id, before=before, after=after)
 
 
 def owner_of(caller: Principal, permission: Permission) -> int | None:

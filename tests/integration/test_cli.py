@@ -641,6 +641,8 @@ async def test_seed_creates_the_requested_number(seeded, settings):
     assert ended.code == 0, ended.output
     query = f"SELECT count(*) FROM users WHERE email <> '{ADMIN}'"
     assert await fetch(settings, environment, query) == [(2000,)]
+    event = "SELECT actor, after FROM audit_events WHERE action = 'users.seeded'"
+    assert await fetch(settings, environment, event) == [("command:seed", {"users": 2000})]
 
 
 async def test_seeded_users_log_in_with_the_printed_password(seeded, settings):

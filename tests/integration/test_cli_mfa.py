@@ -45,3 +45,8 @@ async def test_secrets_are_encrypted_anew_by_a_command(run, settings, runtime):
     assert "totp_unreadable" in lost
     assert lost.endswith("0 secrets were encrypted by the key in use; 1 by no accepted key")
     assert before != await execute(runtime, "SELECT key_id FROM totp")
+    event = (
+        "SELECT actor, after FROM audit_events WHERE action = 'mfa.resealed' ORDER BY id LIMIT 1"
+    )
+    facts = {"done": 1, "unreadable": 0}
+    assert await execute(runtime, event) == [("command:reseal-secrets", facts)]

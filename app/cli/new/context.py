@@ -79,6 +79,7 @@ def context_of(name: str, table: str, specs: Sequence[FieldSpec]) -> dict[str, A
         "a_word_snake": a_word.replace(" ", "_"),
         "fields": fields,
         "plain": plain,
+        "is_changed": any(one != two for one, two in (f["kind"].examples for f in plain)),
         "owner": owner,
         "refs": refs,
         "ref_targets": list({field["target"]: field for field in refs}.values()),

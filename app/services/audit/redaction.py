@@ -1,5 +1,6 @@
 """What an audit event stores of values: changed fields only, without secrets."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ MAX_TEXT = 1000
 """Characters of a text that are stored."""
 MAX_ITEMS = 100
 """Items of a list or object that are stored."""
+_WORD = re.compile(r"(?<!^)(?=[A-Z])")
 _UNTOLD = frozenset({"created_at", "updated_at"})
 
 
@@ -26,8 +28,8 @@ def state_of(row: Any) -> Facts:
 
 
 def target_of(row: Any) -> Target:
-    """`user:5` of a `User` with that id."""
-    return Target(type(row).__name__.lower(), row.id)
+    """`user:5` of a `User` with that id, `line_item:5` of a `LineItem`."""
+    return Target(_WORD.sub("_", type(row).__name__).lower(), row.id)
 
 
 def changes(before: Facts | None, after: Facts | None) -> tuple[Facts | None, Facts | None]:

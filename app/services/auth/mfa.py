@@ -195,6 +195,10 @@ class MfaService(FactorService):
             return len(found)
 
         await self.in_batches(batch)
+        if done or unreadable:
+            async with self.transaction():
+                facts = {"done": done, "unreadable": unreadable}
+                self.audit.record(Action.MFA_RESEALED, after=facts)
         return Resealed(done, unreadable)
 
     async def _proposed(self, user_id: int) -> str:
