@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
@@ -11,6 +12,7 @@ from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_p
 from tests.browser.chromium import chromium as chromium_path
 from tests.browser.serving import serving
 from tests.conftest import Person
+from tests.mailbox import Mailbox
 
 DASHBOARD = "/api/v1/dashboard"
 PHONE = {"width": 360, "height": 740}
@@ -147,3 +149,22 @@ async def assert_accessible(open_page: OpenPage, person: Person, path: str) -> N
     phone = await open_page(viewport=PHONE, has_touch=True)
     await log_in(phone, person, path)
     assert await overflow(phone) == 0
+
+
+@pytest.fixture
+async def mailbox(client, runtime) -> Mailbox:
+    return Mailbox(runtime)
+
+
+async def follow(page: Page, mailbox: Mailbox, subject: str = "") -> None:
+    """Click on the link of the one mail that arrives now, on a page of another site: the browser
+    sends no `SameSite=Strict` cookie with it."""
+    link = urlsplit(await mailbox.link(subject))
+    here = urlsplit(page.url)
+    await page.goto("about:blank")
+    target = f"{here.scheme}://{here.netloc}{link.path}?{link.query}"
+    await page.set_content(f'<a href="{target}">Open</a>')
+    async with page.expect_request(target) as sent:
+        await page.get_by_role("link", name="Open").click()
+    assert "cookie" not in await (await sent.value).all_headers()
+    await page.wait_for_url(target)

@@ -1,7 +1,5 @@
 """The pages of one's own account as people see them, with the mails that lead to them."""
 
-from urllib.parse import urlsplit
-
 import pytest
 from playwright.async_api import Page, expect
 
@@ -10,12 +8,12 @@ from tests.browser.conftest import (
     THEMES,
     OpenPage,
     assert_accessible,
+    follow,
     log_in,
     overflow,
     violations,
 )
 from tests.conftest import PASSWORD
-from tests.mailbox import Mailbox
 
 ACCOUNT = "/account"
 NEW = "another battery staple horse"
@@ -39,25 +37,6 @@ LINK_VIEWS = {
     "deletion undo": f"{ACCOUNT}/deletion-undo?token=x",
     "invitation": f"{ACCOUNT}/invitation?token=x",
 }
-
-
-@pytest.fixture
-async def mailbox(client, runtime) -> Mailbox:
-    return Mailbox(runtime)
-
-
-async def follow(page: Page, mailbox: Mailbox, subject: str = "") -> None:
-    """Click on the link of the one mail that arrives now, on a page of another site: the browser
-    sends no `SameSite=Strict` cookie with it."""
-    link = urlsplit(await mailbox.link(subject))
-    here = urlsplit(page.url)
-    await page.goto("about:blank")
-    target = f"{here.scheme}://{here.netloc}{link.path}?{link.query}"
-    await page.set_content(f'<a href="{target}">Open</a>')
-    async with page.expect_request(target) as sent:
-        await page.get_by_role("link", name="Open").click()
-    assert "cookie" not in await (await sent.value).all_headers()
-    await page.wait_for_url(target)
 
 
 @pytest.fixture

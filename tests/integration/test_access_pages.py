@@ -68,7 +68,10 @@ async def test_roles_are_given_on_the_users_page(admin, root, ada):
 
     assert saved.status_code == 303
     assert "<dd>support</dd>" in (await admin.get(f"{PAGE}/users/{ada.id}")).text
-    assert (await send(admin, f"/users/{ada.id}/roles", roles=["nobody"])).status_code == 422
+    refused = await send(admin, f"/users/{ada.id}/roles", roles=["nobody"])
+    assert refused.status_code == 422
+    assert "There is no such role" in refused.text
+    assert 'value="support"' in refused.text
 
 
 async def test_a_key_of_a_user_gets_no_more_than_they_have(admin, root, ada):

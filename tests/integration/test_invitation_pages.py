@@ -8,7 +8,7 @@ from tests.conftest import Person, browsing
 from tests.integration.test_dashboard_page import PAGE, browser, form_in, log_in
 from tests.integration.test_invitations import GRACE, NEW, age, invite, logs_in
 from tests.integration.test_password_recovery import without_mail
-from tests.integration.test_roles import give
+from tests.integration.test_roles import give, new_role
 from tests.mfa import make_stale
 
 __all__ = ["browser", "without_mail"]
@@ -20,7 +20,7 @@ async def admin(browser: httpx.AsyncClient, root: Person) -> httpx.AsyncClient:
     return browser
 
 
-async def post(admin: httpx.AsyncClient, path: str, place: str, **values: str) -> httpx.Response:
+async def post(admin: httpx.AsyncClient, path: str, place: str, **values: object) -> httpx.Response:
     """Send the form that goes to `path`, from the page at `place`."""
     fields = form_in(await admin.get(f"{PAGE}{place}"), path)
     return await admin.post(f"{PAGE}{path}", data={**fields, **values})
@@ -57,6 +57,72 @@ async def test_a_form_that_is_refused_is_shown_again_with_what_was_typed(admin, 
     assert 'value="no address"' in malformed.text
     assert 'value="Grace Hopper"' in malformed.text
     assert "Is invited already" in conflict.text
+
+
+FORM = "/invitations/new"
+
+
+async def test_an_invitation_grants_the_chosen_roles(admin, client, root, mailbox):
+    await new_role(root, "support", "users:read")
+    await new_role(root, "auditing", "audit:read")
+
+    sent = await post(admin, FORM, FORM, email=GRACE, roles=["auditing", "support"])
+    table = await admin.get(sent.headers["Location"])
+    token = await mailbox.token()
+    await use_link(admin, "/invitation", token, password=NEW)
+
+    assert sent.status_code == 303
+    assert "auditing, support" in table.text
+    (user,) = (await root.get("/users", params={"search": GRACE})).json()["items"]
+    roles = (await root.get(f"/users/{user['id']}/roles")).json()
+    assert [role["name"] for role in roles] == ["auditing", "support"]
+
+
+async def test_a_superuser_invites_a_superuser(admin, root, mailbox):
+    await post(admin, FORM, FORM, email=GRACE, is_superuser="true")
+    await use_link(admin, "/invitation", await mailbox.token(), password=NEW)
+
+    (user,) = (await root.get("/users", params={"search": GRACE})).json()["items"]
+    assert user["is_superuser"]
+
+
+async def test_an_inviter_is_offered_and_grants_what_they_have_alone(browser, root, ada, mailbox):
+    await give(root, ada, "users:invite", "users:read")
+    await new_role(root, "support", "users:read")
+    await new_role(root, "deleting", "users:read", "users:delete")
+    await log_in(browser, ada)
+
+    form = await browser.get(f"{PAGE}{FORM}")
+    more = await post(browser, FORM, FORM, email=GRACE, roles="deleting")
+    superuser = await post(browser, FORM, FORM, email=GRACE, is_superuser="true")
+    unknown = await post(browser, FORM, FORM, email=GRACE, roles="nothing")
+    allowed = await post(browser, FORM, FORM, email=GRACE, roles="support")
+
+    assert 'value="support"' in form.text
+    assert 'value="deleting"' not in form.text
+    assert "is_superuser" not in form.text
+    assert [answer.status_code for answer in (more, superuser, unknown)] == [422, 422, 422]
+    assert "Allows what you may not do yourself" in more.text
+    assert "There is no such role" in unknown.text
+    assert allowed.status_code == 303
+    assert len(await mailbox.queued()) == 1
+
+
+@pytest.mark.parametrize("granted", [{"roles": "support"}, {"is_superuser": "true"}])
+async def test_privileges_need_a_recent_login_and_what_was_typed_is_kept(
+    admin, root, runtime, mailbox, granted
+):
+    await new_role(root, "support", "users:read")
+    await make_stale(runtime)
+
+    refused = await post(admin, FORM, FORM, email=GRACE, **granted)
+    plain = await post(admin, FORM, FORM, email=GRACE)
+
+    assert refused.status_code == 403
+    assert "confirm that it is you" in refused.text
+    assert f'value="{GRACE}"' in refused.text
+    assert " checked" in refused.text
+    assert plain.status_code == 303
 
 
 async def test_an_invitation_is_resent_and_revoked_from_the_table(admin, root, runtime, mailbox):

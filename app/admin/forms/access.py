@@ -1,5 +1,6 @@
 """Forms of roles, of a user's roles, and of API keys, as they are typed."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
@@ -8,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from app.admin.forms.users import validated
 from app.schemas.access.api_key import ApiKeyCreate
-from app.schemas.access.role import MAX_USER_ROLES, RoleCreate, RoleUpdate, UserRoles
+from app.schemas.access.role import MAX_USER_ROLES, RoleCreate, RoleSchema, RoleUpdate, UserRoles
 from app.schemas.base import Text
 
 Chosen = Annotated[list[Text], Field(max_length=200)]
@@ -34,6 +35,13 @@ class RoleForm(BaseModel):
             ValidationException: a value is not valid.
         """
         return validated(RoleUpdate, self.model_dump())
+
+
+def role_choices(roles: Iterable[object]) -> list[tuple[str, str]]:
+    """Name and description of each role, as the form shows them. They are read at once: a refusal
+    ends the transaction that the roles belong to."""
+    known = map(RoleSchema.model_validate, roles)
+    return [(role.name, role.description) for role in known]
 
 
 class UserRolesForm(BaseModel):

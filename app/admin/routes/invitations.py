@@ -6,42 +6,23 @@ from fastapi import Form, Response
 from pydantic import AfterValidator, BaseModel
 
 from app.admin.deps import InvitationsPage
-from app.admin.forms.users import validated
+from app.admin.forms.access import role_choices
+from app.admin.forms.invitations import InvitationForm, InvitationFormBody
 from app.admin.listings.invitations import INVITATIONS_PATH, InvitationListingQuery
 from app.admin.login_page import safe_view
 from app.admin.page import AdminPage, Notice
 from app.admin.rendering import BASE
-from app.api.deps.services import Invitations
+from app.api.deps.services import Confirmations, Invitations, Roles
 from app.api.routing import Router
 from app.api.types import InvitationId
 from app.core.exceptions import ConflictException, TooManyRequestsException
 from app.schemas.base import Text
-from app.schemas.invitation import (
-    InvitationCreate,
-    InvitationPage,
-    InvitationRows,
-    SentInvitation,
-)
+from app.schemas.invitation import InvitationPage, SentInvitation
 from app.services.user.creation import BulkCreated
 
 FORM_TEMPLATE = "invitations/form.html"
 
 router = Router(prefix=INVITATIONS_PATH, include_in_schema=False)
-
-
-class InvitationForm(BaseModel):
-    """The fields as they are typed."""
-
-    email: Text = ""
-    full_name: Text = ""
-
-    def rows(self) -> InvitationRows:
-        """
-        Raises:
-            ValidationException: a value is not valid.
-        """
-        values = {"email": self.email, "full_name": self.full_name or None}
-        return InvitationRows([validated(InvitationCreate, values)], is_list=False)
 
 
 class BackForm(BaseModel):
@@ -66,18 +47,27 @@ async def invitations_table(
 
 
 @router.get("/new", name="dashboard_new_invitation")
-async def new_invitation(page: InvitationsPage) -> Response:
-    """The form to invite somebody."""
-    return page.render(FORM_TEMPLATE, form=InvitationForm(), error=None)
+async def new_invitation(page: InvitationsPage, roles: Roles) -> Response:
+    """The form to invite somebody, with the roles that the caller may give."""
+    grantable = role_choices(await roles.grantable(page.admin))
+    return page.render(FORM_TEMPLATE, form=InvitationForm(), roles=grantable, error=None)
 
 
 @router.post("/new", name="dashboard_send_invitation")
 async def send_invitation(
-    form: Annotated[InvitationForm, Form()], page: InvitationsPage, invitations: Invitations
+    form: InvitationFormBody,
+    page: InvitationsPage,
+    invitations: Invitations,
+    roles: Roles,
+    confirmations: Confirmations,
 ) -> Response:
     """Invite somebody."""
-    with page.redisplay_on_error(FORM_TEMPLATE, form=form):
-        sent = await invitations.submit(form.rows(), None, page.admin)
+    grantable = role_choices(await roles.grantable(page.admin))
+    with page.redisplay_on_error(FORM_TEMPLATE, form=form, roles=grantable):
+        rows = form.rows()
+        if rows.grants_privileges:
+            await confirmations.require(page.admin)
+        sent = await invitations.submit(rows, None, page.admin)
     assert isinstance(sent, BulkCreated)  # noqa: S101  # it is, unless it is a dry run
     return _sent(page, SentInvitation.model_validate_json(sent.body), "/invitations")
 

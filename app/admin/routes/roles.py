@@ -5,7 +5,13 @@ from typing import Annotated
 from fastapi import Path, Response
 
 from app.admin.deps import RolesPage, UserRolesPage
-from app.admin.forms.access import RoleForm, RoleFormBody, UserRolesForm, UserRolesFormBody
+from app.admin.forms.access import (
+    RoleForm,
+    RoleFormBody,
+    UserRolesForm,
+    UserRolesFormBody,
+    role_choices,
+)
 from app.admin.page import Notice
 from app.admin.rendering import BASE
 from app.api.deps.services import Confirmations, Roles, Users
@@ -96,7 +102,8 @@ async def user_roles(page: UserRolesPage, user_id: UserId, roles: Roles, users: 
     """The form for a user's roles."""
     form = UserRolesForm(roles=[role.name for role in await roles.of_user(user_id, page.admin)])
     user = await users.get(user_id, page.admin)
-    return page.render(USER_FORM, form=form, user=user, roles=await roles.all(), error=None)
+    known = role_choices(await roles.all())
+    return page.render(USER_FORM, form=form, user=user, roles=known, error=None)
 
 
 @router.post("/users/{user_id}/roles", name="dashboard_set_user_roles")
@@ -109,7 +116,8 @@ async def set_user_roles(
     confirmations: Confirmations,
 ) -> Response:
     """Give a user the chosen roles, and no others."""
-    user, known = await users.get(user_id, page.admin), await roles.all()
+    user = await users.get(user_id, page.admin)
+    known = role_choices(await roles.all())
     with page.redisplay_on_error(USER_FORM, form=form, user=user, roles=known):
         await confirmations.require(page.admin)
         await roles.set_of_user(user_id, form.update(), page.admin)

@@ -54,6 +54,11 @@ class RoleService(BaseService):
         """All roles, by name: `MAX_ROLES` at most."""
         return await self.roles.all()
 
+    async def grantable(self, caller: Principal) -> list[Role]:
+        """The roles that the caller may give, by name: those that allow no more than the caller's
+        own."""
+        return [role for role in await self.all() if permissions_of([role]) <= caller.permissions]
+
     async def get(self, role_id: int) -> Role:
         """
         Raises:
