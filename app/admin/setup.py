@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from app.admin.account import email, keys, links, own, own_data, recovery, security
+from app.admin.account import email, keys, links, own, own_data, passkeys, recovery, security
 from app.admin.assets import assets
 from app.admin.errors import handle_admin_exception
 from app.admin.routes import (
@@ -27,7 +27,7 @@ def include_admin(app: FastAPI) -> None:
     Call it after the API's routers: `/api/v1/dashboard/stats` is the API's.
     """
     lists = users, invitations, transfers, roles, api_keys, jobs, audit, mail
-    account = own, own_data, email, keys, recovery, security, links
+    account = own, own_data, email, keys, recovery, security, passkeys, links
     for module in (root, overview, upload, *lists, *account):
         app.include_router(module.router)
     app.include_router(assets.router)

@@ -159,7 +159,7 @@ async def test_at_another_address_no_passkey_is_offered(page, root):
     await expect(page.get_by_role("button", name="Add a passkey")).to_be_hidden()
 
 
-@pytest.mark.parametrize("view", ["security", "totp", "confirm", "codes"])
+@pytest.mark.parametrize("view", ["security", "totp", "confirm", "codes", "rename"])
 async def test_axe_finds_nothing_in_the_views_and_they_fit_a_phone(visit, root, runtime, view):
     visitor = await visit(viewport=PHONE, reduced_motion="reduce")
     page = visitor.page
@@ -167,6 +167,10 @@ async def test_axe_finds_nothing_in_the_views_and_they_fit_a_phone(visit, root, 
     if view == "totp":
         await page.goto(SECURITY)
         await page.get_by_role("button", name="Set up an app").click()
+    elif view == "rename":
+        await page.goto(SECURITY)
+        await page.get_by_role("link", name="Rename Phone").click()
+        await expect(page.get_by_label("Name")).to_have_value("Phone")
     elif view != "codes":
         await page.goto(SECURITY if view == "security" else "/account/confirm")
 

@@ -202,6 +202,7 @@ LOGIN_PAGE = "        login   login   login     login      login    login     lo
 OWN_REFUSED = "       401     409     409       409        401      401       401"
 OWNERS_FORM = "       401     303     404       404        401      401       401"
 OWN_ABSENT = "        401     404     404       404        401      401       401"
+OWN_ABSENT_VIEW = "   login   404     404       404        login    login     login"
 OWN_INVALID = "       401     422     422       422        401      401       401"
 OWN_POSTED = "        401     2xx     2xx       2xx        401      401       401"
 NO_APP = "            login   409     409       409        login    login     login"
@@ -237,6 +238,8 @@ PAGES = {
         {"data": {"name": "Phone", "credential": json.dumps(CREDENTIAL)}},
         delegates="422 422",
     ),
+    "account_passkey": Row(OWN_ABSENT_VIEW, delegates="404 404"),
+    "account_rename_passkey": Row(OWN_ABSENT, {"data": {"name": "Phone"}}, delegates="404 404"),
     "account_remove_passkey": Row(OWN_ABSENT, delegates="404 404"),
     "account_confirmation": Row(OWN_VIEW, delegates="2xx 2xx"),
     "account_confirm": Row(OWN_FORM, {"data": {"proof": PASSWORD}}, delegates="303 303"),

@@ -1,13 +1,14 @@
 """The pages of one's own security, and confirmations on pages, without a browser."""
 
 import html
+import json
 import re
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.authenticator import Authenticator, sign_in_options
+from tests.authenticator import PASSKEYS, Authenticator, sign_in_options
 from tests.authenticator import register as register_passkey
 from tests.conftest import PASSWORD, Person, browsing, running
 from tests.integration.test_dashboard_page import PAGE, browser, form_in, log_in
@@ -17,6 +18,7 @@ __all__ = ["browser"]
 
 SECURITY = "/account/security"
 CONFIRM = "/account/confirm"
+RENAME = "/account/security/passkeys/1/rename"
 
 
 @pytest.fixture
@@ -110,18 +112,61 @@ async def test_a_code_or_a_passkey_confirms_as_well(browser, root, runtime):
     assert "Confirmed for ten minutes" in by_key.text
 
 
-async def test_a_passkey_logs_in_to_the_pages(browser, root):
+async def registered(person: Person) -> Authenticator:
+    """An authenticator that has a passkey of theirs."""
     key = Authenticator()
-    await register_passkey(root, key)
-    login = await browser.get(f"{PAGE}/users")
-    credential = httpx.Response(200, json=key.get(await sign_in_options(root))).text
+    assert (await register_passkey(person, key)).status_code == 201
+    return key
 
-    answer = await browser.post(
-        f"{PAGE}/login/passkey",
-        data=form_in(login, "/login/passkey") | {"credential": credential},
-    )
+
+async def log_in_by_passkey(
+    browser: httpx.AsyncClient, person: Person, key: Authenticator
+) -> httpx.Response:
+    login = await browser.get(f"{PAGE}/users")
+    credential = json.dumps(key.get(await sign_in_options(person)))
+    fields = form_in(login, "/login/passkey") | {"credential": credential}
+    return await browser.post(f"{PAGE}/login/passkey", data=fields)
+
+
+async def test_a_passkey_logs_in_to_the_pages(browser, root):
+    answer = await log_in_by_passkey(browser, root, await registered(root))
+
     assert (answer.status_code, answer.headers["Location"]) == (303, f"{PAGE}/users")
     assert "<title>Overview" in (await browser.get(PAGE)).text
+
+
+async def test_a_passkey_is_renamed_without_a_script_and_removed(browser, root, runtime):
+    await log_in_by_passkey(browser, root, await registered(root))
+    await make_stale(runtime)
+
+    shown = await browser.get(SECURITY)
+    form = await browser.get(RENAME)
+    refused = await send(browser, form, RENAME, name=" ")
+    renamed = await send(browser, refused, RENAME, name=" <b>Old</b> phone ")
+    await execute(runtime, "UPDATE sessions SET confirmed_at = now()")
+    again = await browser.get(SECURITY)
+    removed = await send(browser, again, "/account/security/passkeys/1/remove")
+
+    assert f'href="{RENAME}"' in shown.text
+    assert 'value="Phone"' in form.text
+    assert refused.status_code == 422
+    assert 'aria-invalid="true"' in refused.text
+    assert "The passkey is named “&lt;b&gt;Old&lt;/b&gt; phone”" in renamed.text
+    assert "Remove &lt;b&gt;Old&lt;/b&gt; phone" in again.text
+    assert "The passkey is removed" in removed.text
+    assert "No passkeys yet" in removed.text
+
+
+async def test_the_passkey_of_another_user_is_not_renamed(root_browser, root, ada):
+    await registered(ada)
+    token = hidden_fields(await root_browser.get(SECURITY), "/account/security/totp")["csrf"]
+
+    form = await root_browser.get(RENAME)
+    answer = await root_browser.post(RENAME, data={"csrf": token, "name": "Mine"})
+
+    assert (form.status_code, answer.status_code) == (404, 404)
+    (passkey,) = (await ada.get(PASSKEYS)).json()
+    assert passkey["name"] == "Phone"
 
 
 async def test_a_deletion_asks_for_a_confirmation_and_goes_on(root_browser, root, ada, runtime):

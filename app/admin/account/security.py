@@ -1,9 +1,8 @@
-"""Routes of one's own security: second factors, and confirmations."""
+"""Routes of one's own security: the authenticator app, recovery codes, and confirmations."""
 
 from typing import Annotated, Any
 
 from fastapi import Form, Query, Response
-from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, BaseModel, Field, Json
 
 from app.admin.deps import EnrollingPage, LimitedPage
@@ -13,14 +12,8 @@ from app.admin.rendering import ACCOUNT
 from app.api.deps.services import Confirmations, Mfa, PasskeyLogins, Passkeys
 from app.api.limits import by_principal
 from app.api.routing import Router
-from app.api.types import PasskeyId
 from app.core.limiter import limiter, rate
-from app.schemas.access.passkey import (
-    PasskeyName,
-    PasskeyRegistration,
-    RegistrationCredential,
-    SignInCredential,
-)
+from app.schemas.access.passkey import SignInCredential
 from app.schemas.access.session import Principal
 from app.schemas.base import Secret, Text
 from app.services.auth.mfa import MfaService
@@ -36,13 +29,6 @@ router = Router(prefix=ACCOUNT, include_in_schema=False)
 
 class CodeForm(BaseModel):
     code: Secret = Field(max_length=64)
-
-
-class PasskeyForm(BaseModel):
-    """A new passkey, as a script fills it in."""
-
-    name: PasskeyName
-    credential: Json[RegistrationCredential]
 
 
 class ConfirmationForm(BaseModel):
@@ -63,7 +49,7 @@ async def security(
 ) -> Response:
     """One's own second factors."""
     is_confirmed = await confirmations.is_confirmed(page.admin)
-    context = await _context(mfa, passkeys, page.admin)
+    context = await context_of(mfa, passkeys, page.admin)
     return page.render(TEMPLATE, **context, is_confirmed=is_confirmed, error=None)
 
 
@@ -92,7 +78,7 @@ async def confirm_totp(
     await confirmations.require(page.admin)
     with page.redisplay_on_error("security/totp.html", setup=await mfa.proposed_totp(page.admin)):
         codes = await mfa.confirm_totp(page.admin, form.code.get_secret_value())
-    return _added(page, codes, "The authenticator app is set up")
+    return added(page, codes, "The authenticator app is set up")
 
 
 @router.post("/security/totp/remove", name="account_remove_totp")
@@ -109,43 +95,6 @@ async def recovery_codes(page: EnrollingPage, mfa: Mfa, confirmations: Confirmat
     await confirmations.require(page.admin)
     codes = await mfa.new_recovery_codes(page.admin)
     return page.render("security/recovery_codes.html", codes=codes)
-
-
-@router.post("/security/passkeys/options", name="account_passkey_options")
-async def passkey_options(
-    page: EnrollingPage, passkeys: Passkeys, confirmations: Confirmations, response: Response
-) -> Response:
-    """Options to register a passkey, for the script."""
-    await confirmations.require(page.admin)
-    options = await passkeys.registration_options(page.admin)
-    return JSONResponse(options, headers=dict(response.headers))
-
-
-@router.post("/security/passkeys", name="account_register_passkey")
-async def register_passkey(
-    form: Annotated[PasskeyForm, Form()],
-    page: EnrollingPage,
-    mfa: Mfa,
-    passkeys: Passkeys,
-    confirmations: Confirmations,
-) -> Response:
-    """Register a passkey."""
-    await confirmations.require(page.admin)
-    registration = PasskeyRegistration(name=form.name, credential=form.credential)
-    context = await _context(mfa, passkeys, page.admin)
-    with page.redisplay_on_error(TEMPLATE, **context, is_confirmed=True):
-        passkey, codes = await passkeys.register(page.admin, registration)
-    return _added(page, codes, f"The passkey “{passkey.name}” is added")
-
-
-@router.post("/security/passkeys/{passkey_id}/remove", name="account_remove_passkey")
-async def remove_passkey(
-    passkey_id: PasskeyId, page: EnrollingPage, passkeys: Passkeys, confirmations: Confirmations
-) -> Response:
-    """Remove a passkey."""
-    await confirmations.require(page.admin)
-    await passkeys.remove(page.admin, passkey_id)
-    return page.redirect(SECURITY, Notice("The passkey is removed"))
 
 
 @router.get("/confirm", name="account_confirmation")
@@ -175,12 +124,14 @@ async def confirm_by_passkey(
     return page.redirect_to(form.next, Notice("Confirmed for ten minutes"))
 
 
-async def _context(mfa: MfaService, passkeys: PasskeyService, caller: Principal) -> dict[str, Any]:
+async def context_of(
+    mfa: MfaService, passkeys: PasskeyService, caller: Principal
+) -> dict[str, Any]:
     """What the template of the view shows."""
     return {"factors": await mfa.status(caller), "passkeys": await passkeys.of(caller.user_id)}
 
 
-def _added(page: AdminPage, codes: list[str], notice: str) -> Response:
+def added(page: AdminPage, codes: list[str], notice: str) -> Response:
     """The recovery codes of a first factor, shown once, or a redirect."""
     if codes:
         return page.render("security/recovery_codes.html", codes=codes)

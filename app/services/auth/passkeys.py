@@ -47,6 +47,13 @@ class PasskeyService(FactorService):
         """A user's passkeys, the oldest first."""
         return await self.passkeys.of(user_id)
 
+    async def one(self, caller: Principal, passkey_id: int) -> Passkey:
+        """
+        Raises:
+            NotFoundException: the caller has no such passkey.
+        """
+        return await self.passkeys.get_or_raise(passkey_id, caller.user_id)
+
     async def registration_options(self, caller: Principal) -> dict[str, Any]:
         """Options for the browser, to register a passkey.
 
