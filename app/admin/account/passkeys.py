@@ -8,7 +8,7 @@ from pydantic import BaseModel, Json
 
 from app.admin.account.security import SECURITY, TEMPLATE, added, context_of
 from app.admin.deps import AccountPageDep, EnrollingPage
-from app.admin.forms import validated
+from app.admin.forms.users import validated
 from app.admin.page import Notice
 from app.admin.rendering import ACCOUNT
 from app.api.deps.services import Confirmations, Mfa, Passkeys
