@@ -206,6 +206,9 @@ UsersPage = Annotated[AdminPage, page_for(Permission.USERS_READ)]
 NewUserPage = Annotated[AdminPage, page_for(Permission.USERS_CREATE)]
 InvitationsPage = Annotated[AdminPage, page_for(Permission.USERS_INVITE)]
 EditUserPage = Annotated[AdminPage, page_for(Permission.USERS_READ, Permission.USERS_UPDATE)]
+EndSessionsPage = Annotated[
+    AdminPage, page_for(Permission.USERS_READ, Permission.SESSIONS_READ, Permission.SESSIONS_END)
+]
 ExportPage = Annotated[AdminPage, page_for(Permission.USERS_EXPORT)]
 JobsPage = Annotated[AdminPage, page_for(Permission.JOBS_MANAGE)]
 RolesPage = Annotated[AdminPage, page_for(Permission.ROLES_MANAGE)]

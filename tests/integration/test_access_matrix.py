@@ -272,6 +272,9 @@ PAGES = {
         also=("users:read",),
     ),
     "dashboard_user": Row(VIEW, permission="users:read"),
+    "dashboard_end_user_session": Row(
+        FORM, permission="sessions:end", also=("users:read", "sessions:read")
+    ),
     "dashboard_edit_user": Row(VIEW, permission="users:update", also=("users:read",)),
     "dashboard_update_user": Row(
         FORM,

@@ -8,8 +8,10 @@ from fastapi import Form
 from pydantic import BaseModel, Field
 
 from app.admin.forms.users import validated
+from app.admin.services.own_rights import check_own_roles
 from app.schemas.access.api_key import ApiKeyCreate
 from app.schemas.access.role import MAX_USER_ROLES, RoleCreate, RoleSchema, RoleUpdate, UserRoles
+from app.schemas.access.session import Principal
 from app.schemas.base import Text
 
 Chosen = Annotated[list[Text], Field(max_length=200)]
@@ -48,13 +50,22 @@ class UserRolesForm(BaseModel):
     """The form for a user's roles."""
 
     roles: Annotated[list[Text], Field(max_length=MAX_USER_ROLES)] = []
+    is_sure: bool = False
+
+    def check_own(self, admin: Principal, user_id: int, had: Iterable[str]) -> None:
+        """
+        Raises:
+            OwnRightsException: callers take a role from themselves, and were not warned yet.
+        """
+        if not self.is_sure:
+            check_own_roles(admin, user_id, had, self.roles)
 
     def update(self) -> UserRoles:
         """
         Raises:
             ValidationException: a value is not valid.
         """
-        return validated(UserRoles, self.model_dump())
+        return validated(UserRoles, self.model_dump(include={"roles"}))
 
 
 class KeyForm(BaseModel):

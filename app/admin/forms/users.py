@@ -49,10 +49,12 @@ class EditForm(UserForm):
 
     Attributes:
         was: the fields at the time the form was shown.
+        is_sure: whether a warning was shown; see `OwnRightsException`.
     """
 
     username: Text = ""
     was: Json[UserForm]
+    is_sure: bool = False
 
     @classmethod
     def of(cls, user: UserSchema) -> "EditForm":

@@ -14,6 +14,7 @@ from app.admin.forms.access import (
 )
 from app.admin.page import Notice
 from app.admin.rendering import BASE
+from app.admin.user_place import Place
 from app.api.deps.services import Confirmations, Roles, Users
 from app.api.routing import Router
 from app.api.types import UserId
@@ -98,17 +99,20 @@ async def delete_role(
 
 
 @router.get("/users/{user_id}/roles", name="dashboard_user_roles")
-async def user_roles(page: UserRolesPage, user_id: UserId, roles: Roles, users: Users) -> Response:
+async def user_roles(
+    page: UserRolesPage, user_id: UserId, place: Place, roles: Roles, users: Users
+) -> Response:
     """The form for a user's roles."""
     form = UserRolesForm(roles=[role.name for role in await roles.of_user(user_id, page.admin)])
     user = await users.get(user_id, page.admin)
     known = role_choices(await roles.all())
-    return page.render(USER_FORM, form=form, user=user, roles=known, error=None)
+    return page.render(USER_FORM, form=form, user=user, place=place, roles=known, error=None)
 
 
 @router.post("/users/{user_id}/roles", name="dashboard_set_user_roles")
 async def set_user_roles(
     user_id: UserId,
+    place: Place,
     form: UserRolesFormBody,
     page: UserRolesPage,
     roles: Roles,
@@ -118,7 +122,9 @@ async def set_user_roles(
     """Give a user the chosen roles, and no others."""
     user = await users.get(user_id, page.admin)
     known = role_choices(await roles.all())
-    with page.redisplay_on_error(USER_FORM, form=form, user=user, roles=known):
+    with page.redisplay_on_error(USER_FORM, form=form, user=user, place=place, roles=known):
         await confirmations.require(page.admin)
+        had = await roles.of_user(user_id, page.admin)
+        form.check_own(page.admin, user_id, [role.name for role in had])
         await roles.set_of_user(user_id, form.update(), page.admin)
-    return page.redirect(f"/users/{user_id}", Notice(f"Saved the roles of {user.username}"))
+    return page.redirect_to(place.url(), Notice(f"Saved the roles of {user.username}"))

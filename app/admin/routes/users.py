@@ -4,15 +4,23 @@ from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 from fastapi import Form, Query, Response
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 
-from app.admin.deps import AdminUsers, Audit, EditUserPage, ExportPage, NewUserPage, UsersPage
+from app.admin.deps import (
+    AdminUsers,
+    Audit,
+    EditUserPage,
+    EndSessionsPage,
+    ExportPage,
+    NewUserPage,
+    UsersPage,
+)
 from app.admin.forms.users import EditForm, EditFormBody, NewUserFormBody, UserForm
 from app.admin.listings.users import USERS_PATH, UserListingQuery
-from app.admin.login_page import safe_view
 from app.admin.page import AdminPage, Notice
 from app.admin.rendering import BASE
 from app.admin.services.users import Action, ActionResult
+from app.admin.user_place import Back, Place
 from app.api.deps.services import (
     Confirmations,
     Exports,
@@ -24,12 +32,12 @@ from app.api.deps.services import (
 )
 from app.api.export import ExportResponse
 from app.api.routing import Router
-from app.api.types import UserId
-from app.core.exceptions import ConflictException
+from app.api.types import SessionId, UserId
+from app.core.exceptions import ConflictException, NotFoundException
 from app.core.pagination import CursorParams, PageParams
 from app.core.permissions import Permission
 from app.schemas.audit import AuditFilters
-from app.schemas.base import MAX_BIGINT, Text
+from app.schemas.base import MAX_BIGINT
 from app.services.auth.confirmation import ConfirmationService
 
 FORM_TEMPLATE = "users/form.html"
@@ -39,8 +47,6 @@ MAX_NAMES = 5
 """Usernames in a notice; it counts the others."""
 
 router = Router(prefix=USERS_PATH, include_in_schema=False)
-
-Back = Annotated[Text, AfterValidator(safe_view)]
 
 
 class Selection(BaseModel):
@@ -140,13 +146,13 @@ async def export(
 @router.get("/new", name="dashboard_new_user")
 async def new_user(page: NewUserPage) -> Response:
     """The form for a new user."""
-    return page.render(FORM_TEMPLATE, form=UserForm(), user_id=None, error=None)
+    return page.render(FORM_TEMPLATE, form=UserForm(), place=None, error=None)
 
 
 @router.post("/new", name="dashboard_create_user")
 async def create_user(form: NewUserFormBody, page: NewUserPage, users: AdminUsers) -> Response:
     """Create a user."""
-    with page.redisplay_on_error(FORM_TEMPLATE, form=form, user_id=None):
+    with page.redisplay_on_error(FORM_TEMPLATE, form=form, place=None):
         user = await users.create(form.create(), page.admin)
     return page.redirect(f"/users/{user.id}", Notice(f"Created {user.username}"))
 
@@ -184,11 +190,11 @@ async def apply(
 async def user_view(
     page: UsersPage,
     user_id: UserId,
+    place: Place,
     users: Users,
     sessions: Sessions,
     audit: Audit,
     roles: Roles,
-    back: Annotated[Back, Query()] = USERS_PATH,
 ) -> Response:
     """A user, the sessions used last, and the newest events of the account."""
     user, live, events = await users.get(user_id, page.admin), None, None
@@ -204,34 +210,36 @@ async def user_view(
         roles=await roles.of_user(user_id, page.admin),
         sessions=live,
         events=events,
-        back=back,
+        place=place,
     )
 
 
 @router.get("/{user_id}/edit", name="dashboard_edit_user")
-async def edit_user(page: EditUserPage, user_id: UserId, users: Users) -> Response:
+async def edit_user(page: EditUserPage, user_id: UserId, place: Place, users: Users) -> Response:
     """The form for an existing user."""
     form = EditForm.of(await users.get(user_id, page.admin))
-    return page.render(FORM_TEMPLATE, form=form, user_id=user_id, error=None)
+    return page.render(FORM_TEMPLATE, form=form, place=place, error=None)
 
 
 @router.post("/{user_id}/edit", name="dashboard_update_user")
 async def update_user(
-    user_id: UserId, form: EditFormBody, page: EditUserPage, users: AdminUsers
+    user_id: UserId, place: Place, form: EditFormBody, page: EditUserPage, users: AdminUsers
 ) -> Response:
     """Change a user."""
-    with page.redisplay_on_error(FORM_TEMPLATE, form=form, user_id=user_id):
-        user = await users.update(user_id, form.update(), page.admin)
-    return page.redirect(f"/users/{user.id}", Notice(f"Saved {user.username}"))
+    with page.redisplay_on_error(FORM_TEMPLATE, form=form, place=place):
+        user = await users.update(user_id, form.update(), page.admin, is_sure=form.is_sure)
+    return page.redirect_to(place.url(), Notice(f"Saved {user.username}"))
 
 
 @router.post("/{user_id}/password-reset", name="dashboard_send_password_reset")
-async def send_password_reset(user_id: UserId, page: EditUserPage, recovery: Recovery) -> Response:
+async def send_password_reset(
+    user_id: UserId, place: Place, page: EditUserPage, recovery: Recovery
+) -> Response:
     """Mail a user a link to set a new password; where no mail is sent, show it, this once."""
     try:
         sent = await recovery.send_link(user_id, page.admin)
     except ConflictException as refusal:
-        return page.redirect(f"/users/{user_id}", Notice(refusal.message, "error"))
+        return page.redirect_to(place.url(), Notice(refusal.message, "error"))
     if sent.link is not None:
         return page.render(
             "invitations/link.html",
@@ -239,7 +247,19 @@ async def send_password_reset(user_id: UserId, page: EditUserPage, recovery: Rec
             link=sent.link,
             lifetime="30 minutes",
         )
-    return page.redirect(f"/users/{user_id}", Notice("The link is on its way, for 30 minutes"))
+    return page.redirect_to(place.url(), Notice("The link is on its way, for 30 minutes"))
+
+
+@router.post("/{user_id}/sessions/{session_id}/end", name="dashboard_end_user_session")
+async def end_session(
+    user_id: UserId, session_id: SessionId, place: Place, page: EndSessionsPage, sessions: Sessions
+) -> Response:
+    """End one session of a user. One that has ended already is reported, and no error."""
+    try:
+        await sessions.end_of_user_or_raise(session_id, user_id, page.admin)
+    except NotFoundException:
+        return page.redirect_to(place.url(), Notice("The session had ended already"))
+    return page.redirect_to(place.url(), Notice("The session has ended"))
 
 
 def _results(page: AdminPage, selection: Selection, results: Sequence[ActionResult]) -> Response:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from app.admin.services.own_rights import check_own_demotion
 from app.core.exceptions import ConflictException, ForbiddenException, NotFoundException
 from app.schemas.access.session import Principal
 from app.schemas.user import UserCreate, UserSchema, UserUpdate
@@ -41,8 +42,16 @@ class AdminUserService:
         await invalidate_statistics()
         return user
 
-    async def update(self, user_id: int, user_in: UserUpdate, admin: Principal) -> UserSchema:
-        """Change what was sent; see `UserService.update`, also for what it raises."""
+    async def update(
+        self, user_id: int, user_in: UserUpdate, admin: Principal, *, is_sure: bool
+    ) -> UserSchema:
+        """Change what was sent; see `UserService.update`, also for what else it raises.
+
+        Raises:
+            OwnRightsException: callers demote themselves, and are not `is_sure`.
+        """
+        if not is_sure:
+            check_own_demotion(admin, user_id, user_in)
         user = UserSchema.model_validate(await self.users.update(user_id, user_in, admin))
         await invalidate_statistics()
         return user
