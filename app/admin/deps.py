@@ -1,12 +1,14 @@
 """Dependencies of the admin pages: the `AdminPage` of somebody logged in, and services."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
 
 from app.admin import cookies
 from app.admin.csrf import check_form
+from app.admin.login_page import login_page
 from app.admin.page import NOT_ALLOWED, AccountPage, AdminPage
 from app.admin.services.overview import OverviewService
 from app.admin.services.users import AdminUserService
@@ -26,6 +28,9 @@ from app.services.mail.mailer import Mailer
 from app.services.mail.service import MailService
 from app.services.transfers.service import TransferService
 from app.services.user.upload import UserUpload
+
+MAX_TYPED = 2_000
+"""Characters of a field that a login form shows again."""
 
 
 class LoginRequiredException(UnauthorizedException):
@@ -126,6 +131,7 @@ async def _authenticated(
         raise LoginRequiredException("Your session has ended: log in again") from error
     authenticated_as("user", admin.user_id, admin.user.username)
     request.state.principal = admin.user_id
+    request.state.frame = admin
     identify_caller(admin.user_id)
     await count_call(request, response, admin)
     await check_form(request, str(admin.session_id))
@@ -153,11 +159,15 @@ async def limited_account(request: Request, response: Response, _: AccountPageDe
 
 
 async def check_login_form(request: Request) -> None:
-    """For the login form: check that it came from our login page, in this browser.
+    """For the login form: check that it came from our login page, in this browser. If it is refused
+    from here on, the browser gets it again.
 
     Raises:
         FormRefusedException: it did not.
     """
+    form = await request.form()
+    username, next_url = (str(form.get(name, ""))[:MAX_TYPED] for name in ("username", "next"))
+    request.state.redisplay = partial(login_page, request, username=username, next_url=next_url)
     await check_form(request, cookies.read(request, "form"))
 
 

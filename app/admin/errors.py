@@ -1,31 +1,39 @@
 """Exception handler of the admin pages: errors as HTML for browsers, as JSON for other clients."""
 
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
 import structlog
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
+from jinja2.filters import do_filesizeformat
 
 from app.admin import cookies
 from app.admin.deps import LoginRequiredException, RoleRequiredException
 from app.admin.login_page import (
-    BY_PASSKEY,
-    LOGIN,
-    SECOND_STEP,
     confirmation_url,
     is_account_page,
     login_page,
+    requested_url,
+    safe_next,
 )
-from app.admin.page import InvalidFormException
+from app.admin.page import AdminPage, InvalidFormException
 from app.admin.rendering import ACCOUNT, BASE, render
+from app.admin.wording import ADVICE, in_words
+from app.api.runtime import runtime_of
 from app.core.errors import error_body, error_headers, json_response, log_failure
 from app.core.exceptions import (
     AppException,
     ConfirmationRequiredException,
     MfaEnrolmentRequiredException,
 )
+from app.schemas.access.session import Principal
 
 log = structlog.get_logger("app.errors")
 
 _STATS = f"{BASE}/stats"
+_WORTH_ANOTHER_TRY = frozenset({408, 429, 500, 503, 504})
 
 
 async def handle_admin_exception(request: Request, error: Exception) -> Response:
@@ -54,8 +62,9 @@ def _wants_page(request: Request) -> bool:
 
 def error_page(request: Request, error: AppException) -> Response:
     """The login page, the form that was refused, or a page that says what is wrong."""
-    status, body, headers = error.status, error_body(error), error_headers(error)
+    status, headers = error.status, error_headers(error)
     headers.pop("WWW-Authenticate", None)  # a browser would ask for it in a window of its own
+    body = in_words(status, error_body(error), headers)
     if isinstance(error, LoginRequiredException):
         return _login_required(request, error.message, headers)
     if isinstance(error, MfaEnrolmentRequiredException):
@@ -64,21 +73,51 @@ def error_page(request: Request, error: AppException) -> Response:
         return _redirect(request, confirmation_url(request), headers)
     if isinstance(error, InvalidFormException):
         return error.render(status, headers, error=body)
-    if request.scope["path"] in {LOGIN, SECOND_STEP, BY_PASSKEY} and status in {401, 403, 422, 429}:
-        return login_page(request, status, headers, error=body)
     redisplay = getattr(request.state, "redisplay", None)
-    if redisplay is not None and status in {403, 409, 422, 429, 503}:
+    if redisplay is not None and status in {401, 403, 409, 422, 429, 503}:
         answer: Response = redisplay(status, headers, error=body)
         return answer
-    leads_home = isinstance(error, RoleRequiredException) or is_account_page(request.scope["path"])
-    return render(
-        request,
+    return _plain_page(request, error, body, headers)
+
+
+def _plain_page(
+    request: Request, error: AppException, body: Mapping[str, Any], headers: Mapping[str, str]
+) -> Response:
+    """A page that says what is wrong and what to do, in the frame of who is logged in."""
+    principal, path = _seen(request), request.scope["path"]
+    show: Callable[..., Response] = partial(render, request)
+    if principal is not None:
+        show = AdminPage(request, Response(), principal).render
+    is_own = isinstance(error, RoleRequiredException) or is_account_page(path)
+    home = ACCOUNT if is_own else BASE
+    asked = safe_next(requested_url(request))
+    is_get = request.method == "GET"
+    return show(
         "error.html",
-        status,
+        error.status,
         headers,
-        error={**body, "status": status},
-        leads_to_account=leads_home,
+        layout="standalone.html" if principal is None else "page.html",
+        is_framed=principal is not None,
+        error={**body, "status": error.status},
+        advice=_advice(request, error),
+        again=asked if is_get and error.status in _WORTH_ANOTHER_TRY else None,
+        leads_to=home if is_get or asked == BASE else asked,
     )
+
+
+def _seen(request: Request) -> Principal | None:
+    """Who is logged in, as far as it is known without a look at the database."""
+    known: Principal | None = getattr(request.state, "frame", None)
+    if known is None and (token := cookies.read(request, "session")) is not None:
+        return runtime_of(request).page_sessions.seen(token)
+    return known
+
+
+def _advice(request: Request, error: AppException) -> str | None:
+    if error.status == 413:
+        most = do_filesizeformat(runtime_of(request).settings.server.max_body_bytes, binary=True)
+        return f"At most {most} can be sent at once."
+    return ADVICE.get(error.status)
 
 
 def _redirect(request: Request, url: str, headers: dict[str, str]) -> Response:

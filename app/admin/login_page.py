@@ -69,7 +69,7 @@ def login_page(
     headers: Mapping[str, str],
     *,
     error: Mapping[str, Any] | None = None,
-    form: LoginForm | None = None,
+    username: str = "",
     next_url: str | None = None,
 ) -> Response:
     """The login page.
@@ -79,17 +79,17 @@ def login_page(
         status: of the answer.
         headers: of the answer.
         error: its `message` says why the page is shown, unless no login was tried yet.
-        form: what was sent, to be filled in again.
+        username: as it was typed, to be filled in again.
         next_url: where to go after the login; default: what was asked for.
     """
-    place = safe_next(form.next if form else next_url or _requested_url(request))
+    place = safe_next(requested_url(request) if next_url is None else next_url)
     return render_public_form(
         request,
         "login.html",
         status,
         headers,
         message=error["message"] if error else None,
-        username=form.username if form else "",
+        username=username,
         next=place,
         is_for_account=is_account_page(place),
         is_from_elsewhere=request.headers.get("Sec-Fetch-Site") == "cross-site",
@@ -99,7 +99,7 @@ def login_page(
 def redisplay_login_on_error(request: Request, form: LoginForm) -> AbstractContextManager[None]:
     """Show the login page again, with the username, where the login is refused."""
     return redisplay_on_error(
-        partial(login_page, request, form=form),
+        partial(login_page, request, username=form.username, next_url=form.next),
         UnauthorizedException,
         ForbiddenException,
         TooManyRequestsException,
@@ -181,10 +181,10 @@ def is_account_page(url: str) -> bool:
 
 def confirmation_url(request: Request) -> str:
     """URL of the page that asks for a confirmation, and returns to what was asked for."""
-    return f"{ACCOUNT}/confirm?{urlencode({'next': safe_next(_requested_url(request))})}"
+    return f"{ACCOUNT}/confirm?{urlencode({'next': safe_next(requested_url(request))})}"
 
 
-def _requested_url(request: Request) -> str:
+def requested_url(request: Request) -> str:
     """The URL that was asked for, or for a form, the one that it was on."""
     if request.method == "GET":
         return f"{request.scope['path']}?{request.scope['query_string'].decode('latin-1')}"

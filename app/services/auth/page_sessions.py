@@ -79,6 +79,11 @@ class PageSessions:
                 raise ServiceUnavailableException from error
             raise
 
+    def seen(self, token: str) -> Principal | None:
+        """The principal that this process authenticated a while ago: enough for the frame of a page
+        that says what is wrong, and for nothing else."""
+        return self._seen.get(token)
+
     def _forget(self, matches: PrincipalPredicate) -> None:
         self._ends += 1
         for token in list(self._seen):
