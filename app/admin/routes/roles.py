@@ -12,9 +12,9 @@ from app.admin.forms.access import (
     UserRolesFormBody,
     role_choices,
 )
+from app.admin.listings.user_place import Place
 from app.admin.page import Notice
 from app.admin.rendering import BASE
-from app.admin.user_place import Place
 from app.api.deps.services import Confirmations, Roles, Users
 from app.api.routing import Router
 from app.api.types import UserId

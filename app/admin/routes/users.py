@@ -16,11 +16,11 @@ from app.admin.deps import (
     UsersPage,
 )
 from app.admin.forms.users import EditForm, EditFormBody, NewUserFormBody, UserForm
+from app.admin.listings.user_place import Back, Place
 from app.admin.listings.users import USERS_PATH, UserListingQuery
 from app.admin.page import AdminPage, Notice
 from app.admin.rendering import BASE
 from app.admin.services.users import Action, ActionResult
-from app.admin.user_place import Back, Place
 from app.api.deps.services import (
     Confirmations,
     Exports,
