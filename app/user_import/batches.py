@@ -10,8 +10,8 @@ from pathlib import Path
 
 from app.core.details import Detail
 from app.runtime import Runtime
-from app.schemas.bulk import RefusedRow, UserImport, read_imported
 from app.services.user.file_parser import FileRow, UserFile
+from app.services.user.upload import user_in
 from app.user_import.refused_rows import RefusedRowsFile
 
 ROWS_PER_TRANSACTION = 1_000
@@ -87,13 +87,6 @@ def _batches(rows: Iterable[FileRow]) -> Iterator[list[FileRow]]:
 async def _create(
     runtime: Runtime, batch: list[FileRow], defaults: dict[str, str]
 ) -> Sequence[Detail]:
-    rows = [_user_in(row, defaults) for row in batch]
+    rows = [user_in(row, defaults) for row in batch]
     async with runtime.open_user_service() as users:
         return await users.create_acceptable_users(rows, [row.line for row in batch])
-
-
-def _user_in(row: FileRow, defaults: dict[str, str]) -> UserImport | RefusedRow:
-    if row.fault:
-        return RefusedRow([{"field": "row", "message": row.fault}])
-    has_secret = row.values.keys() & {"password", "hashed_password"}
-    return read_imported(row.values if has_secret else {**row.values, **defaults})

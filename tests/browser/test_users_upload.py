@@ -109,12 +109,61 @@ async def test_a_file_that_cannot_be_read_is_reported_on_the_form(
     await expect(form.get_by_role("alert")).to_contain_text(reason)
 
 
-async def test_a_file_that_is_too_large_is_reported(form, watch):
-    watch.expected |= {"status of 413", "htmx:", "Response Status Error"}
+TOO_LARGE = HEADING + "x" * 1_200_000
 
-    await check(form, HEADING + "x" * 1_100_000)
 
-    await expect(form.get_by_role("heading")).to_have_text("The request body is too large")
+async def test_a_file_that_is_too_large_is_reported_before_it_is_sent(form):
+    await check(form, TOO_LARGE)
+
+    told = form.get_by_role("alert")
+    await expect(told).to_have_text(
+        "Not sent: the file has 1.14 MiB, and at most 1.00 MiB can be sent."
+    )
+
+
+async def test_without_scripts_a_file_that_is_too_large_has_a_page_with_the_way_back(
+    open_page, root, watch
+):
+    watch.expect_status(413)
+    page = await open_page(java_script_enabled=False)
+    await log_in(page, root, UPLOAD)
+
+    await check(page, TOO_LARGE)
+
+    await expect(page.get_by_role("heading")).to_have_text("The request body is too large")
+    await expect(page.get_by_role("navigation", name="Views")).to_be_visible()
+    await page.get_by_role("link", name="Go back").click()
+    await expect(page.get_by_role("heading")).to_have_text("Upload users")
+
+
+async def test_an_upload_shows_its_progress(form, watch):
+    """Issue 22: on a slow line nothing moved."""
+    watch.expect_status(422)
+    devtools = await form.context.new_cdp_session(form)
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 400_000}
+    await devtools.send("Network.emulateNetworkConditions", slow)
+
+    await check(form, HEADING + "x" * 600_000)
+
+    await expect(form.get_by_role("progressbar", name="Upload")).to_be_visible()
+    await expect(form.get_by_text("% sent")).to_be_visible()
+    await expect(form.get_by_role("alert")).to_contain_text("field larger")
+    await expect(form.get_by_role("progressbar")).to_have_count(0)
+
+
+async def test_a_file_stays_chosen_when_the_service_does_not_answer(form, watch):
+    watch.expected |= {"ERR_INTERNET_DISCONNECTED", "htmx:"}
+    await form.context.set_offline(True)
+    await check(form, GOOD)
+    await expect(form.get_by_role("alert")).to_have_text(
+        "Not checked: the service does not answer. Try again."
+    )
+
+    await form.context.set_offline(False)
+    await form.get_by_role("button", name="Check the file").click()
+
+    await expect(form.get_by_role("heading", name="2 users can be created")).to_be_focused()
+    await expect(form.get_by_role("alert")).to_have_count(0)
 
 
 async def test_without_scripts_the_same_file_is_chosen_again_and_no_other_is_taken(

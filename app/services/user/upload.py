@@ -1,6 +1,7 @@
 """Upload of a file of users: a preview first, then the creation of all users or none."""
 
 import asyncio
+import secrets
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from app.schemas.bulk import RefusedRow, UserImport, read_imported
 from app.schemas.user import NewUser
 from app.services.dashboard import invalidate_statistics
 from app.services.user.creation import UserCreation
-from app.services.user.file_parser import FileRow, UserFile, UserFileError
+from app.services.user.file_parser import SECRETS, FileRow, UserFile, UserFileError
 
 AT_ONCE = 100
 """Passwords that are hashed within a request: about four seconds on one core."""
@@ -31,7 +32,7 @@ class PreviewRow:
     Attributes:
         line: number of its first line.
         values: text by column, the same columns in all rows.
-        secret: `password`, `hash`, both, or `none`, which is a fault.
+        secret: `password`, `hash`, both, or `none`, which is a fault where another row has one.
         faults: sentences, one for each fault.
     """
 
@@ -46,11 +47,13 @@ class Preview:
     """The rows of a file with their faults.
 
     Attributes:
+        has_secrets: whether a row has a password or hash; if none has, users are created without.
         note: see `UserFile.note`.
         created: number of users created; None where none were.
     """
 
     rows: Sequence[PreviewRow]
+    has_secrets: bool = True
     note: str | None = None
     created: int | None = None
 
@@ -72,6 +75,10 @@ class UploadedRows:
     rows: Sequence[FileRow]
     users: Sequence[UserImport | RefusedRow]
     note: str | None
+
+    @property
+    def has_secrets(self) -> bool:
+        return any(has_secret(row) for row in self.rows)
 
 
 class UserUpload:
@@ -121,9 +128,13 @@ class UserUpload:
             ValidationException: see `submit`.
         """
         # In a thread: a megabyte of rows would stop the event loop for half a second.
-        return await asyncio.to_thread(self._read, name, content)
+        return await asyncio.to_thread(self._read, name, content, await self._unknown_password())
 
-    def _read(self, name: str, content: bytes) -> UploadedRows:
+    async def _unknown_password(self) -> str:
+        """The hash of a password that nobody knows, for a file without any, such as an export."""
+        return await self.users.passwords.hash(secrets.token_urlsafe(32))
+
+    def _read(self, name: str, content: bytes, unknown: str) -> UploadedRows:
         try:
             file = UserFile.in_memory(PurePath(name), content)
             rows = list(islice(file.rows(), self.bulk_max + 1))
@@ -135,24 +146,31 @@ class UserUpload:
                 f"The file contains {found} users, but should contain 1 to "
                 f"{self.bulk_max:,} (USERS_BULK_MAX). `backend import-users` accepts any number"
             )
-        return UploadedRows(rows, [_user_in(row) for row in rows], file.note)
+        defaults = {} if any(map(has_secret, rows)) else {"hashed_password": unknown}
+        return UploadedRows(rows, [user_in(row, defaults) for row in rows], file.note)
 
     async def _preview(self, sent: UploadedRows) -> Preview:
         checked = await self.users.check(sent.users, [row.line for row in sent.rows])
         faults: dict[int, list[str]] = defaultdict(list)
         for detail in checked.details:
             faults[detail["index"]].append(sentence(detail))
-        return Preview([_shown(row, faults[row.line]) for row in sent.rows], sent.note)
+        rows = [_shown(row, faults[row.line]) for row in sent.rows]
+        return Preview(rows, sent.has_secrets, sent.note)
 
 
 def _refused(reason: str) -> ValidationException:
     return ValidationException(details=[{"field": "file", "message": reason}])
 
 
-def _user_in(row: FileRow) -> UserImport | RefusedRow:
+def has_secret(row: FileRow) -> bool:
+    return not SECRETS.isdisjoint(row.values)
+
+
+def user_in(row: FileRow, defaults: Mapping[str, str]) -> UserImport | RefusedRow:
+    """The user of a row, which gets `defaults` where it has no secret."""
     if row.fault:
         return RefusedRow([{"field": "row", "message": row.fault}])
-    return read_imported(row.values)
+    return read_imported(row.values if has_secret(row) else {**row.values, **defaults})
 
 
 def sentence(detail: Detail) -> str:
@@ -160,8 +178,8 @@ def sentence(detail: Detail) -> str:
 
 
 def _shown(row: FileRow, faults: Sequence[str]) -> PreviewRow:
-    secrets = {"password": "password", "hashed_password": "hash"}
-    brought = [name for column, name in secrets.items() if column in row.values]
+    kinds = {"password": "password", "hashed_password": "hash"}
+    brought = [name for column, name in kinds.items() if column in row.values]
     shown = {
         name: _text(row.values.get(name)) or _DEFAULTS.get(name, "")
         for name in NewUser.model_fields
