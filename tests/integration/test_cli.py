@@ -1,5 +1,6 @@
 """The command line and the server it starts, as somebody with a fresh checkout meets them."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -28,6 +29,7 @@ from app.database.migrations import head_revision, migrate
 from app.embedded.files import free_port
 from tests.conftest import PASSWORD, Person, Servers, browsing, running
 from tests.launcher import answers, launched
+from tests.range_api import range_api
 
 pytestmark = pytest.mark.direct
 
@@ -269,8 +271,8 @@ async def insert(
     await fetch(
         settings,
         environment,
-        "INSERT INTO users (email, username, hashed_password, is_active) "
-        f"VALUES ('{email}', '{name}', '', {is_active})",
+        "INSERT INTO users (email, username, full_name, hashed_password, is_active) "
+        f"VALUES ('{email}', '{name}', '{name} the builder', '', {is_active})",
     )
 
 
@@ -528,6 +530,7 @@ async def test_c31_an_inactive_user_is_told_to_be_so(project, empty, settings):
         ("bob@example.com", "hunter2", "password: should have at least 15 characters"),
         ("bob@example.com", "x" * 300, "password: "),
         ("bob@example.com", "Bob@Example.com 1", "password: should not be the email"),
+        ("bob@example.com", "Bob The Builder 1", "password: should not be the email, a name"),
     ],
 )
 async def test_c31_a_password_that_cannot_be_set_is_a_sentence(
@@ -544,6 +547,27 @@ async def test_c31_a_password_that_cannot_be_set_is_a_sentence(
     assert password not in ended.output
     assert "Traceback" not in ended.output
     assert await fetch(settings, empty, "SELECT hashed_password FROM users") == [("",)]
+
+
+@pytest.mark.parametrize("command", ["create-superuser", "set-password"])
+async def test_a_command_sets_no_password_that_is_known_from_a_breach(
+    project, empty, settings, command
+):
+    project.cli("migrate", **empty)
+    if command == "set-password":
+        await insert(settings, empty, "bob@example.com")
+    async with range_api() as api:
+        api.know(PASSWORD)
+        checking = {**empty, "AUTH_BREACH_CHECK_URL": api.url, "PASSWORD": PASSWORD}
+        # In a thread: the list of breached passwords is served by this one.
+        refused = await asyncio.to_thread(project.cli, command, "bob@example.com", **checking)
+        api.answer()
+        allowed = await asyncio.to_thread(project.cli, command, "bob@example.com", **checking)
+
+    assert (refused.code, allowed.code) == (1, 0)
+    assert "password: is known from a breach of another site" in refused.output
+    assert PASSWORD not in refused.output
+    assert len(api.requests) == 2
 
 
 @pytest.mark.parametrize("command", ["create-superuser", "set-password"])
