@@ -13,7 +13,9 @@ from tests.browser.conftest import (
     overflow,
     violations,
 )
-from tests.conftest import PASSWORD
+from tests.browser.serving import serving
+from tests.conftest import PASSWORD, Person, browsing, running
+from tests.mailbox import Mailbox
 
 ACCOUNT = "/account"
 NEW = "another battery staple horse"
@@ -91,6 +93,30 @@ async def test_an_email_is_verified_by_the_link_in_a_mail(ada_page, mailbox):
     await expect(ada_page.get_by_text("not verified")).to_have_count(0)
 
 
+async def test_where_it_is_required_an_email_is_verified_before_the_first_login(
+    open_page, client, settings, watch
+):
+    watch.expect_status(403)
+    required = settings.replaced(auth={"email_verification": "required"})
+    async with running(required) as app, browsing(app) as browser, serving(app) as url:
+        watch.server = url
+        mailbox = Mailbox(app.state.runtime)
+        page = await open_page(base_url=url)
+        sign_up = {"email": "grace@example.com", "password": PASSWORD}
+        await browser.post("/api/v1/users", json=sign_up)
+        grace = Person(browser, 0, "grace@example.com")
+        await log_in(page, grace, ACCOUNT)
+        await expect(page.get_by_role("alert")).to_contain_text("Verify your email first")
+
+        await follow(page, mailbox)
+        await page.get_by_role("button", name="Verify the email").click()
+        await expect(page.get_by_role("status")).to_have_text("Your email is verified")
+        await log_in(page, grace, ACCOUNT)
+
+        await expect(page).to_have_title("Your account · Backend API")
+        await page.goto("about:blank")  # before its server ends
+
+
 async def test_an_email_is_changed_and_restored_by_the_links_in_mails(ada_page, ada, mailbox):
     await ada_page.get_by_role("link", name="Change email").click()
     await ada_page.get_by_label("New email").fill("ada@example.org")
@@ -106,7 +132,12 @@ async def test_an_email_is_changed_and_restored_by_the_links_in_mails(ada_page, 
     await ada_page.get_by_role("button", name="Restore the email").click()
 
     await expect(ada_page.get_by_role("status")).to_contain_text("Your old email is restored")
-    await log_in(ada_page, ada, ACCOUNT)
+    await follow(ada_page, mailbox, "new password")
+    await ada_page.get_by_label("New password").fill(NEW)
+    await ada_page.get_by_role("button", name="Set the password").click()
+
+    await expect(ada_page.get_by_role("status")).to_contain_text("Your new password is set")
+    await log_in(ada_page, ada, ACCOUNT, NEW)
     await expect(ada_page.get_by_role("definition").first).to_contain_text(ada.email)
 
 
