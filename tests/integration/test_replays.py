@@ -5,7 +5,7 @@ Refresh tokens, of which a repeat is answered, are in `test_refresh_grace`.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from itertools import cycle
@@ -23,6 +23,9 @@ from tests.authenticator import (
     sign_in_options,
 )
 from tests.conftest import Person
+from tests.integration import test_account_deletion, test_email_change
+from tests.integration.test_invitations import invite
+from tests.mailbox import Mailbox
 from tests.mfa import MFA, code_at, execute, make_stale, mfa_token, set_up
 from tests.process import instance
 
@@ -157,3 +160,52 @@ async def test_a_link_of_a_mail_resets_one_password(processes, ada: Person, mail
         ada.password = passwords[winner]
         await ada.login()
         await execute(runtime, "UPDATE one_time_tokens SET created_at = now() - interval '1 hour'")
+
+
+async def email_verification(ada: Person, mailbox: Mailbox) -> tuple[str, str]:
+    await ada.post("/users/me/email-verification")
+    return "/auth/email-verification", await mailbox.token()
+
+
+async def email_change(ada: Person, mailbox: Mailbox) -> tuple[str, str]:
+    await test_email_change.requested(ada)
+    return "/auth/email-change", await mailbox.token()
+
+
+async def email_change_undo(ada: Person, mailbox: Mailbox) -> tuple[str, str]:
+    email = "new@example.com"
+    return "/auth/email-change/undo", await test_email_change.changed(
+        ada.client, ada, mailbox, email
+    )
+
+
+async def deletion_undo(ada: Person, mailbox: Mailbox) -> tuple[str, str]:
+    await test_account_deletion.delete(ada)
+    return "/auth/deletion/undo", await mailbox.token()
+
+
+@pytest.mark.parametrize(
+    "prepare", [email_verification, email_change, email_change_undo, deletion_undo]
+)
+async def test_a_link_of_a_mail_works_once(
+    processes,
+    ada: Person,
+    mailbox,
+    prepare: Callable[[Person, Mailbox], Awaitable[tuple[str, str]]],
+):
+    path, token = await prepare(ada, mailbox)
+
+    answers = await send(processes, path, [{"token": token}] * AT_ONCE)
+
+    assert statuses(answers) == {204: 1, 422: AT_ONCE - 1}
+
+
+async def test_an_invitation_makes_one_account(processes, root: Person, mailbox):
+    for number in range(ROUNDS):
+        await invite(root, f"grace{number}@example.com")
+        sent = {"token": await mailbox.token(), "password": "another battery staple horse"}
+        bodies = [sent | {"username": f"grace{number}{turn}"} for turn in range(AT_ONCE)]
+
+        answers = await send(processes, "/auth/invitation", bodies)
+
+        assert statuses(answers) == {201: 1, 422: AT_ONCE - 1}
