@@ -20,7 +20,8 @@ class MailServer:
     Attributes:
         recipient_reply: refuses recipients, such as `550 5.1.1 <ada@example.com>: no such user`.
         data_reply: refuses contents.
-        delay: seconds before it answers to a content.
+        delay: seconds before it takes a content.
+        answer_delay: seconds before it answers to a content that it has taken.
         reply_to: the refusal of a recipient, or an empty text.
         drops: connections that it cuts after the content has arrived and been taken, unanswered.
         logins: user and password that it accepts.
@@ -32,6 +33,7 @@ class MailServer:
     recipient_reply: str = ""
     data_reply: str = ""
     delay: float = 0.0
+    answer_delay: float = 0.0
     drops: int = 0
     logins: tuple[str, str] = ("", "")
     quits: int = 0
@@ -67,6 +69,7 @@ class MailServer:
             self.drops -= 1
             assert server.transport is not None
             server.transport.abort()  # type: ignore[attr-defined]  # of a socket
+        await asyncio.sleep(self.answer_delay)
         return f"250 2.0.0 Ok: queued as {len(self.received)}"
 
     async def handle_QUIT(  # noqa: N802  # the same

@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
+from app.core.config.jobs import JobsSettings
 from app.core.jobs import JobPayload
 from app.repositories.background.jobs import JobQueue
 from app.runtime import Runtime
@@ -46,7 +47,9 @@ async def statuses(runtime: Runtime) -> list[str]:
 
 
 @pytest.mark.direct
-async def test_r16_no_job_is_lost_or_runs_without_its_commit_whatever_is_killed(postgres, record):
+async def test_r16_no_job_or_mail_is_lost_or_runs_without_its_commit_whatever_is_killed(
+    postgres, record
+):
     async def crash() -> None:
         await postgres.stop(signal.SIGQUIT)
         await postgres.start()
@@ -55,9 +58,13 @@ async def test_r16_no_job_is_lost_or_runs_without_its_commit_whatever_is_killed(
         outcome = await run(url, KILLS, crash)
 
     record("R16", "workers killed at random, PostgreSQL crashed once", str(outcome))
-    assert outcome.lost == set()
-    assert outcome.unasked == set()
-    assert len(outcome.committed) > 50
+    assert outcome.jobs.lost == outcome.jobs.unasked == set()
+    assert outcome.mails.lost == outcome.mails.unasked == set()
+    assert len(outcome.jobs.committed) > 50
+    assert len(outcome.mails.committed) > 10
+    by_kill, unexplained = outcome.mails.again()
+    assert unexplained == []
+    assert max(by_kill.values(), default=0) <= JobsSettings().concurrency
 
 
 @pytest.fixture
