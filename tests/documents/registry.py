@@ -161,7 +161,7 @@ ELSEWHERE = {
     "pytest --pgbouncer tests/integration": "faults/test_pgbouncer.py"
     "::test_the_integration_suite_passes",
     "python -m tests.faults --kills 200": "faults/test_jobs.py"
-    "::test_r16_no_job_is_lost_or_runs_without_its_commit_whatever_is_killed",
+    "::test_r16_no_job_or_mail_is_lost_or_runs_without_its_commit_whatever_is_killed",
     "pytest tests/faults": "faults/conftest.py::pytest_terminal_summary",  # part of `make test`
     "cp deploy/api.env.example deploy/api.env": _COMPOSE,
     "cp deploy/postgres.env.example deploy/postgres.env": _COMPOSE,
