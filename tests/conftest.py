@@ -211,15 +211,36 @@ async def empty_audit_trail(connection: AsyncConnection) -> None:
     await connection.execute(text("SET LOCAL session_replication_role = origin"))
 
 
+async def empty_database(connection: AsyncConnection) -> None:
+    """Leave no row in any table, and let ids begin at one again.
+
+    A few rows are deleted ten times faster than tables are truncated: each truncation makes new
+    files. What many rows would leave behind slows later tests down, and is truncated.
+    """
+    tables = sorted({*Base.metadata.tables, "pgqueuer_statistics"})
+    deletions = "; ".join(f"DELETE FROM {table}" for table in tables)
+    truncated = ", ".join(table for table in tables if table != "audit_events")
+    await connection.execute(text("SET LOCAL session_replication_role = replica"))
+    await connection.execute(
+        text(f"""
+            DO $$ BEGIN
+                IF pg_relation_size('users') > 1000000 THEN
+                    TRUNCATE {truncated} CASCADE;
+                END IF;
+                {deletions};
+                PERFORM setval(seqrelid::regclass, seqstart, false) FROM pg_sequence;
+            END $$
+        """)
+    )
+    await connection.execute(text("SET LOCAL session_replication_role = origin"))
+
+
 @pytest.fixture
 async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """Nobody in particular, with an empty database."""
     runtime: Runtime = app.state.runtime
     async with runtime.engine.begin() as connection:
-        await empty_audit_trail(connection)
-        names = {table.name for table in Base.metadata.sorted_tables} - {"audit_events"}
-        tables = ", ".join([*sorted(names), "pgqueuer_statistics"])
-        await connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+        await empty_database(connection)
     assert runtime.cache is not None
     await runtime.cache.redis.flushdb()
     runtime.user_lists.search._expires = 0
