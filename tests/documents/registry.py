@@ -159,7 +159,7 @@ ELSEWHERE = {
     "npx openapi-typescript docs/openapi.json …": "clients/test_typescript_client.py"
     "::test_its_types_hold",
     "pytest --pgbouncer tests/integration": "faults/test_pgbouncer.py"
-    "::test_the_integration_suite_passes",
+    "::test_the_integration_tests_of_the_database_pass",
     "python -m tests.faults --kills 200": "faults/test_jobs.py"
     "::test_r16_no_job_or_mail_is_lost_or_runs_without_its_commit_whatever_is_killed",
     "pytest tests/faults": "faults/conftest.py::pytest_terminal_summary",  # part of `make test`
