@@ -661,6 +661,7 @@ def visit(app: FastAPI, page: str, caller: Caller) -> dict[str, Any]:
             role_id=ROLE,
             key_id=caller.rows["key_id"],
             invitation_id=1,
+            session_id=UUID(int=1),
         ),
         "headers": headers,
         **options,
