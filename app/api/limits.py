@@ -16,6 +16,7 @@ from app.core.exceptions import UnauthorizedException
 from app.core.limiter import by_address, limiter
 from app.core.permissions import Permission
 from app.core.text.normalisation import normalise_login
+from app.services.auth.codes import looks_like_code
 
 
 async def by_email(request: Request) -> str:
@@ -63,6 +64,13 @@ def _account_of(request: Request, mfa_token: object) -> str:
 async def by_principal_with_code(request: Request) -> str | None:
     """Key: the user who sends a code of a second factor; None for a password."""
     return by_principal(request) if await _in_body(request, "code") is not None else None
+
+
+async def by_principal_with_code_of_form(request: Request) -> str | None:
+    """The same, for a form with one field for either."""
+    proof = (await request.form()).get("proof")
+    is_code = isinstance(proof, str) and looks_like_code(proof)
+    return by_principal(request) if is_code else None
 
 
 async def by_refreshed_session(request: Request) -> str:

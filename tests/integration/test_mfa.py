@@ -152,6 +152,19 @@ async def test_factors_change_only_after_a_confirmation(ada: Person, runtime, me
     assert done.is_success
 
 
+async def test_a_proposed_app_counts_only_after_a_confirmation(ada: Person, runtime):
+    """Whoever has a token of the session could have proposed it while that was fresh."""
+    secret = (await ada.post(f"{MFA}/totp")).json()["secret"]
+    await make_stale(runtime)
+
+    refused = await ada.post(f"{MFA}/totp/confirmation", json={"code": code_at(secret)})
+    await ada.post("/auth/confirmation", json={"password": PASSWORD})
+    done = await ada.post(f"{MFA}/totp/confirmation", json={"code": code_at(secret)})
+
+    assert (refused.status_code, refused.json()["error"]) == (403, "confirmation_required")
+    assert done.status_code == 200
+
+
 async def test_the_secret_of_another_user_cannot_be_put_in_place(ada: Person, bob: Person, runtime):
     await set_up(ada)
     bobs = await set_up(bob)

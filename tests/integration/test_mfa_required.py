@@ -7,14 +7,32 @@ import httpx
 import pytest
 
 from tests.conftest import PASSWORD, Person, browsing, running
-from tests.integration.test_access_matrix import MATRIX, operations
+from tests.integration.test_access_matrix import (
+    ANONYMOUS,
+    MATRIX,
+    PAGES,
+    Cast,
+    cast,
+    hashed_password,
+    operations,
+    visit,
+)
 from tests.mfa import set_up
+
+__all__ = ["cast", "hashed_password"]
 
 LOGINS = {"login", "login_form", "login_mfa", "login_passkey", "refresh"}
 ALLOWED = {
     *("get_me", "get_mfa", "begin_totp", "confirm_totp", "confirm"),
     *("passkey_registration_options", "register_passkey", "list_passkeys"),
     *("logout", "logout_all"),
+}
+
+ALLOWED_PAGES = {
+    *("account_security", "account_begin_totp", "account_totp", "account_confirm_totp"),
+    *("account_passkey_options", "account_register_passkey"),
+    *("account_confirmation", "account_confirm", "account_confirm_by_passkey"),
+    *("account_login", "dashboard_login_passkey", "dashboard_logout"),
 }
 
 
@@ -42,6 +60,17 @@ async def test_a_superuser_without_a_factor_can_do_nothing_else(app, root: Perso
             "mfa_enrolment_required",
         ), operation
     assert login["access_token"]
+
+
+async def test_on_the_pages_a_superuser_without_a_factor_is_led_to_set_one_up(
+    app, client, cast: Cast, strict
+):
+    caller = await cast.caller("superuser", client)
+    for page in PAGES.keys() - ANONYMOUS - ALLOWED_PAGES:
+        response = await strict.request(**visit(app, page, caller))
+
+        led = (response.status_code, response.headers.get("Location"))
+        assert led == (303, "/account/security"), page
 
 
 async def test_it_is_led_to_set_one_up_and_then_may_do_all(root: Person, strict):

@@ -21,7 +21,7 @@ from tests.authenticator import (
 )
 from tests.conftest import PASSWORD, Person, browsing, running
 from tests.mailbox import Mailbox
-from tests.mfa import execute, first_step, make_stale, second_step, set_up
+from tests.mfa import execute, first_step, make_stale, mfa_token, second_step, set_up
 
 
 @pytest.fixture
@@ -318,6 +318,41 @@ async def test_a_session_is_confirmed_by_a_passkey(ada: Person, phone: Authentic
 
     assert [one.status_code for one in (confirmed, again, done)] == [200, 422, 204]
     assert again.json()["details"][0]["field"] == "passkey"
+
+
+async def test_codes_of_a_blocked_app_are_accepted_again_after_a_use_of_a_passkey(
+    ada: Person, phone: Authenticator, runtime
+):
+    app = await set_up(ada)
+    await execute(runtime, "UPDATE totp SET failures = 100")
+
+    blocked = await second_step(ada.client, await mfa_token(ada), app.code)
+    await log_in(ada, phone.get(await sign_in_options(ada)))
+    accepted = await second_step(ada.client, await mfa_token(ada), app.code)
+
+    assert (blocked.status_code, accepted.status_code) == (401, 200)
+
+
+async def test_a_passkey_does_not_replace_the_verification_of_an_email(
+    settings, client, ada: Person, phone: Authenticator, mailbox: Mailbox
+):
+    """An administrator has changed the email since the passkey was registered."""
+    await mailbox.receive()
+    required = settings.replaced(auth={"email_verification": "required"})
+    async with running(required) as app, browsing(app) as browser:
+        ada.client = browser
+        stranger = await log_in(ada, Authenticator(id=phone.id).get(await sign_in_options(ada)))
+        unsent = await mailbox.queued()
+        credential = phone.get(await sign_in_options(ada))
+        refused = await log_in(ada, credential)
+        link = await mailbox.token("Verify")
+        await browser.post("/api/v1/auth/email-verification", json={"token": link})
+        again = await log_in(ada, credential)
+        accepted = await log_in(ada, phone.get(await sign_in_options(ada)))
+
+    assert (stranger.status_code, unsent) == (401, [])
+    assert (refused.status_code, refused.json()["error"]) == (403, "email_unverified")
+    assert (again.status_code, accepted.status_code) == (401, 200)
 
 
 async def test_the_passkey_of_another_user_does_not_confirm(

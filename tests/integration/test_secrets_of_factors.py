@@ -123,11 +123,15 @@ class Life:
     async def use_a_passkey(self) -> None:
         key, options = Authenticator(), await registration_options(self.ada)
         created = key.create(options)
+        garbled = base64url.encode(
+            b"\xff" + base64url.decode(created["response"]["clientDataJSON"])
+        )
+        malformed = created | {"response": created["response"] | {"clientDataJSON": garbled}}
         statuses = [
             (
                 await self.ada.post(PASSKEYS, json={"name": "Phone", "credential": credential})
             ).status_code
-            for credential in (created, created | {"id": "AAAA"}, created)
+            for credential in (malformed, created, created | {"id": "AAAA"}, created)
         ]
         self.challenges.append(options["challenge"])
         self.note(options["challenge"], created["response"]["clientDataJSON"])
@@ -136,7 +140,7 @@ class Life:
         statuses += [entered.status_code, (await log_in(self.ada, answer)).status_code]
         confirmation = {"passkey": await self.answered(key)}
         statuses.append((await self.ada.post(CONFIRMATION, json=confirmation)).status_code)
-        assert statuses == [201, 422, 422, 200, 401, 200]
+        assert statuses == [422, 201, 422, 422, 200, 401, 200]
         self.note(*self.tokens_in(entered))
 
     async def answered(self, key: Authenticator) -> dict[str, Any]:

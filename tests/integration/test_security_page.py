@@ -12,6 +12,7 @@ from tests.authenticator import PASSKEYS, Authenticator, sign_in_options
 from tests.authenticator import register as register_passkey
 from tests.conftest import PASSWORD, Person, browsing, running
 from tests.integration.test_dashboard_page import PAGE, browser, form_in, log_in
+from tests.integration.test_rate_limits import limiting
 from tests.mfa import code_at, execute, first_step, make_stale, set_up
 
 __all__ = ["browser"]
@@ -110,6 +111,21 @@ async def test_a_code_or_a_passkey_confirms_as_well(browser, root, runtime):
 
     assert "Confirmed for ten minutes" in by_code.text
     assert "Confirmed for ten minutes" in by_key.text
+
+
+async def test_codes_at_the_confirmation_are_counted_with_all_others(settings, client, root):
+    async with limiting(settings, second_factor="2/minute") as strict, browsing(strict) as browser:
+        browser.base_url = httpx.URL("https://test")
+        await log_in(browser, root)
+        root.client = browser
+        page = await browser.get(CONFIRM)
+        first = await root.post("/auth/confirmation", json={"code": "000000"})
+        second = await send(browser, page, CONFIRM, proof="000 000")
+        third = await send(browser, page, CONFIRM, proof="ABCD-EFGH-IJKL-MNOP")
+        password = await send(browser, page, CONFIRM, proof=PASSWORD)
+
+    assert [one.status_code for one in (first, second, third)] == [422, 422, 429]
+    assert "Confirmed for ten minutes" in password.text
 
 
 async def registered(person: Person) -> Authenticator:

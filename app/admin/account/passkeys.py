@@ -90,7 +90,7 @@ async def rename_passkey(
 
 @router.post("/{passkey_id}/remove", name="account_remove_passkey")
 async def remove_passkey(
-    passkey_id: PasskeyId, page: EnrollingPage, passkeys: Passkeys, confirmations: Confirmations
+    passkey_id: PasskeyId, page: AccountPageDep, passkeys: Passkeys, confirmations: Confirmations
 ) -> Response:
     """Remove a passkey."""
     await confirmations.require(page.admin)

@@ -5,12 +5,12 @@ from typing import Annotated, Any
 from fastapi import Form, Query, Response
 from pydantic import AfterValidator, BaseModel, Field, Json
 
-from app.admin.deps import EnrollingPage, LimitedPage
+from app.admin.deps import AccountPageDep, EnrollingPage, LimitedPage
 from app.admin.login_page import safe_next
 from app.admin.page import AdminPage, Notice
 from app.admin.rendering import ACCOUNT
 from app.api.deps.services import Confirmations, Mfa, PasskeyLogins, Passkeys
-from app.api.limits import by_principal
+from app.api.limits import by_principal, by_principal_with_code_of_form
 from app.api.routing import Router
 from app.core.limiter import limiter, rate
 from app.schemas.access.passkey import SignInCredential
@@ -82,7 +82,7 @@ async def confirm_totp(
 
 
 @router.post("/security/totp/remove", name="account_remove_totp")
-async def remove_totp(page: EnrollingPage, mfa: Mfa, confirmations: Confirmations) -> Response:
+async def remove_totp(page: AccountPageDep, mfa: Mfa, confirmations: Confirmations) -> Response:
     """Remove the authenticator app."""
     await confirmations.require(page.admin)
     await mfa.remove_totp(page.admin)
@@ -90,7 +90,7 @@ async def remove_totp(page: EnrollingPage, mfa: Mfa, confirmations: Confirmation
 
 
 @router.post("/security/recovery-codes", name="account_recovery_codes")
-async def recovery_codes(page: EnrollingPage, mfa: Mfa, confirmations: Confirmations) -> Response:
+async def recovery_codes(page: AccountPageDep, mfa: Mfa, confirmations: Confirmations) -> Response:
     """Make new recovery codes, and show them once."""
     await confirmations.require(page.admin)
     codes = await mfa.new_recovery_codes(page.admin)
@@ -105,6 +105,9 @@ async def confirm_form(page: EnrollingPage, next: Annotated[_Next, Query()] = AC
 
 @router.post("/confirm", name="account_confirm", dependencies=[LimitedPage])
 @limiter.shared_limit(rate("login"), scope="confirmation", key_func=by_principal)
+@limiter.shared_limit(
+    rate("second_factor"), scope="second-factor", key_func=by_principal_with_code_of_form
+)
 async def confirm(
     form: Annotated[ConfirmationForm, Form()], page: EnrollingPage, confirmations: Confirmations
 ) -> Response:

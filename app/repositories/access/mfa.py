@@ -71,7 +71,8 @@ class MfaRepository(BaseRepository[Totp]):
 
     async def forgive_failures(self, user_id: int) -> None:
         """Accept codes of the app again, after another factor has proved who the user is."""
-        await self.changed(update(Totp).where(Totp.user_id == user_id).values(failures=0))
+        which = Totp.user_id == user_id, Totp.failures > 0
+        await self.changed(update(Totp).where(*which).values(failures=0))
 
     async def remove_totp(self, user_id: int) -> bool:
         """Whether there was one, confirmed or not."""

@@ -1,15 +1,18 @@
-"""Verification of emails: `VerificationMails` sends links, `VerificationService` takes them."""
+"""Verification of emails: `VerificationMails` sends links, `VerificationService` takes them, and
+`VerifiedLogins` requires it."""
 
 from datetime import UTC, datetime
+from typing import NoReturn
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AuthSettings
-from app.core.exceptions import ServiceUnavailableException
+from app.core.exceptions import EmailUnverifiedException, ServiceUnavailableException
 from app.repositories.background.jobs import JobQueue
+from app.repositories.user.repository import Credentials
 from app.schemas.account import Purpose
-from app.schemas.audit import Action
+from app.schemas.audit import Action, Target
 from app.schemas.background.mail import SendMail
 from app.services.account.tokens import OneTimeTokens, invalid_token
 from app.services.audit.redaction import target_of
@@ -47,6 +50,43 @@ class VerificationMails:
         """Mail a link to a user. The job issues the token, once a minute, and unless the email is
         verified."""
         await self._queue.enqueue(SendMail(mail="email-verification", user_id=user_id))
+
+
+class VerifiedLogins(BaseService):
+    """Refuses logins of users who have to verify their email first.
+
+    Args:
+        db: the request's session.
+        settings: whether they have to.
+        sends_mail: whether the service sends mail.
+    """
+
+    def __init__(self, db: AsyncSession, settings: AuthSettings, *, sends_mail: bool) -> None:
+        super().__init__(db)
+        self.mails = VerificationMails(db, settings, sends_mail=sends_mail)
+
+    def are_open_to(self, user: Credentials) -> bool:
+        return not self.mails.is_required or user.email_verified_at is not None
+
+    async def require(self, user: Credentials) -> None:
+        """
+        Raises:
+            EmailUnverifiedException: see `refuse`.
+        """
+        if not self.are_open_to(user):
+            await self.refuse(user)
+
+    async def refuse(self, user: Credentials) -> NoReturn:
+        """Refuse a user who has proved who they are, and mail the link again.
+
+        Raises:
+            EmailUnverifiedException: always.
+        """
+        async with self.transaction():
+            await self.mails.send(user.id)
+        log.warning("login_unverified", user=user.id)
+        self.audit.refuse(Action.LOGIN_FAILED, Target("user", user.id), outcome="refused")
+        raise EmailUnverifiedException
 
 
 class VerificationService(BaseService):

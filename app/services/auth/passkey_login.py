@@ -18,6 +18,7 @@ from app.repositories.session import SessionRepository
 from app.repositories.user.repository import Credentials, UserRepository
 from app.schemas.access.passkey import SignInCredential
 from app.schemas.access.session import Principal
+from app.services.account.verification import VerifiedLogins
 from app.services.auth.issuing import Begun, SessionIssuer, Tokens
 from app.services.auth.passkeys import configured
 from app.services.auth.session_confirmation import record_confirmation
@@ -33,7 +34,7 @@ class PasskeyLoginService(BaseService):
         db: database session of the request.
         tokens: signs tokens.
         party: verifies what browsers send; None where passkeys are not configured.
-        settings: lifetimes of sessions.
+        settings: lifetimes of sessions, and whether emails are verified.
         sends_mail: whether the service sends mail.
     """
 
@@ -52,6 +53,7 @@ class PasskeyLoginService(BaseService):
         self.mfa = MfaRepository(db)
         self.passkeys = PasskeyRepository(db)
         self.issuer = SessionIssuer(self.sessions, tokens, settings, sends_mail=sends_mail)
+        self.verified_logins = VerifiedLogins(db, settings, sends_mail=sends_mail)
         self._party = party
 
     def options(self) -> dict[str, Any]:
@@ -69,6 +71,7 @@ class PasskeyLoginService(BaseService):
             NotFoundException: passkeys are not configured.
             PasskeyRefusedException: the passkey is unknown, its answer is not valid or was used
                 before, or its user is inactive.
+            EmailUnverifiedException: the user has to verify the email first.
         """
         return self.issuer.tokens(await self._log_in(credential, device))
 
@@ -78,8 +81,8 @@ class PasskeyLoginService(BaseService):
         """The same for the pages; returns the token for the cookie.
 
         Raises:
-            ForbiddenException: the user needs a role, and is no superuser and has none; no session
-                began.
+            ForbiddenException: the user needs a role, and is no superuser and has none; or has to
+                verify the email first. No session began.
         """
         begun = await self._log_in(credential, device, needs_role=needs_role)
         return self.issuer.page_token(begun)
@@ -112,15 +115,21 @@ class PasskeyLoginService(BaseService):
             raise ForbiddenException("Your account may not use these pages")
         async with self.transaction():
             begun = await self._begin(passkey, credential, found, device)
+        if begun is None:
+            await self.verified_logins.refuse(found)
         log.info("login", user=found.id, address=device.address)
         return begun
 
     async def _begin(
         self, passkey: Passkey, credential: SignInCredential, user: Credentials, device: Device
-    ) -> Begun:
+    ) -> Begun | None:
+        """Use the answer, and begin a session; None where the user has to verify the email first,
+        which only the owner of the passkey learns."""
         if not await self.users.lock_unchanged(user):
             raise PasskeyRefusedException
         await self._use(passkey, credential)
+        if not self.verified_logins.are_open_to(user):
+            return None
         key = "swk" if passkey.is_backup_eligible else "hwk"
         return await self.issuer.begin(user.id, device, (key, "user", "mfa"))
 
@@ -154,3 +163,4 @@ class PasskeyLoginService(BaseService):
             passkey.id, use.sign_count, is_backed_up=is_backed_up
         ):
             raise PasskeyRefusedException
+        await self.mfa.forgive_failures(user_id)

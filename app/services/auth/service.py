@@ -11,7 +11,6 @@ from app.core.config import AuthSettings
 from app.core.details import DetailCode
 from app.core.device import Device
 from app.core.exceptions import (
-    EmailUnverifiedException,
     ForbiddenException,
     MfaRequiredException,
     TokenRevokedException,
@@ -25,12 +24,12 @@ from app.core.security.sealing import ContentCipher
 from app.core.text.normalisation import is_encodable, is_storable
 from app.models import Session
 from app.repositories.session import SessionRepository
-from app.repositories.user.repository import Credentials, UserRepository
+from app.repositories.user.repository import UserRepository
 from app.schemas.access.session import Principal
 from app.schemas.audit import Action, Target
 from app.services.account.notices import Notices
 from app.services.account.tokens import OneTimeTokens
-from app.services.account.verification import VerificationMails
+from app.services.account.verification import VerifiedLogins
 from app.services.auth.issuing import Begun, SessionIssuer, Tokens
 from app.services.auth.second_step import MfaChallenge, SecondStepService
 from app.services.base import BaseService
@@ -81,7 +80,7 @@ class AuthService(BaseService):
         self.notices = Notices(db, is_on=sends_mail)
         self.issuer = SessionIssuer(self.sessions, tokens, settings, sends_mail=sends_mail)
         self.second_step = SecondStepService(db, tokens, cipher, settings, sends_mail=sends_mail)
-        self.verification = VerificationMails(db, settings, sends_mail=sends_mail)
+        self.verified_logins = VerifiedLogins(db, settings, sends_mail=sends_mail)
 
     async def login(self, login: str, password: str, device: Device) -> Tokens | MfaChallenge:
         """Begin a session, or where the user has a second factor, the second step of the login.
@@ -162,7 +161,7 @@ class AuthService(BaseService):
             log.warning("login_refused", user=found.id, address=device.address)
             self.audit.refuse(Action.LOGIN_FAILED, Target("user", found.id), outcome="refused")
             raise ForbiddenException("Your account may not use these pages")
-        await self._check_verified(found)
+        await self.verified_logins.require(found)
         begun = None
         async with self.transaction():
             # Locked, so that any later end of the user's sessions includes this one.
@@ -178,17 +177,6 @@ class AuthService(BaseService):
         log.info("login", user=found.id, address=device.address)
         must_enrol = self.settings.requires_mfa(is_superuser=found.is_superuser)
         return replace(begun, mfa_enrolment_required=must_enrol)
-
-    async def _check_verified(self, found: Credentials) -> None:
-        """After the right password: refuse a user who has to verify the email first, and mail the
-        link again."""
-        if not self.settings.is_verification_required or found.email_verified_at is not None:
-            return
-        async with self.transaction():
-            await self.verification.send(found.id)
-        log.warning("login_unverified", user=found.id)
-        self.audit.refuse(Action.LOGIN_FAILED, Target("user", found.id), outcome="refused")
-        raise EmailUnverifiedException
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """Exchange a refresh token for a new pair.

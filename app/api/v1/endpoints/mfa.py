@@ -48,8 +48,8 @@ async def begin_totp(caller: EnrollingUser, mfa: Mfa) -> TotpSetup:
     f"{OWN}/totp/confirmation",
     operation_id="confirm_totp",
     response_description="Recovery codes, shown once",
-    dependencies=[LimitedEnrollingUser],
-    responses=errors(401, 409, body=True),
+    dependencies=[LimitedEnrollingUser, ConfirmedToEnrol],
+    responses=errors(401, 403, 409, body=True),
 )
 @limiter.shared_limit(rate("second_factor"), scope="second-factor", key_func=by_principal)
 async def confirm_totp(request: CodeRequest, caller: EnrollingUser, mfa: Mfa) -> NewRecoveryCodes:

@@ -45,13 +45,17 @@ async def passkey_login_options(passkeys: PasskeyLogins) -> PasskeyOptions:
     operation_id="login_passkey",
     response_description="Tokens of a new session",
     dependencies=[Limited],
-    responses=errors(401, 404, body=True),
+    responses=errors(401, 403, 404, body=True),
 )
 @_login_address
 async def login_passkey(
     login: PasskeyLogin, passkeys: PasskeyLogins, device: ClientDevice
 ) -> TokenSchema:
-    """Log in by passkey: no password and no second step."""
+    """Log in by passkey: no password and no second step.
+
+    If the service requires verified emails, the login of a user without one is a 403 with the error
+    `email_unverified`, and the link is mailed again.
+    """
     return TokenSchema.model_validate(await passkeys.log_in(login.credential, device))
 
 

@@ -119,7 +119,7 @@ class RelyingParty:
             )
             aaguid = UUID(verified.aaguid)
         except Exception as error:  # the library and those below it raise far more than their own
-            raise CeremonyRefused(repr(error)) from error
+            raise _refusal(error) from error
         passkey = NewPasskey(
             verified.credential_id,
             verified.credential_public_key,
@@ -159,7 +159,7 @@ class RelyingParty:
                 **expected,
             )
         except Exception as error:  # the same
-            raise CeremonyRefused(repr(error)) from error
+            raise _refusal(error) from error
         use = PasskeyUse(verified.new_sign_count, verified.credential_backed_up)
         return use, challenge
 
@@ -172,7 +172,7 @@ class RelyingParty:
             client = parse_client_data_json(sent)
             challenge = self._challenges.read(client.challenge, purpose)
         except Exception as error:  # the same
-            raise CeremonyRefused(repr(error)) from error
+            raise _refusal(error) from error
         if challenge is None:
             raise CeremonyRefused("the challenge is not valid")
         if client.cross_origin:
@@ -190,6 +190,11 @@ class RelyingParty:
         if self.rp_id == "localhost" and _LOCAL.fullmatch(str(origin)):
             return [str(origin)]
         return [f"https://{self.rp_id}"]
+
+
+def _refusal(error: Exception) -> CeremonyRefused:
+    """Without the `repr` of the error, which may contain all that was sent."""
+    return CeremonyRefused(f"{type(error).__name__}: {error}")
 
 
 def user_handle(user_id: int) -> bytes:
