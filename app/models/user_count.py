@@ -28,6 +28,7 @@ class UserCount(Base):
     is_active: Mapped[bool | None]
     is_superuser: Mapped[bool | None]
     has_mfa: Mapped[bool | None]
+    email_verified: Mapped[bool | None]
     delta: Mapped[int] = mapped_column(BigInteger)
 
 

@@ -41,7 +41,7 @@ EDITS = [
         "    is_superuser: bool = False\n",
         '    phone: Text = Field("", description="Optional")\n',
     ),
-    ("README.md", "| `is_active`, `is_superuser`, `has_mfa` | `/users`,", FILTER),
+    ("README.md", "| `is_active`, `is_superuser`, `has_mfa`, `email_verified` | `/users`,", FILTER),
     ("tests/integration/test_users.py", '"full_name"),\n', '"phone", '),
     ("tests/integration/test_users.py", '"full_name")\n', '"phone", '),
     ("tests/integration/test_users.py", '"full_name", "is_active"', '"phone", '),

@@ -118,6 +118,20 @@ async def test_users_with_a_second_factor_are_counted_too(root, runtime, everybo
     assert totals == [number, len(everybody) - number]
 
 
+async def test_users_with_a_verified_email_are_counted_too(root, runtime, everybody, small_bounds):
+    async with runtime.engine.begin() as connection:
+        verify = "UPDATE users SET email_verified_at = now() WHERE id % 3 = 0"
+        await connection.execute(text(verify))
+        await connection.execute(text("UPDATE users SET email_verified_at = NULL WHERE id = 3"))
+        query = "SELECT count(*) FROM users WHERE email_verified_at IS NOT NULL"
+        number = await connection.scalar(text(query))
+
+    found = [await listed(root, email_verified=value) for value in (True, False)]
+
+    assert [page["total"] for page in found] == [number, len(everybody) - number]
+    assert not any(page.get("total_is_estimate") for page in found)
+
+
 async def test_each_state_has_a_number_of_its_own(root, everybody, small_bounds):
     for is_active in (None, True, False):
         for is_superuser in (None, True, False):
