@@ -4,8 +4,16 @@ import pytest
 from playwright.async_api import Page, expect
 
 from app.schemas.background.mail import SendMail
+from app.services.mail.kinds import KINDS
 from app.worker.registry import send_mail
-from tests.browser.conftest import DASHBOARD, assert_accessible, log_in, overflow
+from tests.browser.conftest import (
+    DASHBOARD,
+    THEMES,
+    assert_accessible,
+    log_in,
+    overflow,
+    violations,
+)
 
 MAIL = f"{DASHBOARD}/mail"
 VIEWS = {"table": MAIL, "none": f"{MAIL}?state=failed", "preview": f"{MAIL}/preview/test-mail"}
@@ -61,6 +69,23 @@ async def test_a_mail_is_readable_in_both_themes_and_on_a_phone(
     light = scheme == "light"
     assert (color == "rgb(23, 26, 33)") is light
     assert (ground == "rgb(255, 255, 255)") is light
+
+
+async def test_every_template_fits_a_phone_without_an_image_and_has_contrast_in_both_themes(
+    open_page, runtime
+):
+    page = await open_page(viewport={"width": 320, "height": 800})
+    faults = []
+    for kind in KINDS:
+        await page.set_content(runtime.mailer.preview(kind).html)
+        assert await page.locator("h1").is_visible()
+        for scheme in THEMES:
+            await page.emulate_media(color_scheme=scheme)
+            faults += [(kind, fault) for fault in await violations(page) if "contrast" in fault]
+        if await overflow(page) or await page.locator("img").count():
+            faults.append((kind, "too wide, or with an image"))
+
+    assert faults == []
 
 
 @pytest.mark.parametrize("view", VIEWS)

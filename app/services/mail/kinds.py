@@ -72,7 +72,11 @@ KINDS: Mapping[str, MailKind] = {
         MailKind(
             "email-changed",
             mail_contexts.email_changed,
-            example={"at": _MOMENT, "link": _EMAIL_CHANGE, "lifetime": "72 hours"},
+            example={
+                "at": _MOMENT,
+                "link": _EMAIL_CHANGE.replace("email-change", "email-change-undo"),
+                "lifetime": "72 hours",
+            },
         ),
         MailKind("password-changed", mail_contexts.notice, example={"at": _MOMENT}),
         MailKind(
