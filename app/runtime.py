@@ -18,7 +18,7 @@ from app.core.limiter import HitCounter
 from app.core.redis import CircuitBreaker, connect_redis
 from app.core.security import PasswordHasher, TokenSigner
 from app.core.security.mfa.challenges import ChallengeSigner
-from app.core.security.mfa.relying_party import RelyingParty
+from app.core.security.mfa.lazy_relying_party import RelyingPartyLoader
 from app.core.security.passwords.breaches import BreachedPasswords
 from app.core.security.sealing import ContentCipher
 from app.core.security.signing import BodyFingerprints, CursorSigner, FormSigner
@@ -124,7 +124,7 @@ class Runtime:
     refusals: Refusals
     cipher: ContentCipher
     totp_cipher: ContentCipher
-    relying_party: RelyingParty | None
+    relying_party: RelyingPartyLoader | None
 
     def user_service(self, db: AsyncSession) -> UserService:
         settings = self.settings
@@ -448,12 +448,12 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         )
 
 
-def _relying_party(settings: Settings, secret_key: str) -> RelyingParty | None:
+def _relying_party(settings: Settings, secret_key: str) -> RelyingPartyLoader | None:
     rp_id, auth = settings.passkey_rp_id, settings.auth
     if rp_id is None:
         return None
     challenges = ChallengeSigner(secret_key, auth.accepted_keys())
-    return RelyingParty(rp_id, settings.app.app_name, auth.passkey_origins, challenges)
+    return RelyingPartyLoader(rp_id, settings.app.app_name, auth.passkey_origins, challenges)
 
 
 def _mail_catcher(settings: Settings, local: Path) -> MailCatcher | None:

@@ -212,8 +212,11 @@ async def test_without_an_endpoint_there_are_no_traces_at_all(client):
     assert "x-trace-id" not in response.headers
 
 
-def test_without_an_endpoint_the_libraries_are_not_even_loaded():
-    costly = ("opentelemetry.sdk.trace", "opentelemetry.exporter", "opentelemetry.instrumentation")
+def test_without_an_endpoint_or_a_passkey_the_libraries_are_not_even_loaded():
+    costly = (
+        *("opentelemetry.sdk.trace", "opentelemetry.exporter", "opentelemetry.instrumentation"),
+        *("webauthn", "OpenSSL", "cbor2"),
+    )
     script = f"import sys, main; print([m for m in sys.modules if m.startswith({costly})])"
 
     told = subprocess.run(

@@ -9,8 +9,13 @@ import pytest
 
 from app.core.config import SettingsError, load_settings
 from app.core.security import base64url
-from app.core.security.mfa.challenges import LIFETIME, Challenge, ChallengeSigner
-from app.core.security.mfa.relying_party import CeremonyRefused, RelyingParty
+from app.core.security.mfa.challenges import (
+    LIFETIME,
+    CeremonyRefused,
+    Challenge,
+    ChallengeSigner,
+)
+from app.core.security.mfa.relying_party import RelyingParty
 
 VECTORS = json.loads(Path(__file__).with_name("webauthn_vectors.json").read_text())
 KEY = "k" * 32

@@ -10,7 +10,8 @@ from app.core.config import AuthSettings
 from app.core.device import Device
 from app.core.exceptions import ForbiddenException, PasskeyRefusedException, ValidationException
 from app.core.security import TokenSigner, base64url
-from app.core.security.mfa.relying_party import CeremonyRefused, RelyingParty
+from app.core.security.mfa.challenges import CeremonyRefused
+from app.core.security.mfa.lazy_relying_party import RelyingPartyLoader
 from app.models.access.passkey import Passkey
 from app.repositories.access.mfa import MfaRepository
 from app.repositories.access.passkeys import PasskeyRepository
@@ -42,7 +43,7 @@ class PasskeyLoginService(BaseService):
         self,
         db: AsyncSession,
         tokens: TokenSigner,
-        party: RelyingParty | None,
+        party: RelyingPartyLoader | None,
         settings: AuthSettings,
         *,
         sends_mail: bool,
@@ -56,13 +57,14 @@ class PasskeyLoginService(BaseService):
         self.verified_logins = VerifiedLogins(db, settings, sends_mail=sends_mail)
         self._party = party
 
-    def options(self) -> dict[str, Any]:
+    async def options(self) -> dict[str, Any]:
         """Options for the browser, whoever the user is. Nothing is stored.
 
         Raises:
             NotFoundException: passkeys are not configured.
         """
-        return configured(self._party).sign_in_options()
+        party = await configured(self._party)
+        return party.sign_in_options()
 
     async def log_in(self, credential: SignInCredential, device: Device) -> Tokens:
         """Begin a session.
@@ -135,7 +137,7 @@ class PasskeyLoginService(BaseService):
 
     async def _find(self, credential: SignInCredential, user_id: int | None = None) -> Passkey:
         """The passkey that answers; where `user_id` is given, one of this user."""
-        configured(self._party)
+        await configured(self._party)
         try:
             credential_id = base64url.decode(credential.raw_id)
         except ValueError as error:
@@ -147,7 +149,7 @@ class PasskeyLoginService(BaseService):
 
     async def _use(self, passkey: Passkey, credential: SignInCredential) -> None:
         """Verify an answer, and record in the caller's transaction that it was used."""
-        party, user_id = configured(self._party), passkey.user_id
+        party, user_id = await configured(self._party), passkey.user_id
         try:
             use, challenge = party.signed_in(credential.as_sent(), user_id, passkey.public_key)
         except CeremonyRefused as refusal:

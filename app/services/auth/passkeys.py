@@ -1,19 +1,23 @@
 """`PasskeyService`: a user's passkeys, registered, named, listed and removed."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.exceptions import ConflictException, NotFoundException, ValidationException
-from app.core.security.mfa.relying_party import CeremonyRefused, RelyingParty
+from app.core.security.mfa.challenges import CeremonyRefused
+from app.core.security.mfa.lazy_relying_party import RelyingPartyLoader
 from app.models.access.passkey import Passkey
 from app.repositories.access.passkeys import PasskeyRepository
 from app.schemas.access.passkey import PasskeyRegistration
 from app.schemas.access.session import Principal
 from app.services.auth.factors import FactorService
 from app.services.principals import PrincipalCache
+
+if TYPE_CHECKING:
+    from app.core.security.mfa.relying_party import RelyingParty
 
 log = structlog.get_logger("app.security")
 
@@ -35,7 +39,7 @@ class PasskeyService(FactorService):
         self,
         db: AsyncSession,
         principals: PrincipalCache,
-        party: RelyingParty | None,
+        party: RelyingPartyLoader | None,
         *,
         sends_mail: bool,
     ) -> None:
@@ -61,7 +65,7 @@ class PasskeyService(FactorService):
             NotFoundException: passkeys are not configured.
             ConflictException: the caller has too many.
         """
-        party = configured(self._party)
+        party = await configured(self._party)
         known = [passkey.credential_id for passkey in await self.passkeys.of(caller.user_id)]
         _check_number(known)
         user = caller.user
@@ -80,7 +84,7 @@ class PasskeyService(FactorService):
             ValidationException: the response is not valid, or its challenge was used before.
             ConflictException: the passkey is registered already, or the caller has too many.
         """
-        party = configured(self._party)
+        party = await configured(self._party)
         try:
             new, challenge = party.registered(registration.credential.as_sent(), _purpose(caller))
         except CeremonyRefused as refusal:
@@ -131,14 +135,14 @@ class PasskeyService(FactorService):
         await self.principals.forget_user(caller.user_id)
 
 
-def configured(party: RelyingParty | None) -> RelyingParty:
+async def configured(party: RelyingPartyLoader | None) -> "RelyingParty":
     """
     Raises:
         NotFoundException: passkeys are not configured.
     """
     if party is None:
         raise NotFoundException("Passkeys are not available: AUTH_PASSKEY_RP_ID is not set")
-    return party
+    return await party.load()
 
 
 def _purpose(caller: Principal) -> str:

@@ -37,7 +37,7 @@ _OWN = "/users/me/passkeys"
 @limiter.shared_limit(rate("passkey_options"), scope="passkey-options", key_func=by_address)
 async def passkey_login_options(passkeys: PasskeyLogins) -> PasskeyOptions:
     """Options for a login or a confirmation by passkey, valid for five minutes and one use."""
-    return PasskeyOptions(passkeys.options())
+    return PasskeyOptions(await passkeys.options())
 
 
 @router.post(

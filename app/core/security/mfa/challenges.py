@@ -19,6 +19,11 @@ _TIME_LENGTH = 8
 _MAC_LENGTH = 32
 
 
+class CeremonyRefused(Exception):
+    """The response of an authenticator is malformed, or not valid here; the message says why, for
+    the log."""
+
+
 class Challenge(NamedTuple):
     """A valid challenge. `digest` stands for it where it is recorded as used."""
 

@@ -1,4 +1,7 @@
-"""`RelyingParty`: the ceremonies of passkeys (WebAuthn), by the library `webauthn`."""
+"""`RelyingParty`: the ceremonies of passkeys (WebAuthn), by the library `webauthn`.
+
+No module imports this one directly: `RelyingPartyLoader` does at the first ceremony.
+"""
 
 import re
 from collections.abc import Sequence
@@ -18,16 +21,16 @@ from webauthn.helpers.structs import (
 )
 
 from app.core.security import base64url
-from app.core.security.mfa.challenges import LIFETIME, Challenge, ChallengeSigner
+from app.core.security.mfa.challenges import (
+    LIFETIME,
+    CeremonyRefused,
+    Challenge,
+    ChallengeSigner,
+)
 
 SIGN_IN = "sign in"
 """Purpose of challenges that a passkey answers, for a login or a confirmation."""
 _LOCAL = re.compile(r"https?://localhost(:[0-9]{1,5})?")
-
-
-class CeremonyRefused(Exception):
-    """The response of an authenticator is malformed, or not valid here; the message says why, for
-    the log."""
 
 
 @dataclass(frozen=True, slots=True)
