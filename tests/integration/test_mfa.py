@@ -224,11 +224,38 @@ async def test_lists_are_filtered_by_who_has_a_second_factor(ada: Person, root: 
     assert [user["username"] for user in lacking.json()["items"]] == ["root"]
 
 
-async def test_an_administrators_reset_removes_all_factors_and_sessions(ada: Person, runtime):
+async def test_an_administrators_reset_removes_all_factors_and_sessions_and_is_told(
+    ada: Person, root: Person, runtime, mailbox: Mailbox
+):
     await set_up(ada)
+    await mailbox.receive()
+    await make_stale(runtime)
 
-    async with runtime.session_maker() as db:
-        await runtime.mfa_service(db).reset(ada.id)
+    refused = await root.delete(f"/users/{ada.id}/mfa")
+    await root.post("/auth/confirmation", json={"password": PASSWORD})
+    done = await root.delete(f"/users/{ada.id}/mfa")
 
+    assert (refused.status_code, refused.json()["error"]) == (403, "confirmation_required")
+    assert done.status_code == 204
     assert (await ada.get("/users/me")).status_code == 401
     assert "access_token" in (await first_step(ada)).json()
+    (mail,) = [one for one in await mailbox.receive() if one.to == ada.email]
+    assert mail.subject == "An administrator removed all second factors: Backend API"
+    (event,) = (await root.get("/audit", params={"action": "mfa.reset"})).json()["items"]
+    assert (event["actor"], event["target"]) == (f"user:{root.id}", f"user:{ada.id}")
+    assert event["after"] == {"sessions_ended": 1}
+
+
+async def test_no_administrator_resets_the_factors_of_a_superuser(
+    ada: Person, root: Person, runtime
+):
+    await set_up(root)
+    await execute(
+        runtime, "INSERT INTO roles (id, name, permissions) VALUES (9, 'help', '{users:update}')"
+    )
+    await execute(runtime, f"INSERT INTO user_roles (user_id, role_id) VALUES ({ada.id}, 9)")
+
+    refused = await ada.delete(f"/users/{root.id}/mfa")
+
+    assert refused.status_code == 403
+    assert (await root.get("/users/me")).json()["has_mfa"]

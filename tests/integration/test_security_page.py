@@ -255,6 +255,25 @@ async def test_an_administrator_resets_the_factors_of_a_user(root_browser, root,
     assert "access_token" in (await first_step(ada)).json()
 
 
+async def test_the_page_of_a_user_says_which_factors_they_have(root_browser, root, ada):
+    place = f"{PAGE}/users/{ada.id}"
+    pages = [await root_browser.get(place)]
+    app = await set_up(ada)
+    pages.append(await root_browser.get(place))
+    await registered(ada)
+    await registered(ada)
+    await ada.post("/auth/confirmation", json={"code": app.recovery_codes[0]})
+    pages.append(await root_browser.get(place))
+
+    def fact(page: httpx.Response, name: str) -> list[str]:
+        return re.findall(rf"<dt>{name}</dt><dd>(.*?)</dd>", page.text)
+
+    assert [fact(page, "Second factors") for page in pages] == [
+        *(["None"], ["Authenticator app"], ["Authenticator app, 2 passkeys"]),
+    ]
+    assert [fact(page, "Recovery codes left") for page in pages] == [[], ["10"], ["9"]]
+
+
 async def test_the_table_shows_and_filters_who_has_a_second_factor(root_browser, root, ada, bob):
     await set_up(ada)
 

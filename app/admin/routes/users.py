@@ -24,6 +24,7 @@ from app.admin.services.users import Action, ActionResult
 from app.api.deps.services import (
     Confirmations,
     Exports,
+    Mfa,
     Recovery,
     Roles,
     Sessions,
@@ -195,6 +196,7 @@ async def user_view(
     sessions: Sessions,
     audit: Audit,
     roles: Roles,
+    mfa: Mfa,
 ) -> Response:
     """A user, the sessions used last, and the newest events of the account."""
     user, live, events = await users.get(user_id, page.admin), None, None
@@ -208,6 +210,7 @@ async def user_view(
         user=user,
         names=UserForm.text_fields(),
         roles=await roles.of_user(user_id, page.admin),
+        factors=await mfa.factors_of(user_id) if user.has_mfa else None,
         sessions=live,
         events=events,
         place=place,

@@ -23,6 +23,15 @@ class SealedSecret(NamedTuple):
     secret: bytes
 
 
+class Factors(NamedTuple):
+    """A user's second factors: whether an authenticator app counts, and the numbers of passkeys and
+    of recovery codes that are left."""
+
+    has_app: bool
+    passkeys: int
+    recovery_codes: int
+
+
 class MfaRepository(BaseRepository[Totp]):
     model = Totp
 
@@ -31,12 +40,16 @@ class MfaRepository(BaseRepository[Totp]):
 
     async def methods(self, user_id: int) -> list[str]:
         """How the user can prove who they are, besides the password."""
-        unused = RecoveryCode.user_id == user_id, RecoveryCode.used_at.is_(None)
-        code = select(RecoveryCode.user_id).where(*unused)
-        ways = _confirmed_totp(user_id), code, _passkey(user_id)
+        ways = _confirmed_totp(user_id), _unused_code(user_id), _passkey(user_id)
         row = (await self.db.execute(select(*(way.exists() for way in ways)))).one()
         names = "totp", "recovery_code", "passkey"
         return [name for name, has in zip(names, row, strict=True) if has]
+
+    async def factors(self, user_id: int) -> Factors:
+        passkeys = _passkey(user_id).with_only_columns(func.count()).scalar_subquery()
+        codes = _unused_code(user_id).with_only_columns(func.count()).scalar_subquery()
+        query = select(_confirmed_totp(user_id).exists(), passkeys, codes)
+        return Factors(*(await self.db.execute(query)).one())
 
     async def has_factor(self, user_id: int) -> bool:
         """Whether the user has a second factor; recovery codes alone are none."""
@@ -104,10 +117,6 @@ class MfaRepository(BaseRepository[Totp]):
         query = update(RecoveryCode).where(*which, RecoveryCode.used_at.is_(None))
         return bool(await self.changed(query.values(used_at=func.now())))
 
-    async def recovery_codes_left(self, user_id: int) -> int:
-        which = RecoveryCode.user_id == user_id, RecoveryCode.used_at.is_(None)
-        return await self.db.scalar(select(func.count()).where(*which)) or 0
-
     async def spend(self, digest: bytes, expires_at: datetime) -> bool:
         """Record that a challenge was used; False where it was before. A second transaction waits
         for the end of the first."""
@@ -143,6 +152,11 @@ class MfaRepository(BaseRepository[Totp]):
 
 def _confirmed_totp(user_id: int) -> Select[int]:
     return select(Totp.user_id).where(Totp.user_id == user_id, Totp.confirmed_at.is_not(None))
+
+
+def _unused_code(user_id: int) -> Select[int]:
+    unused = RecoveryCode.user_id == user_id, RecoveryCode.used_at.is_(None)
+    return select(RecoveryCode.user_id).where(*unused)
 
 
 def _passkey(user_id: int) -> Select[int]:

@@ -12,6 +12,7 @@ from app.core.security.mfa.totp import matching_step, new_secret, provisioning_u
 from app.core.security.sealing import ContentCipher
 from app.core.text.normalisation import normalise_login
 from app.models import User
+from app.repositories.access.mfa import Factors
 from app.repositories.access.role import RoleRepository
 from app.schemas.access.mfa import MfaStatus, TotpSetup
 from app.schemas.access.session import Principal
@@ -63,11 +64,16 @@ class MfaService(FactorService):
 
     async def status(self, caller: Principal) -> MfaStatus:
         totp = await self.mfa.totp(caller.user_id)
+        factors = await self.mfa.factors(caller.user_id)
         return MfaStatus(
             totp_confirmed_at=totp and totp.confirmed_at,
-            recovery_codes_left=await self.mfa.recovery_codes_left(caller.user_id),
+            recovery_codes_left=factors.recovery_codes,
             is_required=self.settings.requires_mfa(is_superuser=caller.is_superuser),
         )
+
+    async def factors_of(self, user_id: int) -> Factors:
+        """For administrators."""
+        return await self.mfa.factors(user_id)
 
     async def begin_totp(self, caller: Principal) -> TotpSetup:
         """Propose the secret of an authenticator app, in place of one that was not confirmed.
