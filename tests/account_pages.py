@@ -1,6 +1,7 @@
 """Forms of the account pages, without a browser."""
 
 import re
+from html import unescape
 from typing import Any
 
 import httpx
@@ -14,7 +15,8 @@ def fields_of(page: httpx.Response, action: str) -> dict[str, str]:
     """The hidden fields of the form that goes to `action`."""
     form = re.search(rf'<form[^>]*action="{action}"(.*?)</form>', page.text, re.DOTALL)
     assert form is not None, page.text
-    return dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form[1]))
+    hidden = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form[1])
+    return {name: unescape(value) for name, value in hidden}
 
 
 async def log_in(

@@ -1,7 +1,7 @@
 """Template rendering, and the filters that format figures and times."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +53,17 @@ def percent(part: float | None) -> str:
 
 
 def span(seconds: float) -> str:
-    """`40 seconds`, `5 minutes`."""
-    if seconds < 90:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes"
+    """`40 seconds`, `5 minutes`, `3 hours`, `2 days`."""
+    for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 1.5 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+def ago(moment: datetime) -> str:
+    """`a moment ago`, `2 minutes ago`."""
+    seconds = (datetime.now(UTC) - moment).total_seconds()
+    return "a moment ago" if seconds < 10 else f"{span(seconds)} ago"
 
 
 def clock(moment: datetime) -> str:

@@ -18,6 +18,7 @@ DetailCode = Literal[
     "out_of_range",
     "not_a_choice",
     "taken",
+    "changed",
     "not_found",
     "weak_password",
     "wrong_password",

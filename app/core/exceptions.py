@@ -157,7 +157,34 @@ class ConflictException(AppException):
 
     status, error = 409, "conflict"
     message = "Already taken"
-    detail_code = "taken"
+    detail_code: DetailCode = "taken"
+
+
+class ChangedMeanwhileException(ConflictException):
+    """Others have changed fields since the caller read them, to other values.
+
+    Args:
+        values: the fields with their values by now.
+        reasons: a sentence for each, where more is known.
+    """
+
+    message = "Another user has changed the same meanwhile"
+    detail_code = "changed"
+
+    def __init__(
+        self, values: Mapping[str, object], reasons: Mapping[str, str] | None = None
+    ) -> None:
+        self.values, reasons = values, reasons or {}
+        super().__init__(
+            details=[
+                {
+                    "field": field,
+                    "message": reasons.get(field, "was changed meanwhile"),
+                    "value": value,
+                }
+                for field, value in values.items()
+            ]
+        )
 
 
 class BodyTimeoutException(AppException):

@@ -89,6 +89,29 @@ async def test_a_user_is_edited(desk, ada):
     assert me["email"] == ada.email
 
 
+async def test_of_two_tabs_that_change_the_same_the_later_one_chooses(desk, ada, root, watch):
+    watch.expect_status(409)
+    await desk.goto(f"{USERS}/{ada.id}/edit")
+    await root.patch(f"/users/{ada.id}", json={"full_name": "Ada King", "username": "king"})
+    await desk.get_by_label("Full name").fill("Ada Lovelace")
+    await desk.get_by_label("Email").fill("lovelace@example.org")
+    await desk.get_by_role("button", name="Save").click()
+
+    choice = desk.get_by_role("radiogroup", name="Full name")
+    await expect(choice).to_be_focused()
+    await expect(choice).to_have_accessible_description("Changed by you a moment ago")
+    await expect(choice.get_by_label("Keep mine")).to_be_checked()
+    await expect(choice).to_contain_text("Ada King")
+    await expect(desk.get_by_label("Email")).to_have_value("lovelace@example.org")
+    assert await violations(desk) == []
+    await choice.get_by_label("Keep theirs").check()
+    await desk.get_by_role("button", name="Save").click()
+
+    await expect(desk.get_by_role("status")).to_have_text("Saved king")
+    me = (await ada.get("/users/me")).json()
+    assert (me["full_name"], me["email"]) == ("Ada King", "lovelace@example.org")
+
+
 async def test_the_last_superuser_stays_one_and_the_page_says_why(desk, root, watch):
     watch.expect_status(409)
     await desk.goto(f"{USERS}/{root.id}/edit")

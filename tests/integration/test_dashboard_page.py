@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 
 import httpx
@@ -29,7 +30,8 @@ def form_in(page: httpx.Response, action: str) -> dict[str, str]:
     """The hidden fields of the form that goes to `action`."""
     form = re.search(rf'<form[^>]*action="{PAGE}{action}"(.*?)</form>', page.text, re.DOTALL)
     assert form is not None, page.text
-    return dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form[1]))
+    hidden = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form[1])
+    return {name: unescape(value) for name, value in hidden}
 
 
 async def log_in(

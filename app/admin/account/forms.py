@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import Form
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from app.admin.forms.edits import Edited
 from app.admin.forms.users import validated
 from app.schemas.access.auth import PasswordChange
 from app.schemas.account import (
@@ -42,26 +43,30 @@ class ProfileForm(BaseModel):
     full_name: Text = ""
     username: Text = ""
 
-    @classmethod
-    def of(cls, user: UserSchema) -> "ProfileForm":
-        return cls(full_name=user.full_name or "", username=user.username)
+    def stored(self) -> dict[str, object]:
+        return {"full_name": self.full_name or None, "username": self.username}
 
-    def changes(self, user: UserSchema) -> UserUpdate:
-        """What differs from `user`.
+
+class EditProfileForm(Edited[ProfileForm], ProfileForm):
+    """The form of the profile."""
+
+    @property
+    def known(self) -> dict[str, object]:
+        return self.was.stored()
+
+    @classmethod
+    def of(cls, user: UserSchema) -> "EditProfileForm":
+        was = ProfileForm(full_name=user.full_name or "", username=user.username)
+        return cls.model_validate(was.model_dump() | {"was": was.model_dump_json()})
+
+    def update(self) -> UserUpdate:
+        """The changes.
 
         Raises:
             ValidationException: a value is not valid.
         """
-        was = ProfileForm.of(user)
-        values: dict[str, object] = {"full_name": self.full_name or None, "username": self.username}
-        return validated(
-            UserUpdate,
-            {
-                name: value
-                for name, value in values.items()
-                if getattr(self, name) != getattr(was, name)
-            },
-        )
+        values = self.stored()
+        return validated(UserUpdate, {name: values[name] for name in self.changed})
 
 
 class PasswordForm(BaseModel):
@@ -104,7 +109,7 @@ RecoveryFormBody = Annotated[RecoveryForm, Form()]
 ResetFormBody = Annotated[ResetForm, Form()]
 TokenFormBody = Annotated[TokenForm, Form()]
 InvitationFormBody = Annotated[InvitationForm, Form()]
-ProfileFormBody = Annotated[ProfileForm, Form()]
+ProfileFormBody = Annotated[EditProfileForm, Form()]
 PasswordFormBody = Annotated[PasswordForm, Form()]
 EmailFormBody = Annotated[EmailForm, Form()]
 DeletionFormBody = Annotated[DeletionForm, Form()]

@@ -3,19 +3,21 @@
 from fastapi import Response
 
 from app.admin.account.forms import (
+    EditProfileForm,
     PasswordFormBody,
-    ProfileForm,
     ProfileFormBody,
     SessionFormBody,
 )
-from app.admin.deps import AccountPageDep, LimitedAccount, MailerDep
+from app.admin.deps import AccountPageDep, Audit, LimitedAccount, MailerDep
 from app.admin.page import Notice
 from app.admin.rendering import ACCOUNT
+from app.admin.services.edits import naming_who
 from app.api.deps.services import Auth, Sessions, Users, Verification
 from app.api.limits import by_principal
 from app.api.routing import Router
 from app.core.limiter import limiter, rate
 from app.core.pagination import PageParams
+from app.schemas.audit import Target
 
 PROFILE, PASSWORD = "account/profile.html", "account/password.html"
 
@@ -32,15 +34,18 @@ async def account(page: AccountPageDep, sessions: Sessions, mailer: MailerDep) -
 @router.get("/profile", name="account_profile")
 async def profile(page: AccountPageDep) -> Response:
     """The form of the profile."""
-    return page.render(PROFILE, form=ProfileForm.of(page.admin.user), error=None)
+    return page.render(PROFILE, form=EditProfileForm.of(page.admin.user), error=None)
 
 
 @router.post("/profile", name="account_change_profile")
-async def change_profile(form: ProfileFormBody, page: AccountPageDep, users: Users) -> Response:
+async def change_profile(
+    form: ProfileFormBody, page: AccountPageDep, users: Users, audit: Audit
+) -> Response:
     """Change the profile."""
-    caller = page.admin
+    caller, user_id = page.admin, page.admin.user_id
     with page.redisplay_on_error(PROFILE, form=form):
-        await users.update(caller.user_id, form.changes(caller.user), caller)
+        async with naming_who(audit, Target("user", user_id), caller):
+            await users.update(user_id, form.update(), caller, known=form.known)
     return page.redirect("", Notice("Your profile is saved"))
 
 

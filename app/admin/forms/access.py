@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Form
 from pydantic import BaseModel, Field
 
+from app.admin.forms.edits import Edited
 from app.admin.forms.users import validated
 from app.admin.services.own_rights import check_own_roles
 from app.schemas.access.api_key import ApiKeyCreate
@@ -31,12 +32,26 @@ class RoleForm(BaseModel):
         """
         return validated(RoleCreate, self.model_dump())
 
+
+class EditRoleForm(Edited[RoleForm], RoleForm):
+    """The form for an existing role."""
+
+    @property
+    def known(self) -> dict[str, object]:
+        return self.was.model_dump()
+
+    @classmethod
+    def of(cls, role: Any) -> "EditRoleForm":
+        was = RoleForm.model_validate(role, from_attributes=True)
+        return cls.model_validate(was.model_dump() | {"was": was.model_dump_json()})
+
     def update(self) -> RoleUpdate:
-        """
+        """The changes.
+
         Raises:
             ValidationException: a value is not valid.
         """
-        return validated(RoleUpdate, self.model_dump())
+        return validated(RoleUpdate, self.model_dump(include=self.changed))
 
 
 def role_choices(roles: Iterable[object]) -> list[tuple[str, str]]:
@@ -47,25 +62,39 @@ def role_choices(roles: Iterable[object]) -> list[tuple[str, str]]:
 
 
 class UserRolesForm(BaseModel):
-    """The form for a user's roles."""
+    """A user's roles."""
 
     roles: Annotated[list[Text], Field(max_length=MAX_USER_ROLES)] = []
+
+
+class EditUserRolesForm(Edited[UserRolesForm], UserRolesForm):
+    """The form for a user's roles.
+
+    Attributes:
+        is_sure: whether a warning was shown; see `OwnRightsException`.
+    """
+
     is_sure: bool = False
 
-    def check_own(self, admin: Principal, user_id: int, had: Iterable[str]) -> None:
+    @classmethod
+    def of(cls, names: list[str]) -> "EditUserRolesForm":
+        was = UserRolesForm(roles=names)
+        return cls.model_validate({"roles": names, "was": was.model_dump_json()})
+
+    def check_own(self, admin: Principal, user_id: int) -> None:
         """
         Raises:
             OwnRightsException: callers take a role from themselves, and were not warned yet.
         """
         if not self.is_sure:
-            check_own_roles(admin, user_id, had, self.roles)
+            check_own_roles(admin, user_id, self.was.roles, self.roles)
 
     def update(self) -> UserRoles:
         """
         Raises:
             ValidationException: a value is not valid.
         """
-        return validated(UserRoles, self.model_dump(include={"roles"}))
+        return validated(UserRoles, {"roles": self.roles})
 
 
 class KeyForm(BaseModel):
@@ -93,5 +122,6 @@ class KeyForm(BaseModel):
 
 
 RoleFormBody = Annotated[RoleForm, Form()]
-UserRolesFormBody = Annotated[UserRolesForm, Form()]
+EditRoleFormBody = Annotated[EditRoleForm, Form()]
+UserRolesFormBody = Annotated[EditUserRolesForm, Form()]
 KeyFormBody = Annotated[KeyForm, Form()]

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Annotated, TypeVar
 
 from fastapi import Form
-from pydantic import BaseModel, Field, Json, SecretStr, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 
+from app.admin.forms.edits import Edited
 from app.core.details import violations
 from app.core.exceptions import ValidationException
 from app.schemas.base import Text
@@ -34,7 +35,7 @@ class UserForm(BaseModel):
         fields = cls.model_fields.items()
         return {name: field.description or "" for name, field in fields if field.annotation is str}
 
-    def _values(self) -> dict[str, object]:
+    def stored(self) -> dict[str, object]:
         """The fields; those that were left empty are None."""
         fields = UserForm.model_fields
         return {
@@ -42,19 +43,19 @@ class UserForm(BaseModel):
         } | {"email": self.email}
 
 
-class EditForm(UserForm):
+class EditForm(Edited[UserForm], UserForm):
     """The form for an existing user.
 
-    Only fields that differ from `was` are changed: another admin may have changed the others since.
-
     Attributes:
-        was: the fields at the time the form was shown.
         is_sure: whether a warning was shown; see `OwnRightsException`.
     """
 
     username: Text = ""
-    was: Json[UserForm]
     is_sure: bool = False
+
+    @property
+    def known(self) -> dict[str, object]:
+        return self.was.stored()
 
     @classmethod
     def of(cls, user: UserSchema) -> "EditForm":
@@ -68,15 +69,8 @@ class EditForm(UserForm):
         Raises:
             ValidationException: a value is not valid.
         """
-        values = self._values() | {"username": self.username}
-        return validated(
-            UserUpdate,
-            {
-                name: value
-                for name, value in values.items()
-                if getattr(self, name) != getattr(self.was, name)
-            },
-        )
+        values = self.stored() | {"username": self.username}
+        return validated(UserUpdate, {name: values[name] for name in self.changed})
 
 
 class NewUserForm(UserForm):
@@ -90,7 +84,7 @@ class NewUserForm(UserForm):
         Raises:
             ValidationException: a value is not valid.
         """
-        return validated(UserCreate, {**self._values(), "password": self.password})
+        return validated(UserCreate, {**self.stored(), "password": self.password})
 
 
 def validated(schema: type[Schema], values: Mapping[str, object]) -> Schema:

@@ -4,21 +4,25 @@ from typing import Annotated
 
 from fastapi import Path, Response
 
-from app.admin.deps import RolesPage, UserRolesPage
+from app.admin.deps import Audit, RolesPage, UserRolesPage
 from app.admin.forms.access import (
+    EditRoleForm,
+    EditRoleFormBody,
+    EditUserRolesForm,
     RoleForm,
     RoleFormBody,
-    UserRolesForm,
     UserRolesFormBody,
     role_choices,
 )
 from app.admin.listings.user_place import Place
 from app.admin.page import Notice
 from app.admin.rendering import BASE
+from app.admin.services.edits import naming_who
 from app.api.deps.services import Confirmations, Roles, Users
 from app.api.routing import Router
 from app.api.types import UserId
 from app.core.permissions import Permission
+from app.schemas.audit import Target
 from app.schemas.base import MAX_BIGINT
 
 router = Router(prefix=BASE, include_in_schema=False)
@@ -55,22 +59,24 @@ async def create_role(
 @router.get("/roles/{role_id}", name="dashboard_edit_role")
 async def edit_role(page: RolesPage, role_id: RoleId, roles: Roles) -> Response:
     """The form for an existing role."""
-    form = RoleForm.model_validate(await roles.get(role_id), from_attributes=True)
+    form = EditRoleForm.of(await roles.get(role_id))
     return page.render(FORM, form=form, role_id=role_id, permissions=list(Permission), error=None)
 
 
 @router.post("/roles/{role_id}", name="dashboard_update_role")
 async def update_role(
     role_id: RoleId,
-    form: RoleFormBody,
+    form: EditRoleFormBody,
     page: RolesPage,
     roles: Roles,
     confirmations: Confirmations,
+    audit: Audit,
 ) -> Response:
     """Change a role."""
     with page.redisplay_on_error(FORM, form=form, role_id=role_id, permissions=list(Permission)):
         await confirmations.require(page.admin)
-        role = await roles.update(role_id, form.update(), page.admin)
+        async with naming_who(audit, Target("role", role_id), page.admin):
+            role = await roles.update(role_id, form.update(), page.admin, form.known)
     return page.redirect("/roles", Notice(f"Saved {role.name}"))
 
 
@@ -103,7 +109,7 @@ async def user_roles(
     page: UserRolesPage, user_id: UserId, place: Place, roles: Roles, users: Users
 ) -> Response:
     """The form for a user's roles."""
-    form = UserRolesForm(roles=[role.name for role in await roles.of_user(user_id, page.admin)])
+    form = EditUserRolesForm.of([role.name for role in await roles.of_user(user_id, page.admin)])
     user = await users.get(user_id, page.admin)
     known = role_choices(await roles.all())
     return page.render(USER_FORM, form=form, user=user, place=place, roles=known, error=None)
@@ -119,12 +125,11 @@ async def set_user_roles(
     users: Users,
     confirmations: Confirmations,
 ) -> Response:
-    """Give a user the chosen roles, and no others."""
+    """Give a user the chosen roles, and take the others, unless they were given meanwhile."""
     user = await users.get(user_id, page.admin)
     known = role_choices(await roles.all())
     with page.redisplay_on_error(USER_FORM, form=form, user=user, place=place, roles=known):
         await confirmations.require(page.admin)
-        had = await roles.of_user(user_id, page.admin)
-        form.check_own(page.admin, user_id, [role.name for role in had])
-        await roles.set_of_user(user_id, form.update(), page.admin)
+        form.check_own(page.admin, user_id)
+        await roles.set_of_user(user_id, form.update(), page.admin, form.was.roles)
     return page.redirect_to(place.url(), Notice(f"Saved the roles of {user.username}"))

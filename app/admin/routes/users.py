@@ -20,6 +20,7 @@ from app.admin.listings.user_place import Back, Place
 from app.admin.listings.users import USERS_PATH, UserListingQuery
 from app.admin.page import AdminPage, Notice
 from app.admin.rendering import BASE
+from app.admin.services.edits import naming_who
 from app.admin.services.users import Action, ActionResult
 from app.api.deps.services import (
     Confirmations,
@@ -37,7 +38,7 @@ from app.api.types import SessionId, UserId
 from app.core.exceptions import ConflictException, NotFoundException
 from app.core.pagination import CursorParams, PageParams
 from app.core.permissions import Permission
-from app.schemas.audit import AuditFilters
+from app.schemas.audit import AuditFilters, Target
 from app.schemas.base import MAX_BIGINT
 from app.services.auth.confirmation import ConfirmationService
 
@@ -226,11 +227,19 @@ async def edit_user(page: EditUserPage, user_id: UserId, place: Place, users: Us
 
 @router.post("/{user_id}/edit", name="dashboard_update_user")
 async def update_user(
-    user_id: UserId, place: Place, form: EditFormBody, page: EditUserPage, users: AdminUsers
+    user_id: UserId,
+    place: Place,
+    form: EditFormBody,
+    page: EditUserPage,
+    users: AdminUsers,
+    audit: Audit,
 ) -> Response:
     """Change a user."""
     with page.redisplay_on_error(FORM_TEMPLATE, form=form, place=place):
-        user = await users.update(user_id, form.update(), page.admin, is_sure=form.is_sure)
+        async with naming_who(audit, Target("user", user_id), page.admin):
+            user = await users.update(
+                user_id, form.update(), page.admin, form.known, is_sure=form.is_sure
+            )
     return page.redirect_to(place.url(), Notice(f"Saved {user.username}"))
 
 

@@ -1,6 +1,6 @@
 """`AdminUserService`: users created, edited or changed in bulk, with a result for each user."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from app.admin.services.own_rights import check_own_demotion
@@ -43,7 +43,13 @@ class AdminUserService:
         return user
 
     async def update(
-        self, user_id: int, user_in: UserUpdate, admin: Principal, *, is_sure: bool
+        self,
+        user_id: int,
+        user_in: UserUpdate,
+        admin: Principal,
+        known: Mapping[str, object],
+        *,
+        is_sure: bool,
     ) -> UserSchema:
         """Change what was sent; see `UserService.update`, also for what else it raises.
 
@@ -52,7 +58,8 @@ class AdminUserService:
         """
         if not is_sure:
             check_own_demotion(admin, user_id, user_in)
-        user = UserSchema.model_validate(await self.users.update(user_id, user_in, admin))
+        changed = await self.users.update(user_id, user_in, admin, known=known)
+        user = UserSchema.model_validate(changed)
         await invalidate_statistics()
         return user
 

@@ -1,6 +1,7 @@
 """`RoleService`: roles, and which of them a user has."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -10,12 +11,19 @@ from app.core.permissions import Permission
 from app.models.role import Role
 from app.repositories.access.role import RoleRepository
 from app.repositories.user.repository import UserRepository
-from app.schemas.access.role import PermissionSchema, RoleCreate, RoleUpdate, UserRoles
+from app.schemas.access.role import (
+    MAX_USER_ROLES,
+    PermissionSchema,
+    RoleCreate,
+    RoleUpdate,
+    UserRoles,
+)
 from app.schemas.access.session import Principal
 from app.schemas.audit import Action
 from app.services.access.rules import check_granted, check_superuser, permissions_of
 from app.services.audit.redaction import state_of, target_of
 from app.services.base import BaseService
+from app.services.merging import NOTHING, merged, merged_set
 from app.services.principals import PrincipalCache
 
 MAX_ROLES = 100
@@ -81,25 +89,36 @@ class RoleService(BaseService):
             self.audit.record(Action.ROLE_CREATED, target_of(role), after=state_of(role))
         return role
 
-    async def update(self, role_id: int, role_in: RoleUpdate, caller: Principal) -> Role:
+    async def update(
+        self,
+        role_id: int,
+        role_in: RoleUpdate,
+        caller: Principal,
+        known: Mapping[str, Any] = NOTHING,
+    ) -> Role:
         """Change the fields that were sent.
 
+        Args:
+            role_id: the role.
+            role_in: the changes.
+            caller: who makes them.
+            known: values of fields as the caller knew them: see `merged`.
+
         Raises:
+            ChangedMeanwhileException: fields are not as known.
             NotFoundException: there is no such role.
             ForbiddenException: the caller lacks a permission that is added or removed.
             ConflictException: the name is taken.
         """
-        changes = _values(role_in)
         async with self.transaction():
             role = await self.roles.get_or_raise(role_id, lock=True)
             before, allowed = state_of(role), permissions_of([role])
-            for field, value in changes.items():
+            for field, value in merged(_values(role_in), known, before).items():
                 setattr(role, field, value)
             check_granted(caller, allowed ^ permissions_of([role]))
             await self.roles.flush()
-            self.audit.record(
-                Action.ROLE_UPDATED, target_of(role), before=before, after=state_of(role)
-            )
+            if (after := state_of(role)) != before:
+                self.audit.record(Action.ROLE_UPDATED, target_of(role), before=before, after=after)
         await self.principals.forget_role(role_id)
         return role
 
@@ -130,21 +149,38 @@ class RoleService(BaseService):
         await self.users.get_or_raise(user_id)
         return await self.roles.of_user(user_id)
 
-    async def set_of_user(self, user_id: int, sent: UserRoles, caller: Principal) -> Sequence[Role]:
+    async def set_of_user(
+        self,
+        user_id: int,
+        sent: UserRoles,
+        caller: Principal,
+        known: Collection[str] | None = None,
+    ) -> Sequence[Role]:
         """Give a user these roles and no others.
 
+        Args:
+            user_id: the user.
+            sent: all roles by name.
+            caller: who gives them.
+            known: the roles that the user had when the caller read them: what others have given and
+                taken since stays so.
+
         Raises:
+            ConflictException: with what others have given since, the user would have too many.
             NotFoundException: there is no such user.
             ForbiddenException: the user is a superuser and the caller is none, or the caller lacks
                 a permission of a role that is given or taken.
             ValidationException: there is no role with such a name.
         """
-        names = set(sent.roles)
         async with self.transaction():
             user = await self.users.get_or_raise(user_id, lock=True)
-            before, after = await self.roles.lock_of_user_and_named(user_id, names)
-            _require_all(names, after)
+            before, named = await self.roles.lock_of_user_and_named(user_id, sent.roles)
+            had_names = {role.name for role in before}
+            names = merged_set(sent.roles, had_names if known is None else known, had_names)
+            by_name = {role.name: role for role in (*before, *named)}
+            _require_all(names, by_name)
             check_superuser(caller, user)
+            after = [by_name[name] for name in sorted(names)]
             had, has = {role.id for role in before}, {role.id for role in after}
             changed = [role for role in (*before, *after) if role.id in had ^ has]
             check_granted(caller, permissions_of(changed))
@@ -157,7 +193,7 @@ class RoleService(BaseService):
                 after={"roles": sorted(names)},
             )
         await self.principals.forget_user(user_id)
-        return sorted(after, key=lambda role: role.name)
+        return after
 
 
 def _values(role_in: RoleCreate | RoleUpdate) -> dict[str, object]:
@@ -167,9 +203,10 @@ def _values(role_in: RoleCreate | RoleUpdate) -> dict[str, object]:
     return values
 
 
-def _require_all(names: set[str], found: Sequence[Role]) -> None:
-    missing = sorted(names - {role.name for role in found})
-    if missing:
+def _require_all(names: set[str], found: Collection[str]) -> None:
+    if names - set(found):
         raise ValidationException(
             details=[{"field": "roles", "message": "there is no such role", "code": "not_found"}]
         )
+    if len(names) > MAX_USER_ROLES:
+        raise ConflictException(f"A user has at most {MAX_USER_ROLES} roles")

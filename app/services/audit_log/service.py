@@ -1,6 +1,6 @@
 """`AuditService`: lists of audit events, their export, and their retention."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from datetime import timedelta
 
 import structlog
@@ -10,7 +10,14 @@ from app.core.pagination import CursorPage, CursorParams
 from app.core.security.signing import CursorSigner
 from app.models.audit import AuditEvent
 from app.repositories.audit import AuditRepository
-from app.schemas.audit import Action, AuditEventSchema, AuditFilters, OwnEventPage, OwnEventSchema
+from app.schemas.audit import (
+    Action,
+    AuditEventSchema,
+    AuditFilters,
+    OwnEventPage,
+    OwnEventSchema,
+    Target,
+)
 from app.schemas.list_params import ExportFormat
 from app.services.export import ExportService
 from app.services.resource import ResourceService
@@ -19,6 +26,8 @@ log = structlog.get_logger("app.audit")
 
 MONTHS_AHEAD = 2
 """Months after the current one that have a partition."""
+LATEST = 50
+"""Events of a target in which its last changes are looked for."""
 
 
 class AuditService(ResourceService):
@@ -51,6 +60,16 @@ class AuditService(ResourceService):
         page = await self.page_by_cursor(self.events, AuditFilters(), params, user_id)
         items = [_own(event, user_id) for event in page.items]
         return OwnEventPage(items=items, next_cursor=page.next_cursor)
+
+    async def last_changes(
+        self, target: Target, fields: Collection[str]
+    ) -> dict[str, AuditEventSchema]:
+        """The newest event that changed each of the fields, where it is among the newest events of
+        the target. From the primary: the change may be a moment old."""
+        filters = AuditFilters(target=str(target))
+        found, _ = await self.events.page_after(filters, LATEST, None)
+        events = [AuditEventSchema.model_validate(event) for event in reversed(found)]
+        return {field: e for e in events for field in fields if field in (e.after or {})}
 
     def export(
         self, filters: AuditFilters, file_format: ExportFormat, *, bom: bool = False

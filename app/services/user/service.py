@@ -1,7 +1,8 @@
 """Rules about users: sign-up, privileges, changes and deletion."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -31,6 +32,7 @@ from app.services.account.notices import Notices
 from app.services.account.tokens import OneTimeTokens
 from app.services.audit.redaction import state_of, target_of
 from app.services.auth.session_confirmation import require_confirmation
+from app.services.merging import NOTHING, merged
 from app.services.principals import PrincipalCache
 from app.services.user.registration import PRIVILEGES, UserRegistration, refuse
 
@@ -152,6 +154,7 @@ class UserService(UserRegistration):
         user_in: UserUpdate,
         caller: Principal,
         is_expected: Callable[[datetime], bool] = _any_version,
+        known: Mapping[str, Any] = NOTHING,
     ) -> User:
         """Change the fields that were sent. Deactivation ends all sessions of the user.
 
@@ -160,6 +163,7 @@ class UserService(UserRegistration):
             user_in: the changes.
             caller: who makes them.
             is_expected: whether the caller expects this `updated_at`; asked under the row's lock.
+            known: values of fields as the caller knew them: see `merged`.
 
         Raises:
             ForbiddenException: the caller is another user without the permission, or the user may
@@ -168,6 +172,7 @@ class UserService(UserRegistration):
                 email, or the new email is at a special-use domain.
             NotFoundException: there is no such user.
             PreconditionFailedException: the user is not as expected.
+            ChangedMeanwhileException: fields are not as known.
             ConfirmationRequiredException: the superuser rights change.
             ConflictException: the email or the username is taken, or no active superuser
                 would be left.
@@ -184,6 +189,7 @@ class UserService(UserRegistration):
             await self._check_may_change(user_id, caller)  # again: they may have got more rights
             _check_version(user, is_expected)
             before = state_of(user)
+            changes = merged(changes, known, before)
             if changes.get("email", user.email) != user.email:
                 await self._prepare_new_email(user, changes["email"], caller)
             if changes.get("is_superuser", user.is_superuser) != user.is_superuser:

@@ -1,0 +1,39 @@
+"""`naming_who`: tells who changed meanwhile what a form changes too."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from app.admin.rendering import ago
+from app.core.exceptions import ChangedMeanwhileException
+from app.core.permissions import Permission
+from app.schemas.access.session import Principal
+from app.schemas.audit import AuditEventSchema, Target
+from app.services.audit_log.service import AuditService
+
+
+@asynccontextmanager
+async def naming_who(audit: AuditService, target: Target, viewer: Principal) -> AsyncIterator[None]:
+    """Add to a conflict who changed each field, and when, as the audit trail has it.
+
+    Raises:
+        ChangedMeanwhileException: the block did.
+    """
+    try:
+        yield
+    except ChangedMeanwhileException as conflict:
+        events = await audit.last_changes(target, conflict.values.keys())
+        reasons = {field: _reason(event, viewer) for field, event in events.items()}
+        raise ChangedMeanwhileException(conflict.values, reasons) from conflict
+
+
+def _reason(event: AuditEventSchema, viewer: Principal) -> str:
+    return f"changed by {_who(event, viewer)} {ago(event.created_at)}"
+
+
+def _who(event: AuditEventSchema, viewer: Principal) -> str:
+    """Users who may not read others are not told the name of another one."""
+    if event.actor == f"user:{viewer.user_id}":
+        return "you"
+    if viewer.may(Permission.USERS_READ):
+        return event.actor_name or event.actor
+    return "an administrator"
