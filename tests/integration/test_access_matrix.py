@@ -207,7 +207,7 @@ OWN_INVALID = "       401     422     422       422        401      401       40
 OWN_POSTED = "        401     2xx     2xx       2xx        401      401       401"
 NO_APP = "            login   409     409       409        login    login     login"
 
-EDITED = '{"email": "old@example.com", "username": "old"}'
+EDITED = '{"email": "a@example.com", "username": "a"}'
 """The fields of a form to edit as it was shown."""
 
 PAGES = {
@@ -278,7 +278,7 @@ PAGES = {
     "dashboard_edit_user": Row(VIEW, permission="users:update", also=("users:read",)),
     "dashboard_update_user": Row(
         FORM,
-        {"data": {"email": "new@example.com", "username": "new", "was": EDITED}},
+        {"data": {"email": "a@example.com", "username": "a", "full_name": "New", "was": EDITED}},
         permission="users:update",
         also=("users:read",),
     ),
@@ -286,12 +286,19 @@ PAGES = {
     "dashboard_new_role": Row(VIEW, permission="roles:manage"),
     "dashboard_create_role": Row(FORM, {"data": {"name": "new"}}, permission="roles:manage"),
     "dashboard_edit_role": Row(VIEW, permission="roles:manage"),
-    "dashboard_update_role": Row(FORM, {"data": {"name": "new"}}, permission="roles:manage"),
+    "dashboard_update_role": Row(
+        FORM,
+        {"data": {"name": "same", "description": "New", "was": '{"name": "same"}'}},
+        permission="roles:manage",
+    ),
     "dashboard_confirm_role_deletion": Row(VIEW, permission="roles:manage"),
     "dashboard_delete_role": Row(FORM, permission="roles:manage"),
     "dashboard_user_roles": Row(VIEW, permission="roles:manage", also=("users:read",)),
     "dashboard_set_user_roles": Row(
-        FORM, {"data": {"roles": "none"}}, permission="roles:manage", also=("users:read",)
+        FORM,
+        {"data": {"roles": "none", "was": "{}"}},
+        permission="roles:manage",
+        also=("users:read",),
     ),
     "account_keys": Row(OWN_VIEW, delegates="2xx 2xx"),
     "account_create_key": Row(OWN_POSTED, {"data": {"name": "Robot"}}, delegates="2xx 2xx"),
@@ -336,7 +343,9 @@ PAGES = {
     "account": Row(OWN_VIEW, delegates="2xx 2xx"),
     "account_profile": Row(OWN_VIEW, delegates="2xx 2xx"),
     "account_change_profile": Row(
-        OWN_FORM, {"data": {"full_name": "Ada King", "username": "new"}}, delegates="303 303"
+        OWN_FORM,
+        {"data": {"full_name": "Ada King", "username": "a", "was": '{"username": "a"}'}},
+        delegates="303 303",
     ),
     "account_password": Row(OWN_VIEW, delegates="2xx 2xx"),
     "account_change_password": Row(
