@@ -40,7 +40,7 @@ from app.embedded.valkey import EmbeddedValkey  # noqa: E402
 from app.runtime import Runtime  # noqa: E402
 from app.schemas.user import UserCreate  # noqa: E402
 from main import create_app  # noqa: E402
-from tests.audited import secrets_in_the_audit_trail  # noqa: E402
+from tests.audited import SEEN, note_secrets, secrets_in_the_audit_trail  # noqa: E402
 from tests.databases import OWN_POSTGRES, OWN_REDIS, own_postgres, own_redis  # noqa: E402
 from tests.pgbouncer import pgbouncer  # noqa: E402
 
@@ -201,6 +201,7 @@ def recorded(runtime: Runtime) -> Iterator[list[str]]:
 def browsing(app: FastAPI, address: str = "192.0.2.7", **options: Any) -> httpx.AsyncClient:
     """A client of `app`; an unhandled error reaches it as a response, as it would a real one."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 4711))
+    options.setdefault("event_hooks", {"response": [note_secrets]})
     return httpx.AsyncClient(transport=transport, base_url="http://test", **options)
 
 
@@ -239,6 +240,7 @@ async def empty_database(connection: AsyncConnection) -> None:
 async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """Nobody in particular, with an empty database."""
     runtime: Runtime = app.state.runtime
+    SEEN.clear()
     async with runtime.engine.begin() as connection:
         await empty_database(connection)
     assert runtime.cache is not None

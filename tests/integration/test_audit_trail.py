@@ -12,6 +12,7 @@ from sqlalchemy import text
 from app.core.exceptions import ConflictException
 from app.core.jobs import JobPayload
 from app.core.origin import Origin, acting_as
+from app.core.security.api_keys import new_api_key
 from app.repositories.background.jobs import JobQueue
 from app.runtime import Runtime
 from app.schemas.audit import Action, Target
@@ -19,7 +20,7 @@ from app.schemas.background.jobs import PurgeSessions
 from app.services.base import BaseService
 from app.worker.job import Job
 from app.worker.worker import running_jobs
-from tests.audited import secrets_in_the_audit_trail
+from tests.audited import SEEN, secrets_in_the_audit_trail
 from tests.conftest import PASSWORD, Person, empty_audit_trail, person
 from tests.polling import within_async
 
@@ -330,6 +331,9 @@ async def test_a_job_is_the_actor_of_what_it_changes(client, runtime):
         "$argon2id$v=19$m=64",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0",
         "AAAAAEILVXp4fyF3MFQE0prYG78meYcnfxg0b_rDq-5XP2igXwcZ4ix2DMLGww-_O03HXQ",
+        "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+        "ABCD-EFGH-IJKL-MNOP",
+        new_api_key().text,
     ],
 )
 async def test_the_search_for_secrets_at_the_end_of_each_test_finds_them(runtime, client, secret):
@@ -337,6 +341,23 @@ async def test_the_search_for_secrets_at_the_end_of_each_test_finds_them(runtime
         service = BaseService(db)
         async with service.transaction():
             service.audit.record(Action.USER_UPDATED, Target("user", 1), after={"text": secret})
+
+    assert len(await secrets_in_the_audit_trail(runtime.engine)) == 1
+    async with runtime.engine.begin() as connection:
+        await empty_audit_trail(connection)
+
+
+async def test_the_search_knows_the_secrets_that_the_tests_sent_and_got(ada: Person, runtime):
+    """Whatever they look like: what was accepted in a field for secrets is one."""
+    odd = "quite another sentence, and long"
+    changed = {"current_password": PASSWORD, "new_password": odd}
+    await ada.post("/auth/password", json=changed)
+    assert {odd, PASSWORD, ada.tokens["refresh_token"], ada.tokens["access_token"]} <= SEEN
+
+    async with runtime.session_maker() as db:
+        service = BaseService(db)
+        async with service.transaction():
+            service.audit.record(Action.USER_UPDATED, Target("user", 1), after={"text": odd})
 
     assert len(await secrets_in_the_audit_trail(runtime.engine)) == 1
     async with runtime.engine.begin() as connection:
