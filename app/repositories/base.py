@@ -120,7 +120,8 @@ class BaseRepository(Generic[Model]):
     ) -> tuple[list[Model], Position | None]:
         """The page behind a position, at the same cost however deep it is, and the position of its
         last row; None where the list ends with it."""
-        query, values = self._listed(filters, owner_id).limit(size + 1), {}
+        listed, values = filters if after is None else self.lists.behind(filters), {}
+        query = self._listed(listed, owner_id).limit(size + 1)
         if after is not None:
             query = self.lists.after(query, filters, is_null=after.value is None)
             values = self.lists.values(filters, after)

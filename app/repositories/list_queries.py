@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from operator import eq
+from operator import eq, ge, gt, le, lt
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
@@ -21,9 +21,10 @@ from sqlalchemy import (
 
 from app.core.security.signing import Position
 from app.database import Base
-from app.schemas.list_params import Filter, ListParams
+from app.schemas.list_params import Filter, ListParams, filters_of
 
 Model = TypeVar("Model", bound=Base)
+Params = TypeVar("Params", bound=ListParams)
 SortKey = Callable[[Any], ColumnElement[Any]]
 
 
@@ -97,6 +98,22 @@ class ListQueries(Generic[Model]):
         here, there = tuple_(key, row_id), tuple_(value, last)
         behind = here < there if is_descending else here > there
         return query.where(or_(behind, column.is_(null())) if column.nullable else behind)
+
+    def behind(self, params: Params) -> Params:
+        """The filters of a page behind a position, without the bounds that the position implies.
+
+        With both, PostgreSQL would begin at the bound, and pass over all entries of the index
+        between it and the position.
+        """
+        if self._column(params.sort_by).nullable:  # nulls come last: the bound leaves them out
+            return params
+        implied = (lt, le) if params.sort_order == "desc" else (gt, ge)
+        bounds = [
+            name
+            for name, condition in filters_of(type(params)).items()
+            if condition.column == params.sort_by and condition.compare in implied
+        ]
+        return params.model_copy(update=dict.fromkeys(bounds))
 
     def values(self, params: ListParams, position: Position) -> dict[str, Any]:
         """The parameters of `after`."""

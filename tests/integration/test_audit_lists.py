@@ -168,3 +168,33 @@ async def test_each_filter_has_an_index(root, runtime, filters, index):
     (scan,) = [line for line in plan.splitlines() if " on audit_events_default " in line]
     assert "Index Scan Backward" in scan
     assert index in scan
+
+
+@pytest.mark.parametrize(
+    ("order", "bound", "kept"),
+    [("desc", "created_to", "created_from"), ("asc", "created_from", "created_to")],
+)
+async def test_a_page_behind_a_cursor_begins_there_and_not_at_the_bound(
+    root, runtime, statements, order, bound, kept
+):
+    """With both conditions the scan would pass over all events between the two."""
+    for number in range(6):
+        await add(runtime, target=f"user:{number}", created_at=NOW + timedelta(days=number))
+    days = {"created_from": NOW + timedelta(days=1), "created_to": NOW + timedelta(days=5)}
+    query = {"size": 2, "sort_order": order, "actor": "user:90"}
+    query |= {name: day.isoformat() for name, day in days.items()}
+    first = (await root.get("/audit", params=query)).json()
+    statements.clear()
+    second = (await root.get("/audit", params=query | {"cursor": first["next_cursor"]})).json()
+
+    found = [event["target"] for event in (*first["items"], *second["items"])]
+    between = [f"user:{number}" for number in (1, 2, 3, 4)]
+    assert found == (between if order == "asc" else between[::-1])
+    assert second["next_cursor"] is None
+    (sent,) = [statement for statement in statements if "FROM audit_events" in statement]
+    compare = {
+        "created_from": "audit_events.created_at >=",
+        "created_to": "audit_events.created_at <",
+    }
+    assert compare[bound] not in sent
+    assert compare[kept] in sent
