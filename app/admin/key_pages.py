@@ -19,6 +19,14 @@ TEMPLATE = "access/keys.html"
 KeyId = Annotated[UUID, Path()]
 
 
+def keys_note(count: int) -> str:
+    """The end of a notice to a user who has thrown others out: which keys still let them in."""
+    if count == 0:
+        return ""
+    keys = "1 API key still works" if count == 1 else f"{count} API keys still work"
+    return f". {keys}: revoke those that you do not know"
+
+
 class KeyPages:
     """Builds the responses of the pages of one user's keys.
 

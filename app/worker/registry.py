@@ -6,6 +6,7 @@ from app.runtime import Runtime
 from app.schemas.account import DeleteAccounts, PurgeTokens
 from app.schemas.background.jobs import (
     CompactUserCounts,
+    PurgeApiKeys,
     PurgeIdempotentResponses,
     PurgeJobs,
     PurgeSessions,
@@ -45,6 +46,11 @@ async def purge_idempotent_responses(runtime: Runtime, _: PurgeIdempotentRespons
 async def purge_jobs(runtime: Runtime, _: PurgeJobs) -> None:
     async with runtime.session_maker() as db:
         await runtime.job_service(db).purge(runtime.settings.jobs.retention)
+
+
+async def purge_api_keys(runtime: Runtime, _: PurgeApiKeys) -> None:
+    async with runtime.session_maker() as db:
+        await runtime.api_key_service(db).purge()
 
 
 async def compact_user_counts(runtime: Runtime, _: CompactUserCounts) -> None:
@@ -140,5 +146,6 @@ JOBS: tuple[Job[Any], ...] = (
     Job(ImportUsers, import_users, concurrency=1, attempts=4, timeout=TRANSFER_TIMEOUT),
     Job(ExportUsers, export_users, concurrency=1, attempts=4, timeout=TRANSFER_TIMEOUT),
     Job(PurgeTransfers, purge_transfers, concurrency=1, timeout=PURGE_TIMEOUT, cron="47 * * * *"),
+    Job(PurgeApiKeys, purge_api_keys, concurrency=1, timeout=PURGE_TIMEOUT, cron="43 4 * * *"),
     Job(PurgeTokens, purge_tokens, concurrency=1, timeout=PURGE_TIMEOUT, cron="57 * * * *"),
 )

@@ -7,6 +7,7 @@ import pytest
 
 from tests.account_pages import ACCOUNT, fields_of, log_in, send
 from tests.conftest import PASSWORD, Person, browsing
+from tests.integration.test_api_keys import robot_of
 from tests.integration.test_dashboard_page import PAGE, SESSION, browser
 from tests.mfa import set_up
 
@@ -270,3 +271,13 @@ async def test_a_form_that_is_not_ours_does_nothing(ada_browser, ada, path, chan
     assert "Nothing was changed" in answer.text
     assert (await ada.get("/users/me")).json()["username"] == "ada"
     assert len((await ada.get("/auth/sessions")).json()["items"]) == len(sessions)
+
+
+async def test_the_end_of_all_sessions_tells_of_keys_which_are_none(ada_browser, ada):
+    robot = await robot_of(ada)
+
+    await send(ada_browser, "/sessions/end-others", "")
+    page = await ada_browser.get(ACCOUNT)
+
+    assert "All other sessions have ended. 1 API key still works" in page.text
+    assert (await robot.get("/users/me")).status_code == 200

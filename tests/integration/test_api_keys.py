@@ -17,11 +17,13 @@ from app.core.security.api_keys import PATTERN, ApiKey, new_api_key
 from app.models.access.api_key import ApiKey as Row
 from app.runtime import Runtime, open_runtime
 from app.schemas.access.session import Principal
+from app.schemas.background.jobs import PurgeApiKeys
 from app.services.api_keys.service import MAX_KEYS
+from app.worker.registry import purge_api_keys
 from tests.access import API
 from tests.conftest import LOCAL, PASSWORD, Person, browsing, person, running
 from tests.integration.test_roles import give
-from tests.mfa import make_stale
+from tests.mfa import execute, make_stale
 
 NEXT_MONTH = (datetime.now(UTC) + timedelta(days=30)).isoformat()
 
@@ -495,3 +497,19 @@ async def test_a_key_revoked_in_one_process_is_refused_by_the_next_request_of_an
             refused += sum(await asyncio.gather(*(ends_everywhere(*one) for one in some)))
 
     assert refused == len(keys)
+
+
+async def test_keys_that_expired_a_month_ago_are_purged_and_others_stay(ada, runtime):
+    for name in ("live", "of late", "old"):
+        await robot_of(ada, name=name)
+    ages = {"of late": "29 days", "old": "31 days"}
+    for name, age in ages.items():
+        await execute(
+            runtime,
+            f"UPDATE api_keys SET expires_at = now() - interval '{age}' WHERE name = '{name}'",
+        )
+
+    await purge_api_keys(runtime, PurgeApiKeys())
+
+    listed = (await ada.get("/api-keys")).json()["items"]
+    assert {key["name"] for key in listed} == {"live", "of late"}

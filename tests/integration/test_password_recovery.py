@@ -20,6 +20,7 @@ from app.services.account.tokens import MAX_ATTEMPTS
 from app.worker.registry import purge_tokens
 from tests.access import API
 from tests.conftest import PASSWORD, browsing, recorded, running
+from tests.integration.test_api_keys import robot_of
 from tests.mailbox import Mailbox, token_in
 
 NEW = "another battery staple horse"
@@ -236,6 +237,7 @@ async def test_a_changed_password_voids_the_link_and_is_told(client, ada, mailbo
     assert is_refused(await reset(client, token, "yet another battery staple"))
     (notice,) = await mailbox.receive()
     assert notice.subject == "Your password for Backend API was changed"
+    assert "API key" not in notice.text
 
 
 async def test_a_link_is_bound_to_the_password_and_email_whoever_changes_them(
@@ -391,3 +393,23 @@ async def test_nothing_is_sent_for_a_user_who_was_deleted_meanwhile(client, ada,
     await root.delete(f"/users/{ada.id}")
 
     assert await mailbox.receive() == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"), [(1, "1 API key of yours still works"), (2, "2 API keys of yours still work")]
+)
+async def test_the_notice_of_a_new_password_tells_which_keys_still_let_programs_in(
+    client, ada, mailbox, keys, told
+):
+    robots = [await robot_of(ada) for _ in range(keys)]
+    await requested(client, ada.email)
+    mails = {mail.subject: mail for mail in await mailbox.receive()}
+    (link,) = [mail for subject, mail in mails.items() if "password" in subject.lower()]
+    token = link.text.partition("token=")[2].split()[0]
+
+    assert (await reset(client, token, NEW)).status_code == 204
+    (notice,) = await mailbox.receive()
+
+    assert told in " ".join(notice.text.split())
+    assert "/account/keys" in notice.text
+    assert [(await robot.get("/users/me")).status_code for robot in robots] == [200] * keys

@@ -9,10 +9,11 @@ from app.admin.account.forms import (
     SessionFormBody,
 )
 from app.admin.deps import AccountPageDep, Audit, LimitedAccount, MailerDep
+from app.admin.key_pages import keys_note
 from app.admin.page import Notice
 from app.admin.rendering import ACCOUNT
 from app.admin.services.edits import naming_who
-from app.api.deps.services import Auth, Sessions, Users, Verification
+from app.api.deps.services import ApiKeys, Auth, Sessions, Users, Verification
 from app.api.limits import by_principal
 from app.api.routing import Router
 from app.core.limiter import limiter, rate
@@ -89,7 +90,9 @@ async def end_session(form: SessionFormBody, page: AccountPageDep, sessions: Ses
 
 
 @router.post("/sessions/end-others", name="account_end_other_sessions")
-async def end_other_sessions(page: AccountPageDep, sessions: Sessions) -> Response:
-    """End all sessions but this one."""
-    await sessions.end_all(page.admin.user_id, but=page.admin.session_id)
-    return page.redirect("", Notice("All other sessions have ended"))
+async def end_other_sessions(page: AccountPageDep, sessions: Sessions, keys: ApiKeys) -> Response:
+    """End all sessions but this one. API keys are no sessions: the notice tells of them."""
+    user_id = page.admin.user_id
+    await sessions.end_all(user_id, but=page.admin.session_id)
+    note = keys_note(await keys.count_live(user_id))
+    return page.redirect("", Notice(f"All other sessions have ended{note}"))

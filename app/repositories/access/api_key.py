@@ -48,6 +48,15 @@ class ApiKeyRepository(BaseRepository[ApiKey]):
         query = select(func.count()).select_from(ApiKey).where(ApiKey.user_id == user_id)
         return await self.db.scalar(query) or 0
 
+    async def count_live(self, user_id: int) -> int:
+        """How many keys of a user have not expired."""
+        is_live = ApiKey.user_id == user_id, ApiKey.expires_at > func.now()
+        return await self.db.scalar(select(func.count()).select_from(ApiKey).where(*is_live)) or 0
+
+    async def delete_expired_before(self, moment: datetime, limit: int) -> int:
+        """Delete at most `limit` keys that expired before `moment`; the number of them."""
+        return await self.delete_some(ApiKey.expires_at < moment, limit=limit)
+
     async def remove(self, key_id: UUID, user_id: int) -> ApiKey | None:
         """Delete a user's key; as it was, or None if there is none."""
         query = delete(ApiKey).where(ApiKey.id == key_id, ApiKey.user_id == user_id)

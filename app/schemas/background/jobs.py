@@ -33,6 +33,12 @@ class RotateAudit(JobPayload):
     kind = "rotate-audit"
 
 
+class PurgeApiKeys(JobPayload):
+    """Delete API keys that expired 30 days ago or earlier."""
+
+    kind = "purge-api-keys"
+
+
 class PurgeJobs(JobPayload):
     """Delete the history of jobs that ended before `JOBS_RETENTION`, and keep their number."""
 

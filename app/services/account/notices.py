@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.repositories.access.api_key import ApiKeyRepository
 from app.repositories.background.jobs import JobQueue
 from app.schemas.background.mail import SendMail
 
@@ -19,6 +20,7 @@ class Notices:
 
     def __init__(self, db: AsyncSession, *, is_on: bool) -> None:
         self._queue = JobQueue(db)
+        self._keys = ApiKeyRepository(db)
         self._is_on = is_on
 
     async def send(self, kind: str, user_id: int, to: str, **data: str) -> None:
@@ -33,6 +35,12 @@ class Notices:
         if self._is_on:
             values = {"at": moment_in_words(datetime.now(UTC)), **data}
             await self._queue.enqueue(SendMail(mail=kind, user_id=user_id, to=to, data=values))
+
+    async def send_password_changed(self, user_id: int, to: str) -> None:
+        """Enqueue the notice of a new password, which also tells how many API keys still work."""
+        if self._is_on:
+            keys = await self._keys.count_live(user_id)
+            await self.send("password-changed", user_id, to, keys=str(keys))
 
 
 def moment_in_words(moment: datetime) -> str:

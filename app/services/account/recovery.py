@@ -170,4 +170,4 @@ class RecoveryService(BaseService):
         await self.tokens.void_all(user.id)
         facts = {"sessions_ended": ended}
         self.audit.record(Action.PASSWORD_CHANGED, target_of(user), after=facts)
-        await self.notices.send("password-changed", user.id, user.email)
+        await self.notices.send_password_changed(user.id, user.email)

@@ -38,6 +38,8 @@ from app.services.principals import PrincipalCache
 MAX_KEYS = 20
 """Keys of a user: each has limits of its own."""
 MAX_LIFETIME = timedelta(days=366)
+RETENTION = timedelta(days=30)
+"""How long an expired key stays in the lists, so that its owner sees why a program is refused."""
 
 
 class ApiKeyService(BaseService):
@@ -133,6 +135,15 @@ class ApiKeyService(BaseService):
             if removed is not None:
                 self._record_revoked(removed)
         await self.principals.revoke_key(key.id)
+
+    async def count_live(self, user_id: int) -> int:
+        """How many keys of a user have not expired."""
+        return await self.keys.count_live(user_id)
+
+    async def purge(self) -> int:
+        """Delete the keys that expired 30 days ago or earlier; the number of them."""
+        moment = datetime.now(UTC) - RETENTION
+        return await self.in_batches(lambda limit: self.keys.delete_expired_before(moment, limit))
 
     async def _check_owner(
         self, user: User, permissions: Collection[str], caller: Principal

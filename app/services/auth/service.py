@@ -269,7 +269,7 @@ class AuthService(BaseService):
             await self.one_time_tokens.void_all(user.id)
             facts = {"sessions_ended": ended}
             self.audit.record(Action.PASSWORD_CHANGED, Target("user", user.id), after=facts)
-            await self.notices.send("password-changed", user.id, user.email)
+            await self.notices.send_password_changed(user.id, user.email)
         await self.principals.forget_user(user.id)
         log.info("password_changed", user=user.id, sessions_ended=ended)
 

@@ -78,7 +78,7 @@ KINDS: Mapping[str, MailKind] = {
                 "lifetime": "72 hours",
             },
         ),
-        MailKind("password-changed", mail_contexts.notice, example={"at": _MOMENT}),
+        MailKind("password-changed", mail_contexts.notice, example={"at": _MOMENT, "keys": "2"}),
         MailKind(
             "api-key-made",
             mail_contexts.notice,
