@@ -41,6 +41,7 @@ from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.server import EmbeddedServer
 from app.embedded.valkey import EmbeddedValkey
 from app.server.drain import Drain
+from app.services.access.impersonation import ImpersonationService
 from app.services.access.roles import RoleService
 from app.services.account.deletion import AccountDeletionService
 from app.services.account.email_change import EmailChangeService
@@ -242,6 +243,9 @@ class Runtime:
 
     def session_service(self, db: AsyncSession) -> SessionService:
         return SessionService(db, self.principals)
+
+    def impersonation_service(self, db: AsyncSession) -> ImpersonationService:
+        return ImpersonationService(db, self.tokens, sends_mail=self.mailer.is_available)
 
     def resource_service(self, service: type[Resource], db: AsyncSession) -> Resource:
         return service(db, self.cursors, self.exports)

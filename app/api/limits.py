@@ -38,8 +38,9 @@ def _account(login: object, request: Request) -> str:
 
 
 def by_principal(request: Request) -> str:
-    """Key: the authenticated user. Requires an earlier authentication dependency."""
-    return f"user:{request.state.principal}"
+    """Key: the authenticated user, or their impersonator. Requires an earlier authentication
+    dependency."""
+    return f"user:{request.state.person}"
 
 
 async def by_mfa_token(request: Request) -> str:

@@ -131,6 +131,20 @@ class ConfirmationRequiredException(ForbiddenException):
     message = "Confirm that it is you: log in again, or POST /auth/confirmation"
 
 
+class ImpersonationException(ForbiddenException):
+    """A superuser acts as the caller, and may not do this in another's name."""
+
+    error = "impersonation_forbidden"
+    message = "This is not possible while you act as another user"
+
+
+class ImpersonationReadOnlyException(ImpersonationException):
+    """A superuser acts as the caller, read-only."""
+
+    error = "impersonation_read_only"
+    message = "You act as another user, read-only"
+
+
 class MfaEnrolmentRequiredException(ForbiddenException):
     """The user has to set up a second factor first."""
 

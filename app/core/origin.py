@@ -58,7 +58,10 @@ def acting_as(origin: Origin) -> Iterator[Origin]:
         _current.reset(token)
 
 
-def authenticated_as(kind: ActorKind, actor_id: int | str, name: str | None) -> None:
+def authenticated_as(
+    kind: ActorKind, actor_id: int | str, name: str | None, impersonator_id: int | None = None
+) -> None:
     """Set who the client of the current request is."""
     if (origin := _current.get()) is not None:
         origin.kind, origin.id, origin.name = kind, actor_id, name
+        origin.impersonator_id = impersonator_id

@@ -95,8 +95,10 @@ class AccountDataRepository:
 
 
 def _without_others(values: Values, user_id: int) -> Values:
-    """A row; if it is an event of another's doing, such as an administrator's, without who it was:
-    see `GET /users/me/events`."""
+    """A row; if it is an event or a session of another's doing, such as an administrator's, without
+    who it was: see `GET /users/me/events`."""
+    if values.get("impersonator_session_id") is not None:
+        return values | {"impersonator_id": None, "impersonator_session_id": None}
     if values.get("actor") in {None, "anonymous"}:
         return values
     is_own = values["actor"] == f"user:{user_id}" and values["impersonator_id"] is None

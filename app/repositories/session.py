@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select, update
-from sqlalchemy.orm import contains_eager
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy.orm import aliased, contains_eager
 
 from app.core.device import Device
 from app.core.pagination import Page, PageParams
@@ -47,7 +47,7 @@ class SessionRepository(BaseRepository[Session]):
         """The devices of a user's newest sessions, also of those that are over."""
         query = (
             select(User.email, User.created_at, Session.id, Session.user_agent, Session.address)
-            .outerjoin(Session, Session.user_id == User.id)
+            .outerjoin(Session, and_(Session.user_id == User.id, Session.impersonator_id.is_(None)))
             .where(User.id == user_id)
             .order_by(Session.created_at.desc())
             .limit(MAX_DEVICES)
@@ -68,8 +68,16 @@ class SessionRepository(BaseRepository[Session]):
         return None if row is None else LiveSession(row[0], row[1] or {})
 
     async def live_of(self, user_id: int, params: PageParams) -> Page[Session]:
-        """A page of a user's live sessions, the one used last first."""
-        query = select(Session).where(Session.user_id == user_id, *_LIVE)
+        """A page of a user's live sessions, the one used last first. An impersonation is over if
+        the impersonator's own session is."""
+        own = aliased(Session)
+        lives = select(own.id).where(
+            own.id == Session.impersonator_session_id,
+            own.ended_at.is_(None),
+            own.expires_at > func.now(),
+        )
+        is_shown = or_(Session.impersonator_id.is_(None), lives.exists())
+        query = select(Session).where(Session.user_id == user_id, *_LIVE, is_shown)
         return await self.paginate(query.order_by(Session.last_seen_at.desc(), Session.id), params)
 
     async def lock_live(self, session_id: UUID) -> Session | None:
@@ -85,6 +93,11 @@ class SessionRepository(BaseRepository[Session]):
     async def end(self, session_id: UUID, user_id: int) -> bool:
         """End a user's session; whether it was live."""
         return bool(await self._end(Session.id == session_id, Session.user_id == user_id))
+
+    async def impersonation_reason(self, session_id: UUID) -> str | None:
+        """Why a session was begun in another's name; None for an ordinary one."""
+        query = select(Session.impersonation_reason).where(Session.id == session_id)
+        return await self.db.scalar(query)
 
     async def end_all(self, user_id: int, but: UUID | None = None) -> int:
         """End a user's sessions, all or all but one; the number of them."""
@@ -106,7 +119,9 @@ class SessionRepository(BaseRepository[Session]):
     async def is_confirmed(self, session_id: UUID, within: timedelta) -> bool:
         """Whether the user has logged in, or confirmed, in a session not longer ago than this."""
         moment = func.coalesce(Session.confirmed_at, Session.created_at)
-        query = select(Session.id).where(Session.id == session_id, *_LIVE)
+        query = select(Session.id).where(
+            Session.id == session_id, *_LIVE, Session.impersonator_id.is_(None)
+        )
         return await self.db.scalar(query.where(moment > func.now() - within)) is not None
 
     async def confirm(self, session_id: UUID, method: str) -> None:

@@ -48,6 +48,8 @@ class Action(StrEnum):
     SESSION_STARTED = "session.started"
     SESSION_ENDED = "session.ended"
     SESSIONS_ENDED = "sessions.ended"
+    IMPERSONATION_STARTED = "impersonation.started"
+    IMPERSONATION_ENDED = "impersonation.ended"
     SESSION_REUSED = "session.reused"
     LOGIN_FAILED = "login.failed"
     ACCESS_REFUSED = "access.refused"

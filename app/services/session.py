@@ -46,7 +46,8 @@ class SessionService(BaseService):
     async def principal(self, token: AccessToken, settings: AuthSettings) -> Principal:
         """The principal of a token, by the database.
 
-        This extends the session of a page, as a refresh extends one of the API.
+        This extends the session of a page, as a refresh extends one of the API; an impersonation
+        is never extended.
 
         Args:
             token: with a valid signature.
@@ -63,7 +64,7 @@ class SessionService(BaseService):
         roles = {int(role_id): known(names) for role_id, names in found.roles.items()}
         now, renewed = datetime.now(UTC), None
         if session.last_seen_at < now - SEEN_EVERY:
-            if token.kind == "page":
+            if token.kind == "page" and token.actor is None:
                 renewed = expiry(settings, session.created_at)
             async with self.transaction():
                 await self.sessions.touch(session.id, renewed)
@@ -103,11 +104,20 @@ class SessionService(BaseService):
         async with self.transaction():
             was_live = await self.sessions.end(session_id, user_id)
             if was_live:
-                session = Target("session", session_id)
-                self.audit.record(Action.SESSION_ENDED, session, user_id=user_id)
+                await self._record_end(session_id, user_id)
         if was_live:
             await self.principals.end_sessions([session_id])
         return was_live
+
+    async def _record_end(self, session_id: UUID, user_id: int) -> None:
+        session = Target("session", session_id)
+        reason = await self.sessions.impersonation_reason(session_id)
+        if reason is None:
+            self.audit.record(Action.SESSION_ENDED, session, user_id=user_id)
+        else:
+            facts = {"reason": reason}
+            action = Action.IMPERSONATION_ENDED
+            self.audit.record(action, session, user_id=user_id, after=facts)
 
     async def end_or_raise(self, session_id: UUID, user_id: int) -> None:
         """End a user's session.

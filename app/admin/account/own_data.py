@@ -20,7 +20,7 @@ router = Router(prefix=ACCOUNT, include_in_schema=False)
 @limiter.shared_limit(rate("own_data"), scope="own-data", key_func=by_principal)
 async def export(page: AccountPageDep, exports: AccountExports, response: Response) -> Response:
     """All that is stored of the user, as a file."""
-    stream = exports.stream(page.admin.user_id)
+    stream = exports.of(page.admin)
     return ExportResponse(stream, "my-data", "json", response.headers)
 
 

@@ -13,6 +13,8 @@ from app.api.runtime import runtime_of
 from app.core.caller import identify_caller
 from app.core.exceptions import (
     ForbiddenException,
+    ImpersonationException,
+    ImpersonationReadOnlyException,
     MfaEnrolmentRequiredException,
     UnauthorizedException,
 )
@@ -24,7 +26,7 @@ from app.schemas.access.session import Principal
 
 T = TypeVar("T")
 
-_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _bearer = OAuth2PasswordBearer(
     tokenUrl="/api/v1/auth/token",
@@ -65,10 +67,12 @@ async def _caller(request: Request, _: Response) -> Principal | None:
 
     Raises:
         UnauthorizedException: a token was sent and is not valid.
+        ImpersonationException: see `check_impersonation`.
         MfaEnrolmentRequiredException: see `check_enrolment`.
     """
     caller = await _authenticated(request)
     if caller is not None:
+        check_impersonation(request, caller)
         check_enrolment(request, caller)
     return caller
 
@@ -81,20 +85,43 @@ async def _authenticated(request: Request) -> Principal | None:
         principal = await principal_of_key(request, token)
     else:
         principal = await runtime_of(request).authenticator.principal(token)
-    _identify(principal)
-    request.state.principal = principal.user_id
-    identify_caller(principal.user_id)
+    identify(request, principal)
     request.state.is_superuser = principal.is_superuser
     return principal
 
 
-def _identify(principal: Principal) -> None:
-    """Tell the audit trail who acts."""
-    user, key = principal.user, principal.key
+def identify(request: Request, principal: Principal) -> None:
+    """Tell the audit trail, the access log and the rate limits of routes who acts."""
+    user, key, impersonator = principal.user, principal.key, principal.impersonator
     if key is None:
-        authenticated_as("user", user.id, user.username)
+        impersonator_id = None if impersonator is None else impersonator.user_id
+        authenticated_as("user", user.id, user.username, impersonator_id)
     else:
         authenticated_as("key", str(key.id), f"{user.username}: {key.name}")
+    request.state.principal = user.id
+    request.state.person = principal.person_id
+    identify_caller(user.id)
+
+
+def check_impersonation(request: Request, caller: Principal, *, may_change: bool = False) -> None:
+    """The one rule on what a superuser may do as another user: reads, and where a route accepts
+    it, changes, if they were asked for at the start.
+
+    Args:
+        request: of any caller.
+        caller: of it.
+        may_change: whether the route accepts changes, which none of an account does.
+
+    Raises:
+        ImpersonationReadOnlyException: the impersonation is read-only, and the method is not safe.
+        ImpersonationException: the method is not safe, and the route is not open to impersonations.
+    """
+    if caller.impersonator is None or request.method in SAFE_METHODS:
+        return
+    if caller.impersonator.is_read_only:
+        raise ImpersonationReadOnlyException
+    if not may_change:
+        raise ImpersonationException
 
 
 def check_enrolment(request: Request, caller: Principal) -> None:
@@ -103,19 +130,29 @@ def check_enrolment(request: Request, caller: Principal) -> None:
         MfaEnrolmentRequiredException: the caller has to set up a second factor first.
     """
     settings = runtime_of(request).settings.auth
+    if caller.impersonator is not None:  # who has met the requirement, and cannot meet another's
+        return
     if not caller.user.has_mfa and settings.requires_mfa(is_superuser=caller.is_superuser):
         raise MfaEnrolmentRequiredException
 
 
 async def _enrolling_principal(request: Request, response: Response) -> Principal:
-    """The caller, a user or a program with an API key, counted against their
-    limit of reads or writes. Stored in the request, and so neither looked up nor counted twice. For
-    what users may do before they have set up a second factor that is required.
+    """The caller, a user or a program with an API key, for what users may do before they have set
+    up a second factor that is required.
 
     Raises:
         UnauthorizedException: no token was sent, or it is not valid.
         RateLimitExceeded: the caller called too often.
+        ImpersonationException: see `check_impersonation`.
     """
+    caller = await _counted(request, response)
+    check_impersonation(request, caller, may_change=True)
+    return caller
+
+
+async def _counted(request: Request, response: Response) -> Principal:
+    """The caller, counted against their limit of reads or writes. Stored in the request, and so
+    neither looked up nor counted twice."""
     known: Principal | None = getattr(request.state, "current_user", None)
     if known is not None:
         return known
@@ -128,12 +165,17 @@ async def _enrolling_principal(request: Request, response: Response) -> Principa
 
 
 async def _enrolling_user(request: Request, response: Response) -> Principal:
-    """The same, without API keys.
+    """The same, without API keys and without changes by impersonators.
 
     Raises:
-        ForbiddenException: the caller is an API key.
+        ForbiddenException: the caller is an API key, or an impersonator.
     """
-    return _person(await _enrolling_principal(request, response))
+    return _person(request, await _enrolling_principal(request, response))
+
+
+async def _leaving_user(request: Request, response: Response) -> Principal:
+    """The same for the end of the caller's session, also of an impersonation."""
+    return _not_a_key(await _counted(request, response))
 
 
 async def _current_principal(request: Request, response: Response) -> Principal:
@@ -148,11 +190,17 @@ async def _current_principal(request: Request, response: Response) -> Principal:
 
 
 async def _current_user(request: Request, response: Response) -> Principal:
-    """The same, without API keys: for accounts, passwords, factors, sessions and keys."""
-    return _person(await _current_principal(request, response))
+    """The same, without API keys and without changes by impersonators: for accounts, passwords,
+    factors, sessions and keys."""
+    return _person(request, await _current_principal(request, response))
 
 
-def _person(caller: Principal) -> Principal:
+def _person(request: Request, caller: Principal) -> Principal:
+    check_impersonation(request, caller)
+    return _not_a_key(caller)
+
+
+def _not_a_key(caller: Principal) -> Principal:
     if caller.key is not None:
         raise ForbiddenException("An API key may not do this: log in")
     return caller
@@ -171,10 +219,12 @@ async def permitted(request: Request, response: Response, permission: Permission
 
     Raises:
         UnauthorizedException: no token was sent, or it is not valid.
-        ForbiddenException: the caller does not have the permission.
+        ForbiddenException: the caller does not have the permission, or is an impersonator who
+            would change something.
         RateLimitExceeded: the caller called too often.
     """
     caller = await _current_principal(request, response)
+    check_impersonation(request, caller)
     if not caller.may(permission):
         raise ForbiddenException(f"This requires the permission {permission}")
     return caller
@@ -192,7 +242,7 @@ def Requires(permission: Permission, *, of_others: bool = False, by_keys: bool =
 
     async def find(request: Request, response: Response) -> Principal:
         caller = await permitted(request, response, permission)
-        return caller if by_keys else _person(caller)
+        return caller if by_keys else _not_a_key(caller)
 
     if of_others:
         return Depends(Bearer(_current_principal, permission, f"users; for others {permission}"))
@@ -227,7 +277,8 @@ async def count_call(request: Request, response: Response, caller: Principal) ->
     settings = parts.settings.limiter
     if not settings.enabled:
         return
-    kind, who = "read" if request.method in _READS else "write", f"user:{caller.user_id}"
+    # An impersonator does not use up the limits of the user.
+    kind, who = "read" if request.method in SAFE_METHODS else "write", f"user:{caller.person_id}"
     if caller.key is not None:
         kind, who = f"key_{kind}", f"key:{caller.key.id.hex}"
     item = parsed(getattr(settings, kind))
@@ -237,6 +288,7 @@ async def count_call(request: Request, response: Response, caller: Principal) ->
 
 Caller = Annotated[Principal | None, Depends(Bearer(_caller, access="everybody"))]
 EnrollingUser = Annotated[Principal, Depends(Bearer(_enrolling_user))]
+LeavingUser = Annotated[Principal, Depends(Bearer(_leaving_user))]
 EnrollingPrincipal = Annotated[Principal, Depends(Bearer(_enrolling_principal))]
 CurrentPrincipal = Annotated[Principal, Depends(Bearer(_current_principal))]
 CurrentUser = Annotated[Principal, Depends(Bearer(_current_user))]

@@ -10,6 +10,7 @@ from app.api.runtime import runtime_of
 from app.core.cache import Unkeyed
 from app.core.permissions import Permission
 from app.database import get_db
+from app.services.access.impersonation import ImpersonationService
 from app.services.access.roles import RoleService
 from app.services.account.deletion import AccountDeletionService
 from app.services.account.email_change import EmailChangeService
@@ -67,6 +68,13 @@ async def get_session_service(request: Request, db: DbSession) -> SessionService
 
 
 Sessions = Annotated[SessionService, Depends(get_session_service)]
+
+
+async def get_impersonation_service(request: Request, db: DbSession) -> ImpersonationService:
+    return runtime_of(request).impersonation_service(db)
+
+
+Impersonations = Annotated[ImpersonationService, Depends(get_impersonation_service)]
 
 
 async def get_auth_service(request: Request, db: DbSession) -> AuthService:

@@ -7,6 +7,7 @@ from app.api.v1.endpoints import (
     audit,
     auth,
     dashboard,
+    impersonation,
     invitations,
     metrics,
     mfa,
@@ -20,6 +21,7 @@ PREFIX = "/api/v1"
 ROUTERS: tuple[Router, ...] = (
     dashboard.router,
     users.router,
+    impersonation.router,
     auth.router,
     account.router,
     mfa.router,

@@ -65,6 +65,8 @@ class AccessLog:
         finally:
             request_counter.in_progress -= 1
             seconds, route = timing.total, timing.route
+            impersonator = origin.impersonator_id
+            acting = {} if impersonator is None else {"impersonator": impersonator}
             request_counter.ended(scope["method"], route, status, seconds)
             log.log(
                 logging.ERROR if status >= 500 else logging.INFO,
@@ -76,6 +78,7 @@ class AccessLog:
                 duration_ms=round(seconds * 1000, 2),
                 client=address,
                 principal=scope.get("state", {}).get("principal"),
+                **acting,
             )
             if origin.refusals or status in _REFUSED:
                 self._on_refusal(origin, scope["method"], route, status)

@@ -11,6 +11,7 @@ from app.core.security.tokens import (
     MAX_TOKEN_LENGTH,
     TOKEN_CACHE_SIZE,
     AccessToken,
+    Actor,
     TokenKind,
     TokenSigner,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "QUEUE_PER_WORKER",
     "TOKEN_CACHE_SIZE",
     "AccessToken",
+    "Actor",
     "PasswordHasher",
     "RefreshToken",
     "RefreshTokenSigner",

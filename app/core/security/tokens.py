@@ -27,7 +27,25 @@ TOKEN_CACHE_SIZE = 4096
 
 _ISSUER = "backend-api"
 _ALGORITHM = "HS256"
+_READ = "read"
 _REQUIRED = ("iat", "sub", "iss", "aud")
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts as the user of a token: the `act` claim of RFC 8693.
+
+    Attributes:
+        user_id: the superuser.
+        session_id: the superuser's own session, by which the impersonation was begun.
+        is_read_only: whether the token is for safe methods alone.
+        expires_at: expiry of the token, and so of the impersonation.
+    """
+
+    user_id: int
+    session_id: UUID
+    is_read_only: bool
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +55,21 @@ class AccessToken:
     Attributes:
         session_id: of an `mfa` token, the id of the attempt to log in.
         binding: of an `mfa` token, what it is bound to.
+        actor: where a superuser acts as the user.
     """
 
     user_id: int
     session_id: UUID
     kind: TokenKind = "access"
     binding: str = ""
+    actor: Actor | None = None
+
+    @property
+    def of_actor(self) -> "AccessToken | None":
+        """Contents of a token of the actor's own session."""
+        if self.actor is None:
+            return None
+        return AccessToken(self.actor.user_id, self.actor.session_id, self.kind)
 
 
 class TokenSigner:
@@ -83,6 +110,26 @@ class TokenSigner:
         }
         if binding:
             claims["bnd"] = binding
+        return self._encode(claims)
+
+    def sign_for(
+        self, actor: Actor, user_id: int, session_id: UUID, kind: TokenKind = "access"
+    ) -> str:
+        """A token of `user_id` for `actor`, until `actor.expires_at`."""
+        claims = {
+            "iss": _ISSUER,
+            "aud": _ISSUER,
+            "typ": kind,
+            "sub": str(user_id),
+            "sid": str(session_id),
+            "act": {"sub": str(actor.user_id), "sid": str(actor.session_id)},
+            "scope": _READ if actor.is_read_only else f"{_READ} write",
+            "iat": datetime.now(UTC),
+            "exp": actor.expires_at,
+        }
+        return self._encode(claims)
+
+    def _encode(self, claims: dict[str, Any]) -> str:
         return jwt.encode(claims, self._keys[0], algorithm=_ALGORITHM)
 
     def read(self, token: str, kind: TokenKind = "access") -> AccessToken:
@@ -120,5 +167,12 @@ class TokenSigner:
         if claims["typ"] not in self._ttl:
             raise ValueError("unknown kind of token")
         session_id, binding = UUID(claims["sid"]), claims.get("bnd", "")
-        read = AccessToken(int(claims["sub"]), session_id, claims["typ"], binding)
+        actor = _actor(claims) if "act" in claims else None
+        read = AccessToken(int(claims["sub"]), session_id, claims["typ"], binding, actor)
         return read, int(claims["exp"])
+
+
+def _actor(claims: dict[str, Any]) -> Actor:
+    actor, expires_at = claims["act"], datetime.fromtimestamp(int(claims["exp"]), UTC)
+    is_read_only = claims["scope"] == _READ
+    return Actor(int(actor["sub"]), UUID(actor["sid"]), is_read_only, expires_at)

@@ -17,6 +17,10 @@ class Session(Base):
     is that of the last used token, `rotated_at` the time of its first use, and `generation` the
     number of rotations. `amr` is how the user was authenticated, in words of RFC 8176;
     `confirmed_at` the time of the last confirmation, which is the login where it is null.
+
+    The last three columns are of an impersonation: the superuser, their own session that it hangs
+    on, and why. They have no foreign keys: if that session is deleted, this one must stay known as
+    an impersonation.
     """
 
     __tablename__ = "sessions"
@@ -38,6 +42,14 @@ class Session(Base):
     confirmed_at: Mapped[datetime | None]
     amr: Mapped[list[str]] = mapped_column(ARRAY(String(16)), server_default=text("'{pwd}'"))
 
+    impersonator_id: Mapped[int | None] = mapped_column(BigInteger)
+    impersonator_session_id: Mapped[UUID | None]
+    impersonation_reason: Mapped[str | None] = mapped_column(String(200))
+
     user: Mapped[User] = relationship(lazy="raise")
 
     __table_args__ = (Index("ix_sessions_expires_at", "expires_at"),)
+
+    @property
+    def is_impersonation(self) -> bool:
+        return self.impersonator_id is not None

@@ -26,8 +26,11 @@ class SessionSchema(ResponseSchema):
     )
     amr: list[str] = Field(
         description="how the user was authenticated, in words of RFC 8176 where it has one: `pwd`, "
-        "`otp`, `recovery`, `mfa`",
+        "`otp`, `recovery`, `mfa`; none for an impersonation",
         examples=[["pwd", "otp", "mfa"]],
+    )
+    is_impersonation: bool = Field(
+        False, description="whether an administrator acts as the user by it"
     )
     is_current: bool = Field(False, description="whether this request uses it")
 
@@ -50,6 +53,21 @@ class ApiKeyGrant(ResponseSchema):
     permissions: frozenset[Permission]
 
 
+class Impersonator(ResponseSchema):
+    """The superuser who acts as a principal's user.
+
+    Attributes:
+        session_id: of the superuser's own session.
+        is_read_only: whether safe methods alone are allowed.
+    """
+
+    user_id: int
+    username: str
+    session_id: UUID
+    is_read_only: bool
+    expires_at: datetime
+
+
 class Principal(ResponseSchema):
     """The authenticated caller of a request: an active user in a live session, or by an API key.
 
@@ -58,6 +76,7 @@ class Principal(ResponseSchema):
         granted: the permissions of the user's roles.
         role_ids: those roles.
         key: where the caller is a program with a key.
+        impersonator: where a superuser acts as the user, who is no superuser then.
     """
 
     session_id: UUID
@@ -65,10 +84,16 @@ class Principal(ResponseSchema):
     granted: frozenset[Permission] = NONE
     role_ids: frozenset[int] = frozenset()
     key: ApiKeyGrant | None = None
+    impersonator: Impersonator | None = None
 
     @property
     def user_id(self) -> int:
         return self.user.id
+
+    @property
+    def person_id(self) -> int:
+        """Id of the person who acts: the impersonator, or the user."""
+        return self.user.id if self.impersonator is None else self.impersonator.user_id
 
     @property
     def is_superuser(self) -> bool:

@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from app.core.exceptions import ImpersonationException
 from app.database import Reads
 from app.repositories.account_data import AccountDataRepository, sections
+from app.schemas.access.session import Principal
 from app.schemas.audit import Action, Target
 from app.services.base import BaseService
 
@@ -24,8 +26,17 @@ class AccountExport:
         self._session_maker = session_maker
         self._data = AccountDataRepository(reads)
 
-    async def stream(self, user_id: int) -> AsyncGenerator[bytes, None]:
-        """The parts of one JSON object. Secrets and their hashes are left out."""
+    def of(self, caller: Principal) -> AsyncGenerator[bytes, None]:
+        """The parts of one JSON object. Secrets and their hashes are left out.
+
+        Raises:
+            ImpersonationException: a superuser acts as the caller.
+        """
+        if caller.impersonator is not None:
+            raise ImpersonationException
+        return self._stream(caller.user_id)
+
+    async def _stream(self, user_id: int) -> AsyncGenerator[bytes, None]:
         await self._record(user_id)
         yield b'{"exported_at":' + to_json(datetime.now(UTC))
         for section in sections():

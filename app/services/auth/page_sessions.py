@@ -55,8 +55,10 @@ class PageSessions:
             self._seen.pop(token, None)
             raise
         # Else it may be this very session that ended since it was read. Plain users cannot read the
-        # overview, and would take the room of those who can.
-        if ends == self._ends and principal.may_use_admin_pages:
+        # overview, and would take the room of those who can. An impersonation also ends with the
+        # impersonator's session, which `_forget` does not look for.
+        may_read_on = principal.may_use_admin_pages and principal.impersonator is None
+        if ends == self._ends and may_read_on:
             self._seen[token] = principal
         return principal
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from app.core.exceptions import ConfirmationRequiredException
+from app.core.exceptions import ConfirmationRequiredException, ImpersonationException
 from app.repositories.session import SessionRepository
 from app.schemas.access.session import Principal
 from app.schemas.audit import Action, Target
@@ -20,8 +20,11 @@ async def require_confirmation(sessions: SessionRepository, caller: Principal) -
     """An API key needs none: it was confirmed when it was made.
 
     Raises:
+        ImpersonationException: a superuser acts as the caller, which no confirmation allows.
         ConfirmationRequiredException: the caller neither logged in nor confirmed lately.
     """
+    if caller.impersonator is not None:
+        raise ImpersonationException
     if caller.key is None and not await sessions.is_confirmed(caller.session_id, VALID_FOR):
         raise ConfirmationRequiredException
 

@@ -84,6 +84,7 @@ KINDS: Mapping[str, MailKind] = {
             mail_contexts.notice,
             example={"name": "Nightly export", "at": _MOMENT},
         ),
+        MailKind("impersonation", mail_contexts.notice, example={"at": _MOMENT}),
         MailKind(
             "new-login",
             mail_contexts.notice,

@@ -11,6 +11,7 @@ from app.core.config import AuthSettings
 from app.core.exceptions import (
     ConflictException,
     ForbiddenException,
+    ImpersonationException,
     NotFoundException,
     PreconditionFailedException,
     ValidationException,
@@ -308,8 +309,12 @@ def _check_own_or(permission: Permission, user_id: int, caller: Principal) -> No
 
 
 def _check_not_owner(user_id: int, caller: Principal) -> None:
-    if caller.key is not None and caller.user_id == user_id:
+    if caller.user_id != user_id:
+        return
+    if caller.key is not None:
         raise ForbiddenException("An API key may not change its owner's account")
+    if caller.impersonator is not None:
+        raise ImpersonationException
 
 
 def _check_privileges(user_id: int, user_in: UserUpdate, caller: Principal) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends
 from fastapi.security import OAuth2PasswordRequestForm
 
-from app.api.deps.auth import CurrentUser, EnrollingUser
+from app.api.deps.auth import CurrentUser, EnrollingUser, LeavingUser
 from app.api.deps.request import ClientDevice
 from app.api.deps.services import Auth, Confirmations, SecondStep, Sessions
 from app.api.limits import (
@@ -140,8 +140,8 @@ async def refresh(request: RefreshRequest, auth: Auth) -> TokenSchema:
     status_code=204,
     responses=errors(401),
 )
-async def logout(caller: EnrollingUser, sessions: Sessions) -> None:
-    """End this session; effective on the next request."""
+async def logout(caller: LeavingUser, sessions: Sessions) -> None:
+    """End this session, also an impersonation; effective on the next request."""
     await sessions.end(caller.session_id, caller.user_id)
 
 

@@ -35,7 +35,7 @@ async def export_my_data(
     Without secrets and their hashes. The newest rows may be missing from one array and not from
     another, since the arrays are read one after the other.
     """
-    return ExportResponse(exports.stream(caller.user_id), "my-data", "json", response.headers)
+    return ExportResponse(exports.of(caller), "my-data", "json", response.headers)
 
 
 @router.post(
