@@ -28,6 +28,11 @@ KEYS = ("key", "bare key", "revoked key")
 none, and with one that was revoked after it had been used."""
 
 
+IMPERSONATORS = ("looking", "acting")
+"""Superusers who act as a plain user with a role that has all permissions: read-only, or with
+changes allowed. They read what that user reads, and change nothing but what a row says."""
+
+
 @dataclass(frozen=True)
 class Caller:
     """A caller. An anonymous one has no account, and tokens that were never issued.
@@ -76,6 +81,7 @@ class Row:
         delegates: a status for each of DELEGATES, where it does not follow.
         by_keys: whether a key is accepted at all; what needs a permission accepts those that have
             it, what needs a login none, and what is public all of them.
+        by_impersonators: a status for each of IMPERSONATORS, where it does not follow.
     """
 
     expected: str
@@ -85,6 +91,7 @@ class Row:
     also: tuple[str, ...] = ()
     delegates: str = ""
     by_keys: bool | None = None
+    by_impersonators: str = ""
 
     def status_for(self, caller: str) -> str:
         if caller in DELEGATES and self.delegates:
@@ -110,6 +117,15 @@ class Row:
             return "403"
         is_permitted = self.permission is None or kind == "key"
         return self.status_for("superuser" if is_permitted else "another")
+
+    def status_for_impersonator(self, kind: str, method: str) -> str:
+        """The status for one of IMPERSONATORS."""
+        if self.by_impersonators:
+            statuses = self.by_impersonators.split()
+            return dict(zip(IMPERSONATORS, statuses, strict=True))[kind]
+        if method != "GET" and not self.is_public:
+            return "403"
+        return self.status_for("superuser" if self.permission else "another")
 
     def sent_by(self, caller: Caller) -> dict[str, Any]:
         return self.options_of(caller) if self.options_of else self.options or {}

@@ -12,13 +12,11 @@ from app.admin.login_page import login_page
 from app.admin.page import NOT_ALLOWED, AccountPage, AdminPage
 from app.admin.services.overview import OverviewService
 from app.admin.services.users import AdminUserService
-from app.api.deps.auth import check_enrolment, count_call
+from app.api.deps.auth import check_enrolment, count_call, identify
 from app.api.deps.services import DbSession, Mfa, Sessions, Users, resource
 from app.api.limits import limited
 from app.api.runtime import runtime_of
-from app.core.caller import identify_caller
 from app.core.exceptions import ForbiddenException, UnauthorizedException
-from app.core.origin import authenticated_as
 from app.core.permissions import Permission
 from app.schemas.access.session import Principal
 from app.services.audit_log.service import AuditService
@@ -129,10 +127,8 @@ async def _authenticated(
         admin = await authenticate(token)
     except UnauthorizedException as error:
         raise LoginRequiredException("Your session has ended: log in again") from error
-    authenticated_as("user", admin.user_id, admin.user.username)
-    request.state.principal = admin.user_id
+    identify(request, admin)
     request.state.frame = admin
-    identify_caller(admin.user_id)
     await count_call(request, response, admin)
     await check_form(request, str(admin.session_id))
     return admin

@@ -81,11 +81,13 @@ class SessionRepository(BaseRepository[Session]):
         return await self.paginate(query.order_by(Session.last_seen_at.desc(), Session.id), params)
 
     async def lock_live(self, session_id: UUID) -> Session | None:
-        """Lock a live session of an active user until the transaction ends."""
+        """Lock a live session of an active user until the transaction ends; an impersonation is
+        not found, since it is never renewed."""
         query = (
             select(Session)
             .join(User, Session.user_id == User.id)
             .where(Session.id == session_id, *_LIVE, User.is_active)
+            .where(Session.impersonator_id.is_(None))
             .with_for_update(of=Session)
         )
         return await self.db.scalar(query)

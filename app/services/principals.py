@@ -15,7 +15,7 @@ from redis.asyncio.client import Pipeline
 from app.core.exceptions import TokenRevokedException
 from app.core.permissions import NONE, Permission, known
 from app.core.redis import CircuitBreaker, RedisUnavailable
-from app.core.security import AccessToken
+from app.core.security import AccessToken, Actor
 from app.core.security.api_keys import ApiKey
 from app.core.telemetry.metrics import CACHE_LOOKUPS
 from app.schemas.access.session import ApiKeyGrant, Principal
@@ -207,6 +207,7 @@ class PrincipalCache:
         principal: Principal,
         lifetime: float,
         roles: Mapping[int, frozenset[Permission]] = NO_ROLES,
+        actor: Actor | None = None,
     ) -> None:
         """Cache a principal, unless it was revoked meanwhile.
 
@@ -214,12 +215,13 @@ class PrincipalCache:
             principal: as read from the database.
             lifetime: seconds until its session expires.
             roles: the permissions of each of its roles, by id.
+            actor: the one of its token, and its session.
         """
         if self._breaker is None or lifetime < 1:
             return
         ttl = min(TTL, int(lifetime))
         pipeline = self._breaker.redis.pipeline(transaction=False)
-        owner = _owner(principal.user_id)
+        owner = _owner(principal.user_id, actor)
         pipeline.set(self._session(principal.session_id), owner, ex=ttl, nx=True)
         self._add_user(pipeline, principal.user, roles)
         await self._try(pipeline.execute)
@@ -296,9 +298,12 @@ class PrincipalCache:
             await self._breaker.call(work)
 
 
-def _owner(user_id: int) -> bytes:
-    """Value of a live session's key: its user, so that no token can pair it with another one."""
-    return str(user_id).encode()
+def _owner(user_id: int, actor: Actor | None) -> bytes:
+    """Value of a live session's key: its user, and of an impersonation the actor, so that no token
+    can pair it with others."""
+    if actor is None:
+        return str(user_id).encode()
+    return f"{user_id} {actor.user_id} {actor.session_id.hex}".encode()
 
 
 def principal_of(
@@ -347,7 +352,7 @@ def _cached(token: AccessToken, session: bytes | None, user: bytes | None) -> Ca
     """The user of `token` by the values of its two keys; None if they are not sufficient."""
     if session == TOMBSTONE:
         raise TokenRevokedException
-    if session != _owner(token.user_id):
+    if session != _owner(token.user_id, token.actor):
         return None
     cached = _cached_user(user)
     if cached is None or cached.user.id != token.user_id or not cached.user.is_active:

@@ -9,7 +9,8 @@ from app.core.config import AuthSettings
 from app.core.exceptions import NotFoundException, TokenRevokedException
 from app.core.pagination import PageParams
 from app.core.permissions import known
-from app.core.security import AccessToken
+from app.core.security import AccessToken, Actor
+from app.models import Session
 from app.repositories.access.mfa import MfaRepository
 from app.repositories.session import SessionRepository
 from app.repositories.user.repository import UserRepository
@@ -32,6 +33,12 @@ def expiry(settings: AuthSettings, begun: datetime) -> datetime:
     `AUTH_SESSION_TTL` after it began, whichever comes first."""
     idle = datetime.now(UTC) + timedelta(seconds=settings.refresh_ttl)
     return min(idle, begun + timedelta(seconds=settings.session_ttl))
+
+
+def _is_for(session: Session, actor: Actor | None) -> bool:
+    """Whether a session is an ordinary one, or the impersonation of this actor."""
+    own = (None, None) if actor is None else (actor.user_id, actor.session_id)
+    return (session.impersonator_id, session.impersonator_session_id) == own
 
 
 class SessionService(BaseService):
@@ -58,7 +65,7 @@ class SessionService(BaseService):
                 inactive.
         """
         found = await self.sessions.live_with_user(token.session_id, token.user_id)
-        if found is None:
+        if found is None or not _is_for(found.session, token.actor):
             raise TokenRevokedException
         session, user = found.session, UserSchema.model_validate(found.session.user)
         roles = {int(role_id): known(names) for role_id, names in found.roles.items()}
@@ -70,7 +77,7 @@ class SessionService(BaseService):
                 await self.sessions.touch(session.id, renewed)
         lifetime = ((renewed or session.expires_at) - now).total_seconds()
         principal = principal_of(session.id, user, roles)
-        await self.principals.fill(principal, lifetime, roles)
+        await self.principals.fill(principal, lifetime, roles, token.actor)
         return principal
 
     async def of(self, user_id: int, current: UUID, params: PageParams) -> SessionPage:

@@ -7,6 +7,7 @@ new view or form of the admin pages needs one in PAGES.
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,7 +18,7 @@ from fastapi.routing import iter_route_contexts
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.permissions import Permission
-from app.core.security import TokenSigner
+from app.core.security import Actor, TokenSigner
 from app.core.security.api_keys import new_api_key
 from app.models import Session, User
 from app.models.access.api_key import ApiKey
@@ -36,6 +37,7 @@ from tests.access import (
     CALLERS,
     CONFLICT,
     DELEGATES,
+    IMPERSONATORS,
     INVALID,
     KEYS,
     LOGGED_IN,
@@ -74,7 +76,7 @@ MATRIX = {
         TOKEN, options_of=lambda me: {"data": {"username": me.email, "password": PASSWORD}}
     ),
     "refresh": Row(REFRESH, options_of=lambda me: {"json": {"refresh_token": me.refresh_token}}),
-    "logout": Row(LOGGED_IN),
+    "logout": Row(LOGGED_IN, by_impersonators="2xx 2xx"),
     "logout_all": Row(LOGGED_IN),
     "change_password": Row(
         LOGGED_IN, {"json": {"current_password": PASSWORD, "new_password": f"{PASSWORD}!"}}
@@ -114,7 +116,7 @@ MATRIX = {
     "verify_email": Row(
         ANYONE, options_of=lambda me: {"json": {"token": me.rows[Purpose.EMAIL_VERIFICATION]}}
     ),
-    "export_my_data": Row(LOGGED_IN),
+    "export_my_data": Row(LOGGED_IN, by_impersonators="403 403"),
     "delete_my_account": Row(INVALID, {"json": {"current_password": "a guess"}}),
     "undo_deletion": Row(
         ANYONE, options_of=lambda me: {"json": {"token": me.rows[Purpose.DELETION_UNDO]}}
@@ -151,8 +153,12 @@ MATRIX = {
     "update_me": Row(LOGGED_IN, {"json": {"full_name": "Ada King"}}),
     "get_user": Row(OWNER_OR_SUPERUSER, permission="users:read"),
     "update_user": Row(
-        OWNER_OR_SUPERUSER, {"json": {"full_name": "Ada King"}}, permission="users:update"
+        OWNER_OR_SUPERUSER,
+        {"json": {"full_name": "Ada King"}},
+        permission="users:update",
+        by_impersonators="403 2xx",
     ),
+    "impersonate_user": Row(SUPERUSER, {"json": {"reason": "Support case 4711"}}),
     "reset_user_mfa": Row(SUPERUSER, permission="users:update", by_keys=False),
     "delete_user": Row(SUPERUSER, permission="users:delete"),
     "list_user_sessions": Row(SUPERUSER, permission="sessions:read"),
@@ -551,6 +557,28 @@ class Cast:
             await db.commit()
         return await self.begin_session("eve")
 
+    async def begin_impersonation(self, kind: str) -> Caller:
+        """A session of one of IMPERSONATORS."""
+        everything = Row(SUPERUSER, permission=Permission.USERS_READ, also=tuple(Permission))
+        user = await self.begin_delegated_session("permitted", everything)
+        superuser, session_id = await self.begin_session("root"), uuid4()
+        expires_at = datetime.now(UTC) + timedelta(hours=1)
+        actor = Actor(superuser.id, superuser.session_id, kind == "looking", expires_at)
+        async with self._runtime.session_maker() as db:
+            db.add(
+                Session(
+                    id=session_id,
+                    user_id=user.id,
+                    refresh_hash=REFRESH_TOKENS.read(user.refresh_token).hash,
+                    expires_at=expires_at,
+                    impersonator_id=superuser.id,
+                    impersonator_session_id=superuser.session_id,
+                )
+            )
+            await db.commit()
+        sign = partial(self._runtime.tokens.sign_for, actor, user.id, session_id)
+        return replace(user, access_token=sign(), page_token=sign("page"), session_id=session_id)
+
     async def begin_session(self, name: str, access_ttl: int = 900) -> Caller:
         session_id, user_id = uuid4(), self._ids[name]
         refresh_token = REFRESH_TOKENS.new(session_id)
@@ -737,6 +765,21 @@ async def test_each_key_gets_what_its_permissions_allow(app, client, cast, opera
 
     status = "2xx" if response.is_success else str(response.status_code)
     assert status == row.status_for_key(kind), response.text
+
+
+@pytest.mark.parametrize("kind", IMPERSONATORS)
+@pytest.mark.parametrize("operation", [name for name in MATRIX if name != "refresh"])
+async def test_an_impersonator_reads_and_changes_no_account(app, client, cast, operation, kind):
+    owner, row = await cast.begin_session("ada"), MATRIX[operation]
+    caller = await cast.begin_impersonation(kind)
+    method, path = operations(app)[operation]
+
+    response = await client.request(
+        method, path.format(**owner.named), headers=caller.headers, **row.sent_by(caller)
+    )
+
+    status = "2xx" if response.is_success else str(response.status_code)
+    assert status == row.status_for_impersonator(kind, method), response.text
 
 
 def test_the_document_names_the_permission_of_each_operation(app):

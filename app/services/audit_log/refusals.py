@@ -112,7 +112,10 @@ class Refusals:
 
 
 def _source_of(event: Event) -> Source:
-    """The action, and who is to blame: the actor, or a network where the actor is not known."""
+    """The action, and who is to blame: the actor, apart from those who act as them, or a network
+    where the actor is not known."""
+    if (impersonator := event["impersonator_id"]) is not None:
+        return event["action"], f"{event['actor']} by {impersonator}"
     if event["actor"] != "anonymous":
         return event["action"], event["actor"]
     return event["action"], network_of(event["address"] or "unknown")
@@ -122,7 +125,8 @@ def _counting(event: Event, source: Source) -> Event:
     """An event that stands for others of its source."""
     counting = event | dict.fromkeys(_OF_ONE_REQUEST)
     if source[1] is None:
-        counting |= {"actor": "anonymous", "actor_name": None, "address": None}
+        counting |= dict.fromkeys(("actor_name", "address", "impersonator_id"))
+        counting["actor"] = "anonymous"
     return counting | {"count": 0, "created_at": datetime.now(UTC)}
 
 
