@@ -86,7 +86,7 @@ async def test_own_sessions_are_listed_with_device_address_and_times(app, client
     latest, first = page.pop("items")
     assert page == {"total": 2, "page": 1, "size": 50, "pages": 1}
     assert set(first) == {
-        *("id", "user_agent", "address", "is_current", "amr"),
+        *("id", "user_agent", "address", "is_current", "amr", "is_impersonation"),
         *("created_at", "last_seen_at", "expires_at"),
     }
     assert (latest["user_agent"], latest["address"]) == ("Phone", "198.51.100.9")
