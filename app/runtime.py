@@ -41,11 +41,11 @@ from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.server import EmbeddedServer
 from app.embedded.valkey import EmbeddedValkey
 from app.server.drain import Drain
-from app.services.access.impersonation import ImpersonationService
 from app.services.access.roles import RoleService
 from app.services.account.deletion import AccountDeletionService
 from app.services.account.email_change import EmailChangeService
 from app.services.account.export import AccountExport
+from app.services.account.impersonation import ImpersonationService
 from app.services.account.recovery import RecoveryService
 from app.services.account.tokens import OneTimeTokens
 from app.services.account.verification import VerificationService

@@ -10,11 +10,11 @@ from app.api.runtime import runtime_of
 from app.core.cache import Unkeyed
 from app.core.permissions import Permission
 from app.database import get_db
-from app.services.access.impersonation import ImpersonationService
 from app.services.access.roles import RoleService
 from app.services.account.deletion import AccountDeletionService
 from app.services.account.email_change import EmailChangeService
 from app.services.account.export import AccountExport
+from app.services.account.impersonation import ImpersonationService
 from app.services.account.recovery import RecoveryService
 from app.services.account.verification import VerificationService
 from app.services.api_keys.service import ApiKeyService
