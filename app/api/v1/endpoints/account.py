@@ -62,7 +62,7 @@ async def reset_password(reset: PasswordReset, recovery: Recovery) -> None:
     response_description="A mail follows, unless the email is verified",
     status_code=202,
     dependencies=[LimitedUser],
-    responses=errors(401),
+    responses=errors(401, 403),
 )
 @limiter.shared_limit(rate("recovery"), scope="recovery", key_func=by_principal)
 async def request_email_verification(caller: CurrentUser, verification: Verification) -> None:
@@ -90,7 +90,7 @@ async def verify_email(use: TokenUse, verification: Verification) -> None:
     response_description="A mail to the new address follows, unless it has an account",
     status_code=202,
     dependencies=[LimitedUser],
-    responses=errors(401, body=True),
+    responses=errors(401, 403, body=True),
 )
 @limiter.shared_limit(rate("login"), scope="change-password", key_func=by_principal)
 async def request_email_change(

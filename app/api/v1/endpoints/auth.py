@@ -138,7 +138,7 @@ async def refresh(request: RefreshRequest, auth: Auth) -> TokenSchema:
     operation_id="logout",
     response_description="The session has ended",
     status_code=204,
-    responses=errors(401),
+    responses=errors(401, 403),
 )
 async def logout(caller: LeavingUser, sessions: Sessions) -> None:
     """End this session, also an impersonation; effective on the next request."""
@@ -150,7 +150,7 @@ async def logout(caller: LeavingUser, sessions: Sessions) -> None:
     operation_id="logout_all",
     response_description="All sessions have ended",
     status_code=204,
-    responses=errors(401),
+    responses=errors(401, 403),
 )
 async def logout_all(caller: EnrollingUser, sessions: Sessions) -> None:
     """End all of your sessions, including this one."""
@@ -163,7 +163,7 @@ async def logout_all(caller: EnrollingUser, sessions: Sessions) -> None:
     response_description="The password is changed",
     status_code=204,
     dependencies=[LimitedUser],
-    responses=errors(401, body=True),
+    responses=errors(401, 403, body=True),
 )
 @limiter.shared_limit(rate("login"), scope="change-password", key_func=by_principal)
 async def change_password(change: PasswordChange, caller: CurrentUser, auth: Auth) -> None:
@@ -178,7 +178,7 @@ async def change_password(change: PasswordChange, caller: CurrentUser, auth: Aut
     operation_id="confirm",
     response_description="Until when grave actions are allowed in this session",
     dependencies=[LimitedEnrollingUser],
-    responses=errors(401, body=True),
+    responses=errors(401, 403, body=True),
 )
 @limiter.shared_limit(rate("login"), scope="confirmation", key_func=by_principal)
 @_code
@@ -193,7 +193,7 @@ async def confirm(
     "/sessions",
     operation_id="list_sessions",
     response_description="A page of sessions",
-    responses=errors(401),
+    responses=errors(401, 403),
 )
 async def list_sessions(
     params: PaginationParams, caller: CurrentUser, sessions: Sessions
@@ -207,7 +207,7 @@ async def list_sessions(
     operation_id="end_session",
     response_description="The session has ended",
     status_code=204,
-    responses=errors(401, 404),
+    responses=errors(401, 403, 404),
 )
 async def end_session(session_id: SessionId, caller: CurrentUser, sessions: Sessions) -> None:
     """End one of your sessions."""

@@ -24,7 +24,7 @@ router = Router(tag="mfa", description="Second factors: authenticator app and co
     OWN,
     operation_id="get_mfa",
     response_description="Your second factors",
-    responses=errors(401),
+    responses=errors(401, 403),
 )
 async def get_mfa(caller: EnrollingUser, mfa: Mfa) -> MfaStatus:
     """Your second factors, and the number of recovery codes left."""

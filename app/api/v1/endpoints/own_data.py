@@ -24,7 +24,7 @@ _link = limiter.shared_limit(rate("link"), scope="link", key_func=by_address)
     status_code=200,  # FastAPI cannot guess it from a response class of our own
     response_class=ExportResponse,
     dependencies=[LimitedUser],
-    responses={**OWN_DATA, **errors(401)},
+    responses={**OWN_DATA, **errors(401, 403)},
 )
 @_export
 async def export_my_data(
@@ -43,7 +43,7 @@ async def export_my_data(
     operation_id="delete_my_account",
     response_description="Your account is inactive, and will be deleted",
     dependencies=[LimitedUser],
-    responses=errors(401, 409, body=True),
+    responses=errors(401, 403, 409, body=True),
 )
 @_deletion
 async def delete_my_account(

@@ -92,7 +92,7 @@ async def register_passkey(
     _OWN,
     operation_id="list_passkeys",
     response_description="Your passkeys, twenty at most",
-    responses=errors(401),
+    responses=errors(401, 403),
 )
 async def list_passkeys(caller: EnrollingUser, passkeys: Passkeys) -> list[PasskeySchema]:
     """Your passkeys, the oldest first."""
@@ -104,7 +104,7 @@ async def list_passkeys(caller: EnrollingUser, passkeys: Passkeys) -> list[Passk
     f"{_OWN}/{{passkey_id:row_id}}",
     operation_id="rename_passkey",
     response_description="The renamed passkey",
-    responses=errors(401, 404, body=True),
+    responses=errors(401, 403, 404, body=True),
 )
 async def rename_passkey(
     passkey_id: PasskeyId, change: PasskeyUpdate, caller: CurrentUser, passkeys: Passkeys

@@ -34,7 +34,7 @@ RoleId = Annotated[int, Path(ge=1, le=MAX_BIGINT, description="the role's id", e
     "/permissions",
     operation_id="list_permissions",
     response_description="All permissions",
-    responses=errors(401),
+    responses=errors(401, 403),
 )
 async def list_permissions(caller: CurrentPrincipal, roles: Roles) -> list[PermissionSchema]:
     """All permissions, and which of them you have."""

@@ -65,7 +65,7 @@ async def get_me(caller: EnrollingPrincipal, response: Response) -> UserSchema:
     "/me",
     operation_id="update_me",
     response_description="Your changed profile",
-    responses=WITH_ETAG | errors(401, 409, 412, body=True),
+    responses=WITH_ETAG | errors(401, 403, 409, 412, body=True),
 )
 async def update_me(
     user_in: UserUpdate,
@@ -83,7 +83,7 @@ async def update_me(
     "/me/events",
     operation_id="list_my_events",
     response_description="A page of events",
-    responses=errors(401),
+    responses=errors(401, 403),
 )
 async def list_my_events(
     params: CursorPaginationParams, audit: Audit, caller: CurrentUser
