@@ -1,5 +1,5 @@
-"""The three cookies of the pages: the session, the random value of forms before a login, and a
-notice for the next page. The API reads none of them."""
+"""The four cookies of the pages: the session, an impersonation beside it, the random value of forms
+before a login, and a notice for the next page. The API reads none of them."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ from app.api.runtime import runtime_of
 from app.core.config import AppSettings
 from app.core.cookies import parse_cookies
 
-CookieName = Literal["session", "form", "notice"]
+CookieName = Literal["session", "impersonation", "form", "notice"]
 
 
 def name_of(cookie: CookieName, app: AppSettings) -> str:

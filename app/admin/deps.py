@@ -12,7 +12,7 @@ from app.admin.login_page import login_page
 from app.admin.page import NOT_ALLOWED, AccountPage, AdminPage
 from app.admin.services.overview import OverviewService
 from app.admin.services.users import AdminUserService
-from app.api.deps.auth import check_enrolment, count_call, identify
+from app.api.deps.auth import check_enrolment, check_impersonation, count_call, identify
 from app.api.deps.services import DbSession, Mfa, Sessions, Users, resource
 from app.api.limits import limited
 from app.api.runtime import runtime_of
@@ -44,6 +44,13 @@ class RoleRequiredException(ForbiddenException):
     message = "Your account may not use these pages"
 
 
+class ImpersonationOverException(UnauthorizedException):
+    """The impersonation in the browser's cookie has ended, or there is none: nothing was done."""
+
+    error = "impersonation_over"
+    message = "You act as yourself again"
+
+
 async def get_enrolling_page(request: Request, response: Response) -> AccountPage:
     """For views and forms of all users, also of those who have to set up a second factor first:
     check the session's cookie, the caller's rate limit, and that a form is ours.
@@ -51,10 +58,27 @@ async def get_enrolling_page(request: Request, response: Response) -> AccountPag
     Raises:
         LoginRequiredException: no cookie, or a session that has ended.
         FormRefusedException: a form that is another session's, or from another site.
+        ImpersonationOverException: see `_principal`.
+        ImpersonationException: a form, by a superuser who acts as the user.
         RateLimitExceeded: too many reads or writes.
     """
     authenticate = runtime_of(request).page_sessions.principal
     return AccountPage(request, response, await _authenticated(request, response, authenticate))
+
+
+async def get_leaving_page(request: Request, response: Response) -> AccountPage:
+    """The same for the form that ends an impersonation.
+
+    Raises:
+        ImpersonationOverException: there is none.
+    """
+    authenticate = runtime_of(request).page_sessions.principal
+    admin = await _principal(request, authenticate)
+    if admin.impersonator is None:
+        raise ImpersonationOverException
+    await _count(request, response, admin)
+    await check_form(request, str(admin.session_id))
+    return AccountPage(request, response, admin)
 
 
 async def get_account_page(request: Request, response: Response) -> AccountPage:
@@ -120,18 +144,39 @@ async def _admin_page(
 async def _authenticated(
     request: Request, response: Response, authenticate: Callable[[str], Awaitable[Principal]]
 ) -> Principal:
-    token = cookies.read(request, "session")
-    if token is None:
-        raise LoginRequiredException
-    try:
-        admin = await authenticate(token)
-    except UnauthorizedException as error:
-        raise LoginRequiredException("Your session has ended: log in again") from error
+    admin = await _principal(request, authenticate)
+    await _count(request, response, admin)
+    check_impersonation(request, admin)
+    await check_form(request, str(admin.session_id))
+    return admin
+
+
+async def _count(request: Request, response: Response, admin: Principal) -> None:
     identify(request, admin)
     request.state.frame = admin
     await count_call(request, response, admin)
-    await check_form(request, str(admin.session_id))
-    return admin
+
+
+async def _principal(
+    request: Request, authenticate: Callable[[str], Awaitable[Principal]]
+) -> Principal:
+    """Who is logged in, or whom they act as. A form of theirs is not that of the user, since its
+    CSRF token is of another session.
+
+    Raises:
+        LoginRequiredException: no cookie, or a session that has ended.
+        ImpersonationOverException: an impersonation that has ended.
+    """
+    token = cookies.read(request, "session")
+    acting = cookies.read(request, "impersonation")
+    if token is None and acting is None:
+        raise LoginRequiredException
+    try:
+        return await authenticate(acting or token or "")
+    except UnauthorizedException as error:
+        if acting is not None:
+            raise ImpersonationOverException from error
+        raise LoginRequiredException("Your session has ended: log in again") from error
 
 
 EnrollingPage = Annotated[AccountPage, Depends(get_enrolling_page)]
@@ -146,6 +191,7 @@ async def check_page_limits(request: Request, response: Response, _: EnrollingPa
     await limited(request, response)
 
 
+LeavingPage = Annotated[AccountPage, Depends(get_leaving_page)]
 AccountPageDep = Annotated[AccountPage, Depends(get_account_page)]
 
 

@@ -10,7 +10,11 @@ from fastapi.responses import RedirectResponse
 from jinja2.filters import do_filesizeformat
 
 from app.admin import cookies
-from app.admin.deps import LoginRequiredException, RoleRequiredException
+from app.admin.deps import (
+    ImpersonationOverException,
+    LoginRequiredException,
+    RoleRequiredException,
+)
 from app.admin.login_page import (
     confirmation_url,
     is_account_page,
@@ -18,7 +22,7 @@ from app.admin.login_page import (
     requested_url,
     safe_next,
 )
-from app.admin.page import AdminPage, InvalidFormException
+from app.admin.page import AdminPage, InvalidFormException, as_oneself
 from app.admin.rendering import ACCOUNT, BASE, render
 from app.admin.wording import ADVICE, in_words
 from app.api.runtime import runtime_of
@@ -26,6 +30,7 @@ from app.core.errors import error_body, error_headers, json_response, log_failur
 from app.core.exceptions import (
     AppException,
     ConfirmationRequiredException,
+    ImpersonationException,
     MfaEnrolmentRequiredException,
 )
 from app.schemas.access.session import Principal
@@ -67,6 +72,8 @@ def error_page(request: Request, error: AppException) -> Response:
     body = in_words(status, error_body(error), headers)
     if isinstance(error, LoginRequiredException):
         return _login_required(request, error.message, headers)
+    if isinstance(error, ImpersonationOverException):
+        return _as_oneself(request, error.message, headers)
     if isinstance(error, MfaEnrolmentRequiredException):
         return _redirect(request, f"{ACCOUNT}/security", headers)
     if isinstance(error, ConfirmationRequiredException):
@@ -108,6 +115,8 @@ def _plain_page(
 def _seen(request: Request) -> Principal | None:
     """Who is logged in, as far as it is known without a look at the database."""
     known: Principal | None = getattr(request.state, "frame", None)
+    if cookies.read(request, "impersonation") is not None:  # who is not the one of the session
+        return known
     if known is None and (token := cookies.read(request, "session")) is not None:
         return runtime_of(request).page_sessions.seen(token)
     return known
@@ -117,6 +126,8 @@ def _advice(request: Request, error: AppException) -> str | None:
     if error.status == 413:
         most = do_filesizeformat(runtime_of(request).settings.server.max_body_bytes, binary=True)
         return f"At most {most} can be sent at once."
+    if isinstance(error, ImpersonationException):
+        return "End it to go on as yourself."
     return ADVICE.get(error.status)
 
 
@@ -125,6 +136,13 @@ def _redirect(request: Request, url: str, headers: dict[str, str]) -> Response:
     if "HX-Request" in request.headers:
         return Response(headers={**headers, "HX-Redirect": url})
     return RedirectResponse(url, 303, headers)
+
+
+def _as_oneself(request: Request, message: str, headers: dict[str, str]) -> Response:
+    answer: Response = as_oneself(request, BASE, headers, message)
+    if "HX-Request" in request.headers:
+        answer.status_code, answer.headers["HX-Redirect"] = 200, BASE
+    return answer
 
 
 def _login_required(request: Request, message: str, headers: dict[str, str]) -> Response:

@@ -153,6 +153,7 @@ def logged_in(request: Request, response: Response, token: str, next_url: str) -
     """
     answer = RedirectResponse(safe_next(next_url), 303, response.headers)
     cookies.write(answer, request, "session", token)
+    cookies.delete(answer, request, "impersonation")
     cookies.delete(answer, request, "form")
     return answer
 

@@ -102,14 +102,15 @@ class AdminPage:
         headers: Mapping[str, str] | None = None,
         **context: Any,
     ) -> HTMLResponse:
-        """A view. Its template has `admin`, `may`, `views`, `notice` and `csrf`, the token for
-        as well."""
+        """A view. Its template has `admin`, `impersonator`, `may`, `views`, `notice` and `csrf`,
+        the token for its forms, as well."""
         answer = render(
             self._request,
             template,
             status,
             {**self._headers, **(headers or {})},
             admin=self.admin.user,
+            impersonator=self.admin.impersonator,
             may=self.admin.may,
             views=views_of(self.admin),
             notice=notice_in(self._request),
@@ -139,6 +140,22 @@ class AdminPage:
         """Redirect after a form to any of the pages: see `safe_next`."""
         return redirect(self._request, url, self._headers, notice)
 
+    def redirect_as(self, token: str, lifetime: int) -> RedirectResponse:
+        """Redirect to the account of a user as whom the superuser acts from now on, with a cookie
+        beside that of the superuser's own session.
+
+        Args:
+            token: for the cookie.
+            lifetime: of the cookie, in seconds.
+        """
+        answer = redirect(self._request, ACCOUNT, self._headers)
+        cookies.write(answer, self._request, "impersonation", token, lifetime)
+        return answer
+
+    def redirect_as_oneself(self, url: str, notice: str) -> RedirectResponse:
+        """Redirect without that cookie."""
+        return as_oneself(self._request, url, self._headers, notice)
+
     def logged_out(self, why: str = "You are logged out") -> RedirectResponse:
         """Redirect to the login page after the session has ended."""
         place = BASE if views_of(self.admin) else ACCOUNT
@@ -161,6 +178,15 @@ def redirect(
     if notice is not None:
         sealed = runtime_of(request).forms.seal(notice)
         cookies.write(answer, request, "notice", sealed, NOTICE_TTL)
+    return answer
+
+
+def as_oneself(
+    request: Request, to: str, headers: Mapping[str, str], notice: str
+) -> RedirectResponse:
+    """Redirect a browser whose impersonation is over: its own session is used again."""
+    answer = redirect(request, to, headers, Notice(notice))
+    cookies.delete(answer, request, "impersonation")
     return answer
 
 

@@ -8,6 +8,7 @@ from app.admin.errors import handle_admin_exception
 from app.admin.routes import (
     api_keys,
     audit,
+    impersonation,
     invitations,
     jobs,
     mail,
@@ -26,7 +27,7 @@ def include_admin(app: FastAPI) -> None:
 
     Call it after the API's routers: `/api/v1/dashboard/stats` is the API's.
     """
-    lists = users, invitations, transfers, roles, api_keys, jobs, audit, mail
+    lists = users, impersonation, invitations, transfers, roles, api_keys, jobs, audit, mail
     account = own, own_data, email, keys, recovery, security, passkeys, links
     for module in (root, overview, upload, *lists, *account):
         app.include_router(module.router)

@@ -234,7 +234,7 @@ PAGES = {
     ),
     "account_security": Row(OWN_VIEW, delegates="2xx 2xx"),
     "account_begin_totp": Row(OWN_FORM, delegates="303 303"),
-    "account_totp": Row(NO_APP, delegates="409 409"),
+    "account_totp": Row(NO_APP, delegates="409 409", by_impersonators="403 403"),
     "account_confirm_totp": Row(OWN_REFUSED, {"data": {"code": "123456"}}, delegates="409 409"),
     "account_remove_totp": Row(OWN_ABSENT, delegates="404 404"),
     "account_recovery_codes": Row(OWN_REFUSED, delegates="409 409"),
@@ -269,6 +269,7 @@ PAGES = {
         VIEW,
         {"params": {"action": "delete", "id": 1}},
         permission="users:delete",
+        by_impersonators="403 403",
         also=("users:read",),
     ),
     "dashboard_change_users": Row(
@@ -288,6 +289,9 @@ PAGES = {
         permission="users:update",
         also=("users:read",),
     ),
+    "dashboard_impersonation": Row(VIEW),
+    "dashboard_impersonate": Row(FORM, {"data": {"reason": "Support case 4711"}}),
+    "account_end_impersonation": Row(OWN_FORM, delegates="303 303", by_impersonators="303 303"),
     "dashboard_roles": Row(VIEW, permission="roles:manage"),
     "dashboard_new_role": Row(VIEW, permission="roles:manage"),
     "dashboard_create_role": Row(FORM, {"data": {"name": "new"}}, permission="roles:manage"),
@@ -394,7 +398,7 @@ PAGES = {
         options_of=lambda me: {"data": {"token": me.rows[Purpose.EMAIL_CHANGE_UNDO]}},
         delegates="303 303",
     ),
-    "account_export": Row(OWN_VIEW, delegates="2xx 2xx"),
+    "account_export": Row(OWN_VIEW, delegates="2xx 2xx", by_impersonators="403 403"),
     "account_deletion": Row(OWN_VIEW, delegates="2xx 2xx"),
     "account_delete": Row(INVALID, {"data": {"current_password": "a guess"}}, delegates="422 422"),
     "account_deletion_undo": Row(ANYONE, {"params": {"token": "x"}}, delegates="2xx 2xx"),
@@ -838,3 +842,20 @@ async def test_each_role_sees_the_pages_that_its_permissions_allow(app, client, 
     is_login = response.status_code == 200 and f'action="{API}/dashboard/login"' in response.text
     status = "login" if is_login else "2xx" if response.is_success else str(response.status_code)
     assert status == (row.status_for(kind) if row.delegates else follows), response.text
+
+
+@pytest.mark.parametrize("kind", IMPERSONATORS)
+@pytest.mark.parametrize("page", [name for name in PAGES if name not in ANONYMOUS])
+async def test_an_impersonator_reads_the_pages_and_sends_no_form(app, client, cast, page, kind):
+    caller = await cast.begin_impersonation(kind)
+    request = visit(app, page, caller)
+    request["headers"]["Cookie"] = request["headers"]["Cookie"].replace(
+        "backend_session", "backend_impersonation"
+    )
+
+    response = await client.request(**request)
+
+    status = "2xx" if response.is_success else str(response.status_code)
+    expected = PAGES[page].status_for_impersonator(kind, request["method"])
+    assert status == expected.replace("login", "2xx"), response.text
+    assert (status == "303") == (page == "account_end_impersonation")

@@ -11,6 +11,7 @@ from app.admin.forms.edits import Edited
 from app.admin.forms.users import validated
 from app.admin.services.own_rights import check_own_roles
 from app.schemas.access.api_key import ApiKeyCreate
+from app.schemas.access.impersonation import ImpersonationStart
 from app.schemas.access.role import MAX_USER_ROLES, RoleCreate, RoleSchema, RoleUpdate, UserRoles
 from app.schemas.access.session import Principal
 from app.schemas.base import Text
@@ -121,7 +122,21 @@ class KeyForm(BaseModel):
         )
 
 
+class ImpersonationForm(BaseModel):
+    """The form to act as a user. The pages are about accounts, and so always read-only."""
+
+    reason: Text = ""
+
+    def start(self) -> ImpersonationStart:
+        """
+        Raises:
+            ValidationException: the reason is too short or too long.
+        """
+        return validated(ImpersonationStart, self.model_dump())
+
+
 RoleFormBody = Annotated[RoleForm, Form()]
 EditRoleFormBody = Annotated[EditRoleForm, Form()]
 UserRolesFormBody = Annotated[EditUserRolesForm, Form()]
 KeyFormBody = Annotated[KeyForm, Form()]
+ImpersonationFormBody = Annotated[ImpersonationForm, Form()]
