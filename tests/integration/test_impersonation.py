@@ -47,6 +47,7 @@ async def test_the_token_names_both_and_expires_with_the_session(root, ada, runt
 
     assert (read["sub"], read["act"]) == (str(ada.id), {"sub": str(root.id), "sid": own["sid"]})
     assert (read["sid"], read["scope"]) == (acting.tokens["session_id"], "read")
+    assert read["typ"] == "access+act"  # which a release without impersonation refuses
     assert datetime.fromtimestamp(read["exp"], UTC) == session["expires_at"]
     assert 3590 < (session["expires_at"] - datetime.now(UTC)).total_seconds() <= 3600
 
@@ -167,17 +168,22 @@ async def test_every_event_names_both(root, ada, bob, runtime):
     assert started["after"]["is_read_only"] is False
 
 
-async def test_refusals_name_both(root, ada, runtime):
+async def test_refusals_name_both_and_are_not_counted_with_those_of_the_user(settings, root, ada):
     acting = await act_as(root, ada)
+    async with running(settings) as app, browsing(app) as client:  # without those of other tests
+        own: Runtime = app.state.runtime
+        for one in (acting, ada):
+            there = replace(one, client=client)
+            answers = [await there.request("PUT", "/users/2/roles", json={}) for _ in range(9)]
+            assert {answer.status_code for answer in answers} == {403}
+        await own.refusals.write(is_last=True)
+        refused = await events(own, "access.refused")
 
-    await acting.patch("/users/me", json={"full_name": "Eve"})
-    await runtime.refusals.write()
-
-    # Those of other tests may wait as well.
-    refused = [one for one in await events(runtime, "access.refused") if one["impersonator_id"]]
-    assert [(one["actor"], one["impersonator_id"]) for one in refused] == [
-        (f"user:{ada.id}", root.id)
-    ]
+    numbers = dict.fromkeys([root.id, None], 0)
+    for event in refused:
+        assert event["actor"] == f"user:{ada.id}"
+        numbers[event["impersonator_id"]] += event["count"]
+    assert numbers == {root.id: 9, None: 9}
 
 
 async def test_each_line_of_the_access_log_names_both(root, ada, logged):
@@ -419,6 +425,20 @@ async def test_its_session_without_the_actor_is_refused(root, ada, runtime):
     answer = await replace(ada, tokens={"access_token": hidden}).get("/users/me")
 
     assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    "changes", [{"typ": "access"}, {"typ": "+act"}, {"act": None}, {"act": "1"}, {"scope": None}]
+)
+async def test_an_authentic_token_with_half_an_actor_is_refused(root, ada, settings, changes):
+    acting = await act_as(root, ada)
+    read = claims(acting.tokens["access_token"]) | changes
+    kept = {name: value for name, value in read.items() if value is not None}
+    forged = jwt.encode(kept, settings.auth.secret_key.get_secret_value(), algorithm="HS256")
+
+    answer = await replace(ada, tokens={"access_token": forged}).get("/users/me")
+
+    assert (answer.status_code, answer.json()["error"]) == (401, "token_invalid")
 
 
 async def test_the_actor_without_the_session_is_refused(root, ada, bob, runtime):
