@@ -1,6 +1,7 @@
-"""Whether the time of a response reveals who has an account: medians by case, samples interleaved.
+"""Whether the time of a response reveals who has an account: medians by case, which take turns.
 
-Of refused logins, requests for a new password, and sign-ups where emails have to be verified.
+Of refused logins, requests for a new password, sign-ups where emails have to be verified, and
+invitations.
 
 Usage: python benchmarks/login_timing.py [--samples 200] [--bound 0.05]
 
@@ -22,6 +23,7 @@ import httpx
 from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import text
 
 from app.core.config import load_settings
 from app.runtime import Runtime
@@ -38,12 +40,14 @@ class Requests:
     Attributes:
         status: of all responses.
         bodies: by case; `{n}` in an email is replaced by a number of its own.
+        by_superuser: whether a superuser sends them, or nobody in particular.
     """
 
     title: str
     path: str
     status: int
     bodies: dict[str, dict[str, str]]
+    by_superuser: bool = False
 
 
 REQUESTS = (
@@ -64,9 +68,10 @@ REQUESTS = (
         "auth/password-recovery",
         202,
         {
-            "unknown account": {"email": "nobody@example.com"},
-            "account": {"email": "active@example.com"},
-            "disabled account": {"email": "disabled@example.com"},
+            "unknown account": {"email": "nobody{n}@example.com"},
+            "account": {"email": "forgetful{n}@example.com"},
+            "account, mailed a moment ago": {"email": "active@example.com"},
+            "disabled account": {"email": "left{n}@example.com"},
         },
     ),
     Requests(
@@ -75,11 +80,29 @@ REQUESTS = (
         202,
         {
             "new account": {"email": "new{n}@example.com", "password": PASSWORD},
-            "account": {"email": "active@example.com", "password": PASSWORD},
-            "disabled account": {"email": "disabled@example.com", "password": PASSWORD},
+            "account": {"email": "member{n}@example.com", "password": PASSWORD},
+            "account, mailed a moment ago": {"email": "active@example.com", "password": PASSWORD},
+            "disabled account": {"email": "left{n}@example.com", "password": PASSWORD},
         },
     ),
+    Requests(
+        "invitations",
+        "users/invitations",
+        201,
+        {
+            "no account": {"email": "guest{n}@example.com"},
+            "account": {"email": "member{n}@example.com"},
+            "disabled account": {"email": "left{n}@example.com"},
+        },
+        by_superuser=True,
+    ),
 )
+NUMBERED = text("""
+    INSERT INTO users (email, username, hashed_password, is_active)
+    SELECT kind || n || '@example.com', kind || n, '', kind <> 'left'
+    FROM unnest(ARRAY['forgetful', 'member', 'left']) kind, generate_series(0, :samples - 1) n
+""")
+"""Accounts of which each is asked about once: a second mail within a minute is not sent."""
 
 
 async def sample(samples: int, local: Path) -> dict[str, dict[str, list[float]]]:
@@ -96,27 +119,49 @@ async def sample(samples: int, local: Path) -> dict[str, dict[str, list[float]]]
         kind.title: {case: [] for case in kind.bodies} for kind in REQUESTS
     }
     async with app.router.lifespan_context(app):
-        await _add_accounts(app.state.runtime)
+        await _add_accounts(app.state.runtime, samples)
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://bench") as client:
+            superuser = await _log_in(client)
             for number in range(samples):
                 for kind in REQUESTS:
-                    for case, body in kind.bodies.items():
+                    headers = superuser if kind.by_superuser else {}
+                    for case, body in _in_turn(kind.bodies, number):
                         sent = body | {"email": body["email"].replace("{n}", str(number))}
                         began = time.perf_counter()
-                        answer = await client.post(f"/api/v1/{kind.path}", json=sent)
+                        answer = await client.post(
+                            f"/api/v1/{kind.path}", json=sent, headers=headers
+                        )
                         times[kind.title][case].append(time.perf_counter() - began)
                         assert answer.status_code == kind.status, answer.text  # noqa: S101  # else it measures nothing
     return times
 
 
-async def _add_accounts(runtime: Runtime) -> None:
+def _in_turn(bodies: dict[str, dict[str, str]], number: int) -> list[tuple[str, dict[str, str]]]:
+    """The cases, each first as often as the others: the first one is slower."""
+    cases = list(bodies.items())
+    first = number % len(cases)
+    return cases[first:] + cases[:first]
+
+
+async def _log_in(client: httpx.AsyncClient) -> dict[str, str]:
+    """The header of a superuser."""
+    credentials = {"email": "root@example.com", "password": PASSWORD}
+    answer = await client.post("/api/v1/auth/login", json=credentials)
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+async def _add_accounts(runtime: Runtime, samples: int) -> None:
+    password = SecretStr(PASSWORD)
     async with runtime.session_maker() as db:
+        await db.execute(NUMBERED, {"samples": samples})
+        await db.commit()
         users = runtime.user_service(db)
         for name, is_active in (("active", True), ("disabled", False)):
-            password = SecretStr(PASSWORD)
             email = f"{name}@example.com"
             await users.create_user(UserCreate(email=email, password=password, is_active=is_active))
+        root = UserCreate(email="root@example.com", password=password, is_superuser=True)
+        await users.create_user(root, is_verified=True)
 
 
 def main() -> int:
