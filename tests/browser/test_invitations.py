@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import DASHBOARD, assert_accessible, follow, log_in
-from tests.integration.test_invitations import invite
+from tests.integration.test_invitations import GRACE, age, invite
 from tests.integration.test_roles import new_role
 
 NEW = "another battery staple horse"
@@ -24,10 +24,10 @@ async def test_an_administrator_invites_with_a_role_without_scripts(open_page, r
     page = await open_page(java_script_enabled=False)
     await log_in(page, root, f"{DASHBOARD}/users")
     await page.get_by_role("link", name="Invite a user").click()
-    await page.get_by_label("Email").fill("grace@example.com")
+    await page.get_by_label("Email").fill(GRACE)
     await page.get_by_label("support").check()
     await page.get_by_role("button", name="Invite").click()
-    await expect(page.get_by_role("status").first).to_have_text("Invited grace@example.com")
+    await expect(page.get_by_role("status").first).to_have_text(f"Invited {GRACE}")
 
     await follow(page, mailbox, "invitation")
     await page.get_by_label("Password").fill(NEW)
@@ -37,6 +37,22 @@ async def test_an_administrator_invites_with_a_role_without_scripts(open_page, r
     (user,) = (await root.get("/users", params={"search": "grace"})).json()["items"]
     roles = (await root.get(f"/users/{user['id']}/roles")).json()
     assert [role["name"] for role in roles] == ["support"]
+
+
+async def test_an_invitation_is_resent_and_revoked_without_scripts(
+    open_page, root, runtime, mailbox
+):
+    await invite(root)
+    await age(runtime, "61 seconds")
+    page = await open_page(java_script_enabled=False)
+    await log_in(page, root, f"{DASHBOARD}/invitations")
+    await page.get_by_role("button", name=f"Resend the invitation of {GRACE}").click()
+    await expect(page.get_by_role("status").first).to_have_text(f"Invited {GRACE}")
+    await page.get_by_role("button", name=f"Revoke the invitation of {GRACE}").click()
+
+    await expect(page.get_by_role("status").first).to_have_text("The invitation is revoked")
+    await expect(page.get_by_role("cell", name="Revoked")).to_be_visible()
+    assert not [mail for mail in await mailbox.receive() if mail.to == GRACE]
 
 
 async def test_an_administrator_sends_a_reset_link(root_page, root, ada, mailbox):

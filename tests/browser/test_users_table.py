@@ -9,6 +9,7 @@ from playwright.async_api import Locator, Page, expect
 from app.services.user import totals
 from tests.browser.conftest import DASHBOARD, assert_accessible, log_in, overflow
 from tests.browser.people import LONG, sixty
+from tests.mfa import execute
 
 USERS = f"{DASHBOARD}/users"
 VIEWS = {
@@ -69,6 +70,17 @@ async def test_filters_work_together_and_are_in_the_address(table):
 
     await expect(names(table)).to_have_count(10)
     await expect(table.get_by_label("State")).to_have_value("false")
+
+
+async def test_users_are_filtered_by_whether_their_email_is_verified(table, runtime):
+    await execute(runtime, "UPDATE users SET email_verified_at = now() WHERE username = 'user17'")
+
+    await table.get_by_label("Email", exact=True).select_option("Verified")
+    await expect(names(table)).to_have_text(["user17"])
+    await names(table).click()
+
+    verified = table.get_by_role("term").filter(has_text="Email verified")
+    await expect(verified.locator("+ dd")).to_contain_text("UTC")
 
 
 async def test_a_heading_sorts_and_sorts_the_other_way_round(table):

@@ -273,6 +273,15 @@ async def test_set_password_ends_sessions_voids_links_and_tells_the_user(
     assert [mail.to for mail in await mailbox.receive()] == [ada.email]
 
 
+async def test_links_lead_to_a_front_end_of_ones_own(settings: Settings, client, ada):
+    elsewhere = settings.replaced(mail={"link_base_url": "https://app.example.com"})
+    async with running(elsewhere) as app, browsing(app) as browser:
+        await browser.post(RECOVERY, json={"email": ada.email})
+        link = await Mailbox(app.state.runtime).link("new password")
+
+    assert link.startswith("https://app.example.com/account/password-reset?token=")
+
+
 async def test_a_get_spends_nothing(client, ada, mailbox):
     await requested(client, ada.email)
     token = await mailbox.token()
