@@ -58,6 +58,20 @@ async def test_a_change_of_superuser_rights_needs_one(root: Person, ada: Person,
     assert done.json()["is_superuser"] is promoted
 
 
+async def test_another_users_email_needs_one(root: Person, ada: Person, runtime):
+    """Whoever has the new mailbox could log in as this user, without a confirmation."""
+    await make_stale(runtime)
+    change = {"email": "new@example.com"}
+
+    refused = await root.patch(f"/users/{ada.id}", json=change)
+    same = await root.patch(f"/users/{ada.id}", json={"email": ada.email})
+    await root.post(CONFIRMATION, json={"password": PASSWORD})
+    done = await root.patch(f"/users/{ada.id}", json=change)
+
+    assert (refused.status_code, refused.json()["error"]) == (403, "confirmation_required")
+    assert (same.status_code, done.json()["email"]) == (200, "new@example.com")
+
+
 async def test_a_form_that_repeats_the_rights_needs_none(root: Person, ada: Person, runtime):
     await make_stale(runtime)
 

@@ -223,6 +223,18 @@ async def test_a_promotion_keeps_what_was_typed(root_browser, root, ada, runtime
     assert harmless.status_code == 303
 
 
+async def test_a_new_email_of_another_user_keeps_what_was_typed(root_browser, ada, runtime):
+    edit = f"{PAGE}/users/{ada.id}/edit"
+    fields = hidden_fields(await root_browser.get(edit), edit) | {"username": "ada"}
+    await make_stale(runtime)
+
+    refused = await root_browser.post(edit, data=fields | {"email": "new@example.com"})
+
+    assert refused.status_code == 403
+    assert "confirm that it is you" in refused.text
+    assert 'value="new@example.com"' in refused.text
+
+
 async def test_superusers_in_a_file_need_a_confirmation(root_browser, root, runtime):
     upload = f"{PAGE}/users/upload"
     csv = f"email,password,is_superuser\nnew@example.com,{PASSWORD},true\n"

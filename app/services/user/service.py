@@ -174,7 +174,7 @@ class UserService(UserRegistration):
             NotFoundException: there is no such user.
             PreconditionFailedException: the user is not as expected.
             ChangedMeanwhileException: fields are not as known.
-            ConfirmationRequiredException: the superuser rights change.
+            ConfirmationRequiredException: the superuser rights change, or the email.
             ConflictException: the email or the username is taken, or no active superuser
                 would be left.
         """
@@ -211,12 +211,15 @@ class UserService(UserRegistration):
 
         Raises:
             ValidationException: it is the caller's own email, or at a special-use domain.
+            ConfirmationRequiredException: see `require_confirmation`.
         """
         self._check_domain(email)
         if user.id == caller.user_id:
             message = "changes by POST /users/me/email"
             detail = {"field": "email", "message": message, "code": "not_allowed"}
             raise ValidationException(details=[detail])
+        # Whoever has the new mailbox can set a new password, and is the user from then on.
+        await require_confirmation(self.sessions, caller)
         user.email_verified_at = None
         await self.tokens.void_all(user.id)
         await self.tokens.void_undos(user.id)  # whoever took the account over may have some
