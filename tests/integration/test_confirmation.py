@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tests.conftest import PASSWORD, Person
+from tests.conftest import PASSWORD, Person, browsing
+from tests.integration.test_rate_limits import limiting
 from tests.mfa import execute, make_stale, set_up
 
 CONFIRMATION = "/auth/confirmation"
@@ -115,6 +116,24 @@ async def test_one_session_is_confirmed_and_no_other(root: Person, runtime):
 
     assert (await other.delete("/users/999")).status_code == 403
     assert (await root.delete("/users/999")).status_code == 404
+
+
+async def test_guesses_of_the_password_are_counted_together_wherever_it_proves_something(
+    settings, client, ada: Person
+):
+    """With a stolen access token, there are no more than at one of these doors."""
+    guess, new = {"current_password": "a guess"}, {"new_password": f"{PASSWORD}!"}
+    doors = {
+        CONFIRMATION: {"password": "a guess"},
+        "/auth/password": guess | new,
+        "/users/me/email": guess | {"email": "new@example.com"},
+        "/users/me/deletion": guess,
+    }
+    async with limiting(settings, login="3/minute") as strict, browsing(strict) as browser:
+        ada.client = browser
+        answers = [await ada.post(path, json=body) for path, body in doors.items()]
+
+    assert [answer.status_code for answer in answers] == [422, 422, 422, 429]
 
 
 @pytest.mark.parametrize(

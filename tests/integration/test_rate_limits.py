@@ -192,7 +192,7 @@ async def test_every_limit_that_a_call_counts_against_is_named(client, ada):
     assert left(read).keys() == {"read"}
     assert all("write" in limits_of(answer) for answer in (write, password))
     assert left(write) == {}
-    assert left(password) == {"change-password": (5, 4)}
+    assert left(password) == {"own-password": (5, 4)}
 
 
 async def test_other_accounts_are_not_held_up(client, ada, bob):

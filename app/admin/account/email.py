@@ -29,7 +29,7 @@ async def email(page: AccountPageDep) -> Response:
 
 
 @router.post("/email", name="account_request_email_change", dependencies=[LimitedAccount])
-@limiter.shared_limit(rate("login"), scope="change-password", key_func=by_principal)
+@limiter.shared_limit(rate("login"), scope="own-password", key_func=by_principal)
 async def request_email_change(
     form: EmailFormBody, page: AccountPageDep, emails: EmailChanges
 ) -> Response:

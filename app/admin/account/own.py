@@ -57,7 +57,7 @@ async def password(page: AccountPageDep) -> Response:
 
 
 @router.post("/password", name="account_change_password", dependencies=[LimitedAccount])
-@limiter.shared_limit(rate("login"), scope="change-password", key_func=by_principal)
+@limiter.shared_limit(rate("login"), scope="own-password", key_func=by_principal)
 async def change_password(form: PasswordFormBody, page: AccountPageDep, auth: Auth) -> Response:
     """Change the password; the other sessions end."""
     with page.redisplay_on_error(PASSWORD):

@@ -31,7 +31,7 @@ async def deletion(page: AccountPageDep) -> Response:
 
 
 @router.post("/deletion", name="account_delete", dependencies=[LimitedAccount])
-@limiter.shared_limit(rate("login"), scope="deletion", key_func=by_principal)
+@limiter.shared_limit(rate("login"), scope="own-password", key_func=by_principal)
 async def delete(form: DeletionFormBody, page: AccountPageDep, deletions: Deletions) -> Response:
     """Deactivate the account at once; it is deleted after a time in which that can be undone."""
     with page.redisplay_on_error(DELETION):

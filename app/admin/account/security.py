@@ -104,7 +104,7 @@ async def confirm_form(page: EnrollingPage, next: Annotated[_Next, Query()] = AC
 
 
 @router.post("/confirm", name="account_confirm", dependencies=[LimitedPage])
-@limiter.shared_limit(rate("login"), scope="confirmation", key_func=by_principal)
+@limiter.shared_limit(rate("login"), scope="own-password", key_func=by_principal)
 @limiter.shared_limit(
     rate("second_factor"), scope="second-factor", key_func=by_principal_with_code_of_form
 )

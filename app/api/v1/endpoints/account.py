@@ -92,7 +92,7 @@ async def verify_email(use: TokenUse, verification: Verification) -> None:
     dependencies=[LimitedUser],
     responses=errors(401, 403, body=True),
 )
-@limiter.shared_limit(rate("login"), scope="change-password", key_func=by_principal)
+@limiter.shared_limit(rate("login"), scope="own-password", key_func=by_principal)
 async def request_email_change(
     change: EmailChange, caller: CurrentUser, emails: EmailChanges
 ) -> None:

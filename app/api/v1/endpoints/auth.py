@@ -165,7 +165,7 @@ async def logout_all(caller: EnrollingUser, sessions: Sessions) -> None:
     dependencies=[LimitedUser],
     responses=errors(401, 403, body=True),
 )
-@limiter.shared_limit(rate("login"), scope="change-password", key_func=by_principal)
+@limiter.shared_limit(rate("login"), scope="own-password", key_func=by_principal)
 async def change_password(change: PasswordChange, caller: CurrentUser, auth: Auth) -> None:
     """Change your password, and end your other sessions."""
     await auth.change_password(
@@ -180,7 +180,7 @@ async def change_password(change: PasswordChange, caller: CurrentUser, auth: Aut
     dependencies=[LimitedEnrollingUser],
     responses=errors(401, 403, body=True),
 )
-@limiter.shared_limit(rate("login"), scope="confirmation", key_func=by_principal)
+@limiter.shared_limit(rate("login"), scope="own-password", key_func=by_principal)
 @_code
 async def confirm(
     proof: Confirmation, caller: EnrollingUser, confirmations: Confirmations

@@ -14,7 +14,7 @@ from app.schemas.account import DeletionRequest, DeletionSchema, TokenUse
 router = Router(tag="own data", description="Export and deletion of one's own account.")
 
 _export = limiter.shared_limit(rate("own_data"), scope="own-data", key_func=by_principal)
-_deletion = limiter.shared_limit(rate("login"), scope="deletion", key_func=by_principal)
+_deletion = limiter.shared_limit(rate("login"), scope="own-password", key_func=by_principal)
 _link = limiter.shared_limit(rate("link"), scope="link", key_func=by_address)
 
 
