@@ -94,15 +94,18 @@ async def test_a_passkey_is_registered_and_shown_with_recovery_codes(visit, root
     await expect(page.get_by_role("button", name="Remove Phone")).to_be_visible()
 
 
-async def test_the_passkey_is_offered_beside_the_username_and_logs_in(visit, root):
+@pytest.mark.parametrize(
+    ("place", "heading"), [(SECURITY, "Security"), (f"{DASHBOARD}/users", "Users")]
+)
+async def test_the_passkey_is_offered_beside_the_username_and_logs_in(visit, root, place, heading):
     """Conditional UI: no button is pressed."""
     visitor = await visit()
     await register(visitor, root)
     await log_out_of(visitor)
 
-    await visitor.page.goto(SECURITY)
+    await visitor.page.goto(place)
 
-    await expect(visitor.page.get_by_role("heading", name="Security")).to_be_visible()
+    await expect(visitor.page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
 
 
 async def log_out_of(visitor: Visitor) -> None:

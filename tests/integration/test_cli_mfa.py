@@ -44,6 +44,13 @@ async def test_secrets_are_encrypted_anew_by_a_command(run, settings, runtime):
     assert again == "0 secrets were encrypted by the key in use; 0 by no accepted key"
     assert "totp_unreadable" in lost
     assert lost.endswith("0 secrets were encrypted by the key in use; 1 by no accepted key")
+    events = await execute(
+        runtime, "SELECT after FROM audit_events WHERE action = 'mfa.resealed' ORDER BY id"
+    )
+    assert [after for (after,) in events] == [
+        {"done": 1, "unreadable": 0},
+        {"done": 0, "unreadable": 1},
+    ]
     assert before != await execute(runtime, "SELECT key_id FROM totp")
     event = (
         "SELECT actor, after FROM audit_events WHERE action = 'mfa.resealed' ORDER BY id LIMIT 1"

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.authenticator import PASSKEYS, Authenticator, sign_in_options
+from tests.authenticator import BE, BS, PASSKEYS, UP, UV, Authenticator, sign_in_options
 from tests.authenticator import register as register_passkey
 from tests.conftest import PASSWORD, Person, browsing, running
 from tests.integration.test_dashboard_page import PAGE, browser, form_in, log_in
@@ -171,6 +171,22 @@ async def test_a_passkey_is_renamed_without_a_script_and_removed(browser, root, 
     assert "Remove &lt;b&gt;Old&lt;/b&gt; phone" in again.text
     assert "The passkey is removed" in removed.text
     assert "No passkeys yet" in removed.text
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (0, "on one device only"),
+        (BE, "can be synchronised"),
+        (BE | BS, "synchronised between devices"),
+    ],
+)
+async def test_the_page_says_whether_a_passkey_is_backed_up(browser, root, flags, words):
+    key = Authenticator(flags=UP | UV | flags)
+    await register_passkey(root, key)
+    await log_in_by_passkey(browser, root, key)
+
+    assert f", {words}</small>" in (await browser.get(SECURITY)).text
 
 
 async def test_the_passkey_of_another_user_is_not_renamed(root_browser, root, ada):
