@@ -128,9 +128,15 @@ class SessionRepository(BaseRepository[Session]):
 
     async def confirm(self, session_id: UUID, method: str) -> None:
         """Record that the user has confirmed a session just now, by this method of `amr`."""
+        await self.add_method(session_id, method)
+        query = update(Session).where(Session.id == session_id)
+        await self.changed(query.values(confirmed_at=func.now()))
+
+    async def add_method(self, session_id: UUID, method: str) -> None:
+        """Record a method of `amr` without a confirmation."""
         query = update(Session).where(Session.id == session_id)
         amr = func.array_append(func.array_remove(Session.amr, method), method)
-        await self.changed(query.values(confirmed_at=func.now(), amr=amr))
+        await self.changed(query.values(amr=amr))
 
     async def lock_purge(self) -> bool:
         """Lock the purge until the transaction ends; whether no other transaction has it."""

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.authenticator import PASSKEYS, Authenticator, register
 from tests.conftest import PASSWORD, Person, browsing
 from tests.integration.test_rate_limits import limiting
 from tests.mfa import execute, make_stale, set_up
@@ -116,6 +117,21 @@ async def test_one_session_is_confirmed_and_no_other(root: Person, runtime):
 
     assert (await other.delete("/users/999")).status_code == 403
     assert (await root.delete("/users/999")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "add", [set_up, lambda ada: register(ada, Authenticator())], ids=["app", "passkey"]
+)
+async def test_a_new_factor_is_no_confirmation(ada: Person, runtime, add):
+    """It does not prove who adds it."""
+    earlier = "UPDATE sessions SET confirmed_at = coalesce(confirmed_at, created_at) - interval"
+    await execute(runtime, f"{earlier} '9 minutes'")
+
+    await add(ada)
+    await execute(runtime, f"{earlier} '2 minutes'")
+    refused = await ada.post(f"{PASSKEYS}/options")
+
+    assert refused.json()["error"] == "confirmation_required"
 
 
 async def test_guesses_of_the_password_are_counted_together_wherever_it_proves_something(

@@ -50,7 +50,8 @@ class FactorService(BaseService):
             user.has_mfa = True
             codes = await self.replace_recovery_codes(user.id)
             ended = await self.sessions.end_all(user.id, but=caller.session_id)
-        await self.sessions.confirm(caller.session_id, method)
+        # No confirmation: a new factor does not prove who adds it.
+        await self.sessions.add_method(caller.session_id, method)
         facts = {"method": method, "sessions_ended": ended}
         self.audit.record(Action.MFA_ADDED, target_of(user), after=facts)
         await self.notify(user, notice)
