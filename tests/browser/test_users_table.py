@@ -7,7 +7,14 @@ import pytest
 from playwright.async_api import Locator, Page, expect
 
 from app.services.user import totals
-from tests.browser.conftest import DASHBOARD, assert_accessible, log_in, overflow
+from tests.browser.conftest import (
+    DASHBOARD,
+    PHONE,
+    assert_accessible,
+    log_in,
+    overflow,
+    violations,
+)
 from tests.browser.people import LONG, sixty
 from tests.mfa import execute
 
@@ -174,3 +181,67 @@ async def test_an_address_that_makes_no_sense_is_refused_in_words(table, watch):
 @pytest.mark.parametrize("view", VIEWS)
 async def test_the_view_is_accessible_and_fits_a_phone(open_page, root, people, view):
     await assert_accessible(open_page, root, VIEWS[view])
+
+
+@pytest.fixture
+async def phone(open_page, root, people) -> Page:
+    """The users view on a phone."""
+    page: Page = await open_page(viewport=PHONE, has_touch=True)
+    await log_in(page, root, USERS)
+    return page
+
+
+async def test_a_phone_has_boxes_for_a_finger_and_rows_of_two_lines(phone):
+    """Issue 22: the boxes were 16 px wide, and a row had three lines."""
+    box = await phone.get_by_label("Select user58").bounding_box()
+    row = await phone.get_by_role("row", name="user58").bounding_box()
+    longest = await phone.get_by_role("row", name="user59").bounding_box()
+
+    assert box is not None
+    assert row is not None
+    assert longest is not None
+    assert min(box["width"], box["height"]) >= 24
+    assert row["height"] == longest["height"] <= 64
+
+
+async def test_what_is_selected_on_a_phone_is_changed_by_a_bar_at_the_bottom(phone):
+    """Issue 22: the buttons were above the list, out of sight."""
+    bar = phone.locator(".selection")
+    await phone.get_by_label("Select user40").check()
+    await phone.get_by_label("Select user41").check()
+
+    await expect(bar).to_be_in_viewport(ratio=1)
+    place = await bar.bounding_box()
+    assert place is not None
+    assert place["y"] + place["height"] == PHONE["height"]
+    assert await violations(phone) == []
+    await phone.get_by_role("button", name="Deactivate").click()
+    await expect(phone.get_by_role("heading", name="Deactivate 2 users?")).to_be_visible()
+
+
+async def test_the_last_row_is_not_hidden_by_the_bar(phone):
+    await phone.get_by_label("Select all on this page").check()
+    await phone.get_by_role("link", name="Next").scroll_into_view_if_needed()
+
+    await phone.get_by_role("link", name="Next").click(timeout=3_000)
+
+    await phone.wait_for_url("**page=2")
+
+
+async def test_forced_colours_show_the_view_the_order_and_the_selection(open_page, root, people):
+    """Issue 22: each tab looked like the current one, and the mark of the order like a box."""
+    page = await open_page(forced_colors="active")
+    await log_in(page, root, USERS)
+    await page.get_by_label("Select user58").check()
+    line = "tab => getComputedStyle(tab).borderBottomColor"
+    mark = "link => getComputedStyle(link, '::after').content"
+
+    lines = await page.locator(".tabs a").evaluate_all(f"tabs => tabs.map({line})")
+    marks = await page.locator(".sort").evaluate_all(f"links => links.map({mark})")
+    row = page.get_by_role("row", name="user58")
+
+    assert len(set(lines)) == 2
+    assert lines.count(lines[1]) == 1  # the second tab is the current one
+    assert [marks[0], marks[1]] == ["none", "none"]
+    assert "▼" in marks[2]
+    await expect(row).to_have_css("outline-style", "solid")

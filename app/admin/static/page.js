@@ -29,7 +29,15 @@ function setUpLive(live) {
   const announcer = document.getElementById("announcer");
   const verdict = () => live.querySelector("[data-verdict]").textContent.trim();
   let announced = verdict();
+  let heard = Date.now();
   let open = [];
+
+  function lose() {
+    live.classList.add("is-lost");
+    const lost = live.querySelector("[data-lost]");
+    if (announcer.textContent !== lost.textContent) announcer.textContent = lost.textContent;
+    announced = "";
+  }
 
   live.addEventListener("htmx:beforeRequest", (event) => {
     if (document.hidden) event.preventDefault();
@@ -39,20 +47,51 @@ function setUpLive(live) {
   });
   live.addEventListener("htmx:afterSwap", () => {
     for (const id of open) document.getElementById(id).open = true;
+    heard = Date.now();
     live.classList.remove("is-lost");
     if (verdict() !== announced) announcer.textContent = announced = verdict();
   });
   for (const failure of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) {
-    live.addEventListener(failure, () => {
-      live.classList.add("is-lost");
-      const lost = live.querySelector("[data-lost]");
-      if (announcer.textContent !== lost.textContent) announcer.textContent = lost.textContent;
-      announced = "";
-    });
+    live.addEventListener(failure, lose);
   }
+  // A service that hangs reports no failure.
+  setInterval(() => {
+    if (!document.hidden && Date.now() - heard > live.dataset.oldAfter * 1000) lose();
+  }, 1000);
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) htmx.trigger(live, "look");
   });
+}
+
+// An outage, reported within two seconds. Only what means one counts: a proxy may hide the probe.
+
+const PAUSE = 1000;
+const PATIENCE = 3000;
+
+async function outage() {
+  try {
+    const signal = AbortSignal.timeout(PATIENCE);
+    const answer = await fetch("/health/ready", { cache: "no-store", signal });
+    return answer.status >= 502 ? "down" : "";
+  } catch {
+    return "silent";
+  }
+}
+
+function watchForOutages(banner) {
+  async function look() {
+    if (!document.hidden) {
+      const found = await outage();
+      const words = found && banner.dataset[found];
+      if (banner.textContent !== words) {
+        banner.textContent = words;
+        banner.hidden = !words;
+        for (const live of document.querySelectorAll("[data-live]")) htmx.trigger(live, "look");
+      }
+    }
+    setTimeout(look, PAUSE);
+  }
+  setTimeout(look, PAUSE);
 }
 
 // Prevents sending a form twice.
@@ -69,3 +108,4 @@ addEventListener("pageshow", () => {
 
 for (const toggle of document.querySelectorAll("[data-theme-toggle]")) setUpThemeToggle(toggle);
 for (const live of document.querySelectorAll("[data-live]")) setUpLive(live);
+watchForOutages(document.querySelector("[data-outage]"));

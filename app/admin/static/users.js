@@ -10,6 +10,49 @@ document.addEventListener("formdata", (event) => {
   }
 });
 
+// A list that is not the result of its filters is dimmed, and nothing in it can be selected: while
+// the result is awaited, and after a search that failed, which is reported above it.
+
+function setUpFilters(form) {
+  const list = () => document.querySelector(form.getAttribute("hx-target"));
+  const told = document.createElement("p");
+  told.className = "notice notice-error";
+  told.role = "alert";
+  told.hidden = true;
+  form.after(told);
+
+  function tell(message) {
+    told.textContent = message;
+    told.hidden = !message;
+  }
+
+  function fail(reason) {
+    tell(`The search failed: ${reason}. The list below is not its result. Search again.`);
+  }
+
+  function wait() {
+    list().inert = true;
+  }
+
+  form.addEventListener("input", wait);
+  form.addEventListener("htmx:beforeRequest", wait);
+  form.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.successful) tell("");
+  });
+  form.addEventListener("htmx:responseError", (event) => fail(headingOf(event.detail.xhr)));
+  for (const failure of ["htmx:sendError", "htmx:timeout"]) {
+    form.addEventListener(failure, () => fail("the service does not answer"));
+  }
+}
+
+/** What an error's page says. */
+function headingOf(xhr) {
+  const page = new DOMParser().parseFromString(xhr.responseText, "text/html");
+  return page.querySelector("h1")?.textContent ?? "the service failed";
+}
+
+for (const form of document.querySelectorAll("[data-filters][hx-target]")) setUpFilters(form);
+
 // Counts the selected users; while there are none, the buttons are disabled.
 
 function showSelection(form) {
@@ -107,8 +150,7 @@ function setUpUpload(form) {
     if (event.detail.target.id === "preview") preview().querySelector("[tabindex]")?.focus();
   });
   form.addEventListener("htmx:responseError", (event) => {
-    const page = new DOMParser().parseFromString(event.detail.xhr.responseText, "text/html");
-    tell(`Not checked: ${page.querySelector("h1")?.textContent ?? "the service failed"}.`);
+    tell(`Not checked: ${headingOf(event.detail.xhr)}.`);
   });
   for (const failure of ["htmx:sendError", "htmx:timeout"]) {
     form.addEventListener(failure, () => tell("Not checked: the service does not answer. Try again."));

@@ -1,0 +1,141 @@
+"""What the admin pages say while the service or its database is away, and what they keep."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Page, expect
+from pydantic import SecretStr
+
+from tests.browser.conftest import DASHBOARD, PHONE, log_in, violations
+from tests.browser.people import sixty
+from tests.browser.serving import serving
+from tests.conftest import running
+from tests.tcp_proxy import TcpProxy, proxied
+
+USERS = f"{DASHBOARD}/users"
+OFFLINE = {"ERR_INTERNET_DISCONNECTED", "htmx:"}
+
+
+@pytest.fixture
+async def table(page: Page, root, runtime) -> Page:
+    await sixty(runtime)
+    await log_in(page, root, USERS)
+    return page
+
+
+async def test_a_search_that_failed_says_so_and_nothing_below_it_can_be_selected(table, watch):
+    """Issue 22: the box said one thing above a list of everybody."""
+    watch.expected |= OFFLINE
+    await table.context.set_offline(True)
+
+    await table.get_by_label("Search").fill("user1")
+
+    told = table.get_by_text("The search failed: the service does not answer.")
+    await expect(told).to_have_role("alert")
+    assert await table.locator("#users").evaluate("list => list.inert")
+    await expect(table.locator("#users")).to_have_css("opacity", "0.4")
+    assert await violations(table) == []
+
+
+async def test_a_search_that_succeeds_after_a_failure_is_shown_as_usual(table, watch):
+    watch.expected |= OFFLINE
+    told = table.get_by_text("The search failed")
+    await table.context.set_offline(True)
+    await table.get_by_label("Search").fill("user1")
+    await expect(told).to_be_visible()
+    await table.context.set_offline(False)
+
+    await table.get_by_role("button", name="Search").click()
+
+    await expect(table.locator("tbody th a")).to_have_count(10)
+    await expect(told).to_be_hidden()
+    assert not await table.locator("#users").evaluate("list => list.inert")
+
+
+async def test_a_refused_search_says_why(table, watch):
+    watch.expected |= {"status of 422", "htmx:", "Response Status Error"}
+    await table.get_by_label("Search").evaluate("box => box.removeAttribute('maxlength')")
+
+    await table.get_by_label("Search").fill("x" * 300)
+
+    await expect(table.get_by_text("The search failed: Some values are not valid.")).to_be_visible()
+
+
+async def test_a_list_cannot_be_selected_from_while_its_search_is_awaited(table):
+    arrived, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(route) -> None:
+        arrived.set()
+        await go_on.wait()
+        await route.continue_()
+
+    await table.route("**/users?search=user1", hold)
+    await table.get_by_label("Search").fill("user1")
+    await arrived.wait()
+
+    assert await table.locator("#users").evaluate("list => list.inert")
+    go_on.set()
+    await expect(table.locator("tbody th a")).to_have_count(10)
+    assert not await table.locator("#users").evaluate("list => list.inert")
+
+
+async def test_the_verdict_turns_grey_when_nothing_was_heard_for_two_intervals(page, root):
+    """Issue 22: it stayed green while the service hung."""
+    await page.clock.install()
+    await log_in(page, root)
+    await expect(page.get_by_text("Everything is running")).to_be_visible()
+    await page.route("**/live", lambda _: asyncio.sleep(0))  # no answer at all
+
+    await page.clock.run_for(25_000)
+
+    await expect(page.get_by_text("State unknown")).to_be_visible()
+    await expect(page.get_by_text("Everything is running")).to_be_hidden()
+    await expect(page.locator("[data-lost]")).to_contain_text("this data is old")
+
+
+@pytest.fixture
+async def breakable(client, settings, servers) -> AsyncIterator[tuple[str, TcpProxy]]:
+    """A service, and the way to its database, which can be closed."""
+    async with proxied(settings.database.url.get_secret_value()) as proxy:
+        changed = settings.replaced(database={"url": SecretStr(proxy.url)})
+        async with running(changed) as app, serving(app) as url:
+            yield url, proxy
+
+
+@pytest.mark.parametrize("view", ["/users/new", "/users", ""])
+async def test_an_outage_of_the_database_is_reported_within_two_seconds(
+    breakable, open_page, root, watch, view
+):
+    url, database = breakable
+    watch.server = url
+    watch.expected |= {"status of 503", "htmx:", "Response Status Error"}
+    page = await open_page(base_url=url, viewport=PHONE)
+    await log_in(page, root, f"{DASHBOARD}{view}")
+
+    database.close()
+
+    banner = page.locator("[data-outage]")
+    await expect(banner).to_contain_text("cannot reach its database", timeout=2_000)
+    await expect(banner).to_have_role("alert")
+
+
+async def test_a_service_that_is_away_is_reported_and_the_notice_ends_with_it(root_page, watch):
+    watch.expected |= OFFLINE
+    banner = root_page.locator("[data-outage]")
+    await expect(banner).to_be_hidden()
+    await root_page.context.set_offline(True)
+    await expect(banner).to_contain_text("does not answer", timeout=2_000)
+    assert await violations(root_page) == []
+    await root_page.context.set_offline(False)
+
+    await expect(banner).to_be_hidden()
+    await expect(root_page.get_by_text("State unknown")).to_be_hidden()
+
+
+async def test_a_hidden_probe_is_no_outage(page, root):
+    await page.route("**/health/ready", lambda route: route.fulfill(status=200, body="blocked"))
+    async with page.expect_request("**/health/ready"):
+        await log_in(page, root)
+
+    await expect(page.locator("[data-outage]")).to_be_hidden()
