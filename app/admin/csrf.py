@@ -45,6 +45,12 @@ async def check_form(request: Request, owner: str | None, *, may_hide_origin: bo
         raise FormRefusedException
 
 
+def is_from_our_page(request: Request) -> bool:
+    """Whether the browser says that one of our pages sent this, not only that no other did."""
+    has_evidence = {"sec-fetch-site", "origin"} & {*request.headers.keys()}
+    return bool(has_evidence) and _is_same_site(request, is_hidden=False)
+
+
 def _is_same_site(request: Request, *, is_hidden: bool) -> bool:
     """By headers that browsers set and scripts cannot change; other clients need not send them."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")

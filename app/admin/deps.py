@@ -12,6 +12,7 @@ from app.admin.login_page import login_page
 from app.admin.page import NOT_ALLOWED, AccountPage, AdminPage
 from app.admin.services.overview import OverviewService
 from app.admin.services.users import AdminUserService
+from app.admin.typed import MAX_SEALED, TYPED
 from app.api.deps.auth import check_enrolment, check_impersonation, count_call, identify
 from app.api.deps.services import DbSession, Mfa, Sessions, Users, resource
 from app.api.limits import limited
@@ -27,7 +28,7 @@ from app.services.mail.service import MailService
 from app.services.transfers.service import TransferService
 from app.services.user.upload import UserUpload
 
-MAX_TYPED = 2_000
+MAX_SHOWN = 2_000
 """Characters of a field that a login form shows again."""
 
 
@@ -208,8 +209,14 @@ async def check_login_form(request: Request) -> None:
         FormRefusedException: it did not.
     """
     form = await request.form()
-    username, next_url = (str(form.get(name, ""))[:MAX_TYPED] for name in ("username", "next"))
-    request.state.redisplay = partial(login_page, request, username=username, next_url=next_url)
+    username, next_url = (str(form.get(name, ""))[:MAX_SHOWN] for name in ("username", "next"))
+    request.state.redisplay = partial(
+        login_page,
+        request,
+        username=username,
+        next_url=next_url,
+        typed=str(form.get(TYPED, ""))[:MAX_SEALED],
+    )
     await check_form(request, cookies.read(request, "form"))
 
 

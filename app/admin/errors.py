@@ -1,44 +1,31 @@
 """Exception handler of the admin pages: errors as HTML for browsers, as JSON for other clients."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
-
 import structlog
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
-from jinja2.filters import do_filesizeformat
 
 from app.admin import cookies
-from app.admin.deps import (
-    ImpersonationOverException,
-    LoginRequiredException,
-    RoleRequiredException,
-)
+from app.admin.deps import ImpersonationOverException, LoginRequiredException
+from app.admin.error_page import plain_page
 from app.admin.login_page import (
     confirmation_url,
     is_account_page,
     login_page,
-    requested_url,
-    safe_next,
 )
-from app.admin.page import AdminPage, InvalidFormException, as_oneself
-from app.admin.rendering import ACCOUNT, BASE, render
-from app.admin.wording import ADVICE, in_words
-from app.api.runtime import runtime_of
+from app.admin.page import InvalidFormException, as_oneself
+from app.admin.rendering import ACCOUNT, BASE
+from app.admin.typed import sealed
+from app.admin.wording import in_words
 from app.core.errors import error_body, error_headers, json_response, log_failure
 from app.core.exceptions import (
     AppException,
     ConfirmationRequiredException,
-    ImpersonationException,
     MfaEnrolmentRequiredException,
 )
-from app.schemas.access.session import Principal
 
 log = structlog.get_logger("app.errors")
 
 _STATS = f"{BASE}/stats"
-_WORTH_ANOTHER_TRY = frozenset({408, 429, 500, 503, 504})
 
 
 async def handle_admin_exception(request: Request, error: Exception) -> Response:
@@ -84,51 +71,7 @@ def error_page(request: Request, error: AppException) -> Response:
     if redisplay is not None and status in {401, 403, 409, 422, 429, 503}:
         answer: Response = redisplay(status, headers, error=body)
         return answer
-    return _plain_page(request, error, body, headers)
-
-
-def _plain_page(
-    request: Request, error: AppException, body: Mapping[str, Any], headers: Mapping[str, str]
-) -> Response:
-    """A page that says what is wrong and what to do, in the frame of who is logged in."""
-    principal, path = _seen(request), request.scope["path"]
-    show: Callable[..., Response] = partial(render, request)
-    if principal is not None:
-        show = AdminPage(request, Response(), principal).render
-    is_own = isinstance(error, RoleRequiredException) or is_account_page(path)
-    home = ACCOUNT if is_own else BASE
-    asked = safe_next(requested_url(request))
-    is_get = request.method == "GET"
-    return show(
-        "error.html",
-        error.status,
-        headers,
-        layout="standalone.html" if principal is None else "page.html",
-        is_framed=principal is not None,
-        error={**body, "status": error.status},
-        advice=_advice(request, error),
-        again=asked if is_get and error.status in _WORTH_ANOTHER_TRY else None,
-        leads_to=home if is_get or asked == BASE else asked,
-    )
-
-
-def _seen(request: Request) -> Principal | None:
-    """Who is logged in, as far as it is known without a look at the database."""
-    known: Principal | None = getattr(request.state, "frame", None)
-    if cookies.read(request, "impersonation") is not None:  # who is not the one of the session
-        return known
-    if known is None and (token := cookies.read(request, "session")) is not None:
-        return runtime_of(request).page_sessions.seen(token)
-    return known
-
-
-def _advice(request: Request, error: AppException) -> str | None:
-    if error.status == 413:
-        most = do_filesizeformat(runtime_of(request).settings.server.max_body_bytes, binary=True)
-        return f"At most {most} can be sent at once."
-    if isinstance(error, ImpersonationException):
-        return "End it to go on as yourself."
-    return ADVICE.get(error.status)
+    return plain_page(request, error, body, headers)
 
 
 def _redirect(request: Request, url: str, headers: dict[str, str]) -> Response:
@@ -153,7 +96,11 @@ def _login_required(request: Request, message: str, headers: dict[str, str]) -> 
     status = 200 if request.method == "GET" else 401
     had_session = cookies.read(request, "session") is not None
     answer = login_page(
-        request, status, headers, error={"message": message} if had_session else None
+        request,
+        status,
+        headers,
+        error={"message": message} if had_session else None,
+        typed=sealed(request),
     )
     cookies.delete(answer, request, "session")
     return answer

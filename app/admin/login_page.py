@@ -14,6 +14,7 @@ from app.admin import cookies
 from app.admin.forms.public import render_public_form
 from app.admin.page import redisplay_on_error
 from app.admin.rendering import ACCOUNT, BASE, render
+from app.admin.typed import MAX_SEALED, resumed
 from app.api.runtime import runtime_of
 from app.core.exceptions import (
     ForbiddenException,
@@ -30,34 +31,37 @@ SECOND_STEP = f"{LOGIN}/mfa"
 BY_PASSKEY = f"{LOGIN}/passkey"
 
 
-class _Form(BaseModel):
-    """
+class LoginFields(BaseModel):
+    """Fields of every form of a login.
+
     Attributes:
         next: URL to go to after the login.
+        typed: see `app.admin.typed`.
     """
 
     next: Text = ""
+    typed: str = Field("", max_length=MAX_SEALED)
 
     @property
     def needs_role(self) -> bool:
         return not is_account_page(safe_next(self.next))
 
 
-class LoginForm(_Form):
+class LoginForm(LoginFields):
     """The form as it is sent. Any password is accepted and simply wrong."""
 
     username: Text = Field(max_length=254)
     password: Secret
 
 
-class SecondStepForm(_Form):
+class SecondStepForm(LoginFields):
     """The form of a login's second step, as it is sent."""
 
     mfa_token: Secret
     code: Secret = Field(max_length=64)
 
 
-class PasskeyLoginForm(_Form):
+class PasskeyLoginForm(LoginFields):
     """The form that a script fills by a passkey, as it is sent."""
 
     credential: Json[SignInCredential]
@@ -71,6 +75,7 @@ def login_page(
     error: Mapping[str, Any] | None = None,
     username: str = "",
     next_url: str | None = None,
+    typed: str = "",
 ) -> Response:
     """The login page.
 
@@ -81,6 +86,7 @@ def login_page(
         error: its `message` says why the page is shown, unless no login was tried yet.
         username: as it was typed, to be filled in again.
         next_url: where to go after the login; default: what was asked for.
+        typed: what comes back after the login; see `app.admin.typed`.
     """
     place = safe_next(requested_url(request) if next_url is None else next_url)
     return render_public_form(
@@ -91,6 +97,7 @@ def login_page(
         message=error["message"] if error else None,
         username=username,
         next=place,
+        typed=typed,
         is_for_account=is_account_page(place),
         is_from_elsewhere=request.headers.get("Sec-Fetch-Site") == "cross-site",
     )
@@ -99,7 +106,7 @@ def login_page(
 def redisplay_login_on_error(request: Request, form: LoginForm) -> AbstractContextManager[None]:
     """Show the login page again, with the username, where the login is refused."""
     return redisplay_on_error(
-        partial(login_page, request, username=form.username, next_url=form.next),
+        partial(login_page, request, username=form.username, next_url=form.next, typed=form.typed),
         UnauthorizedException,
         ForbiddenException,
         TooManyRequestsException,
@@ -113,6 +120,7 @@ def second_step_page(
     *,
     mfa_token: str,
     next_url: str,
+    typed: str,
     error: Mapping[str, Any] | None = None,
 ) -> Response:
     """The page that asks for a second factor; for the arguments see `login_page`."""
@@ -126,6 +134,7 @@ def second_step_page(
         csrf=runtime_of(request).forms.token(browser_id),
         mfa_token=mfa_token,
         next=safe_next(next_url),
+        typed=typed,
     )
 
 
@@ -138,20 +147,24 @@ def redisplay_second_step_on_error(
         request,
         mfa_token=form.mfa_token.get_secret_value(),
         next_url=form.next,
+        typed=form.typed,
     )
     return redisplay_on_error(page, WrongCodeException)
 
 
-def logged_in(request: Request, response: Response, token: str, next_url: str) -> RedirectResponse:
-    """Redirect after a login, with the cookie of the new session.
+def logged_in(request: Request, response: Response, token: str, form: LoginFields) -> Response:
+    """Redirect after a login, with the cookie of the new session; or lead back to the form in whose
+    place the login was.
 
     Args:
         request: the login.
         response: has the headers that dependencies have set.
         token: value of the session's cookie.
-        next_url: where to go; see `safe_next`.
+        form: of the login: where to go.
     """
-    answer = RedirectResponse(safe_next(next_url), 303, response.headers)
+    answer = resumed(request, response, token, form.typed)
+    if answer is None:
+        answer = RedirectResponse(safe_next(form.next), 303, response.headers)
     cookies.write(answer, request, "session", token)
     cookies.delete(answer, request, "impersonation")
     cookies.delete(answer, request, "form")

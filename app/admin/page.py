@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from app.admin import cookies
 from app.admin.navigation import views_of
 from app.admin.rendering import ACCOUNT, BASE, render
+from app.admin.typed import NotSavedYetException, is_draft
 from app.api.runtime import runtime_of
 from app.core.exceptions import (
     AppException,
@@ -122,8 +123,14 @@ class AdminPage:
 
     def redisplay_on_error(self, template: str, **context: Any) -> AbstractContextManager[None]:
         """Answer with this view where the block refuses what was sent (403, 409, 422), or needs a
-        confirmation first; its template has the refusal as `error`."""
+        confirmation first; its template has the refusal as `error`.
+
+        Raises:
+            InvalidFormException: at once, where the form came back after a login.
+        """
         render = partial(self.render, template, **context)
+        if is_draft(self._request):
+            raise InvalidFormException(NotSavedYetException(), render)
         refusals = ConflictException, ForbiddenException, ValidationException
         return redisplay_on_error(render, *refusals)
 

@@ -133,6 +133,48 @@ async def test_a_service_that_is_away_is_reported_and_the_notice_ends_with_it(ro
     await expect(root_page.get_by_text("State unknown")).to_be_hidden()
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_a_form_whose_session_ended_comes_back_after_the_login(
+    open_page, root, ada, watch, scripts
+):
+    """Issue 22: it came back empty."""
+    watch.expect_status(401)
+    page = await open_page(java_script_enabled=scripts)
+    await log_in(page, root, f"{USERS}/{ada.id}/edit")
+    await page.get_by_label("Full name").fill('Ada "King"')
+    await page.get_by_label("Superuser").check()
+    await root.post("/auth/logout-all")
+    await root.login()
+
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_text("What you typed is kept")).to_be_visible()
+    await page.get_by_label("Email or username").fill(root.email)
+    await page.get_by_label("Password").fill(root.password)
+    await page.get_by_role("button", name="Log in").click()
+    if not scripts:
+        await page.get_by_role("button", name="Go on with the form").click()
+
+    await expect(page.get_by_role("alert")).to_contain_text("Not saved yet")
+    await expect(page.get_by_label("Full name")).to_have_value('Ada "King"')
+    await expect(page.get_by_label("Superuser")).to_be_checked()
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("status")).to_have_text("Saved ada")
+    user = (await root.get(f"/users/{ada.id}")).json()
+    assert (user["full_name"], user["is_superuser"]) == ('Ada "King"', True)
+
+
+async def test_a_form_is_not_sent_to_a_service_that_does_not_answer(root_page, watch):
+    watch.expected |= OFFLINE
+    await root_page.goto(f"{USERS}/new")
+    await root_page.get_by_label("Full name").fill("Grace")
+    await root_page.context.set_offline(True)
+    await expect(root_page.get_by_text("The service does not answer")).to_be_visible()
+
+    await root_page.get_by_role("button", name="Create user").click()
+
+    await expect(root_page.get_by_label("Full name")).to_have_value("Grace")
+
+
 async def test_a_hidden_probe_is_no_outage(page, root):
     await page.route("**/health/ready", lambda route: route.fulfill(status=200, body="blocked"))
     async with page.expect_request("**/health/ready"):

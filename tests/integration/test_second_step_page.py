@@ -81,3 +81,19 @@ async def test_the_form_of_another_browser_does_nothing(browser, root, app_of_ro
     response = await send_code(browser, first, app_of_root.code, csrf="x")
 
     assert response.status_code == 403
+
+
+async def test_what_was_typed_comes_back_after_the_second_step(browser, root, app_of_root):
+    """Issue 22"""
+    typed = {"email": "grace@example.com"}
+    refused = await browser.post(
+        f"{PAGE}/users/new", data=typed, headers={"Sec-Fetch-Site": "same-origin"}
+    )
+    fields = {"username": root.email, "password": root.password, **form_in(refused, "/login")}
+    first = await browser.post(f"{PAGE}/login", data=fields)
+    wrong = await send_code(browser, first, "000000")
+
+    resumed = await send_code(browser, wrong, app_of_root.code)
+
+    assert resumed.status_code == 200
+    assert form_in(resumed, "/users/new").items() >= typed.items()

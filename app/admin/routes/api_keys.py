@@ -8,6 +8,7 @@ from app.admin.deps import UserKeysPage
 from app.admin.forms.access import KeyFormBody
 from app.admin.key_pages import KeyId, KeyPages
 from app.admin.rendering import BASE
+from app.admin.typed import KeepsTyped
 from app.api.deps.services import ApiKeys, Confirmations, Roles, Users
 from app.api.routing import Router
 from app.api.types import UserId
@@ -40,7 +41,7 @@ async def user_keys(pages: Pages) -> Response:
     return await pages.show()
 
 
-@router.post("", name="dashboard_create_user_key")
+@router.post("", name="dashboard_create_user_key", dependencies=[KeepsTyped])
 async def create_user_key(form: KeyFormBody, pages: Pages) -> Response:
     """Make a key of a user, which the page shows this once."""
     return await pages.create(form)

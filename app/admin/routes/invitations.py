@@ -12,6 +12,7 @@ from app.admin.listings.invitations import INVITATIONS_PATH, InvitationListingQu
 from app.admin.login_page import safe_view
 from app.admin.page import AdminPage, Notice
 from app.admin.rendering import BASE
+from app.admin.typed import KeepsTyped
 from app.api.deps.services import Confirmations, Invitations, Roles
 from app.api.routing import Router
 from app.api.types import InvitationId
@@ -53,7 +54,7 @@ async def new_invitation(page: InvitationsPage, roles: Roles) -> Response:
     return page.render(FORM_TEMPLATE, form=InvitationForm(), roles=grantable, error=None)
 
 
-@router.post("/new", name="dashboard_send_invitation")
+@router.post("/new", name="dashboard_send_invitation", dependencies=[KeepsTyped])
 async def send_invitation(
     form: InvitationFormBody,
     page: InvitationsPage,

@@ -59,8 +59,15 @@ async def log_in(
         )
     if isinstance(begun, MfaChallenge):
         token = begun.mfa_token
-        return second_step_page(request, 200, response.headers, mfa_token=token, next_url=form.next)
-    return logged_in(request, response, begun, form.next)
+        return second_step_page(
+            request,
+            200,
+            response.headers,
+            mfa_token=token,
+            next_url=form.next,
+            typed=form.typed,
+        )
+    return logged_in(request, response, begun, form)
 
 
 @router.post("/login/mfa", name="dashboard_login_mfa", dependencies=[LoginFormChecked, Limited])
@@ -77,7 +84,7 @@ async def log_in_by_code(
     with redisplay_second_step_on_error(request, form):
         token, code = form.mfa_token.get_secret_value(), form.code.get_secret_value()
         token = await second_step.log_in_to_page(token, code, device, needs_role=form.needs_role)
-    return logged_in(request, response, token, form.next)
+    return logged_in(request, response, token, form)
 
 
 @router.post(
@@ -93,7 +100,7 @@ async def log_in_by_passkey(
 ) -> Response:
     """Log in by a passkey."""
     token = await passkeys.log_in_to_page(form.credential, device, needs_role=form.needs_role)
-    return logged_in(request, response, token, form.next)
+    return logged_in(request, response, token, form)
 
 
 @router.post("/logout", name="dashboard_logout")

@@ -18,6 +18,7 @@ from app.admin.listings.user_place import Place
 from app.admin.page import Notice
 from app.admin.rendering import BASE
 from app.admin.services.edits import naming_who
+from app.admin.typed import KeepsTyped
 from app.api.deps.services import Confirmations, Roles, Users
 from app.api.routing import Router
 from app.api.types import UserId
@@ -45,7 +46,7 @@ async def new_role(page: RolesPage) -> Response:
     )
 
 
-@router.post("/roles/new", name="dashboard_create_role")
+@router.post("/roles/new", name="dashboard_create_role", dependencies=[KeepsTyped])
 async def create_role(
     form: RoleFormBody, page: RolesPage, roles: Roles, confirmations: Confirmations
 ) -> Response:
@@ -63,7 +64,7 @@ async def edit_role(page: RolesPage, role_id: RoleId, roles: Roles) -> Response:
     return page.render(FORM, form=form, role_id=role_id, permissions=list(Permission), error=None)
 
 
-@router.post("/roles/{role_id}", name="dashboard_update_role")
+@router.post("/roles/{role_id}", name="dashboard_update_role", dependencies=[KeepsTyped])
 async def update_role(
     role_id: RoleId,
     form: EditRoleFormBody,
@@ -115,7 +116,7 @@ async def user_roles(
     return page.render(USER_FORM, form=form, user=user, place=place, roles=known, error=None)
 
 
-@router.post("/users/{user_id}/roles", name="dashboard_set_user_roles")
+@router.post("/users/{user_id}/roles", name="dashboard_set_user_roles", dependencies=[KeepsTyped])
 async def set_user_roles(
     user_id: UserId,
     place: Place,

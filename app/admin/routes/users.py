@@ -22,6 +22,7 @@ from app.admin.page import AdminPage, Notice
 from app.admin.rendering import BASE
 from app.admin.services.edits import naming_who
 from app.admin.services.users import Action, ActionResult
+from app.admin.typed import KeepsTyped
 from app.api.deps.services import (
     Confirmations,
     Exports,
@@ -151,7 +152,7 @@ async def new_user(page: NewUserPage) -> Response:
     return page.render(FORM_TEMPLATE, form=UserForm(), place=None, error=None)
 
 
-@router.post("/new", name="dashboard_create_user")
+@router.post("/new", name="dashboard_create_user", dependencies=[KeepsTyped])
 async def create_user(form: NewUserFormBody, page: NewUserPage, users: AdminUsers) -> Response:
     """Create a user."""
     with page.redisplay_on_error(FORM_TEMPLATE, form=form, place=None):
@@ -225,7 +226,7 @@ async def edit_user(page: EditUserPage, user_id: UserId, place: Place, users: Us
     return page.render(FORM_TEMPLATE, form=form, place=place, error=None)
 
 
-@router.post("/{user_id}/edit", name="dashboard_update_user")
+@router.post("/{user_id}/edit", name="dashboard_update_user", dependencies=[KeepsTyped])
 async def update_user(
     user_id: UserId,
     place: Place,

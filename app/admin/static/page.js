@@ -86,6 +86,7 @@ function watchForOutages(banner) {
       if (banner.textContent !== words) {
         banner.textContent = words;
         banner.hidden = !words;
+        banner.dataset.found = found;
         for (const live of document.querySelectorAll("[data-live]")) htmx.trigger(live, "look");
       }
     }
@@ -99,6 +100,11 @@ function watchForOutages(banner) {
 document.addEventListener("submit", (event) => {
   if (event.defaultPrevented) return;
   const form = event.target;
+  // Without a service the browser would leave the page for one of its own.
+  if (document.querySelector("[data-outage]").dataset.found === "silent") {
+    event.preventDefault();
+    return;
+  }
   if (form.dataset.sent) event.preventDefault();
   else if (form.method === "post") form.dataset.sent = "true";
 });
@@ -108,4 +114,5 @@ addEventListener("pageshow", () => {
 
 for (const toggle of document.querySelectorAll("[data-theme-toggle]")) setUpThemeToggle(toggle);
 for (const live of document.querySelectorAll("[data-live]")) setUpLive(live);
+document.querySelector("[data-goes-on]")?.requestSubmit();
 watchForOutages(document.querySelector("[data-outage]"));
