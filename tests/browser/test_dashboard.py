@@ -64,6 +64,27 @@ async def test_each_card_shows_what_the_api_says(page, root, ada, bob):
     assert [stats[name] for name in CARDS] == [3, 2, 1, 1, 3, 3]
 
 
+@pytest.mark.parametrize(
+    ("card", "names"),
+    [
+        ("Total", ["bob", "ada", "root"]),
+        ("Active", ["ada", "root"]),
+        ("Inactive", ["bob"]),
+        ("Superusers", ["root"]),
+    ],
+)
+async def test_a_card_leads_to_the_users_that_it_counts(page, root, ada, bob, card, names):
+    await root.patch(f"/users/{bob.id}", json={"is_active": False})
+    await log_in(page, root)
+    figure = page.locator(".card").filter(has=page.get_by_role("link", name=card, exact=True))
+    count = await figure.locator(".figure").text_content()
+
+    await figure.click()
+
+    await expect(page.locator("tbody th a")).to_have_text(names)
+    assert count == str(len(names))
+
+
 async def test_a_session_that_was_ended_elsewhere_ends_with_the_next_click(root_page, root):
     sessions = (await root.get("/auth/sessions")).json()["items"]
     for session in sessions:

@@ -175,9 +175,32 @@ async def test_a_form_is_not_sent_to_a_service_that_does_not_answer(root_page, w
     await expect(root_page.get_by_label("Full name")).to_have_value("Grace")
 
 
-async def test_a_hidden_probe_is_no_outage(page, root):
-    await page.route("**/health/ready", lambda route: route.fulfill(status=200, body="blocked"))
-    async with page.expect_request("**/health/ready"):
-        await log_in(page, root)
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (200, "a page of a proxy", ""),
+        (404, "a page of a proxy", ""),
+        (503, '{"status": "stopping"}', ""),
+        (503, '{"status": "unhealthy"}', "cannot reach its database"),
+        (503, '{"error": "service_unavailable"}', "does not answer"),
+        (502, "a page of a proxy", "does not answer"),
+    ],
+)
+async def test_only_an_outage_is_reported_as_one(page, root, watch, status, body, words):
+    """An instance that stops, in a deployment, serves on."""
+    watch.expected |= {f"status of {status}"}
+    answered = asyncio.Event()
 
-    await expect(page.locator("[data-outage]")).to_be_hidden()
+    async def answer(route) -> None:
+        await route.fulfill(status=status, body=body)
+        answered.set()
+
+    await page.route("**/health/ready", answer)
+    await log_in(page, root)
+    await answered.wait()
+    async with page.expect_request("**/health/ready"):  # the next one: the answer was read
+        pass
+
+    banner = page.locator("[data-outage]")
+    assert words in (await banner.text_content() or "")
+    assert await banner.is_visible() == bool(words)

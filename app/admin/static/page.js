@@ -63,7 +63,8 @@ function setUpLive(live) {
   });
 }
 
-// An outage, reported within two seconds. Only what means one counts: a proxy may hide the probe.
+// An outage, reported within two seconds. Only what means one counts: a proxy may hide the probe, and
+// an instance that stops serves on until another one takes its place.
 
 const PAUSE = 1000;
 const PATIENCE = 3000;
@@ -72,7 +73,10 @@ async function outage() {
   try {
     const signal = AbortSignal.timeout(PATIENCE);
     const answer = await fetch("/health/ready", { cache: "no-store", signal });
-    return answer.status >= 502 ? "down" : "";
+    if (answer.status < 502) return "";
+    const { status } = await answer.json();
+    if (status === "stopping") return "";
+    return status === "unhealthy" ? "down" : "silent";
   } catch {
     return "silent";
   }
