@@ -164,11 +164,11 @@ async def test_taking_a_role_from_oneself_is_warned_of_first(browser, root, ada)
     await new_role(root, "other")
     await log_in(browser, ada)
     form = await browser.get(f"{PAGE}/users/{ada.id}/roles")
-    kept = [("csrf", fields_of(form)["csrf"]), ("roles", "other")]
+    chosen = {"roles": "other"}
 
-    warned = await browser.post(action_of(form), data=dict(kept))
+    warned = await browser.post(action_of(form), data=fields_of(form) | chosen)
     before = await roles_of(root, ada)
-    sure = await browser.post(action_of(warned), data=dict(kept) | {"is_sure": "true"})
+    sure = await browser.post(action_of(warned), data=fields_of(warned) | chosen)
 
     assert warned.status_code == 409
     assert 'name="is_sure"' in warned.text
