@@ -68,15 +68,9 @@ async def get_enrolling_page(request: Request, response: Response) -> AccountPag
 
 
 async def get_leaving_page(request: Request, response: Response) -> AccountPage:
-    """The same for the form that ends an impersonation.
-
-    Raises:
-        ImpersonationOverException: there is none.
-    """
+    """The same for the form that ends an impersonation."""
     authenticate = runtime_of(request).page_sessions.principal
     admin = await _principal(request, authenticate)
-    if admin.impersonator is None:
-        raise ImpersonationOverException
     await _count(request, response, admin)
     await check_form(request, str(admin.session_id))
     return AccountPage(request, response, admin)

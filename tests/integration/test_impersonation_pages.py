@@ -223,3 +223,14 @@ async def test_the_lists_of_sessions_say_what_it_is(acting, browser, root, ada):
     assert "An administrator who acts as you" in own
     assert "A superuser who acts as the user" in by_superuser
     assert "in fact by user 1" in by_superuser
+
+
+async def test_the_end_of_none_ends_no_session(browser, root):
+    await log_in(browser, root)
+    form = fields_of(await browser.get(PAGE), f"{PAGE}/logout")
+
+    answer = await browser.post(END, data=form)
+    page = await browser.get(answer.headers["Location"])
+
+    assert (answer.status_code, answer.headers["Location"]) == (303, ACCOUNT)
+    assert root.email in page.text

@@ -45,8 +45,10 @@ async def impersonate(
 
 @router.post(f"{ACCOUNT}/impersonation/end", name="account_end_impersonation")
 async def end_impersonation(page: LeavingPage, sessions: Sessions) -> Response:
-    """Act as oneself again, without a new login."""
+    """Act as oneself again, without a new login; also where it is over already."""
     user = page.admin.user
+    if page.admin.impersonator is None:
+        return page.redirect_as_oneself(ACCOUNT, "You act as yourself")
     await sessions.end(page.admin.session_id, user.id)
     return page.redirect_as_oneself(
         f"{USERS_PATH}/{user.id}", f"You act as yourself again, and no longer as {user.username}"
