@@ -34,19 +34,28 @@ SEEN: set[str] = set()
 """The secrets that the clients of the current test have sent and got."""
 
 
-async def note_secrets(response: httpx.Response) -> None:
-    """Remember the secrets of a request that was accepted, and of its response: a hook of clients.
-    A secret that was refused may be anything, such as a username for a password."""
-    if not response.is_success and not response.is_redirect:
-        return
-    request, kind = response.request, response.headers.get("Content-Type", "")
+class NotingTransport(httpx.ASGITransport):
+    """Remembers the secrets of requests that were accepted, and of their responses. What was
+    refused may be anything, such as a username for a password."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        if response.is_success or response.status_code == 303:
+            _note(request, response)
+        return response
+
+
+def _note(request: httpx.Request, response: httpx.Response) -> None:
     with suppress(httpx.RequestNotRead, UnicodeDecodeError):
         if request.headers.get("Content-Type") == "application/x-www-form-urlencoded":
             SEEN.update(_secrets_in(dict(parse_qsl(request.content.decode()))))
         else:
             _note_json(request.content)
-    if kind == "application/json":
-        _note_json(await response.aread())
+    if response.headers.get("Content-Type") == "application/json":
+        body = b"".join(response.stream._body)  # type: ignore[union-attr]  # all of it is there
+        with suppress(httpx.DecodingError):
+            copy = httpx.Response(response.status_code, headers=response.headers, content=body)
+            _note_json(copy.content)
 
 
 def _note_json(body: bytes) -> None:

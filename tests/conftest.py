@@ -40,7 +40,7 @@ from app.embedded.valkey import EmbeddedValkey  # noqa: E402
 from app.runtime import Runtime  # noqa: E402
 from app.schemas.user import UserCreate  # noqa: E402
 from main import create_app  # noqa: E402
-from tests.audited import SEEN, note_secrets, secrets_in_the_audit_trail  # noqa: E402
+from tests.audited import SEEN, NotingTransport, secrets_in_the_audit_trail  # noqa: E402
 from tests.databases import OWN_POSTGRES, OWN_REDIS, own_postgres, own_redis  # noqa: E402
 from tests.pgbouncer import pgbouncer  # noqa: E402
 
@@ -200,8 +200,7 @@ def recorded(runtime: Runtime) -> Iterator[list[str]]:
 
 def browsing(app: FastAPI, address: str = "192.0.2.7", **options: Any) -> httpx.AsyncClient:
     """A client of `app`; an unhandled error reaches it as a response, as it would a real one."""
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 4711))
-    options.setdefault("event_hooks", {"response": [note_secrets]})
+    transport = NotingTransport(app, raise_app_exceptions=False, client=(address, 4711))
     return httpx.AsyncClient(transport=transport, base_url="http://test", **options)
 
 
