@@ -17,6 +17,7 @@ from app.core.config.sections import CacheSettings, LimiterSettings
 from app.core.limiter import HitCounter
 from app.core.redis import CircuitBreaker, connect_redis
 from app.core.security import PasswordHasher, TokenSigner
+from app.core.security.known_devices import KnownDevices
 from app.core.security.mfa.challenges import ChallengeSigner
 from app.core.security.mfa.lazy_relying_party import RelyingPartyLoader
 from app.core.security.passwords.breaches import BreachedPasswords
@@ -62,6 +63,7 @@ from app.services.auth.second_step import SecondStepService
 from app.services.auth.service import AuthService
 from app.services.dashboard import DashboardService
 from app.services.export import ExportService
+from app.services.guesses import PasswordGuesses
 from app.services.invitations.acceptance import InvitationAcceptance
 from app.services.invitations.service import InvitationService
 from app.services.jobs import JobService
@@ -103,6 +105,8 @@ class Runtime:
     results: ResultCache
     hits: HitCounter
     passwords: PasswordHasher
+    guesses: PasswordGuesses
+    devices: KnownDevices
     breaches: BreachedPasswords
     tokens: TokenSigner
     fingerprints: BodyFingerprints
@@ -144,6 +148,7 @@ class Runtime:
         return AuthService(
             db,
             self.passwords,
+            self.guesses,
             self.breaches,
             self.tokens,
             self.principals,
@@ -164,7 +169,7 @@ class Runtime:
 
     def confirmation_service(self, db: AsyncSession) -> ConfirmationService:
         passkeys = self.passkey_login_service(db)
-        return ConfirmationService(db, self.passwords, self.totp_cipher, passkeys)
+        return ConfirmationService(db, self.guesses, self.totp_cipher, passkeys)
 
     def passkey_service(self, db: AsyncSession) -> PasskeyService:
         sends_mail = self.mailer.is_available
@@ -196,6 +201,7 @@ class Runtime:
             self.passwords,
             self.breaches,
             self.principals,
+            self.devices,
             self.settings,
             sends_mail=self.mailer.is_available,
         )
@@ -203,7 +209,7 @@ class Runtime:
     def account_deletion_service(self, db: AsyncSession) -> AccountDeletionService:
         return AccountDeletionService(
             db,
-            self.passwords,
+            self.guesses,
             self.principals,
             self.settings.auth,
             sends_mail=self.mailer.is_available,
@@ -226,7 +232,7 @@ class Runtime:
     def email_change_service(self, db: AsyncSession) -> EmailChangeService:
         return EmailChangeService(
             db,
-            self.passwords,
+            self.guesses,
             self.principals,
             self.settings.auth,
             sends_mail=self.mailer.is_available,
@@ -414,14 +420,17 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         catcher = _mail_catcher(settings, local)
         if catcher is not None:
             stack.callback(catcher.close)
+        hits, devices = HitCounter(limiter, settings.limiter.prefix), KnownDevices(tokens)
         yield Runtime(
             settings=settings,
             engine=main_engine,
             session_maker=session_maker,
             cache=cache,
             results=results,
-            hits=HitCounter(limiter, settings.limiter.prefix),
+            hits=hits,
             passwords=passwords,
+            guesses=PasswordGuesses(passwords, hits, devices, settings.limiter),
+            devices=devices,
             breaches=breaches,
             tokens=tokens,
             fingerprints=BodyFingerprints(secret_key, settings.auth.accepted_keys()),

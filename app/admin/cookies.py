@@ -1,5 +1,6 @@
-"""The four cookies of the pages: the session, an impersonation beside it, the random value of forms
-before a login, and a notice for the next page. The API reads none of them."""
+"""The five cookies of the pages: the session, an impersonation beside it, the random value of forms
+before a login, a notice for the next page, and the proof of a known device. The API reads none of
+them."""
 
 from typing import Literal
 
@@ -8,8 +9,9 @@ from fastapi import Request, Response
 from app.api.runtime import runtime_of
 from app.core.config import AppSettings
 from app.core.cookies import parse_cookies
+from app.core.security.known_devices import SEPARATOR
 
-CookieName = Literal["session", "impersonation", "form", "notice"]
+CookieName = Literal["session", "impersonation", "form", "notice", "device"]
 
 
 def name_of(cookie: CookieName, app: AppSettings) -> str:
@@ -41,6 +43,19 @@ def write(
         httponly=True,
         samesite="strict",
     )
+
+
+def device_tokens(request: Request) -> tuple[str, ...]:
+    """The browser's tokens as a known device, one for each account."""
+    value = read(request, "device")
+    return tuple(value.split(SEPARATOR)) if value else ()
+
+
+def write_device(response: Response, request: Request, token: str) -> None:
+    """Make the browser a known device of one more account."""
+    parts = runtime_of(request)
+    value = parts.devices.joined(token, device_tokens(request))
+    write(response, request, "device", value, parts.settings.auth.device_ttl)
 
 
 def delete(response: Response, request: Request, cookie: CookieName) -> None:

@@ -1,6 +1,7 @@
 """Dependencies of the admin pages: the `AdminPage` of somebody logged in, and services."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -14,9 +15,11 @@ from app.admin.services.overview import OverviewService
 from app.admin.services.users import AdminUserService
 from app.admin.typed import MAX_SEALED, TYPED
 from app.api.deps.auth import check_enrolment, check_impersonation, count_call, identify
+from app.api.deps.request import ClientDevice
 from app.api.deps.services import DbSession, Mfa, Sessions, Users, resource
 from app.api.limits import limited
 from app.api.runtime import runtime_of
+from app.core.device import Device
 from app.core.exceptions import ForbiddenException, UnauthorizedException
 from app.core.permissions import Permission
 from app.schemas.access.session import Principal
@@ -146,6 +149,11 @@ async def _authenticated(
     return admin
 
 
+async def get_browser(request: Request, device: ClientDevice) -> Device:
+    """The client, with the device tokens of its cookie."""
+    return replace(device, proofs=cookies.device_tokens(request))
+
+
 async def _count(request: Request, response: Response, admin: Principal) -> None:
     identify(request, admin)
     request.state.frame = admin
@@ -254,6 +262,7 @@ async def get_mailer(request: Request) -> Mailer:
 
 
 PageDep = Annotated[AdminPage, Depends(get_page)]
+Browser = Annotated[Device, Depends(get_browser)]
 LimitedPage = Depends(check_page_limits)
 UsersPage = Annotated[AdminPage, page_for(Permission.USERS_READ)]
 NewUserPage = Annotated[AdminPage, page_for(Permission.USERS_CREATE)]

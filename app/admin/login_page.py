@@ -24,6 +24,7 @@ from app.core.exceptions import (
 )
 from app.schemas.access.passkey import SignInCredential
 from app.schemas.base import Secret, Text
+from app.services.auth.issuing import PageLogin
 
 LOGIN = f"{BASE}/login"
 ACCOUNT_LOGIN = f"{ACCOUNT}/login"
@@ -152,20 +153,23 @@ def redisplay_second_step_on_error(
     return redisplay_on_error(page, WrongCodeException)
 
 
-def logged_in(request: Request, response: Response, token: str, form: LoginFields) -> Response:
-    """Redirect after a login, with the cookie of the new session; or lead back to the form in whose
-    place the login was.
+def logged_in(
+    request: Request, response: Response, login: PageLogin, form: LoginFields
+) -> Response:
+    """Redirect after a login, with the cookies of the new session and of a known device; or lead
+    back to the form in whose place the login was.
 
     Args:
         request: the login.
         response: has the headers that dependencies have set.
-        token: value of the session's cookie.
+        login: the tokens for both.
         form: of the login: where to go.
     """
-    answer = resumed(request, response, token, form.typed)
+    answer = resumed(request, response, login.token, form.typed)
     if answer is None:
         answer = RedirectResponse(safe_next(form.next), 303, response.headers)
-    cookies.write(answer, request, "session", token)
+    cookies.write(answer, request, "session", login.token)
+    cookies.write_device(answer, request, login.device_token)
     cookies.delete(answer, request, "impersonation")
     cookies.delete(answer, request, "form")
     return answer

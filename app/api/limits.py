@@ -1,10 +1,10 @@
 """Rate limits of routes: key functions for the decorators of `app.core.limiter`, and dependencies
 that check those limits: `Limited`, `LimitedUser`, `LimitedSignUp`.
 
-The limits of reads and writes, which every caller has, are checked in `app.api.deps.auth`.
+The limits of reads and writes, which every caller has, are checked in `app.api.deps.auth`; those of
+passwords, by `PasswordGuesses`.
 """
 
-from hashlib import sha256
 from inspect import isawaitable
 from typing import Any
 
@@ -15,26 +15,7 @@ from app.api.runtime import runtime_of
 from app.core.exceptions import UnauthorizedException
 from app.core.limiter import by_address, limiter
 from app.core.permissions import Permission
-from app.core.text.normalisation import normalise_login
 from app.services.auth.codes import looks_like_code
-
-
-async def by_email(request: Request) -> str:
-    """Key: the account of a login by JSON."""
-    return _account(await _in_body(request, "email"), request)
-
-
-async def by_username(request: Request) -> str:
-    """Key: the account of a login by form."""
-    return _account((await request.form()).get("username"), request)
-
-
-def _account(login: object, request: Request) -> str:
-    """Key of an account, hashed to keep emails out of Redis; the address if there is no login."""
-    if not isinstance(login, str):
-        return by_address(request)
-    account = normalise_login(login).encode(errors="replace")
-    return f"account:{sha256(account).hexdigest()[:32]}"
 
 
 def by_principal(request: Request) -> str:

@@ -97,6 +97,15 @@ CREATED: dict[int | str, dict[str, Any]] = {
         }
     }
 }
+_DEVICE_TOKEN = {
+    "X-Device-Token": {
+        "description": "Send it with later requests, in a header of the same name: wrong passwords "
+        "of other clients then cannot keep this one from logging in",
+        "schema": {"type": "string"},
+    }
+}
+WITH_DEVICE_TOKEN: dict[int | str, dict[str, Any]] = {200: {"headers": _DEVICE_TOKEN}}
+CHANGED_WITH_DEVICE_TOKEN: dict[int | str, dict[str, Any]] = {204: {"headers": _DEVICE_TOKEN}}
 PENDING: dict[int | str, dict[str, Any]] = {
     202: {
         "model": SignUpPending,

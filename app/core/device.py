@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 UNKNOWN = "Unknown device"
@@ -29,10 +29,16 @@ _PRODUCT = re.compile(r"(?!Mozilla\b)[a-z][\w.-]{0,39}", re.IGNORECASE | re.ASCI
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """User agent and IP address of a client."""
+    """A client, by what it says of itself.
+
+    Attributes:
+        address: IP address.
+        proofs: device tokens that it sent, unverified: see `KnownDevices`.
+    """
 
     user_agent: str | None
     address: str | None
+    proofs: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
 
 def device_in_words(user_agent: str | None) -> str:

@@ -193,8 +193,9 @@ async def test_a_refused_password_is_told_in_words_and_not_shown(
 
 async def test_guesses_of_the_password_are_counted_with_those_of_the_api(ada_browser, ada):
     wrong = {"current_password": "wrong", "new_password": NEW}
+    device = {"X-Device-Token": ada_browser.cookies["__Host-backend_device"]}
     for _ in range(5):
-        assert (await ada.post("/auth/password", json=wrong)).status_code == 422
+        assert (await ada.post("/auth/password", json=wrong, headers=device)).status_code == 422
 
     answer = await send(ada_browser, "/password", current_password=PASSWORD, new_password=NEW)
 

@@ -368,8 +368,10 @@ async def test_the_last_superuser_is_not_deleted(browser, root):
 
 async def test_guesses_at_the_deletion_are_counted_with_those_of_the_api(browser, ada):
     await log_in(browser, ada)
+    device = {"X-Device-Token": browser.cookies["__Host-backend_device"]}
     for _ in range(5):
-        await ada.post("/users/me/deletion", json={"current_password": "wrong"})
+        wrong = {"current_password": "wrong"}
+        await ada.post("/users/me/deletion", json=wrong, headers=device)
 
     assert (await send(browser, "/deletion", current_password=PASSWORD)).status_code == 429
 

@@ -101,9 +101,11 @@ async def test_a_login_that_is_rolled_back_is_not_mailed(client, ada, mailbox, r
     await mailbox.queued()
     async with runtime.session_maker() as db:
         service = runtime.auth_service(db)
+        user = await service.users.credentials_of(ada.id)
+        assert user is not None
         with suppress(LateFailure):
             async with service.transaction():
-                await service.issuer.begin(ada.id, Device("curl/8", "198.51.100.9"))
+                await service.issuer.begin(user, Device("curl/8", "198.51.100.9"))
                 raise LateFailure
 
     assert await mailbox.queued() == []
@@ -113,7 +115,9 @@ async def test_a_service_without_mail_does_not_look(ada, runtime, statements):
     async with runtime.session_maker() as db:
         service = runtime.second_step_service(db)
         service.issuer._sends_mail = False
+        user = await service.users.credentials_of(ada.id)
+        assert user is not None
         async with service.transaction():
-            await service.issuer.begin(ada.id, Device("curl/8", "198.51.100.9"))
+            await service.issuer.begin(user, Device("curl/8", "198.51.100.9"))
 
     assert not any("pgqueuer" in one or "LEFT OUTER JOIN sessions" in one for one in statements)

@@ -126,6 +126,34 @@ async def test_a_user_gets_one_mail_a_minute(client, ada, runtime, mailbox):
     assert (await reset(client, token_in(second[0]))).status_code == 204
 
 
+async def test_after_ten_mails_within_a_day_a_user_gets_one_an_hour(client, ada, runtime, mailbox):
+    """S8: a stranger who asks without end fills no mailbox, and keeps no owner from a link."""
+    received, bodies = [], set()
+    for _ in range(12):
+        await age(runtime, "created_at", "61 seconds")
+        answer = await requested(client, ada.email)
+        await client_is_new(runtime)
+        bodies.add(answer.content)
+        received += await mailbox.receive()
+    await age(runtime, "created_at", "59 minutes")
+    await requested(client, ada.email)
+    next_hour = await mailbox.receive()
+    await age(runtime, "created_at", "23 hours")
+    for _ in range(2):
+        await age(runtime, "created_at", "61 seconds")
+        await requested(client, ada.email)
+        received += await mailbox.receive()
+
+    assert len(bodies) == 1
+    assert [len(received), len(next_hour)] == [12, 1]
+
+
+async def client_is_new(runtime: Runtime) -> None:
+    """Forget how often an address has asked."""
+    assert runtime.cache is not None
+    await runtime.cache.redis.flushdb()
+
+
 async def test_a_link_works_once(client, ada, mailbox):
     await requested(client, ada.email)
     token = await mailbox.token()

@@ -5,12 +5,12 @@ from fastapi import Request, Response
 from app.admin.account.forms import EmailForm, EmailFormBody, TokenFormBody
 from app.admin.account.link_page import TOKEN, Token, checked
 from app.admin.account.pages import EMAIL_CHANGE, EMAIL_CHANGE_UNDO
-from app.admin.deps import AccountPageDep, LimitedAccount
+from app.admin.deps import AccountPageDep, Browser
 from app.admin.login_page import ACCOUNT_LOGIN
 from app.admin.page import Notice, redirect
 from app.admin.rendering import ACCOUNT
 from app.api.deps.services import EmailChanges
-from app.api.limits import Limited, by_principal
+from app.api.limits import Limited
 from app.api.routing import Router
 from app.core.limiter import by_address, limiter, rate
 
@@ -28,15 +28,15 @@ async def email(page: AccountPageDep) -> Response:
     return page.render(EMAIL, form=EmailForm(), error=None)
 
 
-@router.post("/email", name="account_request_email_change", dependencies=[LimitedAccount])
-@limiter.shared_limit(rate("login"), scope="own-password", key_func=by_principal)
+@router.post("/email", name="account_request_email_change")
 async def request_email_change(
-    form: EmailFormBody, page: AccountPageDep, emails: EmailChanges
+    form: EmailFormBody, page: AccountPageDep, emails: EmailChanges, device: Browser
 ) -> Response:
     """Request another email; the answer is the same whether or not it has an account."""
     with page.redisplay_on_error(EMAIL, form=form):
         change = form.change()
-        await emails.request(page.admin, change.email, change.current_password.get_secret_value())
+        password = change.current_password.get_secret_value()
+        await emails.request(page.admin, change.email, password, device)
     notice = f"Unless it has an account, a link is on its way to {change.email}: follow it there"
     return page.redirect("", Notice(notice))
 

@@ -1,14 +1,15 @@
 """Routes of one's own account: profile, password and sessions."""
 
-from fastapi import Response
+from fastapi import Request, Response
 
+from app.admin import cookies
 from app.admin.account.forms import (
     EditProfileForm,
     PasswordFormBody,
     ProfileFormBody,
     SessionFormBody,
 )
-from app.admin.deps import AccountPageDep, Audit, LimitedAccount, MailerDep
+from app.admin.deps import AccountPageDep, Audit, Browser, LimitedAccount, MailerDep
 from app.admin.key_pages import keys_note
 from app.admin.page import Notice
 from app.admin.rendering import ACCOUNT
@@ -56,18 +57,23 @@ async def password(page: AccountPageDep) -> Response:
     return page.render(PASSWORD, error=None)
 
 
-@router.post("/password", name="account_change_password", dependencies=[LimitedAccount])
-@limiter.shared_limit(rate("login"), scope="own-password", key_func=by_principal)
-async def change_password(form: PasswordFormBody, page: AccountPageDep, auth: Auth) -> Response:
+@router.post("/password", name="account_change_password")
+async def change_password(
+    form: PasswordFormBody, page: AccountPageDep, auth: Auth, device: Browser, request: Request
+) -> Response:
     """Change the password; the other sessions end."""
     with page.redisplay_on_error(PASSWORD):
         change = form.change()
-        await auth.change_password(
+        token = await auth.change_password(
             page.admin,
             change.current_password.get_secret_value(),
             change.new_password.get_secret_value(),
+            device,
         )
-    return page.redirect("", Notice("Your password is changed, and your other sessions have ended"))
+    notice = Notice("Your password is changed, and your other sessions have ended")
+    answer = page.redirect("", notice)
+    cookies.write_device(answer, request, token)
+    return answer
 
 
 @router.post(

@@ -3,7 +3,7 @@
 from fastapi import Response
 
 from app.admin.account.forms import DeletionFormBody
-from app.admin.deps import AccountPageDep, LimitedAccount
+from app.admin.deps import AccountPageDep, Browser, LimitedAccount
 from app.admin.rendering import ACCOUNT, date
 from app.api.deps.services import AccountExports, Deletions
 from app.api.export import ExportResponse
@@ -30,12 +30,14 @@ async def deletion(page: AccountPageDep) -> Response:
     return page.render(DELETION, error=None)
 
 
-@router.post("/deletion", name="account_delete", dependencies=[LimitedAccount])
-@limiter.shared_limit(rate("login"), scope="own-password", key_func=by_principal)
-async def delete(form: DeletionFormBody, page: AccountPageDep, deletions: Deletions) -> Response:
+@router.post("/deletion", name="account_delete")
+async def delete(
+    form: DeletionFormBody, page: AccountPageDep, deletions: Deletions, device: Browser
+) -> Response:
     """Deactivate the account at once; it is deleted after a time in which that can be undone."""
     with page.redisplay_on_error(DELETION):
-        pending = await deletions.request(page.admin, form.current_password.get_secret_value())
+        password = form.current_password.get_secret_value()
+        pending = await deletions.request(page.admin, password, device)
     how = "the link in the mail that is on its way undoes it"
     if not pending.is_mailed:
         how = "an administrator can undo it"

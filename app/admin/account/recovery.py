@@ -2,6 +2,7 @@
 
 from fastapi import Request, Response
 
+from app.admin import cookies
 from app.admin.account.forms import RecoveryFormBody, ResetFormBody
 from app.admin.account.link_page import TOKEN, Token, checked
 from app.admin.account.pages import RECOVERY, RESET
@@ -64,6 +65,9 @@ async def reset_password(
     form: ResetFormBody, recovery: Recovery, request: Request, response: Response
 ) -> Response:
     """Set a new password by a link."""
-    await recovery.reset(form.token.get_secret_value(), form.new_password.get_secret_value())
+    token, new = form.token.get_secret_value(), form.new_password.get_secret_value()
+    device_token = await recovery.reset(token, new)
     notice = Notice("Your new password is set: log in with it")
-    return redirect(request, ACCOUNT_LOGIN, response.headers, notice)
+    answer = redirect(request, ACCOUNT_LOGIN, response.headers, notice)
+    cookies.write_device(answer, request, device_token)
+    return answer

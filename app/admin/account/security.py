@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import Form, Query, Response
 from pydantic import AfterValidator, BaseModel, Field, Json
 
-from app.admin.deps import AccountPageDep, EnrollingPage, LimitedPage
+from app.admin.deps import AccountPageDep, Browser, EnrollingPage, LimitedPage
 from app.admin.login_page import safe_next
 from app.admin.page import AdminPage, Notice
 from app.admin.rendering import ACCOUNT
@@ -104,16 +104,19 @@ async def confirm_form(page: EnrollingPage, next: Annotated[_Next, Query()] = AC
 
 
 @router.post("/confirm", name="account_confirm", dependencies=[LimitedPage])
-@limiter.shared_limit(rate("login"), scope="own-password", key_func=by_principal)
 @limiter.shared_limit(
     rate("second_factor"), scope="second-factor", key_func=by_principal_with_code_of_form
 )
 async def confirm(
-    form: Annotated[ConfirmationForm, Form()], page: EnrollingPage, confirmations: Confirmations
+    form: Annotated[ConfirmationForm, Form()],
+    page: EnrollingPage,
+    confirmations: Confirmations,
+    device: Browser,
 ) -> Response:
     """Confirm the session by the password, or a code."""
     with page.redisplay_on_error("security/confirm.html", next=form.next):
-        await confirmations.by_password_or_code(page.admin, form.proof.get_secret_value())
+        proof = form.proof.get_secret_value()
+        await confirmations.by_password_or_code(page.admin, proof, device)
     return page.redirect_to(form.next, Notice("Confirmed for ten minutes"))
 
 

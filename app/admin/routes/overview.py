@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Form, Request, Response
 
-from app.admin.deps import EnrollingPage, LoginFormChecked, OverviewPage, Overviews
+from app.admin.deps import Browser, EnrollingPage, LoginFormChecked, OverviewPage, Overviews
 from app.admin.login_page import (
     LoginForm,
     PasskeyLoginForm,
@@ -16,9 +16,8 @@ from app.admin.login_page import (
 )
 from app.admin.navigation import OVERVIEW
 from app.admin.rendering import BASE
-from app.api.deps.request import ClientDevice
 from app.api.deps.services import Auth, PasskeyLogins, SecondStep, Sessions
-from app.api.limits import Limited, by_mfa_token_of_form, by_username
+from app.api.limits import Limited, by_mfa_token_of_form
 from app.api.routing import Router
 from app.core.limiter import by_address, limiter, rate
 from app.services.auth.second_step import MfaChallenge
@@ -42,12 +41,11 @@ async def live(page: OverviewPage, overviews: Overviews) -> Response:
 
 
 @router.post("/login", name="dashboard_login", dependencies=[LoginFormChecked, Limited])
-@limiter.shared_limit(rate("login"), scope="login", key_func=by_username)
 @limiter.shared_limit(rate("login_address"), scope="login-address", key_func=by_address)
 async def log_in(
     form: Annotated[LoginForm, Form()],
     auth: Auth,
-    device: ClientDevice,
+    device: Browser,
     request: Request,
     response: Response,
 ) -> Response:
@@ -76,15 +74,15 @@ async def log_in(
 async def log_in_by_code(
     form: Annotated[SecondStepForm, Form()],
     second_step: SecondStep,
-    device: ClientDevice,
+    device: Browser,
     request: Request,
     response: Response,
 ) -> Response:
     """Complete a login by a second factor."""
     with redisplay_second_step_on_error(request, form):
         token, code = form.mfa_token.get_secret_value(), form.code.get_secret_value()
-        token = await second_step.log_in_to_page(token, code, device, needs_role=form.needs_role)
-    return logged_in(request, response, token, form)
+        login = await second_step.log_in_to_page(token, code, device, needs_role=form.needs_role)
+    return logged_in(request, response, login, form)
 
 
 @router.post(
@@ -94,13 +92,13 @@ async def log_in_by_code(
 async def log_in_by_passkey(
     form: Annotated[PasskeyLoginForm, Form()],
     passkeys: PasskeyLogins,
-    device: ClientDevice,
+    device: Browser,
     request: Request,
     response: Response,
 ) -> Response:
     """Log in by a passkey."""
-    token = await passkeys.log_in_to_page(form.credential, device, needs_role=form.needs_role)
-    return logged_in(request, response, token, form)
+    login = await passkeys.log_in_to_page(form.credential, device, needs_role=form.needs_role)
+    return logged_in(request, response, login, form)
 
 
 @router.post("/logout", name="dashboard_logout")

@@ -146,7 +146,10 @@ class LimiterSettings(RedisSettings):
     prefix_name = "LIMITER_"
 
     prefix: KeyPrefix = Field("myapi:limiter", min_length=1, description="prefix of every key")
-    login: Rate = Field("5/minute", description="logins per account (development: 100/minute)")
+    login: Rate = Field(
+        "5/minute",
+        description="wrong passwords per account, and per known device (development: 100/minute)",
+    )
     login_address: Rate = Field(
         "30/minute", description="logins per address (development: 600/minute)"
     )
@@ -217,6 +220,17 @@ class AuthSettings(Section):
     )
     session_ttl: int = Field(
         7_776_000, ge=1, description="seconds until a session expires regardless of refreshes"
+    )
+    device_ttl: int = Field(
+        15_552_000,
+        ge=1,
+        description="seconds after a login in which its device has guesses of its own",
+    )
+    daily_links: int = Field(
+        10,
+        ge=1,
+        description="links to set a password, or to verify the email, that a user is mailed in 24 "
+        "hours; beyond that, one an hour",
     )
     registration_enabled: bool = Field(True, description="false: only superusers create users")
     email_verification: Literal["off", "optional", "required"] = Field(

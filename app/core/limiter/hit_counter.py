@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import ceil
@@ -98,11 +99,24 @@ class _Share:
         return Window(item, self.counted - self.left, self.reset, is_local=False)
 
 
+# In one step: a window that ended meanwhile would begin again, and never end.
+_TAKE_BACK = """
+if redis.call('EXISTS', KEYS[1]) == 1 and redis.call('DECR', KEYS[1]) <= 0 then
+    redis.call('DEL', KEYS[1])
+end
+"""
+
+
 class _Storage(RedisStorage):
-    """The library's storage with a client of our own, for one server, Sentinels or a cluster."""
+    """The library's storage with a client of our own, for one server, Sentinels or a cluster.
+
+    Attributes:
+        take_back: the script that takes one hit back.
+    """
 
     def __init__(self, redis: Redis, prefix: str) -> None:
         self._client = redis
+        self.take_back = redis.register_script(_TAKE_BACK)
         super().__init__("async+redis://", implementation="redispy", key_prefix=prefix)
 
     def configure_bridge(self) -> None:
@@ -161,6 +175,25 @@ class HitCounter:
         if window.is_exceeded:
             raise _refusal(window, scope)
         return window
+
+    async def give_back(self, window: Window, scope: str, key: str) -> None:
+        """Take one hit back that was counted in this window, if it still lasts. The first hit after
+        the last one was taken back begins a new window.
+
+        Args:
+            window: what `hit` returned.
+            scope: as at the hit; so is `key`.
+        """
+        if window.reset <= time.monotonic():
+            return
+        name = window.item.key_for(scope, key)
+        if self._redis is None or self._breaker is None or window.is_local:
+            if await self._memory.get(name) > 0:
+                await self._memory.incr(name, window.item.get_expiry(), -1)
+            return
+        script = self._redis.take_back
+        with suppress(RedisUnavailable):  # one hit less is left, for a minute
+            await self._breaker.call(lambda: script([f"{self._prefix}:{name}"]))
 
     async def refuse_if_used_up(self, item: RateLimitItem, scope: str, key: str) -> None:
         """Refuse where no hit is left, as far as this process knows, without counting one: before

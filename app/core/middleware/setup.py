@@ -55,6 +55,7 @@ def setup_middleware(app: FastAPI, settings: Settings, on_refusal: OnRefusal = _
                 "Content-Type",
                 "Idempotency-Key",
                 "If-Match",
+                "X-Device-Token",
                 "X-Request-ID",
             ],
             expose_headers=[
@@ -66,6 +67,7 @@ def setup_middleware(app: FastAPI, settings: Settings, on_refusal: OnRefusal = _
                 "RateLimit-Policy",
                 "Retry-After",
                 "WWW-Authenticate",
+                "X-Device-Token",
                 "X-Request-ID",
                 "X-Trace-ID",
             ],

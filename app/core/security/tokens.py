@@ -14,9 +14,9 @@ from app.core.exceptions import TokenExpiredException, TokenInvalidException
 from app.core.security import base64url
 from app.core.security.refresh_tokens import RefreshTokenSigner
 
-TokenKind = Literal["access", "page", "mfa"]
-"""Where a token is valid: in the `Authorization` header, in the admin pages' cookie, or in the
-second step of a login, where it has no session yet."""
+TokenKind = Literal["access", "page", "mfa", "device"]
+"""Where a token is valid: in the `Authorization` header, in the admin pages' cookie, in the second
+step of a login, where it has no session yet, or as the proof of a known device."""
 MFA_TTL = 300
 """Seconds between the two steps of a login."""
 
@@ -56,8 +56,9 @@ class AccessToken:
     """Contents of a valid token.
 
     Attributes:
-        session_id: of an `mfa` token, the id of the attempt to log in.
-        binding: of an `mfa` token, what it is bound to.
+        session_id: of an `mfa` token, the id of the attempt to log in; of a `device` token, that of
+            the device.
+        binding: of these two, what else the token is bound to.
         actor: where a superuser acts as the user.
     """
 
@@ -95,6 +96,7 @@ class TokenSigner:
             "access": settings.access_ttl,
             "page": settings.session_ttl,
             "mfa": MFA_TTL,
+            "device": settings.device_ttl,
         }
         self._verified = lru_cache(maxsize=TOKEN_CACHE_SIZE)(self._verify)
 

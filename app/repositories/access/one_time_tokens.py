@@ -63,11 +63,13 @@ class OneTimeTokenRepository(BaseRepository[OneTimeToken]):
         query = select(OneTimeToken.id).where(*which, OneTimeToken.address == address)
         return await self.db.scalar(query.where(OneTimeToken.created_at > moment)) is not None
 
-    async def issued_since(self, user_id: int, purpose: Purpose, moment: datetime) -> bool:
-        """Whether the user was issued a token of this purpose after `moment`."""
+    async def issued_since(
+        self, user_id: int, purpose: Purpose, moment: datetime
+    ) -> Sequence[datetime]:
+        """When the user was issued tokens of this purpose, after `moment`."""
         which = OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose
-        query = select(OneTimeToken.id).where(*which, OneTimeToken.created_at > moment)
-        return await self.db.scalar(query.limit(1)) is not None
+        query = select(OneTimeToken.created_at).where(*which, OneTimeToken.created_at > moment)
+        return (await self.db.scalars(query)).all()
 
     async def delete_before(self, moment: datetime, limit: int) -> int:
         """Delete tokens that expired before `moment`, at most `limit`; the number of them."""

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AuthSettings
 from app.core.details import Detail
+from app.core.device import Device
 from app.core.exceptions import ConflictException, ValidationException
-from app.core.security import PasswordHasher
 from app.core.text.normalisation import is_encodable
 from app.models import User
 from app.repositories.account_deletions import AccountDeletionRepository
@@ -23,6 +23,7 @@ from app.schemas.background.mail import SendMail
 from app.services.account.tokens import OneTimeTokens, invalid_token
 from app.services.audit.redaction import state_of, target_of
 from app.services.base import BaseService
+from app.services.guesses import PasswordGuesses
 from app.services.principals import PrincipalCache
 
 BATCH = 100
@@ -34,7 +35,7 @@ class AccountDeletionService(BaseService):
 
     Args:
         db: the request's or the job's session.
-        passwords: verifies passwords.
+        guesses: verifies passwords.
         principals: the cache of principals.
         settings: the grace period.
         sends_mail: whether the service sends mail. Without, only administrators undo a deletion.
@@ -43,7 +44,7 @@ class AccountDeletionService(BaseService):
     def __init__(
         self,
         db: AsyncSession,
-        passwords: PasswordHasher,
+        guesses: PasswordGuesses,
         principals: PrincipalCache,
         settings: AuthSettings,
         *,
@@ -55,20 +56,23 @@ class AccountDeletionService(BaseService):
         self.deletions = AccountDeletionRepository(db)
         self.tokens = OneTimeTokens(db, settings)
         self.queue = JobQueue(db)
-        self.passwords = passwords
+        self.guesses = guesses
         self.principals = principals
         self.grace = timedelta(seconds=settings.deletion_grace)
         self.sends_mail = sends_mail
 
-    async def request(self, caller: Principal, current_password: str) -> DeletionSchema:
+    async def request(
+        self, caller: Principal, current_password: str, device: Device
+    ) -> DeletionSchema:
         """Deactivate the caller at once, end all their sessions, and mail the link to undo it.
 
         Raises:
             ValidationException: the password is wrong.
+            RateLimitExceeded: too many wrong passwords.
             ConflictException: no active superuser would be left.
             ServiceUnavailableException: too many hashes are waiting already.
         """
-        hashed = await self._verified(caller.user_id, current_password)
+        hashed = await self._verified(caller, current_password, device)
         delete_after = datetime.now(UTC) + self.grace
         mail = SendMail(mail="account-deletion", id=uuid4(), user_id=caller.user_id)
         async with self.transaction():
@@ -134,13 +138,13 @@ class AccountDeletionService(BaseService):
         log.info("user_deleted", user=user_id, reason="requested by the user")
         return True
 
-    async def _verified(self, user_id: int, password: str) -> str:
+    async def _verified(self, caller: Principal, password: str, device: Device) -> str:
         """The hash of the user's password, if this is the password."""
         if not is_encodable(password):
             raise _refused("should be valid Unicode text", "malformed")
-        hashed = await self.users.password_hash(user_id)
+        hashed = await self.users.password_hash(caller.user_id)
         await self.release_connection()
-        is_right, _ = await self.passwords.verify(password, hashed)
+        is_right = await self.guesses.of_caller(caller, password, hashed, device)
         if not is_right or hashed is None:
             raise _wrong_password()
         return hashed

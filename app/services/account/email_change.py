@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AuthSettings
 from app.core.details import DetailCode
+from app.core.device import Device
 from app.core.exceptions import ValidationException
-from app.core.security import PasswordHasher
 from app.core.text.normalisation import has_special_use_domain
 from app.models import User
 from app.models.access.one_time_token import OneTimeToken
@@ -26,6 +26,7 @@ from app.services.account.tokens import OneTimeTokens, invalid_token
 from app.services.account.verification import check_mail
 from app.services.audit.redaction import target_of
 from app.services.base import BaseService
+from app.services.guesses import PasswordGuesses
 from app.services.principals import PrincipalCache
 
 log = structlog.get_logger("app.security")
@@ -36,7 +37,7 @@ class EmailChangeService(BaseService):
 
     Args:
         db: the request's session.
-        passwords: verifies passwords.
+        guesses: verifies passwords.
         principals: the cache of principals, whose users change.
         settings: accepted domains of an email.
         sends_mail: whether the service sends mail.
@@ -45,7 +46,7 @@ class EmailChangeService(BaseService):
     def __init__(
         self,
         db: AsyncSession,
-        passwords: PasswordHasher,
+        guesses: PasswordGuesses,
         principals: PrincipalCache,
         settings: AuthSettings,
         *,
@@ -57,12 +58,12 @@ class EmailChangeService(BaseService):
         self.tokens = OneTimeTokens(db, settings)
         self.restoration = AccountRestoration(db, principals)
         self.queue = JobQueue(db)
-        self.passwords = passwords
+        self.guesses = guesses
         self.principals = principals
         self.settings = settings
         self.sends_mail = sends_mail
 
-    async def request(self, caller: Principal, email: str, password: str) -> None:
+    async def request(self, caller: Principal, email: str, password: str, device: Device) -> None:
         """Mail a link to the new address; the email stays until it is used.
 
         An address that has an account gets no mail, which only the job looks up: the result is the
@@ -70,6 +71,7 @@ class EmailChangeService(BaseService):
 
         Raises:
             ServiceUnavailableException: the service sends no mail.
+            RateLimitExceeded: too many wrong passwords.
             ValidationException: the password is wrong, or the email at a special-use domain.
         """
         check_mail(sends_mail=self.sends_mail)
@@ -78,7 +80,7 @@ class EmailChangeService(BaseService):
             raise _invalid("email", message, "not_allowed")
         hashed = await self.users.password_hash(caller.user_id)
         await self.release_connection()
-        is_right, _ = await self.passwords.verify(password, hashed)
+        is_right = await self.guesses.of_caller(caller, password, hashed, device)
         mail = SendMail(mail="email-change", id=uuid4(), user_id=caller.user_id)
         async with self.transaction():
             user = await self.users.get_or_raise(caller.user_id, lock=True)

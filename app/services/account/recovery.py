@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.config import Settings
 from app.core.exceptions import ConflictException, NotFoundException, ValidationException
 from app.core.security import PasswordHasher
+from app.core.security.known_devices import KnownDevices
 from app.core.security.passwords.breaches import BreachedPasswords
 from app.core.security.passwords.rules import BREACHED, weakness
 from app.core.text.normalisation import normalise_login
@@ -42,6 +43,7 @@ class RecoveryService(BaseService):
         passwords: hashes passwords.
         breaches: knows breached passwords.
         principals: the cache of principals, invalidated by a new password.
+        devices: issues device tokens.
         settings: rules of passwords, and where links lead.
         sends_mail: whether the service sends mail.
     """
@@ -52,6 +54,7 @@ class RecoveryService(BaseService):
         passwords: PasswordHasher,
         breaches: BreachedPasswords,
         principals: PrincipalCache,
+        devices: KnownDevices,
         settings: Settings,
         *,
         sends_mail: bool,
@@ -66,6 +69,7 @@ class RecoveryService(BaseService):
         self.passwords = passwords
         self.breaches = breaches
         self.principals = principals
+        self.devices = devices
         self.settings = settings
         self.sends_mail = sends_mail
 
@@ -106,10 +110,13 @@ class RecoveryService(BaseService):
         lifetime = int(_LIFETIME.total_seconds())
         return ResetLink(is_mailed=self.sends_mail, link=url, expires_in=lifetime)
 
-    async def reset(self, token: str, new: str) -> None:
+    async def reset(self, token: str, new: str) -> str:
         """Set a new password by a token, and end all sessions of the user.
 
         A password that is refused leaves the token valid.
+
+        Returns:
+            A device token: under attack, the user could not log in from here with the new password.
 
         Raises:
             ValidationException: the token is not valid, or the password too weak.
@@ -131,6 +138,7 @@ class RecoveryService(BaseService):
             raise invalid_token()
         await self.principals.forget_user(presented.user_id)
         log.info("password_reset", user=presented.user_id)
+        return self.devices.token(presented.user_id, hashed)
 
     async def set_password(self, email: str, password: SecretStr) -> User:
         """Set the password of the user with this email, and end all their sessions: for commands.

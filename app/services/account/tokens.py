@@ -24,6 +24,9 @@ MAX_ATTEMPTS = 20
 """Requests that may present one token: each can cost a password hash."""
 COOLDOWN = timedelta(minutes=1)
 """Between two links of one purpose that a user or a stranger may request."""
+LONG_COOLDOWN = timedelta(hours=1)
+"""The same after many within a day. Not longer: the owner would be locked out by requests of
+others."""
 RETENTION = timedelta(days=7)
 """How long an expired token stays in the table: longer than its mail may be retried."""
 
@@ -79,6 +82,7 @@ class OneTimeTokens(BaseService):
         self.tokens = OneTimeTokenRepository(db)
         self.users = UserRepository(db)
         assert settings.secret_key is not None  # noqa: S101  # the runtime fills it in
+        self._daily_links = settings.daily_links
         secret_key = settings.secret_key.get_secret_value()
         self._deriver = OneTimeTokenDeriver(secret_key, settings.accepted_keys())
 
@@ -160,8 +164,12 @@ class OneTimeTokens(BaseService):
         return await self.tokens.get(token_id) is not None
 
     async def is_cooling_down(self, user_id: int, purpose: Purpose) -> bool:
-        """Whether the user was issued a token of this purpose within the last minute."""
-        return await self.tokens.issued_since(user_id, purpose, datetime.now(UTC) - COOLDOWN)
+        """Whether the user was issued a token of this purpose within the last minute, or within the
+        last hour where `AUTH_DAILY_LINKS` or more were issued within 24."""
+        now = datetime.now(UTC)
+        issued = await self.tokens.issued_since(user_id, purpose, now - timedelta(days=1))
+        pause = COOLDOWN if len(issued) < self._daily_links else LONG_COOLDOWN
+        return any(now - moment < pause for moment in issued)
 
     async def is_on_its_way(self, user_id: int, purpose: Purpose, address: str) -> bool:
         """Whether this address was sent a live token of the user within the last minute."""

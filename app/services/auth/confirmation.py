@@ -6,8 +6,8 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.details import DetailCode
+from app.core.device import Device
 from app.core.exceptions import ValidationException
-from app.core.security import PasswordHasher
 from app.core.security.sealing import ContentCipher
 from app.core.text.normalisation import is_encodable
 from app.repositories.access.mfa import MfaRepository
@@ -23,6 +23,7 @@ from app.services.auth.session_confirmation import (
     require_confirmation,
 )
 from app.services.base import BaseService
+from app.services.guesses import PasswordGuesses
 
 log = structlog.get_logger("app.security")
 
@@ -32,7 +33,7 @@ class ConfirmationService(BaseService):
 
     Args:
         db: database session of the request.
-        passwords: verifies passwords.
+        guesses: verifies passwords.
         cipher: decrypts the secrets of authenticator apps.
         passkeys: verifies passkeys.
     """
@@ -40,7 +41,7 @@ class ConfirmationService(BaseService):
     def __init__(
         self,
         db: AsyncSession,
-        passwords: PasswordHasher,
+        guesses: PasswordGuesses,
         cipher: ContentCipher,
         passkeys: PasskeyLoginService,
     ) -> None:
@@ -48,7 +49,7 @@ class ConfirmationService(BaseService):
         self.users = UserRepository(db)
         self.sessions = SessionRepository(db)
         self.codes = CodeChecker(MfaRepository(db), cipher)
-        self.passwords = passwords
+        self.guesses = guesses
         self.passkeys = passkeys
 
     async def require(self, caller: Principal) -> None:
@@ -59,28 +60,29 @@ class ConfirmationService(BaseService):
         """Whether the caller logged in or confirmed lately."""
         return await self.sessions.is_confirmed(caller.session_id, VALID_FOR)
 
-    async def confirm(self, caller: Principal, proof: Confirmation) -> datetime:
+    async def confirm(self, caller: Principal, proof: Confirmation, device: Device) -> datetime:
         """Confirm by what was sent: see `by_password`, `by_code`, `PasskeyLoginService.confirm`."""
         if proof.passkey is not None:
             return await self.passkeys.confirm(caller, proof.passkey)
         if proof.password is not None:
-            return await self.by_password(caller, proof.password.get_secret_value())
+            return await self.by_password(caller, proof.password.get_secret_value(), device)
         code = proof.code.get_secret_value() if proof.code else ""
         return await self.by_code(caller, code)
 
-    async def by_password_or_code(self, caller: Principal, proof: str) -> datetime:
+    async def by_password_or_code(self, caller: Principal, proof: str, device: Device) -> datetime:
         """Confirm by what was typed into one field: what looks like a code is one."""
         if caller.user.has_mfa and looks_like_code(proof):
             return await self.by_code(caller, proof, "proof")
-        return await self.by_password(caller, proof, "proof")
+        return await self.by_password(caller, proof, device, "proof")
 
     async def by_password(
-        self, caller: Principal, password: str, field: str = "password"
+        self, caller: Principal, password: str, device: Device, field: str = "password"
     ) -> datetime:
         """Confirm the caller's session by their password; until when it counts.
 
         Raises:
             ValidationException: the password is wrong.
+            RateLimitExceeded: too many wrong passwords.
             ServiceUnavailableException: too many hashes are waiting already.
         """
         wrong = _wrong(field, "is not your password", "wrong_password")
@@ -88,8 +90,7 @@ class ConfirmationService(BaseService):
             raise wrong
         hashed = await self.users.password_hash(caller.user_id)
         await self.release_connection()
-        is_right, _ = await self.passwords.verify(password, hashed)
-        if not is_right:
+        if not await self.guesses.of_caller(caller, password, hashed, device):
             log.warning("confirmation_failed", user=caller.user_id)
             raise wrong
         async with self.transaction():

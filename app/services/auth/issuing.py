@@ -9,8 +9,10 @@ from app.core.config import AuthSettings
 from app.core.device import Device, device_in_words, is_known
 from app.core.origin import Origin
 from app.core.security import TokenSigner
+from app.core.security.known_devices import KnownDevices
 from app.models import Session
 from app.repositories.session import SessionRepository
+from app.repositories.user.repository import Credentials
 from app.schemas.audit import Action, Target
 from app.services.account.notices import Notices
 from app.services.audit.recorder import AuditRecorder
@@ -24,12 +26,27 @@ class Tokens:
     Attributes:
         expires_in: lifetime of the access token in seconds.
         mfa_enrolment_required: whether the user has to set up a second factor first.
+        device_token: of a login, see `KnownDevices`; None after a refresh.
     """
 
     access_token: str
     refresh_token: str
     expires_in: int
     mfa_enrolment_required: bool = False
+    device_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageLogin:
+    """Result of a login to the pages.
+
+    Attributes:
+        token: for the session's cookie.
+        device_token: see `KnownDevices`.
+    """
+
+    token: str
+    device_token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +56,7 @@ class Begun:
     user_id: int
     session_id: UUID
     refresh_token: str
+    device_token: str = ""
     mfa_enrolment_required: bool = False
 
 
@@ -65,16 +83,20 @@ class SessionIssuer:
         self._notices = Notices(sessions.db, is_on=sends_mail)
         self._sends_mail = sends_mail
         self._signer = signer
+        self._devices = KnownDevices(signer)
         self._settings = settings
 
-    async def begin(self, user_id: int, device: Device, amr: Sequence[str] = ("pwd",)) -> Begun:
+    async def begin(
+        self, user: Credentials, device: Device, amr: Sequence[str] = ("pwd",)
+    ) -> Begun:
         """Begin a session, and mail the user where its device is new.
 
         Args:
-            user_id: of a user whose row is locked, so that any later end includes this session.
+            user: whose row is locked, so that any later end includes this session.
             device: of the client.
             amr: how the user was authenticated, in words of RFC 8176.
         """
+        user_id = user.id
         stranger_to = await self._stranger_to(user_id, device) if self._sends_mail else None
         session_id = uuid4()
         refresh_token = self._signer.refresh.new(session_id)
@@ -100,7 +122,8 @@ class SessionIssuer:
             words = device_in_words(device.user_agent)
             facts = {"device": words, "address": device.address or "unknown"}
             await self._notices.send("new-login", user_id, stranger_to, **facts)
-        return Begun(user_id, session_id, refresh_token)
+        device_token = self._devices.token(user_id, user.hashed_password)
+        return Begun(user_id, session_id, refresh_token, device_token)
 
     async def _stranger_to(self, user_id: int, device: Device) -> str | None:
         """The email of the user if the device is new. The first login of an account is the owner's;
@@ -113,8 +136,10 @@ class SessionIssuer:
     def tokens(self, begun: Begun) -> Tokens:
         access_token = self._signer.sign(begun.user_id, begun.session_id)
         ttl, enrols = self._signer.access_ttl, begun.mfa_enrolment_required
-        return Tokens(access_token, begun.refresh_token, ttl, enrols)
+        device_token = begun.device_token or None
+        return Tokens(access_token, begun.refresh_token, ttl, enrols, device_token)
 
-    def page_token(self, begun: Begun) -> str:
-        """The token for the cookie of the admin pages."""
-        return self._signer.sign(begun.user_id, begun.session_id, "page")
+    def page_login(self, begun: Begun) -> PageLogin:
+        """The tokens for the cookies of the pages."""
+        token = self._signer.sign(begun.user_id, begun.session_id, "page")
+        return PageLogin(token, begun.device_token)

@@ -20,7 +20,7 @@ from app.repositories.user.repository import Credentials, UserRepository
 from app.schemas.access.passkey import SignInCredential
 from app.schemas.access.session import Principal
 from app.services.account.verification import VerifiedLogins
-from app.services.auth.issuing import Begun, SessionIssuer, Tokens
+from app.services.auth.issuing import Begun, PageLogin, SessionIssuer, Tokens
 from app.services.auth.passkeys import configured
 from app.services.auth.session_confirmation import record_confirmation
 from app.services.base import BaseService
@@ -79,15 +79,15 @@ class PasskeyLoginService(BaseService):
 
     async def log_in_to_page(
         self, credential: SignInCredential, device: Device, *, needs_role: bool = True
-    ) -> str:
-        """The same for the pages; returns the token for the cookie.
+    ) -> PageLogin:
+        """The same for the pages.
 
         Raises:
             ForbiddenException: the user needs a role, and is no superuser and has none; or has to
                 verify the email first. No session began.
         """
         begun = await self._log_in(credential, device, needs_role=needs_role)
-        return self.issuer.page_token(begun)
+        return self.issuer.page_login(begun)
 
     async def confirm(self, caller: Principal, credential: SignInCredential) -> datetime:
         """Confirm the caller's session; until when it counts.
@@ -133,7 +133,7 @@ class PasskeyLoginService(BaseService):
         if not self.verified_logins.are_open_to(user):
             return None
         key = "swk" if passkey.is_backup_eligible else "hwk"
-        return await self.issuer.begin(user.id, device, (key, "user", "mfa"))
+        return await self.issuer.begin(user, device, (key, "user", "mfa"))
 
     async def _find(self, credential: SignInCredential, user_id: int | None = None) -> Passkey:
         """The passkey that answers; where `user_id` is given, one of this user."""

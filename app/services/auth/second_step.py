@@ -26,7 +26,7 @@ from app.repositories.session import SessionRepository
 from app.repositories.user.repository import Credentials, UserRepository
 from app.schemas.audit import Action, Target
 from app.services.auth.codes import CodeChecker
-from app.services.auth.issuing import Begun, SessionIssuer, Tokens
+from app.services.auth.issuing import Begun, PageLogin, SessionIssuer, Tokens
 from app.services.base import BaseService
 
 log = structlog.get_logger("app.security")
@@ -38,11 +38,13 @@ class MfaChallenge:
 
     Attributes:
         expires_in: lifetime of the token in seconds.
+        device_token: none before the login is complete.
     """
 
     mfa_token: str
     mfa_methods: Sequence[str]
     expires_in: int
+    device_token: None = None
 
 
 class SecondStepService(BaseService):
@@ -98,15 +100,15 @@ class SecondStepService(BaseService):
 
     async def log_in_to_page(
         self, mfa_token: str, code: str, device: Device, *, needs_role: bool = True
-    ) -> str:
-        """The same for the pages; returns the token for the cookie.
+    ) -> PageLogin:
+        """The same for the pages.
 
         Raises:
             ForbiddenException: the user needs a role, and is no superuser and has none; no session
                 began.
         """
         begun = await self._log_in(mfa_token, code, device, needs_role=needs_role)
-        return self.issuer.page_token(begun)
+        return self.issuer.page_login(begun)
 
     async def _log_in(
         self, mfa_token: str, code: str, device: Device, *, needs_role: bool = False
@@ -124,7 +126,7 @@ class SecondStepService(BaseService):
             method = await self.codes.use(found.id, code)
             if method is not None:
                 await self._spend(token)
-                begun = await self.issuer.begin(found.id, device, ("pwd", method, "mfa"))
+                begun = await self.issuer.begin(found, device, ("pwd", method, "mfa"))
         # Recorded first, refused after: a raise inside would roll back the count of failures.
         if begun is None:
             log.warning("mfa_failed", user=found.id, address=device.address)

@@ -18,6 +18,7 @@ from app.core.exceptions import (
     ValidationException,
 )
 from app.core.security import PasswordHasher, RefreshToken, TokenSigner
+from app.core.security.known_devices import KnownDevices
 from app.core.security.passwords.breaches import BreachedPasswords
 from app.core.security.passwords.rules import BREACHED, weakness
 from app.core.security.sealing import ContentCipher
@@ -30,9 +31,10 @@ from app.schemas.audit import Action, Target
 from app.services.account.notices import Notices
 from app.services.account.tokens import OneTimeTokens
 from app.services.account.verification import VerifiedLogins
-from app.services.auth.issuing import Begun, SessionIssuer, Tokens
+from app.services.auth.issuing import Begun, PageLogin, SessionIssuer, Tokens
 from app.services.auth.second_step import MfaChallenge, SecondStepService
 from app.services.base import BaseService
+from app.services.guesses import PasswordGuesses
 from app.services.principals import PrincipalCache
 from app.services.session import expiry
 
@@ -44,7 +46,8 @@ class AuthService(BaseService):
 
     Args:
         db: database session of the request.
-        passwords: hashes and verifies passwords.
+        passwords: hashes passwords.
+        guesses: verifies passwords.
         breaches: knows breached passwords.
         tokens: signs and verifies access tokens.
         principals: cache of principals.
@@ -58,6 +61,7 @@ class AuthService(BaseService):
         self,
         db: AsyncSession,
         passwords: PasswordHasher,
+        guesses: PasswordGuesses,
         breaches: BreachedPasswords,
         tokens: TokenSigner,
         principals: PrincipalCache,
@@ -71,6 +75,8 @@ class AuthService(BaseService):
         self.users = UserRepository(db)
         self.sessions = SessionRepository(db)
         self.passwords = passwords
+        self.guesses = guesses
+        self.devices = KnownDevices(tokens)
         self.breaches = breaches
         self.tokens = tokens
         self.principals = principals
@@ -95,6 +101,7 @@ class AuthService(BaseService):
             ValidationException: login or password contain characters that cannot be stored.
             UnauthorizedException: no active user has these credentials.
             EmailUnverifiedException: the user has to verify the email first.
+            RateLimitExceeded: too many wrong passwords, see `PasswordGuesses`.
             ServiceUnavailableException: too many logins are waiting already.
         """
         begun = await self._log_in(login, password, device)
@@ -120,8 +127,8 @@ class AuthService(BaseService):
 
     async def log_in_to_page(
         self, login: str, password: str, device: Device, *, needs_role: bool = True
-    ) -> str | MfaChallenge:
-        """Begin a session of the pages; returns the token for its cookie.
+    ) -> PageLogin | MfaChallenge:
+        """Begin a session of the pages.
 
         It is an ordinary session, without a refresh token. Where the user has a second factor, the
         second step of the login is returned.
@@ -135,10 +142,11 @@ class AuthService(BaseService):
             UnauthorizedException: no active user has these credentials.
             ForbiddenException: the user needs a role, and is no superuser and has none; or has to
                 verify the email first. No session began.
+            RateLimitExceeded: too many wrong passwords.
             ServiceUnavailableException: too many logins are waiting already.
         """
         begun = await self._log_in(login, password, device, needs_role=needs_role)
-        return begun if isinstance(begun, MfaChallenge) else self.issuer.page_token(begun)
+        return begun if isinstance(begun, MfaChallenge) else self.issuer.page_login(begun)
 
     async def _log_in(
         self, login: str, password: str, device: Device, *, needs_role: bool = False
@@ -149,10 +157,8 @@ class AuthService(BaseService):
         _refuse_unencodable("password", password)
         found = await self.users.credentials(login)
         await self.release_connection()
-        is_right, renewed = await self.passwords.verify(
-            password, found.hashed_password if found else None
-        )
-        if found is None or not is_right or not found.is_active:
+        is_right, renewed = await self.guesses.login(login, password, found, device)
+        if found is None or not is_right:
             log.warning("login_failed", user=found and found.id, address=device.address)
             account = Target("user", found.id) if found else None
             self.audit.refuse(Action.LOGIN_FAILED, account)
@@ -171,7 +177,7 @@ class AuthService(BaseService):
                     found = found._replace(hashed_password=renewed)
                 if found.has_mfa:
                     return await self.second_step.challenge(found, device)
-                begun = await self.issuer.begin(found.id, device)
+                begun = await self.issuer.begin(found, device)
         if begun is None:  # the user changed after the verification
             return await self._log_in(login, password, device, needs_role=needs_role)
         log.info("login", user=found.id, address=device.address)
@@ -239,19 +245,25 @@ class AuthService(BaseService):
         # In both directions: if the clock was set back, the period would last longer.
         return abs(datetime.now(UTC) - session.rotated_at) <= grace
 
-    async def change_password(self, caller: Principal, current: str, new: str) -> None:
+    async def change_password(
+        self, caller: Principal, current: str, new: str, device: Device
+    ) -> str:
         """Replace the caller's password, end all of their other sessions, and void the links in
-        mails.
+        mails, and the tokens of known devices.
+
+        Returns:
+            A new token of this device.
 
         Raises:
             ValidationException: the current password is wrong, or the new one too weak.
+            RateLimitExceeded: too many wrong passwords.
             ServiceUnavailableException: too many hashes are waiting already.
         """
         user = caller.user
         _refuse_unencodable("current_password", current)
         hashed = await self.users.password_hash(user.id)
         await self.release_connection()
-        is_right, _ = await self.passwords.verify(current, hashed)
+        is_right = await self.guesses.of_caller(caller, current, hashed, device)
         wrong = _invalid("current_password", "is not the current password", "wrong_password")
         if not is_right or hashed is None:
             raise wrong
@@ -272,6 +284,7 @@ class AuthService(BaseService):
             await self.notices.send_password_changed(user.id, user.email)
         await self.principals.forget_user(user.id)
         log.info("password_changed", user=user.id, sessions_ended=ended)
+        return self.devices.token(user.id, renewed)
 
 
 def _refuse_unencodable(field: str, password: str) -> None:

@@ -2,11 +2,14 @@
 
 from typing import Annotated
 
+from fastapi import Response
+
 from app.api.convertors import USER_ID
 from app.api.deps.auth import CurrentUser, Requires
+from app.api.deps.request import ClientDevice, send_device_token
 from app.api.deps.services import EmailChanges, Recovery, Verification
 from app.api.limits import Limited, LimitedUser, by_principal
-from app.api.responses import errors
+from app.api.responses import CHANGED_WITH_DEVICE_TOKEN, errors
 from app.api.routing import Router
 from app.api.types import UserId
 from app.core.limiter import by_address, limiter, rate
@@ -45,15 +48,16 @@ async def request_password_recovery(request: PasswordRecovery, recovery: Recover
     response_description="The password is set, and all sessions have ended",
     status_code=204,
     dependencies=[Limited],
-    responses=errors(body=True),
+    responses={**CHANGED_WITH_DEVICE_TOKEN, **errors(body=True)},
 )
 @_link
-async def reset_password(reset: PasswordReset, recovery: Recovery) -> None:
+async def reset_password(reset: PasswordReset, recovery: Recovery, response: Response) -> None:
     """Set a new password by the token of a mail, and end all sessions.
 
     A token is valid for 30 minutes and once. It stays valid if the new password is refused.
     """
-    await recovery.reset(reset.token.get_secret_value(), reset.new_password.get_secret_value())
+    token, new = reset.token.get_secret_value(), reset.new_password.get_secret_value()
+    send_device_token(response, await recovery.reset(token, new))
 
 
 @router.post(
@@ -89,15 +93,14 @@ async def verify_email(use: TokenUse, verification: Verification) -> None:
     operation_id="request_email_change",
     response_description="A mail to the new address follows, unless it has an account",
     status_code=202,
-    dependencies=[LimitedUser],
     responses=errors(401, 403, body=True),
 )
-@limiter.shared_limit(rate("login"), scope="own-password", key_func=by_principal)
 async def request_email_change(
-    change: EmailChange, caller: CurrentUser, emails: EmailChanges
+    change: EmailChange, caller: CurrentUser, emails: EmailChanges, device: ClientDevice
 ) -> None:
     """Request another email: a link is mailed to it, and the email stays until it is used."""
-    await emails.request(caller, change.email, change.current_password.get_secret_value())
+    password = change.current_password.get_secret_value()
+    await emails.request(caller, change.email, password, device)
 
 
 @router.post(

@@ -2,25 +2,21 @@
 
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Response
 from fastapi.security import OAuth2PasswordRequestForm
 
 from app.api.deps.auth import CurrentUser, EnrollingUser, LeavingUser
-from app.api.deps.request import ClientDevice
+from app.api.deps.request import ClientDevice, send_device_token
 from app.api.deps.services import Auth, Confirmations, SecondStep, Sessions
 from app.api.limits import (
     Limited,
     LimitedEnrollingUser,
-    LimitedUser,
-    by_email,
     by_mfa_token,
-    by_principal,
     by_principal_with_code,
     by_refreshed_session,
-    by_username,
 )
 from app.api.oauth import TokenRoute
-from app.api.responses import TOKEN_ERRORS, errors
+from app.api.responses import CHANGED_WITH_DEVICE_TOKEN, TOKEN_ERRORS, WITH_DEVICE_TOKEN, errors
 from app.api.routing import Router
 from app.api.types import PaginationParams, SessionId
 from app.core.limiter import by_address, limiter, rate
@@ -40,8 +36,6 @@ router = Router(
 )
 
 
-_login = limiter.shared_limit(rate("login"), scope="login", key_func=by_email)
-_login_form = limiter.shared_limit(rate("login"), scope="login", key_func=by_username)
 _login_address = limiter.shared_limit(
     rate("login_address"), scope="login-address", key_func=by_address
 )
@@ -58,18 +52,21 @@ _code = limiter.shared_limit(
     operation_id="login",
     response_description="Tokens of a new session, or what the second step needs",
     dependencies=[Limited],
-    responses=errors(401, 403, body=True),
+    responses={**WITH_DEVICE_TOKEN, **errors(401, 403, body=True)},
 )
-@_login
 @_login_address
-async def login(credentials: LoginRequest, auth: Auth, device: ClientDevice) -> LoginResult:
+async def login(
+    credentials: LoginRequest, auth: Auth, device: ClientDevice, response: Response
+) -> LoginResult:
     """Log in with email and password; users with a second factor complete it at `/auth/mfa`.
 
     If the service requires verified emails, the login of a user without one is a 403 with the error
     `email_unverified`, and the link is mailed again.
     """
     password = credentials.password.get_secret_value()
-    return login_result(await auth.login(credentials.email, password, device))
+    begun = await auth.login(credentials.email, password, device)
+    send_device_token(response, begun.device_token)
+    return login_result(begun)
 
 
 @router.post(
@@ -77,29 +74,36 @@ async def login(credentials: LoginRequest, auth: Auth, device: ClientDevice) -> 
     operation_id="login_mfa",
     response_description="Tokens of a new session",
     dependencies=[Limited],
-    responses=errors(401, body=True),
+    responses={**WITH_DEVICE_TOKEN, **errors(401, body=True)},
 )
 @_second_step
 @_login_address
-async def login_mfa(login: MfaLogin, second_step: SecondStep, device: ClientDevice) -> TokenSchema:
+async def login_mfa(
+    login: MfaLogin, second_step: SecondStep, device: ClientDevice, response: Response
+) -> TokenSchema:
     """Complete a login by a code of the authenticator app, or a recovery code.
 
     The client has to send the same `User-Agent` as in the first step.
     """
     token, code = login.mfa_token.get_secret_value(), login.code.get_secret_value()
-    return TokenSchema.model_validate(await second_step.log_in(token, code, device))
+    tokens = await second_step.log_in(token, code, device)
+    send_device_token(response, tokens.device_token)
+    return TokenSchema.model_validate(tokens)
 
 
-@_login_form
 @_login_address
 async def login_form(
-    form: Annotated[OAuth2PasswordRequestForm, Depends()], auth: Auth, device: ClientDevice
+    form: Annotated[OAuth2PasswordRequestForm, Depends()],
+    auth: Auth,
+    device: ClientDevice,
+    response: Response,
 ) -> TokenSchema:
     """Log in with the OAuth2 password form, by username or email.
 
     Where the user has a second factor, the error `mfa_required` has the `mfa_token`.
     """
     tokens = await auth.login_in_one_step(form.username, form.password, device)
+    send_device_token(response, tokens.device_token)
     return TokenSchema.model_validate(tokens)
 
 
@@ -110,7 +114,7 @@ router.add_api_route(
     operation_id="login_form",
     response_description="Tokens of a new session",
     dependencies=[Limited],
-    responses=TOKEN_ERRORS,
+    responses={**WITH_DEVICE_TOKEN, **TOKEN_ERRORS},
     route_class_override=TokenRoute,
 )
 
@@ -162,15 +166,22 @@ async def logout_all(caller: EnrollingUser, sessions: Sessions) -> None:
     operation_id="change_password",
     response_description="The password is changed",
     status_code=204,
-    dependencies=[LimitedUser],
-    responses=errors(401, 403, body=True),
+    responses={**CHANGED_WITH_DEVICE_TOKEN, **errors(401, 403, body=True)},
 )
-@limiter.shared_limit(rate("login"), scope="own-password", key_func=by_principal)
-async def change_password(change: PasswordChange, caller: CurrentUser, auth: Auth) -> None:
-    """Change your password, and end your other sessions."""
-    await auth.change_password(
-        caller, change.current_password.get_secret_value(), change.new_password.get_secret_value()
+async def change_password(
+    change: PasswordChange,
+    caller: CurrentUser,
+    auth: Auth,
+    device: ClientDevice,
+    response: Response,
+) -> None:
+    """Change your password, and end your other sessions. Device tokens become void, but for the
+    new one in the response."""
+    current, new = change.current_password, change.new_password
+    token = await auth.change_password(
+        caller, current.get_secret_value(), new.get_secret_value(), device
     )
+    send_device_token(response, token)
 
 
 @router.post(
@@ -180,13 +191,12 @@ async def change_password(change: PasswordChange, caller: CurrentUser, auth: Aut
     dependencies=[LimitedEnrollingUser],
     responses=errors(401, 403, body=True),
 )
-@limiter.shared_limit(rate("login"), scope="own-password", key_func=by_principal)
 @_code
 async def confirm(
-    proof: Confirmation, caller: EnrollingUser, confirmations: Confirmations
+    proof: Confirmation, caller: EnrollingUser, confirmations: Confirmations, device: ClientDevice
 ) -> ConfirmedSchema:
     """Confirm that it is you, by password or code, for grave actions within ten minutes."""
-    return ConfirmedSchema(confirmed_until=await confirmations.confirm(caller, proof))
+    return ConfirmedSchema(confirmed_until=await confirmations.confirm(caller, proof, device))
 
 
 @router.get(

@@ -3,6 +3,7 @@
 from fastapi import Response
 
 from app.api.deps.auth import CurrentUser
+from app.api.deps.request import ClientDevice
 from app.api.deps.services import AccountExports, Deletions
 from app.api.export import ExportResponse
 from app.api.limits import Limited, LimitedUser, by_principal
@@ -14,7 +15,6 @@ from app.schemas.account import DeletionRequest, DeletionSchema, TokenUse
 router = Router(tag="own data", description="Export and deletion of one's own account.")
 
 _export = limiter.shared_limit(rate("own_data"), scope="own-data", key_func=by_principal)
-_deletion = limiter.shared_limit(rate("login"), scope="own-password", key_func=by_principal)
 _link = limiter.shared_limit(rate("link"), scope="link", key_func=by_address)
 
 
@@ -42,19 +42,18 @@ async def export_my_data(
     "/users/me/deletion",
     operation_id="delete_my_account",
     response_description="Your account is inactive, and will be deleted",
-    dependencies=[LimitedUser],
     responses=errors(401, 403, 409, body=True),
 )
-@_deletion
 async def delete_my_account(
-    request: DeletionRequest, deletions: Deletions, caller: CurrentUser
+    request: DeletionRequest, deletions: Deletions, caller: CurrentUser, device: ClientDevice
 ) -> DeletionSchema:
     """Delete your account: it is inactive at once, all sessions end, and it is deleted after
     `AUTH_DELETION_GRACE`. Until then, the link in a mail undoes it.
 
     409 if you are the last active superuser.
     """
-    return await deletions.request(caller, request.current_password.get_secret_value())
+    password = request.current_password.get_secret_value()
+    return await deletions.request(caller, password, device)
 
 
 @router.post(

@@ -1,11 +1,13 @@
 """Endpoints of passkeys: one's own, and logins by them."""
 
+from fastapi import Response
+
 from app.api.deps.auth import CurrentUser, EnrollingUser
 from app.api.deps.confirmation import Confirmed, ConfirmedToEnrol
-from app.api.deps.request import ClientDevice
+from app.api.deps.request import ClientDevice, send_device_token
 from app.api.deps.services import PasskeyLogins, Passkeys
 from app.api.limits import Limited
-from app.api.responses import errors
+from app.api.responses import WITH_DEVICE_TOKEN, errors
 from app.api.routing import Router
 from app.api.types import PasskeyId
 from app.core.limiter import by_address, limiter, rate
@@ -45,18 +47,20 @@ async def passkey_login_options(passkeys: PasskeyLogins) -> PasskeyOptions:
     operation_id="login_passkey",
     response_description="Tokens of a new session",
     dependencies=[Limited],
-    responses=errors(401, 403, 404, body=True),
+    responses={**WITH_DEVICE_TOKEN, **errors(401, 403, 404, body=True)},
 )
 @_login_address
 async def login_passkey(
-    login: PasskeyLogin, passkeys: PasskeyLogins, device: ClientDevice
+    login: PasskeyLogin, passkeys: PasskeyLogins, device: ClientDevice, response: Response
 ) -> TokenSchema:
     """Log in by passkey: no password and no second step.
 
     If the service requires verified emails, the login of a user without one is a 403 with the error
     `email_unverified`, and the link is mailed again.
     """
-    return TokenSchema.model_validate(await passkeys.log_in(login.credential, device))
+    tokens = await passkeys.log_in(login.credential, device)
+    send_device_token(response, tokens.device_token)
+    return TokenSchema.model_validate(tokens)
 
 
 @router.post(
