@@ -47,6 +47,7 @@ RUN = {
         "medians differ by",
         ".venv/bin/python benchmarks/login_timing.py --samples 3 --bound 10",
     ),
+    ".venv/bin/python benchmarks/guesses.py": Said("a stolen device token"),
     "python -m benchmarks.capacity …": Said(
         "PATCH", "python -m benchmarks.capacity --users 100 --runs 1 --seconds 0.2"
     ),
