@@ -32,7 +32,7 @@ ALLOWED_PAGES = {
     *("account_security", "account_begin_totp", "account_totp", "account_confirm_totp"),
     *("account_passkey_options", "account_register_passkey"),
     *("account_confirmation", "account_confirm", "account_confirm_by_passkey"),
-    *("account_login", "dashboard_login_passkey", "dashboard_logout"),
+    *("account_login", "dashboard_login_passkey", "dashboard_logout", "account_end_impersonation"),
 }
 
 
