@@ -77,12 +77,14 @@ async def test_r16_mails_wait_for_a_server_that_is_down(empty, record):
     async with running_jobs(sending, JOBS):
         await asyncio.sleep(1.5)
         waiting = await states(sending)
+        health = await sending.health.report()
         async with mail_server(port) as server:
             assert await within_async(30, lambda: are_over(sending))
 
             assert set(server.ids) == committed
             assert len(server.ids) == len(committed)
     assert set(waiting) == {"deferred"}
+    assert health.status == "healthy"
     assert not undone & set(server.ids)
     record("R16", "SMTP down for 1.5 s", f"{len(committed)} of {len(committed)} mails, once each")
 
@@ -163,6 +165,25 @@ async def test_r16_an_accepted_mail_is_recorded_when_postgresql_is_back(
             assert await within_async(20, lambda: are_over(sending))
             await asyncio.sleep(1)
 
+    assert server.ids == [*committed]
+
+
+async def test_r16_a_worker_that_stops_at_once_records_the_mail_that_was_accepted(empty):
+    async with mail_server() as server:
+        sending = mailing(empty, server.port)
+        committed, _ = await enqueue(sending, 1)
+        async with empty.engine.connect() as connection, running_jobs(sending, JOBS) as worker:
+            await connection.execute(text("LOCK TABLE mails IN SHARE MODE"))  # reads go on
+            assert await within_async(10, server.has_received)
+            await asyncio.sleep(0.2)  # its record waits
+            worker.stop_at_once()
+            await asyncio.sleep(0.5)
+            await connection.rollback()
+        recorded = await states(sending)
+        async with running_jobs(sending, JOBS):
+            assert await within_async(30, lambda: are_over(sending))
+
+    assert recorded == {"sent": 1}
     assert server.ids == [*committed]
 
 

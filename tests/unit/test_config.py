@@ -113,6 +113,24 @@ def test_without_settings_it_is_development_with_embedded_servers():
     assert settings.cache.dsn() is settings.limiter.dsn() is None
 
 
+@pytest.mark.parametrize(
+    ("environment", "told", "runs"),
+    [
+        ("development", {}, True),
+        ("development", {"JOBS_IN_PROCESS": "false"}, False),
+        ("test", {}, False),
+        ("production", {}, False),
+        ("production", {"JOBS_IN_PROCESS": "true"}, True),
+    ],
+)
+def test_web_processes_run_jobs_in_development_and_where_they_are_told_to(
+    tell, environment, told, runs
+):
+    tell(**{**PRODUCTION, "ENVIRONMENT": environment, **told})
+
+    assert load_settings().run_jobs_in_web is runs
+
+
 LOGIN_LIMITS = ("LIMITER_LOGIN", "LIMITER_LOGIN_ADDRESS", "LIMITER_SIGN_UP")
 
 
