@@ -333,7 +333,7 @@ async def test_a_job_is_the_actor_of_what_it_changes(client, runtime):
         "AAAAAEILVXp4fyF3MFQE0prYG78meYcnfxg0b_rDq-5XP2igXwcZ4ix2DMLGww-_O03HXQ",
         "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
         "ABCD-EFGH-IJKL-MNOP",
-        new_api_key().text,
+        pytest.param(new_api_key().text, id="a new API key"),
     ],
 )
 async def test_the_search_for_secrets_at_the_end_of_each_test_finds_them(runtime, client, secret):
