@@ -37,7 +37,8 @@ doctor: .venv/installed ## diagnose the installation, with advice
 test: .venv/installed-dev $(NODE)/.installed $(GENERATOR)/.installed ## run all tests, with real servers and a real browser
 	@$(BIN)/python tests/browser/chromium.py
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/faults
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/faults
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone" tests/faults
+	$(BIN)/python -m pytest -m alone tests/faults
 
 postman: .venv/installed-dev $(NODE)/.installed ## run the Postman collections against a new instance
 	$(BIN)/python -m pytest -q -s tests/clients/test_postman.py

@@ -24,6 +24,8 @@ from tests.polling import within_async
 from tests.process import SERVE, Instance, instance
 from tests.wire import Answer, answer, connected, head
 
+pytestmark = pytest.mark.alone
+
 REQUESTS, CONNECTIONS = 4, 30
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

@@ -4,11 +4,14 @@ import asyncio
 import time
 
 import asyncpg
+import pytest
 from sqlalchemy import text
 
 from tests.conftest import Person
 from tests.faults.conftest import Site
 from tests.polling import within_async
+
+pytestmark = pytest.mark.alone
 
 TERMINATE = (
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"

@@ -13,6 +13,8 @@ from fastapi import FastAPI
 from app.core.config import Settings
 from tests.conftest import PASSWORD, browsing, running
 
+pytestmark = pytest.mark.alone
+
 LOGIN = "/api/v1/auth/login"
 MIB = 2**20
 CORES = 2

@@ -6,10 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
+import pytest
 
 from tests.conftest import Person, browsing, person
 from tests.faults.conftest import LATE, Site
 from tests.polling import within_async
+
+pytestmark = pytest.mark.alone
 
 LONG = {"request_timeout": 20.0}
 

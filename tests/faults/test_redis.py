@@ -27,6 +27,8 @@ from tests.faults.observing import loop_lag
 from tests.polling import within_async
 from tests.tcp_proxy import TcpProxy, proxied
 
+pytestmark = pytest.mark.alone
+
 LOGIN = "/api/v1/auth/login"
 
 

@@ -19,6 +19,8 @@ from tests.soak import judge
 from tests.soak.ledger import Account, Answer, Bulk, Fault, Ledger
 from tests.soak.service import Usage
 
+pytestmark = pytest.mark.alone
+
 SEED = "3"
 ADA = Account("ada@example.com", id=7, sent=5, acknowledged=4)
 ROW = {"email": ADA.email, "id": 7, "full_name": "4"}
