@@ -9,9 +9,9 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from app.admin import charts
 from app.admin.assets import assets
-from app.admin.qr_code import qr_code
+from app.admin.drawing import charts
+from app.admin.drawing.qr_code import qr_code
 from app.api.runtime import runtime_of
 from app.core.device import device_in_words
 

@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from app.admin.account import email, keys, links, own, own_data, passkeys, recovery, security
 from app.admin.assets import assets
-from app.admin.errors import handle_admin_exception
+from app.admin.errors.handler import handle_admin_exception
 from app.admin.routes import (
     api_keys,
     audit,

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.admin import errors as page_errors
+from app.admin.errors import handler as page_errors
 from app.admin.services.users import AdminUserService
 from app.core import details as core_details
 from app.core.config import Settings

@@ -9,7 +9,7 @@ import flit_core.buildapi
 import pytest
 
 from app.admin.assets import assets
-from app.admin.charts import HEIGHT, columns, round_up
+from app.admin.drawing.charts import HEIGHT, columns, round_up
 from app.admin.rendering import NOTHING, duration, number, percent, span
 from app.core.security.signing import FormSigner
 

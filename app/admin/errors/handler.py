@@ -6,7 +6,8 @@ from fastapi.responses import RedirectResponse
 
 from app.admin import cookies
 from app.admin.deps import ImpersonationOverException, LoginRequiredException
-from app.admin.error_page import plain_page
+from app.admin.errors.page import plain_page
+from app.admin.errors.wording import in_words
 from app.admin.login_page import (
     confirmation_url,
     is_account_page,
@@ -15,7 +16,6 @@ from app.admin.login_page import (
 from app.admin.page import InvalidFormException, as_oneself
 from app.admin.rendering import ACCOUNT, BASE
 from app.admin.typed import sealed
-from app.admin.wording import in_words
 from app.core.errors import error_body, error_headers, json_response, log_failure
 from app.core.exceptions import (
     AppException,

@@ -10,11 +10,11 @@ from jinja2.filters import do_filesizeformat
 from app.admin import cookies
 from app.admin.csrf import FormRefusedException
 from app.admin.deps import RoleRequiredException
+from app.admin.errors.wording import ADVICE
 from app.admin.login_page import is_account_page, requested_url, safe_next
 from app.admin.page import AdminPage
 from app.admin.rendering import ACCOUNT, BASE, render
 from app.admin.typed import typed_in
-from app.admin.wording import ADVICE
 from app.api.runtime import runtime_of
 from app.core.exceptions import AppException, ImpersonationException
 from app.schemas.access.session import Principal

@@ -1,0 +1,1 @@
+"""Geometry of what templates draw as SVG."""
