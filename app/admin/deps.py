@@ -1,4 +1,4 @@
-"""Dependencies of the admin pages: the `AdminPage` of somebody logged in, and services."""
+"""Dependencies of the admin pages: the `AdminPage` of the user who is logged in, and services."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace

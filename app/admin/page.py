@@ -63,7 +63,7 @@ def redisplay_on_error(
 
 
 class AdminPage:
-    """Builds the responses of a request by somebody who is logged in and may use the pages.
+    """Builds the responses of a request for a user who is logged in and may use the pages.
 
     Args:
         request: what is answered.

@@ -60,7 +60,7 @@ async def undo_deletion(
     await deletions.undo(form.token.get_secret_value())
     notice = Notice(
         "Your account is active again: log in. If you did not delete it, change your "
-        "password: somebody knows it"
+        "password: another person knows it"
     )
     return redirect(request, ACCOUNT_LOGIN, response.headers, notice)
 

@@ -44,7 +44,7 @@ async def password_recovery(request: Request, response: Response) -> Response:
 async def request_password_recovery(
     form: RecoveryFormBody, recovery: Recovery, request: Request, response: Response
 ) -> Response:
-    """Request a link; the answer is the same whoever has an account."""
+    """Request a link; the answer is the same for every address."""
     await recovery.request(form.email)
     notice = "If an active account has this email, a link is on its way. It works for 30 minutes"
     return redirect(request, ACCOUNT_LOGIN, response.headers, Notice(notice))

@@ -11,7 +11,7 @@ ADVICE = {
     409: "It was changed meanwhile: reload the page, and look at it first.",
     422: "Correct the address, or begin with the view itself.",
     429: "Other pages may count towards the same limit.",
-    500: "The error was logged. Tell whoever runs the service the number of the request below.",
+    500: "The error was logged. Tell the operator of the service the number of the request below.",
     503: "A service that this page needs is down or busy. Try again in a moment.",
     504: "The service took too long. Look whether the change was made before you send it again.",
 }

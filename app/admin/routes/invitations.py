@@ -49,7 +49,7 @@ async def invitations_table(
 
 @router.get("/new", name="dashboard_new_invitation")
 async def new_invitation(page: InvitationsPage, roles: Roles) -> Response:
-    """The form to invite somebody, with the roles that the caller may give."""
+    """The form to invite a user, with the roles that the caller may give."""
     grantable = role_choices(await roles.grantable(page.admin))
     return page.render(FORM_TEMPLATE, form=InvitationForm(), roles=grantable, error=None)
 
@@ -62,7 +62,7 @@ async def send_invitation(
     roles: Roles,
     confirmations: Confirmations,
 ) -> Response:
-    """Invite somebody."""
+    """Invite a user."""
     grantable = role_choices(await roles.grantable(page.admin))
     with page.redisplay_on_error(FORM_TEMPLATE, form=form, roles=grantable):
         rows = form.rows()

@@ -250,7 +250,7 @@ def Requires(permission: Permission, *, of_others: bool = False, by_keys: bool =
 
 
 async def _scraper(request: Request, response: Response) -> None:
-    """Check that Prometheus calls, with its token, or somebody who may.
+    """Check that Prometheus calls, with its token, or a user with the permission.
 
     Raises:
         UnauthorizedException: neither.

@@ -28,8 +28,8 @@ class KnownDevices:
         self._signer = signer
 
     def token(self, user_id: int, hashed_password: str) -> str:
-        """A token for the client of a login that succeeded. Each login gets a new device: whoever
-        stole an earlier token does not share the owner's budget."""
+        """A token for the client of a login that succeeded. Each login gets a new device: a thief
+        of an earlier token does not share the owner's budget."""
         return self._signer.sign(user_id, uuid4(), "device", _binding(hashed_password))
 
     def device_of(self, proofs: Iterable[str], user_id: int, hashed_password: str) -> UUID | None:

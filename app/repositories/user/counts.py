@@ -10,7 +10,7 @@ FULL_COUNT_TIMEOUT = "10min"
 """`statement_timeout` of a full count, which takes about half a second for a million users."""
 _KEY = ", ".join(("bucket", *STATES))
 _STATES = ", ".join(STATES)
-# One statement: whoever reads meanwhile sees either the rows or their sum. A row that is inserted
+# One statement: a concurrent reader sees either the rows or their sum. A row that is inserted
 # meanwhile stays, and one that another compaction has deleted is not summed again.
 _COMPACT = text(f"""
     WITH counted AS (

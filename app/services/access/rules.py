@@ -35,7 +35,7 @@ def check_superuser(caller: Principal, user: User) -> None:
 
 
 def check_may_change(caller: Principal, user: User, roles: Iterable[Role] = ()) -> None:
-    """Check that a caller may change another user's account. Whoever changes an account's email can
+    """Check that a caller may change another user's account. Who changes an account's email can
     take it over, so that the account may do no more than the caller.
 
     Args:

@@ -127,7 +127,7 @@ class AccountDeletionService(BaseService):
     async def _delete(self, user_id: int) -> bool:
         async with self.transaction():
             user = await self.users.get(user_id, lock=True)
-            # An undo may have been faster. Whoever is active does not wait: the row is old.
+            # An undo may have been faster. An active user does not wait: the row is old.
             is_due = await self.deletions.cancel(user_id)
             if not is_due or user is None or user.is_active:
                 return False

@@ -124,8 +124,8 @@ class EmailChangeService(BaseService):
 
     async def undo(self, token: str) -> None:
         """Restore the address that the token was sent to, end all sessions, take back what else
-        happened since, and mail a link to set a new password: whoever changed the email knew the
-        old one.
+        happened since, and mail a link to set a new password: the person who changed the email
+        knew the old one.
 
         Links to undo earlier changes stay valid, those of later changes do not: the address that
         was first wins.

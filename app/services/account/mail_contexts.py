@@ -98,7 +98,7 @@ async def _issue_for_recovery(job: SendMail, db: AsyncSession, tokens: OneTimeTo
 
 
 async def invitation(job: SendMail, db: AsyncSession, settings: Settings) -> MailContext | None:
-    """A user who has the address already learns that somebody invited them, and gets no link: the
+    """A user who has the address already learns of the invitation, and gets no link: the
     request does not look for one."""
     found = await OneTimeTokens(db, settings.auth).for_mail(job.id, Purpose.INVITATION)
     sent = await InvitationRepository(db).by_token(job.id)

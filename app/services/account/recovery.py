@@ -77,7 +77,7 @@ class RecoveryService(BaseService):
         """Mail a link to the user with this email, if there is one.
 
         Nothing is looked up: the job that sends the mail does that. So the request takes the same
-        work, and the same time, whoever has an account.
+        work, and the same time, for every address.
         """
         if not self.sends_mail:
             log.warning("recovery_without_mail", reason="MAIL_URL is not set")

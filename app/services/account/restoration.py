@@ -1,4 +1,4 @@
-"""`AccountRestoration`: takes back what somebody did to an account whose email they had changed."""
+"""`AccountRestoration`: undoes an attacker's changes to an account whose email they had changed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ class AccountRestoration(BaseService):
 
     async def _free(self, address: str, user: User, since: datetime) -> list[int]:
         """Delete an account that was made with the address since, and never verified it: anybody
-        can make one, to be in the way of an undo. Whoever reads the mailbox could take it over by a
+        can make one, to be in the way of an undo. A reader of the mailbox could take it over by a
         recovery of its password anyway."""
         found = await self.users.by_email(address)
         if found is None or found.id == user.id:

@@ -50,7 +50,7 @@ POLICIES = {
     Purpose.PASSWORD_RESET: Policy(timedelta(minutes=30)),
     Purpose.EMAIL_VERIFICATION: Policy(timedelta(hours=24)),
     Purpose.EMAIL_CHANGE: Policy(timedelta(hours=24)),
-    # Whoever took an account over changes its password or deletes it, and that must not void this.
+    # An attacker who took an account over changes its password or deletes it: this stays valid.
     Purpose.EMAIL_CHANGE_UNDO: Policy(
         timedelta(hours=72), outlives_changes=True, is_for_inactive=None
     ),

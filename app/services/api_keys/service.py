@@ -120,7 +120,7 @@ class ApiKeyService(BaseService):
         await self.principals.revoke_key(key_id)
 
     async def revoke_leaked(self, text: str) -> None:
-        """Revoke a key that was found somewhere. Whoever has it may; what is no valid key is
+        """Revoke a key that was found somewhere. The finder may; what is no valid key is
         ignored.
 
         Raises:

@@ -58,7 +58,7 @@ class PasskeyLoginService(BaseService):
         self._party = party
 
     async def options(self) -> dict[str, Any]:
-        """Options for the browser, whoever the user is. Nothing is stored.
+        """Options for the browser, the same for every user. Nothing is stored.
 
         Raises:
             NotFoundException: passkeys are not configured.

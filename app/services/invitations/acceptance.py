@@ -86,7 +86,7 @@ class InvitationAcceptance(BaseService):
 
     async def _may_grant(self, inviter: User, invitation: Invitation) -> bool:
         """Whether the inviter may still invite, and do all that the new account will. Otherwise
-        somebody who was demoted would let others in by an invitation of before."""
+        a user who was demoted would let others in by an invitation of before."""
         if inviter.is_superuser:
             return True
         granted = ALL if invitation.is_superuser else permissions_of(invitation.granted)

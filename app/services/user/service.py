@@ -207,7 +207,7 @@ class UserService(UserRegistration):
         return user
 
     async def _prepare_new_email(self, user: User, email: str, caller: Principal) -> None:
-        """By somebody else, who tells both addresses. Users change their own email by a link.
+        """By another user; both addresses get a mail. Users change their own email by a link.
 
         Raises:
             ValidationException: it is the caller's own email, or at a special-use domain.
@@ -218,11 +218,11 @@ class UserService(UserRegistration):
             message = "changes by POST /users/me/email"
             detail = {"field": "email", "message": message, "code": "not_allowed"}
             raise ValidationException(details=[detail])
-        # Whoever has the new mailbox can set a new password, and is the user from then on.
+        # The owner of the new mailbox can set a new password, and is the user from then on.
         await require_confirmation(self.sessions, caller)
         user.email_verified_at = None
         await self.tokens.void_all(user.id)
-        await self.tokens.void_undos(user.id)  # whoever took the account over may have some
+        await self.tokens.void_undos(user.id)  # an attacker who took the account over may have some
         for address in (user.email, email):
             await self.notices.send("email-changed", user.id, address)
         await self.verification.send(user.id)
@@ -275,8 +275,8 @@ class UserService(UserRegistration):
             self.audit.record(action, target_of(user), before=before, after=after)
 
     async def _override_deletion(self, user: User) -> None:
-        """Let an administrator's decision win over what the user requested: whoever is activated is
-        not deleted, and whoever is deactivated cannot undo it by the link of a deletion."""
+        """Let an administrator's decision win over what the user requested: an activated user is
+        not deleted, and a deactivated one cannot undo it by the link of a deletion."""
         await self.one_time_tokens.void(user.id, [Purpose.DELETION_UNDO])
         if user.is_active:
             await self.deletions.cancel(user.id)

@@ -65,7 +65,7 @@ async def list_api_keys(params: PaginationParams, keys: ApiKeys, caller: Current
 )
 @limiter.shared_limit(rate("key_address"), scope="leaked-key", key_func=by_address)
 async def revoke_leaked_api_key(leaked: LeakedKey, keys: ApiKeys) -> None:
-    """Revoke an API key that was found somewhere: whoever has it may. A key that is not valid any
+    """Revoke an API key that was found somewhere: its finder may. A key that is not valid any
     more is no error; 401 is for what is no key of this service."""
     await keys.revoke_leaked(leaked.key.get_secret_value())
 

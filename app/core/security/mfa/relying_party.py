@@ -100,7 +100,7 @@ class RelyingParty:
         return options_to_json_dict(options)
 
     def sign_in_options(self) -> dict[str, Any]:
-        """Options for `navigator.credentials.get()`, as JSON, whoever the user is."""
+        """Options for `navigator.credentials.get()`, as JSON, the same for every user."""
         options = webauthn.generate_authentication_options(
             rp_id=self.rp_id,
             challenge=self._challenges.new(SIGN_IN),
