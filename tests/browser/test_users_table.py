@@ -49,7 +49,7 @@ def usernames_in(file: Path) -> list[str]:
 
 
 async def test_the_navigation_leads_to_the_table(root_page, root):
-    await root_page.get_by_role("link", name="Users").click()
+    await root_page.get_by_role("link", name="Users", exact=True).click()
 
     await expect(root_page.get_by_role("heading", name="Users")).to_be_visible()
     await expect(root_page.get_by_role("row", name="root").first).to_contain_text(root.email)

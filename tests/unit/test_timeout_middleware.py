@@ -1,6 +1,7 @@
 """The deadline, on bare ASGI: what it does is seen in the messages it sends."""
 
 import asyncio
+import contextlib
 import json
 
 import pytest
@@ -131,6 +132,23 @@ async def test_a_handler_that_swallows_its_cancellation_sends_nothing_more():
 
     assert server.status == 504
     assert b"in time" not in server.text
+
+
+@pytest.mark.parametrize("ending", [None, RuntimeError("cancelled by the deadline")])
+async def test_no_cancellation_stays_with_the_task_that_served_the_request(ending):
+    """A second request in it would be taken for one that others cancelled too."""
+
+    async def swallows(scope: Scope, receive: Receive, send: Send) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(5)
+        if ending is not None:
+            raise ending
+
+    for _ in range(2):
+        assert (await Server(swallows, timeout=0.01).run()).status == 504
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
 
 
 async def test_a_handler_that_fails_when_cancelled_has_been_answered_already():

@@ -56,7 +56,7 @@ class _Watch(Deadline):
     def __init__(self, scope: Scope, receive: Receive, send: Send, timeout: float) -> None:
         super().__init__(timeout)
         self._scope, self._receive, self._send = scope, receive, send
-        self._started = self._finished = False
+        self._started = self._finished = self._has_cancelled = False
         self._expiry: asyncio.Task[None] | None = None
         self._work = asyncio.current_task()
         self._timer = self._loop.call_at(self.at, self._ring)
@@ -71,7 +71,7 @@ class _Watch(Deadline):
             await app(self._scope, self._receive, self._guarded_send)
         except asyncio.CancelledError:
             # Our own, unless others cancelled too, such as the server at its shutdown.
-            if not self.expired or self._work is None or self._work.uncancel() > 0:
+            if not self._has_cancelled or self._work is None or self._work.cancelling() > 1:
                 raise
         except Exception:
             if not self.expired:
@@ -80,6 +80,8 @@ class _Watch(Deadline):
         finally:
             self._finished = True
             self._timer.cancel()
+            if self._has_cancelled and self._work is not None:
+                self._work.uncancel()  # also where the application ended in another way
         if self._expiry is not None:
             await self._expiry
             if self._started:
@@ -92,8 +94,7 @@ class _Watch(Deadline):
             return
         self.expired = True
         self._timer.cancel()
-        if self._work is not None:
-            self._work.cancel()
+        self._cancel()
 
     async def _guarded_send(self, message: Message) -> None:
         if self.expired:
@@ -125,5 +126,10 @@ class _Watch(Deadline):
                 error = RequestTimeoutException(self.timeout)
                 await send_error(error, self._scope, self._receive, self._send)
         finally:
-            if not self._finished and self._work is not None:
-                self._work.cancel()
+            if not self._finished:
+                self._cancel()
+
+    def _cancel(self) -> None:
+        if self._work is not None:
+            self._has_cancelled = True
+            self._work.cancel()
