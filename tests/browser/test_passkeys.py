@@ -170,7 +170,7 @@ async def test_axe_finds_nothing_in_the_views_and_they_fit_a_phone(visit, root, 
     if view == "totp":
         await page.goto(SECURITY)
         await page.get_by_role("button", name="Set up an app").click()
-        await expect(page.get_by_label("Code")).to_be_visible()
+        await expect(page.get_by_role("textbox", name="Code")).to_be_visible()
     elif view == "rename":
         await page.goto(SECURITY)
         await page.get_by_role("link", name="Rename Phone").click()
