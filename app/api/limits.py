@@ -1,5 +1,5 @@
 """Rate limits of routes: key functions for the decorators of `app.core.limiter`, and dependencies
-that check those limits: `Limited`, `LimitedUser`, `LimitedSignUp`.
+that check those limits: `Limited`, `LimitedUser`, `LimitedSignUp`; limits of several modules.
 
 The limits of reads and writes, which every caller has, are checked in `app.api.deps.auth`; those of
 passwords, by `PasswordGuesses`.
@@ -13,7 +13,7 @@ from fastapi import Depends, Request, Response
 from app.api.deps.auth import Caller, CurrentPrincipal, EnrollingUser, count_call
 from app.api.runtime import runtime_of
 from app.core.exceptions import UnauthorizedException
-from app.core.limiter import by_address, limiter
+from app.core.limiter import by_address, limiter, rate
 from app.core.permissions import Permission
 from app.services.auth.codes import looks_like_code
 
@@ -114,3 +114,8 @@ Limited = Depends(limited)
 LimitedUser = Depends(limited_user)
 LimitedEnrollingUser = Depends(limited_enrolling_user)
 LimitedSignUp = Depends(limited_sign_up)
+
+# Limits of public routes, each counted together for the API and the pages.
+view_limit = limiter.shared_limit(rate("read"), scope="read", key_func=by_address)
+recovery_limit = limiter.shared_limit(rate("recovery"), scope="recovery", key_func=by_address)
+link_limit = limiter.shared_limit(rate("link"), scope="link", key_func=by_address)

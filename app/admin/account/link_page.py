@@ -4,20 +4,25 @@ The GET shows the form with the token in it, and never touches the database: pro
 links of mails use nothing up. The POST uses the token.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Query, Request, Response
 
 from app.admin import cookies
+from app.admin.account.forms import TokenFormBody
 from app.admin.csrf import check_form
 from app.admin.forms.public import render_public_form
+from app.admin.page import Notice, redirect
 from app.admin.rendering import ACCOUNT
+from app.api.limits import Limited, link_limit, view_limit
+from app.api.routing import Router
 from app.schemas.base import Text
 
 TOKEN = "token"  # noqa: S105  # the name of a field
 Token = Annotated[Text, Query(max_length=64)]
+Use = Callable[[str], Awaitable[object]]
 
 
 class LinkPage(NamedTuple):
@@ -100,3 +105,49 @@ def checked(page: LinkPage) -> Any:
         await check_form(request, owner, may_hide_origin=True)
 
     return Depends(check)
+
+
+def add_form(router: Router, page: LinkPage) -> None:
+    """Add the route that shows the form of a page."""
+
+    async def show(request: Request, response: Response, token: Token = "") -> Response:
+        values = {**dict.fromkeys(page.fields, ""), TOKEN: token}
+        return page.show(request, 200, response.headers, values=values)
+
+    show.__name__ = f"show_{page.name}"  # limits are those of an endpoint's name
+    name = f"account_{page.name.replace('-', '_')}"
+    router.get(f"/{page.name}", name=name, dependencies=[Limited])(view_limit(show))
+
+
+def add_token_page(
+    router: Router,
+    page: LinkPage,
+    action: str,
+    get_use: Callable[..., Awaitable[Use]],
+    place: str,
+    notice: str,
+) -> None:
+    """Add the two routes of a page whose form has nothing but the token.
+
+    Args:
+        router: of the account pages.
+        page: what is shown.
+        action: name of the route that uses the token.
+        get_use: dependency that returns the function which uses it.
+        place: URL to go to then.
+        notice: shown there.
+    """
+    add_form(router, page)
+
+    async def submit(
+        form: TokenFormBody,
+        use: Annotated[Use, Depends(get_use)],
+        request: Request,
+        response: Response,
+    ) -> Response:
+        await use(form.token.get_secret_value())
+        return redirect(request, place, response.headers, Notice(notice))
+
+    submit.__name__ = f"submit_{page.name}"
+    checks = [checked(page), Limited]
+    router.post(f"/{page.name}", name=action, dependencies=checks)(link_limit(submit))

@@ -8,11 +8,11 @@ from app.api.convertors import USER_ID
 from app.api.deps.auth import CurrentUser, Requires
 from app.api.deps.request import ClientDevice, send_device_token
 from app.api.deps.services import EmailChanges, Recovery, Verification
-from app.api.limits import Limited, LimitedUser, by_principal
+from app.api.limits import Limited, LimitedUser, by_principal, link_limit, recovery_limit
 from app.api.responses import CHANGED_WITH_DEVICE_TOKEN, errors
 from app.api.routing import Router
 from app.api.types import UserId
-from app.core.limiter import by_address, limiter, rate
+from app.core.limiter import limiter, rate
 from app.core.permissions import Permission
 from app.schemas.access.session import Principal
 from app.schemas.account import EmailChange, PasswordRecovery, PasswordReset, ResetLink, TokenUse
@@ -20,9 +20,6 @@ from app.schemas.account import EmailChange, PasswordRecovery, PasswordReset, Re
 router = Router(
     tag="account", description="Links in mails: new passwords, verified and changed emails."
 )
-
-_recovery = limiter.shared_limit(rate("recovery"), scope="recovery", key_func=by_address)
-_link = limiter.shared_limit(rate("link"), scope="link", key_func=by_address)
 
 
 @router.post(
@@ -33,7 +30,7 @@ _link = limiter.shared_limit(rate("link"), scope="link", key_func=by_address)
     dependencies=[Limited],
     responses=errors(body=True),
 )
-@_recovery
+@recovery_limit
 async def request_password_recovery(request: PasswordRecovery, recovery: Recovery) -> None:
     """Request a mail with a link to set a new password.
 
@@ -50,7 +47,7 @@ async def request_password_recovery(request: PasswordRecovery, recovery: Recover
     dependencies=[Limited],
     responses={**CHANGED_WITH_DEVICE_TOKEN, **errors(body=True)},
 )
-@_link
+@link_limit
 async def reset_password(reset: PasswordReset, recovery: Recovery, response: Response) -> None:
     """Set a new password by the token of a mail, and end all sessions.
 
@@ -82,7 +79,7 @@ async def request_email_verification(caller: CurrentUser, verification: Verifica
     dependencies=[Limited],
     responses=errors(body=True),
 )
-@_link
+@link_limit
 async def verify_email(use: TokenUse, verification: Verification) -> None:
     """Verify an email by the token of a mail, which is valid for 24 hours and once."""
     await verification.verify(use.token.get_secret_value())
@@ -111,7 +108,7 @@ async def request_email_change(
     dependencies=[Limited],
     responses=errors(409, body=True),
 )
-@_link
+@link_limit
 async def confirm_email_change(use: TokenUse, emails: EmailChanges) -> None:
     """Change the email by the token that was mailed to the new address, within 24 hours.
 
@@ -128,7 +125,7 @@ async def confirm_email_change(use: TokenUse, emails: EmailChanges) -> None:
     dependencies=[Limited],
     responses=errors(409, body=True),
 )
-@_link
+@link_limit
 async def undo_email_change(use: TokenUse, emails: EmailChanges) -> None:
     """Restore the old email by the token that was mailed to it, within 72 hours.
 

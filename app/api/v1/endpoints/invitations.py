@@ -8,11 +8,11 @@ from app.api.deps.auth import Requires
 from app.api.deps.etags import tagged
 from app.api.deps.services import Acceptance, Invitations
 from app.api.deps.users_bulk import IdempotencyKey, InvitationRowsBody
-from app.api.limits import Limited, LimitedUser, by_principal
+from app.api.limits import Limited, LimitedUser, by_principal, link_limit
 from app.api.responses import CREATED, INVITATION_ANSWERS, bulk_response, errors
 from app.api.routing import Router
 from app.api.types import DryRun, InvitationId, PaginationParams
-from app.core.limiter import by_address, limiter, rate
+from app.core.limiter import limiter, rate
 from app.core.permissions import Permission
 from app.schemas.access.session import Principal
 from app.schemas.invitation import (
@@ -29,7 +29,6 @@ Inviter = Annotated[Principal, Requires(Permission.USERS_INVITE)]
 State = Annotated[InvitationState | None, Query(description="only invitations in this state")]
 
 _invitation = limiter.shared_limit(rate("invitation"), scope="invitation", key_func=by_principal)
-_link = limiter.shared_limit(rate("link"), scope="link", key_func=by_address)
 
 
 @router.post(
@@ -113,7 +112,7 @@ async def revoke_invitation(
     dependencies=[Limited],
     responses=CREATED | errors(409, body=True),
 )
-@_link
+@link_limit
 async def accept_invitation(
     sent: InvitationAccept, acceptance: Acceptance, request: Request, response: Response
 ) -> UserSchema:

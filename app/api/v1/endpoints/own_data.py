@@ -6,16 +6,15 @@ from app.api.deps.auth import CurrentUser
 from app.api.deps.request import ClientDevice
 from app.api.deps.services import AccountExports, Deletions
 from app.api.export import ExportResponse
-from app.api.limits import Limited, LimitedUser, by_principal
+from app.api.limits import Limited, LimitedUser, by_principal, link_limit
 from app.api.responses import OWN_DATA, errors
 from app.api.routing import Router
-from app.core.limiter import by_address, limiter, rate
+from app.core.limiter import limiter, rate
 from app.schemas.account import DeletionRequest, DeletionSchema, TokenUse
 
 router = Router(tag="own data", description="Export and deletion of one's own account.")
 
 _export = limiter.shared_limit(rate("own_data"), scope="own-data", key_func=by_principal)
-_link = limiter.shared_limit(rate("link"), scope="link", key_func=by_address)
 
 
 @router.get(
@@ -64,7 +63,7 @@ async def delete_my_account(
     dependencies=[Limited],
     responses=errors(body=True),
 )
-@_link
+@link_limit
 async def undo_deletion(use: TokenUse, deletions: Deletions) -> None:
     """Undo the deletion of an account by the token of a mail. Log in again after it."""
     await deletions.undo(use.token.get_secret_value())
