@@ -203,7 +203,7 @@ RELOADED = 2
 """Seconds until a change is served; 0.8 on a quiet machine."""
 
 
-def test_a_reload_shows_every_kind_of_file_and_keeps_the_servers(project):
+def test_u11_a_reload_shows_every_kind_of_file_and_keeps_the_servers(project):
     """`backend dev`: templates, CSS and JS as well; PostgreSQL and Valkey stay."""
     with visiting(project, *CLI, "dev") as visit:
         before, times = servers_of(project), []

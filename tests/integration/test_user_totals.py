@@ -406,7 +406,7 @@ def shallow(monkeypatch):
     monkeypatch.setattr(user_totals, "MAX_OFFSET", 20)
 
 
-async def test_a_page_too_far_from_the_start_names_the_cursor(root, everybody, shallow):
+async def test_c36_a_page_too_far_from_the_start_names_the_cursor(root, everybody, shallow):
     last = await listed(root, size=10, page=3)
     refused = await root.get("/users", params={"size": 10, "page": 4})
 
