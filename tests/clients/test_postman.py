@@ -9,7 +9,7 @@ import pytest
 from tests.clients.conftest import SUPERUSER, Site, Tool, fresh_site
 from tests.conftest import PASSWORD, Servers
 
-pytestmark = pytest.mark.direct
+pytestmark = [pytest.mark.direct, pytest.mark.timeout(400)]
 POSTMAN = Path(__file__).resolve().parents[2] / "postman"
 COLLECTIONS = sorted(POSTMAN.glob("*.postman_collection.json"))
 

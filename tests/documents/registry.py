@@ -95,7 +95,8 @@ _MIGRATION = f"{_FIRST_STEPS}test_a_migration_is_made_run_and_taken_back"
 _TYPESCRIPT = "clients/test_typescript_client.py::test_the_page_installs_what_the_tests_have"
 _SEARCH = f"{_OPERATIONS}test_the_index_for_search_may_be_made_later"
 _RELOAD = (
-    "integration/test_cli_serve.py::test_u11_a_reload_shows_every_kind_of_file_and_keeps_the_servers"
+    "integration/test_cli_serve.py::"
+    "test_u11_a_reload_shows_every_kind_of_file_and_keeps_the_servers"
 )
 _OTHER_RELOADER = "integration/test_cli_serve.py::test_a_reloader_of_others_keeps_the_servers"
 _OWN_SERVERS = (
