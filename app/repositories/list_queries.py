@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from app.core.security.signing import Position
 from app.database import Base
-from app.schemas.list_params import Filter, ListParams, filters_of
+from app.schemas.list_params import Filter, ListParams, filters_of, is_within
 
 Model = TypeVar("Model", bound=Base)
 Params = TypeVar("Params", bound=ListParams)
@@ -107,7 +107,7 @@ class ListQueries(Generic[Model]):
         """
         if self._column(params.sort_by).nullable:  # nulls come last: the bound leaves them out
             return params
-        implied = (lt, le) if params.sort_order == "desc" else (gt, ge)
+        implied = (lt, le) if params.sort_order == "desc" else (gt, ge, is_within)
         bounds = [
             name
             for name, condition in filters_of(type(params)).items()
@@ -127,7 +127,7 @@ class ListQueries(Generic[Model]):
         column: ColumnElement[Any] = getattr(self._model, condition.column)
         if isinstance(value, bool) and condition.compare is eq:
             return column if value else ~column  # no parameter, so that partial indexes fit
-        if isinstance(value, tuple):
+        if isinstance(value, tuple) and condition.compare is eq:
             return column.in_(value)
         matches: ColumnElement[bool] = condition.compare(column, value)
         return matches

@@ -1,7 +1,8 @@
 """Base classes and shared field types of the schemas."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from math import isfinite
 from typing import Annotated, Any
 
@@ -13,8 +14,10 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    PlainSerializer,
     SecretStr,
     StringConstraints,
+    WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
 
@@ -119,6 +122,23 @@ def _utc(value: datetime) -> datetime:
         raise PydanticCustomError("datetime", "out of range") from None
 
 
+def _midnight(value: Any, after: timedelta) -> Any:
+    """A day as the midnight, UTC, of the day `after` it."""
+    if not (isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value)):
+        return value
+    try:
+        return datetime.combine(date.fromisoformat(value), time(), UTC) + after
+    except (ValueError, OverflowError):
+        raise PydanticCustomError("date", "no such day, or out of range") from None
+
+
+def _as_day(moment: datetime, after: timedelta) -> str:
+    """As `_midnight` reads it: a day where that is possible."""
+    if moment.time() == time() and moment.date() > date.min:
+        return (moment - after).date().isoformat()
+    return moment.isoformat().replace("+00:00", "Z")
+
+
 Text = Annotated[str, AfterValidator(storable)]
 """Text that the database can store and a page can show."""
 Secret = Annotated[SecretStr, AfterValidator(_encodable)]
@@ -166,6 +186,24 @@ Day = Annotated[date, BeforeValidator(_written)]
 """A date as ISO 8601 writes it."""
 Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_utc)]
 """A time as ISO 8601 writes it, with its offset from UTC; converted to UTC."""
+_NO_TIME, _A_DAY = timedelta(), timedelta(days=1)
+_DAY_OR_MOMENT = WithJsonSchema(
+    {"anyOf": [{"type": "string", "format": kind} for kind in ("date", "date-time")]}
+)
+FirstMoment = Annotated[
+    Moment,
+    BeforeValidator(partial(_midnight, after=_NO_TIME)),
+    PlainSerializer(partial(_as_day, after=_NO_TIME)),
+    _DAY_OR_MOMENT,
+]
+"""The begin of a range: a time, or a day from its midnight, UTC, on."""
+EndMoment = Annotated[
+    Moment,
+    BeforeValidator(partial(_midnight, after=_A_DAY)),
+    PlainSerializer(partial(_as_day, after=_A_DAY)),
+    _DAY_OR_MOMENT,
+]
+"""The end of a range: a time that is left out, or a day up to its end."""
 JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_storable_json)]
 """An object of JSON that the database can store."""
 

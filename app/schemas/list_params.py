@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
+from sqlalchemy import literal_column
 
 from app.core.text.normalisation import normalise_search
 
@@ -45,6 +46,20 @@ class Filter:
 def is_present(column: Any, value: bool) -> Any:  # noqa: FBT001  # called as `eq` is
     """For a filter that is true or false: whether a column has a value."""
     return column.is_not(None) if value else column.is_(None)
+
+
+Period = Literal["today", "7d", "30d"]
+_BEGIN = {
+    "today": "date_trunc('day', now(), 'UTC')",
+    "7d": "now() - interval '168 hours'",
+    "30d": "now() - interval '720 hours'",
+}
+
+
+def is_within(column: Any, period: Period) -> Any:
+    """For a filter by a period up to now: since 00:00 UTC, or the last 7 or 30 times 24 hours. The
+    database reads the clock, so that a statement is right however often it is run."""
+    return column >= literal_column(_BEGIN[period])
 
 
 class ListParams(BaseModel):

@@ -1,14 +1,15 @@
 """Schemas of user lists: filters, order and pages."""
 
+import operator
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from app.core.pagination import CursorPage, Page
 from app.schemas.access.role import RoleName
-from app.schemas.base import example_of
-from app.schemas.list_params import Filter, ListParams, Search, is_present
+from app.schemas.base import EndMoment, FirstMoment, example_of
+from app.schemas.list_params import Filter, ListParams, Period, Search, is_present, is_within
 from app.schemas.user import UserSchema
 
 SortBy = Literal["created_at", "username", "email"]
@@ -16,8 +17,30 @@ SortBy = Literal["created_at", "username", "email"]
 _ADA: JsonDict = example_of(UserSchema)
 
 
-def _includes(roles: Any, name: str) -> Any:
-    return roles.any(name=name)
+MAX_ROLES = 20
+"""Roles by which a list is filtered at once."""
+
+
+def _include_any(roles: Any, names: tuple[str, ...]) -> Any:
+    return roles.any(roles.property.mapper.class_.name.in_(names))
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """In one order, so that equal filters have one statement and one cursor."""
+    return tuple(sorted(set(names)))
+
+
+def _listed(value: Any) -> Any:
+    """An export that began before filters had several roles has one."""
+    return (value,) if isinstance(value, str) else value
+
+
+RoleNames = Annotated[
+    tuple[RoleName, ...],
+    Field(max_length=MAX_ROLES),
+    BeforeValidator(_listed),
+    AfterValidator(_each_once),
+]
 
 
 class UserFilters(ListParams):
@@ -32,11 +55,29 @@ class UserFilters(ListParams):
     has_mfa: bool | None = Field(
         None, description="only users with a second factor, or only those without", examples=[False]
     )
-    role: Annotated[RoleName | None, Filter("roles", _includes)] = Field(
-        None, description="only users with the role of this name", examples=["support"]
+    role: Annotated[RoleNames | None, Filter("roles", _include_any)] = Field(
+        None,
+        description="only users with a role of this name; if repeated, with any of these roles",
+        examples=[["support"]],
     )
     email_verified: Annotated[bool | None, Filter("email_verified_at", is_present)] = Field(
         None, description="only users with, or without, a verified email", examples=[True]
+    )
+    created_within: Annotated[Period | None, Filter("created_at", is_within)] = Field(
+        None,
+        description="only users who were created today, since 00:00 UTC, or in the last 7 or 30 "
+        "times 24 hours",
+        examples=["7d"],
+    )
+    created_from: Annotated[FirstMoment | None, Filter("created_at", operator.ge)] = Field(
+        None,
+        description="only users who were created at this time or later; a day begins at 00:00 UTC",
+        examples=["2026-11-01"],
+    )
+    created_to: Annotated[EndMoment | None, Filter("created_at", operator.lt)] = Field(
+        None,
+        description="only users who were created before this time, or up to the end of this day",
+        examples=["2026-11-30"],
     )
     search: Search | None = Field(
         None,
@@ -68,8 +109,8 @@ class UserPage(Page[UserSchema]):
     )
     total_is_estimate: bool = Field(
         False,
-        description="present, and true, if there are more than 10,000 users and a search matches "
-        "too many of them to count",
+        description="present, and true, if more than 10,000 users match, which are too many to "
+        "count for a search, a role or a time of creation",
         exclude_if=lambda is_estimate: not is_estimate,
     )
 

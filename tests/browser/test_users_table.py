@@ -20,7 +20,7 @@ from tests.mfa import execute
 
 USERS = f"{DASHBOARD}/users"
 VIEWS = {
-    "users": USERS,
+    "users": f"{USERS}?is_active=false&created_to=2100-01-01&search=user",
     "nobody": f"{USERS}?search=nobody",
     "no such page": f"{USERS}?page=99",
 }
@@ -71,12 +71,31 @@ async def test_a_search_shows_while_it_is_typed_and_survives_a_reload(table):
 async def test_filters_work_together_and_are_in_the_address(table):
     await table.get_by_label("State").select_option("Inactive")
     await table.get_by_label("Search").fill("@even")
-    await table.get_by_label("Role").select_option("Other users")
+    await table.get_by_label("Superuser").select_option("Other users")
     await table.wait_for_url("**/users?search=%40even&is_active=false&is_superuser=false")
     await table.reload()
 
     await expect(names(table)).to_have_count(10)
     await expect(table.get_by_label("State")).to_have_value("false")
+
+
+async def test_chips_follow_the_filters_and_remove_them_by_keyboard(table):
+    chips = table.get_by_role("list", name="Filters in use").get_by_role("listitem")
+    await expect(chips).to_have_count(0)
+
+    await table.get_by_label("State").select_option("Inactive")
+    await expect(chips).to_have_text(["Remove State: Inactive", "Clear all"])
+    await table.get_by_text("More filters").click()
+    await table.get_by_label("Created to").fill("2100-01-01")
+    await expect(chips).to_have_count(3)
+    await table.get_by_role("link", name="Remove State: Inactive").press("Enter")
+
+    await table.wait_for_url("**/users?created_to=2100-01-01")
+    await expect(chips).to_have_text(["Remove Created to: 1 Jan 2100", "Clear all"])
+    await expect(table.get_by_label("State")).to_have_value("")
+    await table.get_by_role("link", name="Clear all").press("Enter")
+    await expect(chips).to_have_count(0)
+    await expect(names(table)).to_have_count(25)
 
 
 async def test_users_are_filtered_by_whether_their_email_is_verified(table, runtime):

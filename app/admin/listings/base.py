@@ -20,14 +20,15 @@ class Filtered(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_empty(cls, sent: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in sent.items() if value != ""}
+        filled = {name: _filled(value) for name, value in sent.items()}
+        return {name: value for name, value in filled.items() if value not in ("", [])}
 
     @property
     def query(self) -> str:
         """The query string, the page last; empty where everything is as by default."""
         state = self.model_dump(exclude_defaults=True)
         ordered = sorted(state.items(), key=lambda item: item[0] == "page")
-        return urlencode({name: _text(value) for name, value in ordered})
+        return urlencode([(name, text) for name, value in ordered for text in _texts(value)])
 
     @property
     def url(self) -> str:
@@ -44,5 +45,11 @@ class Listing(Filtered):
         return self.model_copy(update={"page": page})
 
 
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _filled(value: object) -> object:
+    return [one for one in value if one != ""] if isinstance(value, list) else value
+
+
+def _texts(value: object) -> list[str]:
+    """The values of a parameter, which is repeated for each."""
+    values = value if isinstance(value, tuple) else (value,)
+    return [str(one).lower() if isinstance(one, bool) else str(one) for one in values]

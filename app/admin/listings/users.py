@@ -1,6 +1,6 @@
 """`UserListing`: query parameters of the users table."""
 
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from fastapi import Query
 
@@ -31,6 +31,19 @@ class UserListing(UserFilters, Listing):
     def is_filtered(self) -> bool:
         order = {"sort_by", "sort_order"}
         return bool(self.filters.model_dump(exclude=order, exclude_defaults=True))
+
+    @property
+    def cleared(self) -> Self:
+        """The same order without filters."""
+        return type(self)(sort_by=self.sort_by, sort_order=self.sort_order)
+
+    def with_filters(self, **filters: Any) -> Self:
+        """With these filters instead of its own of the same names, first page."""
+        return self.model_copy(update={**filters, "page": 1})
+
+    def day(self, name: str) -> str:
+        """The day with which a range begins or ends, for its field; empty without a range."""
+        return (self.model_dump()[name] or "")[:10]
 
     def by(self, column: SortBy) -> Self:
         """Sorted by a column, first page; in the other direction if sorted by it already."""

@@ -16,6 +16,7 @@ from app.admin.deps import (
     UsersPage,
 )
 from app.admin.forms.users import EditForm, EditFormBody, NewUserFormBody, UserForm
+from app.admin.listings.chips import CHOICES, chips
 from app.admin.listings.user_place import Back, Place
 from app.admin.listings.users import USERS_PATH, UserListingQuery
 from app.admin.page import AdminPage, Notice
@@ -131,10 +132,19 @@ async def check_action(page: AdminPage, action: Action, confirmations: Confirmat
 
 
 @router.get("", name="dashboard_users")
-async def users_table(page: UsersPage, listing: UserListingQuery, users: UserLists) -> Response:
+async def users_table(
+    page: UsersPage, listing: UserListingQuery, users: UserLists, roles: Roles
+) -> Response:
     """The table of users: one page of those that match the filters."""
     found = await users.page(listing.filters, listing.params)
-    return page.render("users/table.html", listing=listing, found=found)
+    return page.render(
+        "users/table.html",
+        listing=listing,
+        found=found,
+        choices=CHOICES,
+        chips=chips(listing),
+        roles=await roles.visible_names(page.admin),
+    )
 
 
 @router.get("/export", name="dashboard_users_export")

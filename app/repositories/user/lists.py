@@ -38,8 +38,8 @@ from app.schemas.user import UserSchema
 from app.schemas.user_list import UserFilters
 
 MAX_STATEMENTS = 512
-"""Cached statements of each kind. There are 54 lists without a search, and a first page of each for
-any size that is requested; with a search there are any number."""
+"""Cached statements of each kind. There are 54 lists by state alone, and a first page of each for
+any size that is requested; with a search, roles or dates there are any number."""
 DEEP = 1_000
 """Users before a page, from which on they are skipped in the index alone."""
 _FIELDS = tuple(UserSchema.model_fields)
@@ -98,7 +98,7 @@ class UserListRepository:
         everyone = filters.model_copy(update={"search": None})
         query = select_users(everyone)
         if part.after is not None:
-            query = _behind(query, everyone)
+            query = _behind(select_users(LISTS.behind(everyone)), everyone)
         statement = select_page_among(query, filters, among)
         rows = await self._reads.rows(statement, _parameters(filters, part), within=within)
         return _users(rows)
@@ -149,7 +149,8 @@ class UserListRepository:
 
 
 def _sliced(filters: UserFilters, part: Slice) -> Select[User]:
-    return sliced(select_users(filters), filters, part)
+    listed = filters if part.after is None else LISTS.behind(filters)
+    return sliced(select_users(listed), filters, part)
 
 
 def _parameters(filters: UserFilters, part: Slice) -> dict[str, Any]:

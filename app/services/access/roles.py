@@ -62,6 +62,12 @@ class RoleService(BaseService):
         """All roles, by name: `MAX_ROLES` at most."""
         return await self.roles.all()
 
+    async def visible_names(self, caller: Principal) -> list[str]:
+        """The names of all roles, for a filter; none where the caller may not list roles."""
+        if not caller.may(Permission.ROLES_MANAGE):
+            return []
+        return [role.name for role in await self.all()]
+
     async def grantable(self, caller: Principal) -> list[Role]:
         """The roles that the caller may give, by name: those that allow no more than the caller's
         own."""

@@ -1,0 +1,74 @@
+"""Chips: the filters of the users table in words, each with the URL of the table without it."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from app.admin.listings.users import UserListing
+from app.admin.rendering import date, minute
+from app.schemas.list_params import filters_of
+from app.schemas.user_list import UserFilters
+
+CHOICES: dict[str, tuple[str, dict[Any, str]]] = {
+    "is_active": ("State", {True: "Active", False: "Inactive"}),
+    "is_superuser": ("Superuser", {True: "Superusers", False: "Other users"}),
+    "has_mfa": ("Second factor", {True: "With", False: "Without"}),
+    "email_verified": ("Email", {True: "Verified", False: "Not verified"}),
+    "created_within": (
+        "Created",
+        {"today": "Today", "7d": "Last 7 days", "30d": "Last 30 days"},
+    ),
+}
+"""Filters by one of a few values: the label of each, and its values in words."""
+
+
+class Chip(NamedTuple):
+    """A filter that is in use.
+
+    Attributes:
+        label: such as `State`.
+        value: such as `Inactive`.
+        url: the table without it.
+        is_other: whether it is a further value of the chip before it: either matches.
+    """
+
+    label: str
+    value: str
+    url: str
+    is_other: bool = False
+
+
+def chips(listing: UserListing) -> list[Chip]:
+    """The filters in use, in the order of their declaration; the search comes last."""
+    return [chip for name in (*filters_of(UserFilters), "search") for chip in _of(listing, name)]
+
+
+def _of(listing: UserListing, name: str) -> Iterator[Chip]:
+    value = getattr(listing, name)
+    if value is None:
+        return
+    if name == "role":
+        yield from _roles(listing, value)
+        return
+    url = listing.with_filters(**{name: None}).url
+    if name in CHOICES:
+        label, words = CHOICES[name]
+        yield Chip(label, words[value], url)
+    elif name == "search":
+        yield Chip("Search", value, url)
+    else:
+        label = {"created_from": "Created from", "created_to": "Created to"}[name]
+        yield Chip(label, _when(listing.model_dump()[name]), url)
+
+
+def _roles(listing: UserListing, roles: tuple[str, ...]) -> Iterator[Chip]:
+    for role in roles:
+        others = tuple(one for one in roles if one != role) or None
+        url = listing.with_filters(role=others).url
+        yield Chip("Role", role, url, is_other=role != roles[0])
+
+
+def _when(written: str) -> str:
+    """The day, or the minute where the range does not begin or end with a day."""
+    moment = datetime.fromisoformat(written)
+    return minute(moment) if "T" in written else date(moment)
