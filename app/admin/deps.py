@@ -268,6 +268,8 @@ UsersPage = Annotated[AdminPage, page_for(Permission.USERS_READ)]
 NewUserPage = Annotated[AdminPage, page_for(Permission.USERS_CREATE)]
 InvitationsPage = Annotated[AdminPage, page_for(Permission.USERS_INVITE)]
 EditUserPage = Annotated[AdminPage, page_for(Permission.USERS_READ, Permission.USERS_UPDATE)]
+UserSessionsPage = Annotated[AdminPage, page_for(Permission.USERS_READ, Permission.SESSIONS_READ)]
+UserHistoryPage = Annotated[AdminPage, page_for(Permission.USERS_READ, Permission.AUDIT_READ)]
 EndSessionsPage = Annotated[
     AdminPage, page_for(Permission.USERS_READ, Permission.SESSIONS_READ, Permission.SESSIONS_END)
 ]

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import Path, Response
 
 from app.admin.forms.access import KeyForm
+from app.admin.listings.user_place import UserPlace
 from app.admin.page import AdminPage, Notice
 from app.api.deps.services import ApiKeys, Confirmations
 from app.core.pagination import PageParams
@@ -37,6 +38,7 @@ class KeyPages:
         owned: permissions of the owner.
         keys: makes, lists and revokes keys.
         confirmations: requires one before a key is made.
+        place: of the owner's views; None for the owner.
 
     Attributes:
         grantable: permissions that a key of the owner may get from the caller.
@@ -50,8 +52,9 @@ class KeyPages:
         owned: AbstractSet[Permission],
         keys: ApiKeys,
         confirmations: Confirmations,
+        place: UserPlace | None = None,
     ) -> None:
-        self.page, self.path, self.owner = page, path, owner
+        self.page, self.path, self.owner, self.place = page, path, owner, place
         allowed = (owned & page.admin.permissions) - NOT_FOR_KEYS
         self.grantable = [permission for permission in Permission if permission in allowed]
         self._keys, self._confirmations = keys, confirmations

@@ -29,6 +29,8 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+PANEL = "drawer-body"
+"""Id of the element in the drawer of a list that shows a view."""
 NOTHING = "–"
 """Shown for a figure that is not available."""
 
@@ -110,6 +112,11 @@ _environment.globals |= {
 }
 
 
+def is_panel(request: Request) -> bool:
+    """Whether a drawer asked: a view is shown without the page around it."""
+    return request.headers.get("HX-Target") == PANEL
+
+
 def render(
     request: Request,
     template: str,
@@ -132,6 +139,7 @@ def render(
         has_docs=settings.docs.enabled,
         rp_id=settings.passkey_rp_id,
         path=request.scope["path"],
+        is_panel=is_panel(request),
         **context,
     )
     return HTMLResponse(html, status, {**HEADERS, **(headers or {})})

@@ -17,6 +17,7 @@ from app.admin.routes import (
     root,
     transfers,
     upload,
+    user,
     users,
 )
 from app.core.exceptions import AppException
@@ -27,7 +28,7 @@ def include_admin(app: FastAPI) -> None:
 
     Call it after the API's routers: `/api/v1/dashboard/stats` is the API's.
     """
-    lists = users, impersonation, invitations, transfers, roles, api_keys, jobs, audit, mail
+    lists = users, user, impersonation, invitations, transfers, roles, api_keys, jobs, audit, mail
     account = own, own_data, email, keys, recovery, security, passkeys, links
     for module in (root, overview, upload, *lists, *account):
         app.include_router(module.router)

@@ -9,7 +9,7 @@ AUDIT = f"{DASHBOARD}/audit"
 VIEWS = {
     "events": AUDIT,
     "none": f"{AUDIT}?action=user.deleted",
-    "user": f"{DASHBOARD}/users/1",
+    "user": f"{DASHBOARD}/users/1/history",
 }
 
 

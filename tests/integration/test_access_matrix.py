@@ -279,6 +279,9 @@ PAGES = {
         also=("users:read",),
     ),
     "dashboard_user": Row(VIEW, permission="users:read"),
+    "dashboard_user_sessions": Row(VIEW, permission="sessions:read", also=("users:read",)),
+    "dashboard_user_history": Row(VIEW, permission="audit:read", also=("users:read",)),
+    "dashboard_user_json": Row(VIEW, permission="users:read"),
     "dashboard_end_user_session": Row(
         FORM, permission="sessions:end", also=("users:read", "sessions:read")
     ),

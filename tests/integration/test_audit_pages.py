@@ -85,7 +85,7 @@ async def test_the_export_has_the_filters_of_the_table(admin, runtime: Runtime):
 
 
 async def test_a_users_page_has_the_history_of_the_account(admin, ada: Person):
-    page = await admin.get(f"{PAGE}/users/{ada.id}")
+    page = await admin.get(f"{PAGE}/users/{ada.id}/history")
 
     history = page.text.partition("history-title")[2]
     assert re.findall(r"<strong>([\w.]+)</strong>", history) == [

@@ -218,11 +218,12 @@ async def test_the_lists_of_sessions_say_what_it_is(acting, browser, root, ada):
     await acting.post(END, data=fields_of(await acting.get(ACCOUNT), END))
     await begin(acting, ada)
     acting.cookies.delete(ACTING)
-    by_superuser = (await acting.get(f"{PAGE}/users/{ada.id}")).text
+    sessions = (await acting.get(f"{PAGE}/users/{ada.id}/sessions")).text
+    history = (await acting.get(f"{PAGE}/users/{ada.id}/history")).text
 
     assert "An administrator who acts as you" in own
-    assert "A superuser who acts as the user" in by_superuser
-    assert "in fact by user 1" in by_superuser
+    assert "A superuser who acts as the user" in sessions
+    assert "in fact by user 1" in history
 
 
 async def test_the_end_of_none_ends_no_session(browser, root):

@@ -187,7 +187,7 @@ async def test_the_admin_page_shows_those_used_last_and_how_many_there_are(
     token = runtime.tokens.sign(root.id, (await row(runtime, session_id(root))).id, "page")
     cookie = {"Cookie": f"__Host-backend_session={token}"}
 
-    view = await client.get(f"/api/v1/dashboard/users/{many.id}", headers=cookie)
+    view = await client.get(f"/api/v1/dashboard/users/{many.id}/sessions", headers=cookie)
 
     assert view.status_code == 200
     assert "100,000 active, the most recently used are shown" in view.text

@@ -90,7 +90,7 @@ async def test_a_single_session_of_a_user_is_ended(admin, ada):
     await phone.login()
     sessions = (await phone.get("/auth/sessions")).json()["items"]
     (old,) = [session["id"] for session in sessions if not session["is_current"]]
-    page = await admin.get(f"{PAGE}/users/{ada.id}", params={"back": LIST})
+    page = await admin.get(f"{PAGE}/users/{ada.id}/sessions", params={"back": LIST})
     assert page.text.count(">End</button>") == 2
     token = form_in(page, "/logout")["csrf"]
 
@@ -119,7 +119,7 @@ async def test_a_session_that_has_ended_already_is_reported_on_the_user(admin, a
 async def test_a_session_of_a_superuser_is_ended_by_superusers_alone(browser, root, ada):
     await give(root, ada, "users:read", "sessions:read", "sessions:end")
     await log_in(browser, ada)
-    page = await browser.get(f"{PAGE}/users/{root.id}")
+    page = await browser.get(f"{PAGE}/users/{root.id}/sessions")
     (session,) = (await root.get("/auth/sessions")).json()["items"]
     token = form_in(page, "/logout")["csrf"]
 

@@ -13,7 +13,7 @@ from app.admin.deps import RoleRequiredException
 from app.admin.errors.wording import ADVICE
 from app.admin.login_page import is_account_page, requested_url, safe_next
 from app.admin.page import AdminPage
-from app.admin.rendering import ACCOUNT, BASE, render
+from app.admin.rendering import ACCOUNT, BASE, is_panel, render
 from app.admin.typed import typed_in
 from app.api.runtime import runtime_of
 from app.core.exceptions import AppException, ImpersonationException
@@ -42,7 +42,7 @@ def plain_page(
         "error.html",
         error.status,
         headers,
-        layout="standalone.html" if principal is None else "page.html",
+        layout=_layout(request, principal),
         is_framed=principal is not None,
         error={**body, "status": error.status},
         advice=_advice(request, error),
@@ -52,6 +52,12 @@ def plain_page(
         is_shown_first=not is_worth_it,
         resend_token=_token(request, principal),
     )
+
+
+def _layout(request: Request, principal: Principal | None) -> str:
+    if is_panel(request):
+        return "panel.html"
+    return "standalone.html" if principal is None else "page.html"
 
 
 def _home(request: Request, error: AppException) -> str:

@@ -24,10 +24,13 @@ class UserPlace(NamedTuple):
     user_id: int
     back: str = USERS_PATH
 
+    def path(self, view: str = "") -> str:
+        return f"{USERS_PATH}/{self.user_id}{view}"
+
     def url(self, view: str = "") -> str:
         """URL of the user, or of a view below, such as `/edit`."""
         query = f"?{urlencode({'back': self.back})}" if self.back != USERS_PATH else ""
-        return f"{USERS_PATH}/{self.user_id}{view}{query}"
+        return self.path(view) + query
 
 
 async def get_place(user_id: UserId, back: Annotated[Back, Query()] = USERS_PATH) -> UserPlace:

@@ -7,7 +7,8 @@ from fastapi import Depends, Response
 from app.admin.deps import UserKeysPage
 from app.admin.forms.access import KeyFormBody
 from app.admin.key_pages import KeyId, KeyPages
-from app.admin.rendering import BASE
+from app.admin.listings.user_place import Place
+from app.admin.listings.users import USERS_PATH
 from app.admin.typed import KeepsTyped
 from app.api.deps.services import ApiKeys, Confirmations, Roles, Users
 from app.api.routing import Router
@@ -15,12 +16,13 @@ from app.api.types import UserId
 from app.core.permissions import ALL
 from app.services.access.rules import permissions_of
 
-router = Router(prefix=f"{BASE}/users/{{user_id}}/keys", include_in_schema=False)
+router = Router(prefix=f"{USERS_PATH}/{{user_id}}/keys", include_in_schema=False)
 
 
 async def get_key_pages(
     user_id: UserId,
     page: UserKeysPage,
+    place: Place,
     users: Users,
     roles: Roles,
     keys: ApiKeys,
@@ -29,7 +31,7 @@ async def get_key_pages(
     user = await users.get(user_id, page.admin)
     owned = permissions_of(await roles.of_user(user_id, page.admin))
     owned = ALL if user.is_superuser else owned
-    return KeyPages(page, f"{BASE}/users/{user_id}/keys", user, owned, keys, confirmations)
+    return KeyPages(page, place.path("/keys"), user, owned, keys, confirmations, place)
 
 
 Pages = Annotated[KeyPages, Depends(get_key_pages)]

@@ -1,4 +1,4 @@
-"""Routes of the user pages: table, detail, forms to create and edit, and bulk actions."""
+"""Routes of the users table, of the forms to create and edit a user, and of bulk actions."""
 
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
@@ -10,7 +10,6 @@ from app.admin.deps import (
     AdminUsers,
     Audit,
     EditUserPage,
-    EndSessionsPage,
     ExportPage,
     NewUserPage,
     UsersPage,
@@ -27,26 +26,20 @@ from app.admin.typed import KeepsTyped
 from app.api.deps.services import (
     Confirmations,
     Exports,
-    Mfa,
     Recovery,
-    Roles,
-    Sessions,
     UserLists,
     Users,
 )
 from app.api.export import ExportResponse
 from app.api.routing import Router
-from app.api.types import SessionId, UserId
-from app.core.exceptions import ConflictException, NotFoundException
-from app.core.pagination import CursorParams, PageParams
+from app.api.types import UserId
+from app.core.exceptions import ConflictException
 from app.core.permissions import Permission
-from app.schemas.audit import AuditFilters, Target
+from app.schemas.audit import Target
 from app.schemas.base import MAX_BIGINT
 from app.services.auth.confirmation import ConfirmationService
 
 FORM_TEMPLATE = "users/form.html"
-SHOWN_EVENTS = 10
-"""Events of a user's history; a link leads to all of them."""
 MAX_NAMES = 5
 """Usernames in a notice; it counts the others."""
 
@@ -159,13 +152,13 @@ async def export(
 @router.get("/new", name="dashboard_new_user")
 async def new_user(page: NewUserPage) -> Response:
     """The form for a new user."""
-    return page.render(FORM_TEMPLATE, form=UserForm(), place=None, error=None)
+    return page.render(FORM_TEMPLATE, form=UserForm(), user=None, place=None, error=None)
 
 
 @router.post("/new", name="dashboard_create_user", dependencies=[KeepsTyped])
 async def create_user(form: NewUserFormBody, page: NewUserPage, users: AdminUsers) -> Response:
     """Create a user."""
-    with page.redisplay_on_error(FORM_TEMPLATE, form=form, place=None):
+    with page.redisplay_on_error(FORM_TEMPLATE, form=form, user=None, place=None):
         user = await users.create(form.create(), page.admin)
     return page.redirect(f"/users/{user.id}", Notice(f"Created {user.username}"))
 
@@ -199,41 +192,12 @@ async def apply(
     return _results(page, selection, results)
 
 
-@router.get("/{user_id}", name="dashboard_user")
-async def user_view(
-    page: UsersPage,
-    user_id: UserId,
-    place: Place,
-    users: Users,
-    sessions: Sessions,
-    audit: Audit,
-    roles: Roles,
-    mfa: Mfa,
-) -> Response:
-    """A user, the sessions used last, and the newest events of the account."""
-    user, live, events = await users.get(user_id, page.admin), None, None
-    if page.admin.may(Permission.SESSIONS_READ):
-        live = await sessions.of_user_or_raise(user_id, page.admin.session_id, PageParams())
-    if page.admin.may(Permission.AUDIT_READ):
-        filters = AuditFilters(user_id=user_id)
-        events = await audit.page(filters, CursorParams(size=SHOWN_EVENTS))
-    return page.render(
-        "users/user.html",
-        user=user,
-        names=UserForm.text_fields(),
-        roles=await roles.of_user(user_id, page.admin),
-        factors=await mfa.factors_of(user_id) if user.has_mfa else None,
-        sessions=live,
-        events=events,
-        place=place,
-    )
-
-
 @router.get("/{user_id}/edit", name="dashboard_edit_user")
 async def edit_user(page: EditUserPage, user_id: UserId, place: Place, users: Users) -> Response:
     """The form for an existing user."""
-    form = EditForm.of(await users.get(user_id, page.admin))
-    return page.render(FORM_TEMPLATE, form=form, place=place, error=None)
+    user = await users.get(user_id, page.admin)
+    form = EditForm.of(user)
+    return page.render(FORM_TEMPLATE, form=form, user=user, place=place, error=None)
 
 
 @router.post("/{user_id}/edit", name="dashboard_update_user", dependencies=[KeepsTyped])
@@ -243,10 +207,12 @@ async def update_user(
     form: EditFormBody,
     page: EditUserPage,
     users: AdminUsers,
+    profiles: Users,
     audit: Audit,
 ) -> Response:
     """Change a user."""
-    with page.redisplay_on_error(FORM_TEMPLATE, form=form, place=place):
+    user = await profiles.get(user_id, page.admin)
+    with page.redisplay_on_error(FORM_TEMPLATE, form=form, user=user, place=place):
         async with naming_who(audit, Target("user", user_id), page.admin):
             user = await users.update(
                 user_id, form.update(), page.admin, form.known, is_sure=form.is_sure
@@ -271,18 +237,6 @@ async def send_password_reset(
             lifetime="30 minutes",
         )
     return page.redirect_to(place.url(), Notice("The link is on its way, for 30 minutes"))
-
-
-@router.post("/{user_id}/sessions/{session_id}/end", name="dashboard_end_user_session")
-async def end_session(
-    user_id: UserId, session_id: SessionId, place: Place, page: EndSessionsPage, sessions: Sessions
-) -> Response:
-    """End one session of a user. One that has ended already is reported, and no error."""
-    try:
-        await sessions.end_of_user_or_raise(session_id, user_id, page.admin)
-    except NotFoundException:
-        return page.redirect_to(place.url(), Notice("The session had ended already"))
-    return page.redirect_to(place.url(), Notice("The session has ended"))
 
 
 def _results(page: AdminPage, selection: Selection, results: Sequence[ActionResult]) -> Response:

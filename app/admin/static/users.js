@@ -53,6 +53,11 @@ function headingOf(xhr) {
 
 for (const form of document.querySelectorAll("[data-filters][hx-target]")) setUpFilters(form);
 
+// Who is selected stays selected when the list is shown anew.
+
+Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, { name: field }) =>
+  name !== "checked" || field !== "id";
+
 // Counts the selected users; while there are none, the buttons are disabled.
 
 function showSelection(form) {
