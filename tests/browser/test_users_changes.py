@@ -1,7 +1,7 @@
 """What superusers do to users, as they see it."""
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, expect
 
 from tests.browser.conftest import DASHBOARD, PHONE, log_in, overflow, violations
 from tests.conftest import PASSWORD
@@ -20,6 +20,14 @@ async def desk(page: Page, root, ada, bob) -> Page:
     """The users view, `root` being logged in."""
     await log_in(page, root, USERS)
     return page
+
+
+async def drawer(page: Page, name: str) -> Locator:
+    """The drawer of a user, opened by the row."""
+    await page.get_by_role("link", name=name).click()
+    opened = page.get_by_role("dialog", name="User")
+    await expect(opened.get_by_role("heading", name=name)).to_be_visible()
+    return opened
 
 
 async def select(page: Page, *names: str) -> None:
@@ -75,13 +83,13 @@ async def test_every_fault_is_reported_at_its_field(desk, watch):
 
 
 async def test_a_user_is_edited(desk, ada):
-    await desk.get_by_role("link", name="ada").click()
-    await desk.get_by_role("link", name="Edit").click()
+    user = await drawer(desk, "ada")
+    await user.get_by_role("link", name="Edit").click()
     await desk.get_by_label("Username").fill("countess")
     await desk.get_by_label("Full name").fill("Ada King")
     await desk.get_by_label("Superuser").check()
     await desk.get_by_role("button", name="Save").click()
-    await expect(desk.get_by_role("status")).to_have_text("Saved countess")
+    await expect(user.get_by_role("status")).to_have_text("Saved countess")
 
     me = (await ada.get("/users/me")).json()
 
@@ -130,19 +138,19 @@ async def test_the_last_superuser_stays_one_and_the_page_says_why(desk, root, wa
 
 async def test_a_deactivated_user_is_refused_at_the_next_request(desk, ada):
     before = await ada.get("/users/me")
-    await desk.get_by_role("link", name="ada").click()
-    await desk.get_by_role("button", name="Deactivate").click()
+    user = await drawer(desk, "ada")
+    await user.get_by_role("button", name="Deactivate").click()
     await expect(desk.get_by_text("The users are logged out everywhere at once")).to_be_visible()
     await desk.get_by_role("button", name="Deactivate this user").click()
-    await expect(desk.get_by_role("status")).to_have_text("Deactivated ada")
+    await expect(user.get_by_role("status")).to_have_text("Deactivated ada")
 
     after = await ada.get("/users/me")
 
     assert (before.status_code, after.status_code) == (200, 401)
-    await expect(desk.get_by_text("Inactive")).to_be_visible()
-    await desk.get_by_role("button", name="Activate").click()
-    await desk.get_by_role("button", name="Activate this user").click()
-    await expect(desk.get_by_role("status")).to_have_text("Activated ada")
+    await expect(user.get_by_text("Inactive")).to_be_visible()
+    await user.get_by_role("button", name="Activate").click()
+    await user.get_by_role("button", name="Activate this user").click()
+    await expect(user.get_by_role("status")).to_have_text("Activated ada")
     await ada.login()
 
 
@@ -182,7 +190,8 @@ async def test_the_outcome_of_each_of_many_is_reported(desk, ada, root, watch):
 
 async def test_sessions_are_shown_and_ended(desk, ada):
     await ada.login()
-    await desk.get_by_role("link", name="ada").click()
+    user = await drawer(desk, "ada")
+    await user.get_by_role("link", name="Sessions").click()
     await expect(desk.get_by_text("2 active")).to_be_visible()
     await desk.get_by_role("button", name="End all sessions").click()
     await desk.get_by_role("button", name="End the sessions of this user").click()
@@ -193,8 +202,8 @@ async def test_sessions_are_shown_and_ended(desk, ada):
 
 
 async def test_a_user_is_deleted_after_a_confirmation(desk, ada):
-    await desk.get_by_role("link", name="ada").click()
-    await desk.get_by_role("button", name="Delete").click()
+    user = await drawer(desk, "ada")
+    await user.get_by_role("button", name="Delete").click()
     await expect(desk.get_by_text("This cannot be undone")).to_be_visible()
     await desk.get_by_role("link", name="Cancel").click()
     assert (await ada.get("/users/me")).status_code == 200

@@ -27,6 +27,7 @@ from app.api.deps.services import (
     Confirmations,
     Exports,
     Recovery,
+    Roles,
     UserLists,
     Users,
 )
