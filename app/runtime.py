@@ -21,6 +21,7 @@ from app.core.security.known_devices import KnownDevices
 from app.core.security.mfa.challenges import ChallengeSigner
 from app.core.security.mfa.lazy_relying_party import RelyingPartyLoader
 from app.core.security.passwords.breaches import BreachedPasswords
+from app.core.security.passwords.policy import PasswordPolicy
 from app.core.security.sealing import ContentCipher
 from app.core.security.signing import BodyFingerprints, CursorSigner, FormSigner
 from app.database import (
@@ -107,7 +108,7 @@ class Runtime:
     passwords: PasswordHasher
     guesses: PasswordGuesses
     devices: KnownDevices
-    breaches: BreachedPasswords
+    password_policy: PasswordPolicy
     tokens: TokenSigner
     fingerprints: BodyFingerprints
     principals: PrincipalCache
@@ -132,29 +133,25 @@ class Runtime:
     relying_party: RelyingPartyLoader | None
 
     def user_service(self, db: AsyncSession) -> UserService:
-        settings = self.settings
         return UserService(
             db,
             self.passwords,
-            self.breaches,
+            self.password_policy,
             self.principals,
-            settings.auth,
-            settings.app.app_name,
+            self.settings.auth,
             sends_mail=self.mailer.is_available,
         )
 
     def auth_service(self, db: AsyncSession) -> AuthService:
-        settings = self.settings
         return AuthService(
             db,
             self.passwords,
             self.guesses,
-            self.breaches,
+            self.password_policy,
             self.tokens,
             self.principals,
             self.totp_cipher,
-            settings.auth,
-            settings.app.app_name,
+            self.settings.auth,
             sends_mail=self.mailer.is_available,
         )
 
@@ -199,7 +196,7 @@ class Runtime:
         return RecoveryService(
             db,
             self.passwords,
-            self.breaches,
+            self.password_policy,
             self.principals,
             self.devices,
             self.settings,
@@ -386,6 +383,8 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
         stack.callback(passwords.close)
         breaches = BreachedPasswords(settings.auth.breach_check_url)
         stack.push_async_callback(breaches.close)
+        min_length, app_name = settings.auth.password_min_length, settings.app.app_name
+        password_policy = PasswordPolicy(breaches, min_length, app_name)
         configured = settings.auth.secret_key or SecretStr(dev_secret(local / "secret_key"))
         settings = settings.replaced(auth={"secret_key": configured})
         secret_key = configured.get_secret_value()
@@ -431,7 +430,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             passwords=passwords,
             guesses=PasswordGuesses(passwords, hits, devices, settings.limiter),
             devices=devices,
-            breaches=breaches,
+            password_policy=password_policy,
             tokens=tokens,
             fingerprints=BodyFingerprints(secret_key, settings.auth.accepted_keys()),
             principals=principals,

@@ -19,6 +19,7 @@ from app.cli.seed import SeedService
 from app.core.config import Settings, load_settings
 from app.core.security import PasswordHasher
 from app.core.security.passwords.breaches import BreachedPasswords
+from app.core.security.passwords.policy import PasswordPolicy
 from app.database import close_engine, get_engine, get_session_maker
 from app.database.migrations import migrate
 from app.embedded.files import free_port
@@ -72,7 +73,9 @@ class Servers:
         async with get_session_maker(engine)() as db:
             if users <= SEEDED:
                 await SeedService(db, passwords).seed(users, PASSWORD, lambda _: None)
-            creation = UserCreation(db, passwords, BreachedPasswords(None), settings_for(url).auth)
+            auth = settings_for(url).auth
+            policy = PasswordPolicy(BreachedPasswords(None), auth.password_min_length, "")
+            creation = UserCreation(db, passwords, policy, auth)
             await creation.create_user(
                 UserCreate(email=EMAIL, password=SecretStr(PASSWORD), is_superuser=True)
             )

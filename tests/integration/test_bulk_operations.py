@@ -330,7 +330,11 @@ async def test_a_sign_up_in_between_ends_in_a_409_that_names_the_row(
     rows = [row.model_copy(update={"username": f"person{n}"}) for n, row in enumerate(rows)]
     async with runtime.session_maker() as db:
         users = Interrupted(
-            db, runtime.passwords, runtime.breaches, runtime.principals, runtime.settings.auth
+            db,
+            runtime.passwords,
+            runtime.password_policy,
+            runtime.principals,
+            runtime.settings.auth,
         )
         users.first = (
             "INSERT INTO users (email, username, hashed_password) "
@@ -348,7 +352,11 @@ async def test_a_derived_username_that_is_taken_in_between_gets_an_ending(client
     rows = [BulkUserCreate.model_validate(row) for row in people(3)]
     async with runtime.session_maker() as db:
         users = Interrupted(
-            db, runtime.passwords, runtime.breaches, runtime.principals, runtime.settings.auth
+            db,
+            runtime.passwords,
+            runtime.password_policy,
+            runtime.principals,
+            runtime.settings.auth,
         )
         users.first = (
             "INSERT INTO users (email, username, hashed_password) "

@@ -11,8 +11,7 @@ from app.core.config import Settings
 from app.core.exceptions import ConflictException, NotFoundException, ValidationException
 from app.core.security import PasswordHasher
 from app.core.security.known_devices import KnownDevices
-from app.core.security.passwords.breaches import BreachedPasswords
-from app.core.security.passwords.rules import BREACHED, weakness
+from app.core.security.passwords.policy import PasswordPolicy
 from app.core.text.normalisation import normalise_login
 from app.models import User
 from app.repositories.access.role import RoleRepository
@@ -41,10 +40,10 @@ class RecoveryService(BaseService):
     Args:
         db: the request's session.
         passwords: hashes passwords.
-        breaches: knows breached passwords.
+        policy: refuses weak passwords.
         principals: the cache of principals, invalidated by a new password.
         devices: issues device tokens.
-        settings: rules of passwords, and where links lead.
+        settings: where links lead, and how long they live.
         sends_mail: whether the service sends mail.
     """
 
@@ -52,7 +51,7 @@ class RecoveryService(BaseService):
         self,
         db: AsyncSession,
         passwords: PasswordHasher,
-        breaches: BreachedPasswords,
+        policy: PasswordPolicy,
         principals: PrincipalCache,
         devices: KnownDevices,
         settings: Settings,
@@ -67,7 +66,7 @@ class RecoveryService(BaseService):
         self.queue = JobQueue(db)
         self.notices = Notices(db, is_on=sends_mail)
         self.passwords = passwords
-        self.breaches = breaches
+        self.policy = policy
         self.principals = principals
         self.devices = devices
         self.settings = settings
@@ -160,13 +159,9 @@ class RecoveryService(BaseService):
         return user
 
     async def _hash(self, user: User, password: str, field: str) -> str:
-        app_name = self.settings.app.app_name
-        names = user.email, user.username, user.full_name or ""
+        names = user.email, user.username, user.full_name
         await self.release_connection()
-        reason = weakness(password, self.settings.auth.password_min_length, *names, app_name)
-        if reason is None and await self.breaches.contain(password):
-            reason = BREACHED
-        if reason:
+        if reason := await self.policy.refusal(password, *names):
             detail = {"field": field, "message": reason, "code": "weak_password"}
             raise ValidationException(details=[detail])
         return await self.passwords.hash(password)

@@ -19,8 +19,7 @@ from app.core.exceptions import (
 )
 from app.core.security import PasswordHasher, RefreshToken, TokenSigner
 from app.core.security.known_devices import KnownDevices
-from app.core.security.passwords.breaches import BreachedPasswords
-from app.core.security.passwords.rules import BREACHED, weakness
+from app.core.security.passwords.policy import PasswordPolicy
 from app.core.security.sealing import ContentCipher
 from app.core.text.normalisation import is_encodable, is_storable
 from app.models import Session
@@ -48,12 +47,11 @@ class AuthService(BaseService):
         db: database session of the request.
         passwords: hashes passwords.
         guesses: verifies passwords.
-        breaches: knows breached passwords.
+        policy: refuses weak passwords.
         tokens: signs and verifies access tokens.
         principals: cache of principals.
         cipher: decrypts the secrets of authenticator apps.
-        settings: lifetimes of sessions, and the minimum length of passwords.
-        app_name: name of the service, which is refused as a password.
+        settings: lifetimes of sessions.
         sends_mail: whether the service sends mail.
     """
 
@@ -62,12 +60,11 @@ class AuthService(BaseService):
         db: AsyncSession,
         passwords: PasswordHasher,
         guesses: PasswordGuesses,
-        breaches: BreachedPasswords,
+        policy: PasswordPolicy,
         tokens: TokenSigner,
         principals: PrincipalCache,
         cipher: ContentCipher,
         settings: AuthSettings,
-        app_name: str = "",
         *,
         sends_mail: bool = False,
     ) -> None:
@@ -77,11 +74,10 @@ class AuthService(BaseService):
         self.passwords = passwords
         self.guesses = guesses
         self.devices = KnownDevices(tokens)
-        self.breaches = breaches
+        self.policy = policy
         self.tokens = tokens
         self.principals = principals
         self.settings = settings
-        self.app_name = app_name
         self.one_time_tokens = OneTimeTokens(db, settings)
         self.notices = Notices(db, is_on=sends_mail)
         self.issuer = SessionIssuer(self.sessions, tokens, settings, sends_mail=sends_mail)
@@ -267,11 +263,7 @@ class AuthService(BaseService):
         wrong = _invalid("current_password", "is not the current password", "wrong_password")
         if not is_right or hashed is None:
             raise wrong
-        known = user.email, user.username, user.full_name or "", self.app_name
-        reason = weakness(new, self.settings.password_min_length, *known)
-        if reason is None and await self.breaches.contain(new):
-            reason = BREACHED
-        if reason:
+        if reason := await self.policy.refusal(new, user.email, user.username, user.full_name):
             raise _invalid("new_password", reason, "weak_password")
         renewed = await self.passwords.hash(new)
         async with self.transaction():

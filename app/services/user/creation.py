@@ -10,8 +10,7 @@ from app.core.config import AuthSettings
 from app.core.details import Detail
 from app.core.exceptions import ConflictException, ValidationException
 from app.core.security import PasswordHasher
-from app.core.security.passwords.breaches import BreachedPasswords
-from app.core.security.passwords.rules import BREACHED, weakness
+from app.core.security.passwords.policy import PasswordPolicy
 from app.core.text.normalisation import has_special_use_domain, username_key
 from app.models import User
 from app.repositories.user.repository import UserRepository
@@ -52,26 +51,23 @@ class UserCreation(BaseService):
     Args:
         db: the request's session.
         passwords: hashes passwords.
-        breaches: knows breached passwords.
-        settings: the least length of a password, and the accepted domains of an email.
-        app_name: the service's name, which is refused as a password.
+        policy: refuses weak passwords.
+        settings: the accepted domains of an email.
     """
 
     def __init__(
         self,
         db: AsyncSession,
         passwords: PasswordHasher,
-        breaches: BreachedPasswords,
+        policy: PasswordPolicy,
         settings: AuthSettings,
-        app_name: str = "",
     ) -> None:
         super().__init__(db)
         self.users = UserRepository(db)
         self.idempotency = IdempotencyService(db)
         self.passwords = passwords
-        self.breaches = breaches
+        self.policy = policy
         self.settings = settings
-        self.app_name = app_name
 
     async def create_user(self, user_in: UserCreate, *, is_verified: bool = False) -> User:
         """Create a user, whatever the domain of the email.
@@ -243,22 +239,18 @@ class UserCreation(BaseService):
         Raises:
             ValidationException: the password is too weak, or known from a breach.
         """
-        if faults := self.weaknesses(row):
-            raise ValidationException(details=faults)
         await self.release_connection()
-        if row.password and await self.breaches.contain(row.password.get_secret_value()):
-            raise ValidationException(details=[_weak_password(BREACHED)])
+        if row.password is None:
+            return
+        if reason := await self.policy.refusal(row.password.get_secret_value(), *row.names):
+            raise ValidationException(details=[_weak_password(reason)])
 
     def weaknesses(self, row: NewUserRow) -> list[Detail]:
         """The faults of the password; none where a hash was sent instead."""
         if row.password is None:
             return []
-        known = row.user_in.email, row.username, row.user_in.full_name or "", self.app_name
-        shortest = self.settings.password_min_length
-        reason = weakness(row.password.get_secret_value(), shortest, *known)
-        if not reason:
-            return []
-        return [_weak_password(reason)]
+        reason = self.policy.weakness(row.password.get_secret_value(), *row.names)
+        return [_weak_password(reason)] if reason else []
 
     def domain_faults(self, email: str) -> list[Detail]:
         """A fault where no public mail server serves the domain, unless the settings accept it."""

@@ -55,6 +55,11 @@ class NewUserRow:
     def is_derived(self) -> bool:
         return self.user_in.username is None
 
+    @property
+    def names(self) -> tuple[str | None, ...]:
+        """Public facts, which are refused as a password."""
+        return self.user_in.email, self.username, self.user_in.full_name
+
     def sent(self) -> Iterator[tuple[str, str]]:
         """Each unique field that was sent, with the key that it is compared by."""
         yield "email", self.user_in.email

@@ -15,7 +15,7 @@ from app.core.exceptions import (
 )
 from app.core.permissions import Permission
 from app.core.security import PasswordHasher
-from app.core.security.passwords.breaches import BreachedPasswords
+from app.core.security.passwords.policy import PasswordPolicy
 from app.core.text.normalisation import username_key
 from app.models import User
 from app.repositories.background.jobs import JobQueue
@@ -37,9 +37,8 @@ class UserRegistration(UserCreation):
     Args:
         db: the request's session.
         passwords: hashes passwords.
-        breaches: knows breached passwords.
+        policy: refuses weak passwords.
         settings: whether registration is enabled, how emails are verified, and rules of users.
-        app_name: the service's name, which is refused as a password.
         sends_mail: whether the service sends mail.
     """
 
@@ -47,13 +46,12 @@ class UserRegistration(UserCreation):
         self,
         db: AsyncSession,
         passwords: PasswordHasher,
-        breaches: BreachedPasswords,
+        policy: PasswordPolicy,
         settings: AuthSettings,
-        app_name: str = "",
         *,
         sends_mail: bool = False,
     ) -> None:
-        super().__init__(db, passwords, breaches, settings, app_name)
+        super().__init__(db, passwords, policy, settings)
         self.queue = JobQueue(db)
         self.sessions = SessionRepository(db)
         self.verification = VerificationMails(db, settings, sends_mail=sends_mail)

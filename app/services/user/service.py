@@ -18,7 +18,7 @@ from app.core.exceptions import (
 )
 from app.core.permissions import Permission
 from app.core.security import PasswordHasher
-from app.core.security.passwords.breaches import BreachedPasswords
+from app.core.security.passwords.policy import PasswordPolicy
 from app.core.text.normalisation import normalise_login
 from app.models import User
 from app.repositories.access.one_time_tokens import OneTimeTokenRepository
@@ -50,11 +50,9 @@ class UserService(UserRegistration):
     Args:
         db: the request's session.
         passwords: hashes passwords.
-        breaches: knows breached passwords.
+        policy: refuses weak passwords.
         principals: the cache of principals and profiles, invalidated by changes.
-        settings: whether registration is enabled, the least length of a password, and the accepted
-            domains of an email.
-        app_name: the service's name, which is refused as a password.
+        settings: whether registration is enabled, and the accepted domains of an email.
         sends_mail: whether the service sends mail.
     """
 
@@ -62,14 +60,13 @@ class UserService(UserRegistration):
         self,
         db: AsyncSession,
         passwords: PasswordHasher,
-        breaches: BreachedPasswords,
+        policy: PasswordPolicy,
         principals: PrincipalCache,
         settings: AuthSettings,
-        app_name: str = "",
         *,
         sends_mail: bool = False,
     ) -> None:
-        super().__init__(db, passwords, breaches, settings, app_name, sends_mail=sends_mail)
+        super().__init__(db, passwords, policy, settings, sends_mail=sends_mail)
         self.roles = RoleRepository(db)
         self.deletions = AccountDeletionRepository(db)
         self.one_time_tokens = OneTimeTokenRepository(db)

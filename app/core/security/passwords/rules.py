@@ -23,8 +23,6 @@ COMMON = _common()
 """Refused passwords; OWASP ASVS 5 V6.2.4 asks for at least the top 3,000."""
 
 
-BREACHED = "is known from a breach of another site"
-"""The reason to refuse a password that `BreachedPasswords` contains."""
 MIN_UNPREDICTABLE = 6
 """Minimum number of unpredictable characters of a password of any length."""
 _KEYBOARD = (
