@@ -26,8 +26,10 @@ from app.core.config import LOCAL, Settings, get_settings
 from app.core.errors import add_exception_handlers, translated_by
 from app.core.logging import configure_logging
 from app.core.middleware import is_probe, setup_middleware
+from app.core.middleware.access_log import OnEnd, OnRefusal
 from app.core.origin import Origin
 from app.core.output import end_standard_output
+from app.core.telemetry.ended_request import EndedRequest
 from app.core.telemetry.lazy_tracing import OFF, load_tracing
 from app.database import translate
 from app.periodic import periodic_work
@@ -100,11 +102,7 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
         telemetry=OFF if tracing is None else OFF | tracing.config(is_probe),
     )
 
-    def on_refusal(origin: Origin, method: str, route: str | None, status: int) -> None:
-        runtime: Runtime = app.state.runtime
-        runtime.refusals.add_request(origin, method, route, status)
-
-    setup_middleware(app, settings, on_refusal)
+    setup_middleware(app, settings, *_recorders(app))
     add_exception_handlers(app)
     app.add_exception_handler(SQLAlchemyError, translated_by(translate))
     for router in v1.ROUTERS:
@@ -114,6 +112,20 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
         include_docs(app)
     include_admin(app)
     return app
+
+
+def _recorders(app: FastAPI) -> tuple[OnRefusal, OnEnd]:
+    """What is called after a request: see `AccessLog`."""
+
+    def on_refusal(origin: Origin, method: str, route: str | None, status: int) -> None:
+        runtime: Runtime = app.state.runtime
+        runtime.refusals.add_request(origin, method, route, status)
+
+    def on_end(request: EndedRequest) -> None:
+        runtime: Runtime = app.state.runtime
+        runtime.recent_requests.add(request)
+
+    return on_refusal, on_end
 
 
 app = create_app(get_settings())

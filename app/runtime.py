@@ -74,6 +74,7 @@ from app.services.mail.service import MailService
 from app.services.monitoring.gauges import GaugeSources
 from app.services.monitoring.health import HealthService, RedisCheck
 from app.services.monitoring.metrics import MetricsService
+from app.services.monitoring.recent_requests import RecentRequests
 from app.services.principals import PrincipalCache
 from app.services.resource import ResourceService
 from app.services.session import SessionService
@@ -128,6 +129,7 @@ class Runtime:
     reads: Reads
     replicas: Replicas | None
     refusals: Refusals
+    recent_requests: RecentRequests
     cipher: ContentCipher
     totp_cipher: ContentCipher
     relying_party: RelyingPartyLoader | None
@@ -454,6 +456,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             reads=reads,
             replicas=replicas,
             refusals=Refusals(session_maker),
+            recent_requests=RecentRequests(cache, settings.telemetry),
             cipher=ContentCipher(secret_key, settings.auth.accepted_keys()),
             totp_cipher=ContentCipher(secret_key, settings.auth.accepted_keys(), "totp"),
             relying_party=_relying_party(settings, secret_key),

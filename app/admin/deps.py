@@ -28,6 +28,7 @@ from app.services.jobs import JobService
 from app.services.mail.caught import CaughtMails
 from app.services.mail.mailer import Mailer
 from app.services.mail.service import MailService
+from app.services.monitoring.recent_requests import RecentRequests
 from app.services.transfers.service import TransferService
 from app.services.user.upload import UserUpload
 
@@ -253,6 +254,10 @@ async def get_mail_service(request: Request, db: DbSession) -> MailService:
     return runtime_of(request).mail_service(db)
 
 
+async def get_recent_requests(request: Request) -> RecentRequests:
+    return runtime_of(request).recent_requests
+
+
 async def get_caught_mails(request: Request) -> CaughtMails:
     return runtime_of(request).caught_mails
 
@@ -280,6 +285,7 @@ UserRolesPage = Annotated[AdminPage, page_for(Permission.USERS_READ, Permission.
 UserKeysPage = Annotated[AdminPage, page_for(Permission.USERS_READ, Permission.KEYS_MANAGE)]
 AuditPage = Annotated[AdminPage, page_for(Permission.AUDIT_READ)]
 MailPage = Annotated[AdminPage, page_for(Permission.MAIL_READ)]
+RequestsPage = Annotated[AdminPage, page_for(Permission.REQUESTS_READ)]
 OverviewPage = Annotated[AdminPage, Depends(get_overview_page)]
 LimitedAccount = Depends(limited_account)
 LoginFormChecked = Depends(check_login_form)
@@ -290,5 +296,6 @@ Jobs = Annotated[JobService, Depends(get_job_service)]
 Transfers = Annotated[TransferService, Depends(get_transfer_service)]
 Mails = Annotated[MailService, Depends(get_mail_service)]
 Caught = Annotated[CaughtMails, Depends(get_caught_mails)]
+Recent = Annotated[RecentRequests, Depends(get_recent_requests)]
 MailerDep = Annotated[Mailer, Depends(get_mailer)]
 Uploads = Annotated[UserUpload, Depends(get_user_upload)]

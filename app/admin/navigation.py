@@ -28,6 +28,7 @@ VIEWS = (
     View("Jobs", "/jobs", frozenset({Permission.JOBS_MANAGE})),
     View("Audit", "/audit", frozenset({Permission.AUDIT_READ})),
     View("Mail", "/mail", frozenset({Permission.MAIL_READ})),
+    View("Requests", "/requests", frozenset({Permission.REQUESTS_READ})),
 )
 
 

@@ -13,6 +13,7 @@ from app.admin.routes import (
     jobs,
     mail,
     overview,
+    requests,
     roles,
     root,
     transfers,
@@ -30,7 +31,7 @@ def include_admin(app: FastAPI) -> None:
     """
     lists = users, user, impersonation, invitations, transfers, roles, api_keys, jobs, audit, mail
     account = own, own_data, email, keys, recovery, security, passkeys, links
-    for module in (root, overview, upload, *lists, *account):
+    for module in (root, overview, upload, requests, *lists, *account):
         app.include_router(module.router)
     app.include_router(assets.router)
     app.add_exception_handler(AppException, handle_admin_exception)

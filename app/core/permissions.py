@@ -35,6 +35,7 @@ class Permission(StrEnum):
     AUDIT_READ = "audit:read", "Read and export the audit trail"
     JOBS_MANAGE = "jobs:manage", "List, retry and cancel background jobs"
     MAIL_READ = "mail:read", "Read the records of mails, and the templates"
+    REQUESTS_READ = "requests:read", "Read the records of recent requests and errors"
 
 
 ALL = frozenset(Permission)

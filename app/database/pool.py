@@ -15,6 +15,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 from sqlalchemy.util import await_only
 
 from app.core.middleware.deadline import Deadline, current_deadline
+from app.core.telemetry import current_timing
 
 # SQLAlchemy's logger for this class reports each disposal at INFO.
 logging.getLogger(f"{__name__}.WatchedPool").setLevel(logging.WARNING)
@@ -152,8 +153,11 @@ class WatchedPool(AsyncAdaptedQueuePool):
             raise PoolTimeoutError(f"no connection came free within {self._timeout} s") from error
         finally:
             self.waiting -= 1
+            seconds = monotonic() - began
             if request is not None:
-                request.waited += monotonic() - began
+                request.waited += seconds
+            if (timing := current_timing()) is not None:
+                timing.waited("pool", seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def watch_statements(engine: AsyncEngine, slow_after: float) -> None:
         QUERY_DURATION.observe(seconds)
         timing = current_timing()
         if timing is not None:
-            timing.waited("db", seconds)
+            timing.queried(seconds)
         if seconds >= slow_after:
             _log_slow(statement or "", seconds, timing.route if timing else None)
 

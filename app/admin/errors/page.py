@@ -17,6 +17,7 @@ from app.admin.rendering import ACCOUNT, BASE, is_panel, render
 from app.admin.typed import typed_in
 from app.api.runtime import runtime_of
 from app.core.exceptions import AppException, ImpersonationException
+from app.core.permissions import Permission
 from app.schemas.access.session import Principal
 
 _WORTH_ANOTHER_TRY = frozenset({408, 429, 500, 503, 504})
@@ -44,6 +45,7 @@ def plain_page(
         headers,
         layout=_layout(request, principal),
         is_framed=principal is not None,
+        is_recorded=principal is not None and principal.may(Permission.REQUESTS_READ),
         error={**body, "status": error.status},
         advice=_advice(request, error),
         again=asked if is_get and is_worth_it else None,

@@ -347,6 +347,16 @@ class TelemetrySettings(Section):
     slow_query: Seconds = Field(
         0.5, description="seconds from which on a statement is logged and counted as slow"
     )
+    slow_request: Seconds = Field(
+        1.0, description="seconds from which on a request is slow, and recorded like an error"
+    )
+    recent_requests: int = Field(
+        1000,
+        ge=0,
+        le=5000,
+        description="recent requests recorded for the admin pages, of each kind: failed or slow, "
+        "refused, answered; 0: none",
+    )
     otlp_endpoint: (
         Annotated[str, AfterValidator(collector), AfterValidator(with_telemetry)] | None
     ) = Field(

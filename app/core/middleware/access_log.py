@@ -2,18 +2,25 @@
 
 import logging
 from collections.abc import Callable
+from time import time
 
 import structlog
+from asgi_correlation_id import correlation_id
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.core.middleware.starlette import is_probe
 from app.core.origin import Origin, acting_as
 from app.core.telemetry import Timing, request_counter
+from app.core.telemetry.ended_request import EndedRequest
 
 log = structlog.get_logger("app.access")
 
 OnRefusal = Callable[[Origin, str, str | None, int], None]
+OnEnd = Callable[[EndedRequest], None]
 _REFUSED = frozenset({401, 403})
 
+MAX_METHOD = 16
+"""Characters of a method that are recorded; clients can send any."""
 CLIENT_LEFT = 499
 """Logged and counted where a client has left before its answer began, as nginx does."""
 
@@ -26,14 +33,21 @@ class AccessLog:
     Args:
         on_refusal: called after a request that was refused, with its origin, method, route and
             status.
+        on_end: called after each request other than a probe; None where none are recorded.
         exposes_timing: send that header to every client.
     """
 
     def __init__(
-        self, app: ASGIApp, *, on_refusal: OnRefusal, exposes_timing: bool = False
+        self,
+        app: ASGIApp,
+        *,
+        on_refusal: OnRefusal,
+        on_end: OnEnd | None = None,
+        exposes_timing: bool = False,
     ) -> None:
         self.app = app
         self._on_refusal = on_refusal
+        self._on_end = on_end
         self._exposes_timing = exposes_timing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,3 +96,22 @@ class AccessLog:
             )
             if origin.refusals or status in _REFUSED:
                 self._on_refusal(origin, scope["method"], route, status)
+            if self._on_end is not None and not is_probe(scope):
+                self._on_end(_ended(scope["method"], route, status, seconds, origin, timing))
+
+
+def _ended(
+    method: str, route: str | None, status: int, seconds: float, origin: Origin, timing: Timing
+) -> EndedRequest:
+    return EndedRequest(
+        time(),
+        correlation_id.get() or "",
+        method[:MAX_METHOD],
+        route,
+        status,
+        seconds,
+        origin.actor,
+        origin.impersonator_id,
+        timing.waits,
+        timing.queries,
+    )

@@ -6,7 +6,7 @@ from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
 
 from app.core.config import Settings
-from app.core.middleware.access_log import AccessLog, OnRefusal
+from app.core.middleware.access_log import AccessLog, OnEnd, OnRefusal
 from app.core.middleware.compression import GZip
 from app.core.middleware.errors import ErrorBoundary
 from app.core.middleware.head import Head
@@ -25,7 +25,12 @@ def _ignore(*_: object) -> None:
     pass
 
 
-def setup_middleware(app: FastAPI, settings: Settings, on_refusal: OnRefusal = _ignore) -> None:
+def setup_middleware(
+    app: FastAPI,
+    settings: Settings,
+    on_refusal: OnRefusal = _ignore,
+    on_end: OnEnd | None = None,
+) -> None:
     """Register all middleware that the settings require. The last one registered is outermost.
 
     The order ensures that every request has an id and a log line, and that error responses have
@@ -35,6 +40,7 @@ def setup_middleware(app: FastAPI, settings: Settings, on_refusal: OnRefusal = _
         app: the application.
         settings: as loaded.
         on_refusal: see `AccessLog`.
+        on_end: see `AccessLog`.
     """
     server, cors = settings.server, settings.cors
     app.add_middleware(RequestSizeLimit, max_body_size=server.max_body_bytes)
@@ -85,5 +91,6 @@ def setup_middleware(app: FastAPI, settings: Settings, on_refusal: OnRefusal = _
     app.add_middleware(
         AccessLog,
         on_refusal=on_refusal,
+        on_end=on_end if settings.telemetry.recent_requests else None,
         exposes_timing=settings.app.environment == "development",
     )

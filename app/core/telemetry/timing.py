@@ -1,4 +1,4 @@
-"""Timing of a request: total, and time spent in the database and Redis."""
+"""Timing of a request: total, and time spent in the database, its pool and Redis."""
 
 from contextvars import ContextVar, Token
 from time import perf_counter
@@ -14,15 +14,20 @@ class Timing:
 
     Args:
         scope: of the request; contains the route once it is matched.
+
+    Attributes:
+        waits: seconds by what was waited for.
+        queries: number of statements.
     """
 
-    __slots__ = ("_began", "_scope", "_token", "_waited")
+    __slots__ = ("_began", "_scope", "_token", "queries", "waits")
     _token: Token["Timing | None"]
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self._began = perf_counter()
-        self._waited = {"db": 0.0, "cache": 0.0}
+        self.waits = {"db": 0.0, "cache": 0.0}
+        self.queries = 0
 
     def __enter__(self) -> Self:
         self._token = _current.set(self)
@@ -40,12 +45,17 @@ class Timing:
         return route_template(self._scope)
 
     def waited(self, name: str, seconds: float) -> None:
-        """Add seconds to `name`: `db`, or the name of a Redis breaker."""
-        self._waited[name] = self._waited.get(name, 0.0) + seconds
+        """Add seconds to `name`: `db`, `pool`, or the name of a Redis breaker."""
+        self.waits[name] = self.waits.get(name, 0.0) + seconds
+
+    def queried(self, seconds: float) -> None:
+        """Count a statement that took so long."""
+        self.queries += 1
+        self.waits["db"] += seconds
 
     def server_timing(self) -> str:
         """Value of the `Server-Timing` header, in milliseconds."""
-        parts = self._waited | {"total": self.total}
+        parts = self.waits | {"total": self.total}
         return ", ".join(f"{name};dur={seconds * 1000:.2f}" for name, seconds in parts.items())
 
 

@@ -1,0 +1,38 @@
+"""The page of recent requests and errors."""
+
+from fastapi import Response
+
+from app.admin.deps import Recent, RequestsPage
+from app.admin.drawing.time_bar import WIDTH, time_bar
+from app.admin.listings.requests import (
+    REQUESTS_PATH,
+    STATUSES,
+    UNMATCHED,
+    RequestListingQuery,
+    requests_shown,
+)
+from app.api.routing import Router
+from app.core.redis import RedisUnavailable
+
+router = Router(prefix=REQUESTS_PATH, include_in_schema=False)
+
+
+@router.get("", name="dashboard_requests")
+async def requests_table(
+    page: RequestsPage, listing: RequestListingQuery, recent: Recent
+) -> Response:
+    """The table of recent requests, or why there is none."""
+    try:
+        found = await requests_shown(listing, recent)
+    except RedisUnavailable:
+        found = None
+    return page.render(
+        "requests/table.html",
+        listing=listing,
+        found=found,
+        recent=recent,
+        statuses=STATUSES,
+        unmatched=UNMATCHED,
+        time_bar=time_bar,
+        bar_width=WIDTH,
+    )
