@@ -6,9 +6,11 @@ from uuid import UUID
 
 from fastapi import Path, Response
 
+from app.admin.drawing.api_call import ApiCall
 from app.admin.forms.access import KeyForm
 from app.admin.listings.user_place import UserPlace
 from app.admin.page import AdminPage, Notice
+from app.admin.rendering import ACCOUNT
 from app.api.deps.services import ApiKeys, Confirmations
 from app.core.pagination import PageParams
 from app.core.permissions import NOT_FOR_KEYS, Permission
@@ -74,6 +76,13 @@ class KeyPages:
             await self._confirmations.require(self.page.admin)
             made = await self._keys.create(self.owner.id, form.create(), self.page.admin)
         return await self.show(made)
+
+    @property
+    def call(self) -> ApiCall:
+        """The call of the API for the list."""
+        if self.path.startswith(ACCOUNT):
+            return self.page.api_call("/api-keys", None)
+        return self.page.api_call(f"/users/{self.owner.id}/api-keys", Permission.KEYS_MANAGE)
 
     def confirm_revocation(self, key_id: UUID) -> Response:
         """Ask for confirmation before a key is revoked."""

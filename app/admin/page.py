@@ -7,8 +7,10 @@ from typing import Any, Literal, NamedTuple
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
+from pydantic import BaseModel
 
 from app.admin import cookies
+from app.admin.drawing.api_call import ApiCall, api_call
 from app.admin.navigation import views_of
 from app.admin.rendering import ACCOUNT, BASE, render
 from app.admin.typed import NotSavedYetException, is_draft
@@ -95,6 +97,11 @@ class AdminPage:
         """URL of the first view that the caller may see; of their account if there is none."""
         views = views_of(self.admin)
         return BASE + views[0].path if views else ACCOUNT
+
+    def api_call(self, path: str, permission: Permission | None, *params: BaseModel) -> ApiCall:
+        """The call of the API for what a list shows: see `api_call`."""
+        origin = str(self._request.base_url).rstrip("/")
+        return api_call(origin, path, permission, params)
 
     def render(
         self,

@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import DASHBOARD, assert_accessible, log_in
+from tests.browser.conftest import DASHBOARD, assert_accessible, log_in, violations
 
 AUDIT = f"{DASHBOARD}/audit"
 VIEWS = {
@@ -46,6 +46,28 @@ async def test_the_page_works_without_scripts(open_page, root, change):
     await page.get_by_role("button", name="Show").click()
 
     await expect(page.locator("tbody tr")).to_have_count(1)
+
+
+async def test_the_code_for_a_program_is_copied_and_accessible(open_page, root, change):
+    page = await open_page(permissions=["clipboard-read", "clipboard-write"])
+    await log_in(page, root, f"{AUDIT}?action=user.updated")
+    await page.get_by_text("As API").click()
+    await page.get_by_role("button", name="Copy curl").click()
+    await expect(page.get_by_role("status").filter(has_text="Copied")).to_be_visible()
+    copied = await page.evaluate("navigator.clipboard.readText()")
+
+    assert copied.startswith("curl -H ")
+    assert "/api/v1/audit?action=user.updated&" in copied
+    assert await violations(page) == []
+
+
+async def test_the_code_for_a_program_is_shown_without_scripts(open_page, root):
+    page = await open_page(java_script_enabled=False)
+    await log_in(page, root, AUDIT)
+    await page.get_by_text("As API").click()
+
+    await expect(page.get_by_role("region", name="TypeScript")).to_contain_text("await fetch(")
+    await expect(page.get_by_role("button", name="Copy curl")).to_be_hidden()
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -3,6 +3,7 @@
 from typing import Annotated, ClassVar
 
 from fastapi import Query
+from pydantic import BaseModel
 
 from app.admin.listings.base import PAGE_SIZE, Listing
 from app.admin.rendering import BASE
@@ -12,11 +13,20 @@ from app.schemas.invitation import InvitationState
 INVITATIONS_PATH = f"{BASE}/invitations"
 
 
-class InvitationListing(Listing):
+class InvitationFilters(BaseModel):
+    """The filter of the table."""
+
+    state: InvitationState | None = None
+
+
+class InvitationListing(InvitationFilters, Listing):
     """State and page of the table."""
 
     path: ClassVar[str] = INVITATIONS_PATH
-    state: InvitationState | None = None
+
+    @property
+    def filters(self) -> InvitationFilters:
+        return InvitationFilters(state=self.state)
 
     @property
     def params(self) -> PageParams:

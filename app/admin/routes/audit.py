@@ -6,6 +6,7 @@ from app.admin.deps import Audit, AuditPage
 from app.admin.listings.audit import AUDIT_PATH, AuditListingQuery
 from app.api.export import ExportResponse
 from app.api.routing import Router
+from app.core.permissions import Permission
 from app.schemas.audit import Action
 
 router = Router(prefix=AUDIT_PATH, include_in_schema=False)
@@ -15,7 +16,13 @@ router = Router(prefix=AUDIT_PATH, include_in_schema=False)
 async def audit_table(page: AuditPage, listing: AuditListingQuery, audit: Audit) -> Response:
     """The table of events: one page of those that match the filters."""
     found = await audit.page(listing.filters, listing.params)
-    return page.render("audit/table.html", listing=listing, found=found, actions=list(Action))
+    return page.render(
+        "audit/table.html",
+        listing=listing,
+        found=found,
+        actions=list(Action),
+        call=page.api_call("/audit", Permission.AUDIT_READ, listing.filters, listing.params),
+    )
 
 
 @router.get("/export", name="dashboard_audit_export")

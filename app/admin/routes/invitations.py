@@ -17,6 +17,7 @@ from app.api.deps.services import Confirmations, Invitations, Roles
 from app.api.routing import Router
 from app.api.types import InvitationId
 from app.core.exceptions import ConflictException, TooManyRequestsException
+from app.core.permissions import Permission
 from app.schemas.base import Text
 from app.schemas.invitation import InvitationPage, SentInvitation
 from app.services.user.creation import BulkCreated
@@ -44,7 +45,14 @@ async def invitations_table(
     """The table of invitations, the newest first."""
     found = await invitations.page(listing.state, listing.params)
     found_page = InvitationPage.model_validate(found)
-    return page.render("invitations/table.html", listing=listing, found=found_page)
+    return page.render(
+        "invitations/table.html",
+        listing=listing,
+        found=found_page,
+        call=page.api_call(
+            "/users/invitations", Permission.USERS_INVITE, listing.filters, listing.params
+        ),
+    )
 
 
 @router.get("/new", name="dashboard_new_invitation")

@@ -22,9 +22,11 @@ from app.admin.typed import KeepsTyped
 from app.api.deps.services import Confirmations, Roles, Users
 from app.api.routing import Router
 from app.api.types import UserId
+from app.core.pagination import PageParams
 from app.core.permissions import Permission
 from app.schemas.audit import Target
 from app.schemas.base import MAX_BIGINT
+from app.services.access.roles import MAX_ROLES
 
 router = Router(prefix=BASE, include_in_schema=False)
 
@@ -35,7 +37,12 @@ FORM, USER_FORM = "access/role.html", "access/user_roles.html"
 @router.get("/roles", name="dashboard_roles")
 async def roles_matrix(page: RolesPage, roles: Roles) -> Response:
     """The matrix: permissions by role."""
-    return page.render("access/roles.html", roles=await roles.all(), permissions=list(Permission))
+    return page.render(
+        "access/roles.html",
+        roles=await roles.all(),
+        permissions=list(Permission),
+        call=page.api_call("/roles", Permission.ROLES_MANAGE, PageParams(size=MAX_ROLES)),
+    )
 
 
 @router.get("/roles/new", name="dashboard_new_role")

@@ -138,6 +138,7 @@ async def users_table(
         choices=CHOICES,
         chips=chips(listing),
         roles=await roles.visible_names(page.admin),
+        call=page.api_call("/users", Permission.USERS_READ, listing.filters, listing.params),
     )
 
 

@@ -116,6 +116,30 @@ addEventListener("pageshow", () => {
   for (const form of document.forms) delete form.dataset.sent;
 });
 
+// Copies the code next to a button, which is shown where scripts run.
+
+document.addEventListener(
+  "toggle",
+  (event) => {
+    for (const button of event.target.querySelectorAll("[data-copy]")) button.hidden = false;
+  },
+  true,
+);
+document.addEventListener("click", async (event) => {
+  const section = event.target.closest("[data-copy]")?.closest("section");
+  if (!section) return;
+  const told = section.querySelector("output");
+  try {
+    await navigator.clipboard.writeText(section.querySelector("code").textContent);
+    told.textContent = "Copied";
+  } catch {
+    told.textContent = "Not allowed: select the text";
+  }
+  setTimeout(() => {
+    told.textContent = "";
+  }, 4000);
+});
+
 for (const toggle of document.querySelectorAll("[data-theme-toggle]")) setUpThemeToggle(toggle);
 for (const live of document.querySelectorAll("[data-live]")) setUpLive(live);
 document.querySelector("[data-goes-on]")?.requestSubmit();
