@@ -16,6 +16,7 @@ from app.admin.routes import (
     requests,
     roles,
     root,
+    settings,
     transfers,
     upload,
     user,
@@ -31,7 +32,7 @@ def include_admin(app: FastAPI) -> None:
     """
     lists = users, user, impersonation, invitations, transfers, roles, api_keys, jobs, audit, mail
     account = own, own_data, email, keys, recovery, security, passkeys, links
-    for module in (root, overview, upload, requests, *lists, *account):
+    for module in (root, overview, upload, requests, settings, *lists, *account):
         app.include_router(module.router)
     app.include_router(assets.router)
     app.add_exception_handler(AppException, handle_admin_exception)

@@ -350,6 +350,7 @@ PAGES = {
     "dashboard_audit_export": Row(VIEW, permission="audit:read"),
     "dashboard_mail": Row(VIEW, permission="mail:read"),
     "dashboard_requests": Row(VIEW, permission="requests:read"),
+    "dashboard_settings": Row(VIEW),
     "dashboard_caught_mail": Row(VIEW),
     "dashboard_caught_mail_html": Row(VIEW),
     "dashboard_mail_preview": Row(VIEW, permission="mail:read"),

@@ -228,10 +228,18 @@ def load_settings(env_file: Path | None = None) -> Settings:
 
 
 @lru_cache
+def named_in_file() -> frozenset[str]:
+    """The names in the repository's `.env`, as it was at the start of the process."""
+    file = ROOT / ".env"
+    return frozenset(_names_in(file)[0]) if file.is_file() else frozenset()
+
+
+@lru_cache
 def get_settings() -> Settings:
     """The process's settings, from its environment and the repository's `.env`, read once.
 
     Raises:
         SettingsError: see `load_settings`.
     """
+    named_in_file()
     return load_settings(ROOT / ".env")
