@@ -10,6 +10,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, get_request_handler
 from fastapi.security.base import SecurityBase
 from starlette.convertors import register_url_convertor
+from starlette.routing import Match
+from starlette.types import Scope
 
 from app.api.bounded_request import BoundedRoute
 from app.api.convertors import RowIdConvertor
@@ -107,3 +109,11 @@ class Router(APIRouter):
     def __init__(self, tag: str = "", description: str = "", **options: Any) -> None:
         super().__init__(route_class=Route, tags=[tag] if tag else None, **options)
         self.tag = {"name": tag, "description": description}
+        self._literal = self.prefix.partition("{")[0]
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Skip the router if the path lacks its prefix. FastAPI would try each of its routes, 2 µs
+        each: a path that comes last, or is unknown, would take twice the time."""
+        if self._literal not in scope["path"]:
+            return Match.NONE, {}
+        return super().matches(scope)
