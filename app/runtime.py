@@ -74,7 +74,9 @@ from app.services.mail.service import MailService
 from app.services.monitoring.gauges import GaugeSources
 from app.services.monitoring.health import HealthService, RedisCheck
 from app.services.monitoring.metrics import MetricsService
+from app.services.monitoring.operations import OperationsService
 from app.services.monitoring.recent_requests import RecentRequests
+from app.services.monitoring.workers import WorkerPresence
 from app.services.principals import PrincipalCache
 from app.services.resource import ResourceService
 from app.services.session import SessionService
@@ -124,6 +126,7 @@ class Runtime:
     forms: FormSigner
     page_sessions: PageSessions
     user_statistics: DashboardService
+    operations: OperationsService
     mailer: Mailer
     caught_mails: CaughtMails
     reads: Reads
@@ -451,6 +454,7 @@ async def open_runtime(settings: Settings, local: Path = LOCAL) -> AsyncIterator
             forms=FormSigner(secret_key, settings.auth.accepted_keys()),
             page_sessions=PageSessions(authenticator, principals, health),
             user_statistics=user_statistics,
+            operations=OperationsService(session_maker, WorkerPresence(cache)),
             mailer=Mailer(settings, catcher),
             caught_mails=CaughtMails(catcher.folder if catcher else None),
             reads=reads,

@@ -232,7 +232,11 @@ async def get_overview_service(request: Request) -> OverviewService:
     state, parts = request.app.state, runtime_of(request)
     if not hasattr(state, "overview"):
         state.overview = OverviewService(
-            parts.user_statistics, parts.health, parts.metrics, parts.settings.database
+            parts.user_statistics,
+            parts.health,
+            parts.metrics,
+            parts.operations,
+            parts.settings.database,
         )
     overview: OverviewService = state.overview
     return overview

@@ -54,6 +54,16 @@ def percent(part: float | None) -> str:
     return NOTHING if part is None else f"{part * 100:.1f} %"
 
 
+def change(part: float) -> str:
+    """`+8 %` for 0.08."""
+    return f"{part * 100:+,.0f} %"
+
+
+def period(name: str) -> str:
+    """`24 hours` for `24h`, `7 days` for `7d`."""
+    return f"{name[:-1]} {'hours' if name[-1] == 'h' else 'days'}"
+
+
 def span(seconds: float) -> str:
     """`40 seconds`, `5 minutes`, `3 hours`, `2 days`."""
     for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
@@ -70,6 +80,11 @@ def ago(moment: datetime) -> str:
 
 def clock(moment: datetime) -> str:
     return f"{moment:%H:%M:%S}"
+
+
+def hour(moment: datetime) -> str:
+    """`14:00`."""
+    return f"{moment:%H:%M}"
 
 
 def day(moment: datetime) -> str:
@@ -100,7 +115,8 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.filters |= {
-    function.__name__: function for function in (number, duration, percent, span, clock, day, label)
+    function.__name__: function
+    for function in (number, duration, percent, change, period, span, clock, hour, day, label)
 }
 _environment.filters |= {"date": date, "minute": minute, "device": device_in_words}
 _environment.globals |= {

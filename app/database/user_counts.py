@@ -8,15 +8,16 @@ from alembic import op
 RECOUNT_LOCK = 4_862_019_176
 """Key of the advisory lock of corrections; beside those of migrations, lists and purges."""
 
-# Hours for eight days, of which exact figures of the last week need seven; days for two months; the
-# sum of all before. The bucket of a bucket is the bucket itself or, later, a larger one.
+# Hours for eight days, of which exact figures of the last week need seven; days for half a year, of
+# which a quarter and the one before need 181; the sum of all before. The bucket of a bucket is the
+# bucket itself or, later, a larger one.
 _BUCKET = """
 CREATE OR REPLACE FUNCTION user_count_bucket(moment timestamptz) RETURNS timestamptz
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT CASE
         WHEN moment >= date_trunc('day', now(), 'UTC') - interval '192 hours'
             THEN date_trunc('hour', moment, 'UTC')
-        WHEN moment >= date_trunc('day', now(), 'UTC') - interval '1488 hours'
+        WHEN moment >= date_trunc('day', now(), 'UTC') - interval '4392 hours'
             THEN date_trunc('day', moment, 'UTC')
         WHEN moment IS NOT NULL THEN '-infinity'
     END

@@ -17,7 +17,7 @@ class UserCount(Base):
 
     Attributes:
         bucket: hour in which the users were created; their day, if more than eight days ago;
-            `-infinity`, if more than 62.
+            `-infinity`, if more than 183.
         is_active: one of the states. A migration that adds one calls `count_users_by`.
     """
 

@@ -9,13 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.cache import cache, invalidate_cache
 from app.database import read_list, translated_errors
 from app.repositories.user.statistics import UserStatisticsRepository
-from app.schemas.monitoring.user_statistics import DashboardStats, SignUps
+from app.schemas.monitoring.user_statistics import DashboardStats, Period, SignUps
 
 T = TypeVar("T")
 
 STATS_TTL = 60
 """Seconds that the statistics and the sign-ups are cached."""
-CHART_DAYS = 30
 
 
 class DashboardService:
@@ -52,16 +51,18 @@ class DashboardService:
         return await self.get_dashboard_stats_optimized()
 
     @cache(expire=STATS_TTL)
-    async def get_sign_ups(self) -> SignUps:
-        """Users by the day on which they were created, over the last 30 days, cached.
+    async def get_sign_ups(self, period: Period) -> SignUps:
+        """Users by the hour or day on which they were created, and how many were before, cached.
 
         Raises:
             AppException: see `translate`.
         """
-        days = await self._read(
-            lambda db: UserStatisticsRepository(db).count_created_by_day(CHART_DAYS)
+        unit, number = period.unit, period.number
+        counts = await self._read(
+            lambda db: UserStatisticsRepository(db).count_created(unit, 2 * number + 1)
         )
-        return SignUps.model_validate({"days": days})
+        before = sum(one.count for one in counts[:number])
+        return SignUps.model_validate({"counts": counts[number:], "before": before})
 
     async def _read(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
         with translated_errors():

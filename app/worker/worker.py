@@ -69,6 +69,7 @@ class Worker:
         engine = get_engine(
             self._runtime.settings.database, pool_size=2, max_overflow=QUEUE_CONNECTIONS - 2
         )
+        presence = asyncio.create_task(self._runtime.operations.workers.report())
         try:
             while not self._stopping.is_set():
                 try:
@@ -82,6 +83,8 @@ class Worker:
                     log.exception("worker_failed")
                 await _until(self._stopping, RESTART_DELAY)
         finally:
+            presence.cancel()
+            await asyncio.wait([presence])
             await close_engine(engine)
 
     async def _run_on(self, engine: Any) -> None:

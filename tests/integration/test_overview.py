@@ -1,7 +1,7 @@
 """Data of the overview page."""
 
 from contextlib import nullcontext
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text, update
@@ -9,8 +9,10 @@ from sqlalchemy import text, update
 from app.admin.services.overview import OverviewService
 from app.core.cache import CacheMode
 from app.models import User
-from app.schemas.monitoring.user_statistics import SignUps
-from app.services.dashboard import CHART_DAYS, DashboardService
+from app.schemas.monitoring.user_statistics import Period, SignUps
+from app.services.dashboard import DashboardService
+from app.services.user.counts import UserCountService
+from tests.conftest import person
 
 
 @pytest.fixture
@@ -27,59 +29,82 @@ def created(runtime):
     return move
 
 
-async def uncached_sign_ups(dashboard: DashboardService) -> SignUps:
-    entry = await dashboard.get_sign_ups(mode=CacheMode.NO_STORE)
-    return SignUps.model_validate_json(entry.body)
+async def sign_ups(dashboard: DashboardService, period: Period) -> SignUps:
+    """As counted now."""
+    entry = await dashboard.get_sign_ups(period, mode=CacheMode.NO_STORE)
+    found = SignUps.model_validate_json(entry.body)
+    assert len(found.counts) == period.number + 1
+    return found
 
 
-async def sign_ups(runtime) -> dict[str, int]:
-    """Days on which there were any."""
-    chart = await uncached_sign_ups(runtime.user_statistics)
-    assert len(chart.days) == CHART_DAYS
-    return {one.day.isoformat(): one.count for one in chart.days if one.count}
+def seen(found: SignUps) -> dict[datetime, int]:
+    """Hours or days with sign-ups."""
+    return {one.moment: one.count for one in found.counts if one.count}
 
 
-async def test_the_chart_has_a_day_for_each_of_thirty_days_in_utc(runtime, ada, bob, root, created):
-    today = datetime.now(UTC).date()
-    midnight = datetime.combine(today, time(), UTC)
-    first = midnight - timedelta(days=CHART_DAYS - 1)
+@pytest.mark.parametrize("period", Period)
+async def test_a_period_has_whole_hours_or_days_of_utc_and_the_current_one(
+    runtime, client, ada, bob, root, created, period
+):
+    await person(client, runtime, "cleo")
+    current, step = current_of(period)
+    first = current - period.number * step
+    moment = timedelta(microseconds=1)
 
-    await created(midnight, midnight - timedelta(microseconds=1), first)
+    await created(current, current - moment, first, first - moment)
 
-    assert await sign_ups(runtime) == {
-        (today - timedelta(days=29)).isoformat(): 1,
-        (today - timedelta(days=1)).isoformat(): 1,
-        today.isoformat(): 1,
-    }
+    found = await sign_ups(runtime.user_statistics, period)
+    assert seen(found) == {first: 1, current - step: 1, current: 1}
+    assert (found.total, found.so_far, found.before, found.change) == (2, 1, 1, 1.0)
 
 
-async def test_users_created_before_the_period_are_not_counted(runtime, ada, root, created):
-    midnight = datetime.combine(datetime.now(UTC).date(), time(), UTC)
+@pytest.mark.parametrize("period", Period)
+async def test_the_period_before_is_as_long_and_survives_a_compaction(
+    runtime, ada, root, created, period
+):
+    current, step = current_of(period)
+    begin = current - 2 * period.number * step
 
-    await created(midnight, midnight - timedelta(days=CHART_DAYS - 1, microseconds=1))
+    await created(begin, begin - timedelta(microseconds=1))
+    async with runtime.session_maker() as db:
+        await UserCountService(db).compact()
 
-    assert list((await sign_ups(runtime)).values()) == [1]
+    found = await sign_ups(runtime.user_statistics, period)
+    assert (found.total, found.before, found.change) == (0, 1, -1.0)
 
 
 @pytest.mark.parametrize("zone", ["America/Los_Angeles", "Pacific/Auckland"])
 async def test_the_days_are_those_of_utc_wherever_the_database_thinks_it_is(
     runtime, ada, created, zone
 ):
-    midnight = datetime.combine(datetime.now(UTC).date(), time(), UTC)
+    midnight, _ = current_of(Period.QUARTER)
     await created(midnight)
 
     async with runtime.session_maker() as db:
         await db.execute(text(f"SET LOCAL TIME ZONE '{zone}'"))
-        chart = await uncached_sign_ups(DashboardService(lambda: nullcontext(db)))
+        found = await sign_ups(DashboardService(lambda: nullcontext(db)), Period.QUARTER)
 
-    assert chart.days[-1].count == 1
-    assert len({one.day for one in chart.days}) == CHART_DAYS
+    assert seen(found) == {midnight: 1}
+    assert len({one.moment for one in found.counts}) == Period.QUARTER.number + 1
+
+
+def current_of(period: Period) -> tuple[datetime, timedelta]:
+    """The beginning of the current hour or day, and its length."""
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    if period.unit == "hour":
+        return now, timedelta(hours=1)
+    return now.replace(hour=0), timedelta(days=1)
 
 
 @pytest.fixture
 def overview(runtime):
-    database = runtime.settings.database
-    return OverviewService(runtime.user_statistics, runtime.health, runtime.metrics, database)
+    return OverviewService(
+        runtime.user_statistics,
+        runtime.health,
+        runtime.metrics,
+        runtime.operations,
+        runtime.settings.database,
+    )
 
 
 async def test_the_second_view_runs_no_query(overview, root, statements):

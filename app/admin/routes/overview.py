@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Form, Request, Response
 
 from app.admin.deps import Browser, EnrollingPage, LoginFormChecked, OverviewPage, Overviews
+from app.admin.listings.overview import OverviewQuery
 from app.admin.login_page import (
     LoginForm,
     PasskeyLoginForm,
@@ -26,18 +27,20 @@ router = Router(prefix=BASE, include_in_schema=False)
 
 
 @router.get("", name="dashboard_overview")
-async def overview(page: OverviewPage, overviews: Overviews) -> Response:
+async def overview(page: OverviewPage, view: OverviewQuery, overviews: Overviews) -> Response:
     """The overview: figures, dependencies, traffic; or the caller's first view."""
     if page.first_url != BASE:
         return page.redirect_to(page.first_url)
-    return page.render("overview/overview.html", overview=await overviews.now())
+    figures = await overviews.now(view.period)
+    return page.render("overview/overview.html", view=view, overview=figures)
 
 
 @router.get("/live", name="dashboard_live")
-async def live(page: OverviewPage, overviews: Overviews) -> Response:
+async def live(page: OverviewPage, view: OverviewQuery, overviews: Overviews) -> Response:
     """The part of the overview that is refreshed every few seconds."""
     page.require(*OVERVIEW.permissions)
-    return page.render("overview/live.html", overview=await overviews.now())
+    figures = await overviews.now(view.period)
+    return page.render("overview/live.html", view=view, overview=figures)
 
 
 @router.post("/login", name="dashboard_login", dependencies=[LoginFormChecked, Limited])

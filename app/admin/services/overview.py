@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import NamedTuple, TypeVar
+from functools import partial
+from typing import NamedTuple, TypeVar, cast
 
 import structlog
 
@@ -14,11 +15,13 @@ from app.core.exceptions import AppException
 from app.core.timeouts import with_timeout
 from app.schemas.base import ResponseSchema
 from app.schemas.monitoring.health import HealthSchema
+from app.schemas.monitoring.operations import Operations
 from app.schemas.monitoring.overview import LastKnown, Overview, StatusSummary
-from app.schemas.monitoring.user_statistics import DashboardStats, SignUps
+from app.schemas.monitoring.user_statistics import DashboardStats, Period, SignUps
 from app.services.dashboard import DashboardService
 from app.services.monitoring.health import READ_ONLY, HealthService
 from app.services.monitoring.metrics import MetricsService
+from app.services.monitoring.operations import OperationsService
 
 Schema = TypeVar("Schema", bound=ResponseSchema)
 
@@ -47,33 +50,45 @@ class OverviewService:
         statistics: DashboardService,
         health: HealthService,
         metrics: MetricsService,
+        operations: OperationsService,
         settings: DatabaseSettings,
     ) -> None:
         self._statistics = statistics
         self._health = health
         self._metrics = metrics
+        self._operations = operations
         self._pool_limit = settings.pool_size + settings.max_overflow
-        self._stored: dict[type[ResponseSchema], _Stored] = {}
+        self._stored: dict[str, _Stored] = {}
 
-    async def now(self) -> Overview:
-        """All figures, within a few seconds; an outage raises nothing."""
+    async def now(self, period: Period = Period.MONTH) -> Overview:
+        """All figures, within a few seconds; an outage raises nothing.
+
+        Args:
+            period: of the sign-ups.
+        """
         # First and alone: work of the others would count as latency of the checks.
         readiness = await self._health.readiness()
         is_down = readiness.status == "unhealthy"
         mode = CacheMode.ONLY_IF_CACHED if is_down else CacheMode.DEFAULT
-        stats, sign_ups, requests, cache = await asyncio.gather(
-            self._last_known(DashboardStats, self._statistics.get_dashboard_stats, mode),
-            self._last_known(SignUps, self._statistics.get_sign_ups, mode),
-            self._metrics.requests(),
+        statistics = self._statistics
+        get_sign_ups = cast("Lookup", partial(statistics.get_sign_ups, period))
+        get_operations = self._operations.get_operations
+        stats, sign_ups, operations, requests, cache = await asyncio.gather(
+            self._last_known("stats", DashboardStats, statistics.get_dashboard_stats, mode),
+            self._last_known(f"sign-ups {period}", SignUps, get_sign_ups, mode),
+            self._last_known("operations", Operations, get_operations, mode),
+            self._metrics.requests(with_own=False),
             self._metrics.cache(),
         )
         at = datetime.now(UTC)
         return Overview(
             at=at,
+            period=period,
             status=status_summary(readiness, self._health.failing_since, at),
             checks=readiness.checks,
             stats=stats,
             sign_ups=sign_ups,
+            operations=operations,
             pool=self._metrics.database(),
             pool_limit=self._pool_limit,
             replicas=self._metrics.replicas().items,
@@ -82,18 +97,18 @@ class OverviewService:
         )
 
     async def _last_known(
-        self, schema: type[Schema], look_up: Lookup, mode: CacheMode
+        self, name: str, schema: type[Schema], look_up: Lookup, mode: CacheMode
     ) -> LastKnown[Schema]:
         """The current figures, or the last ones this process had, marked as stale."""
         try:
             entry = await with_timeout(QUERY_TIMEOUT, lambda: look_up(mode=mode))
         except (AppException, OSError) as error:  # OSError: timeouts, lost connections
-            log.warning("figures_unknown", figures=schema.__name__, reason=repr(error))
-            stored = self._stored.get(schema)
+            log.warning("figures_unknown", figures=name, reason=repr(error))
+            stored = self._stored.get(name)
             figures, at = stored or (None, None)
             return LastKnown[schema](figures=figures, is_stale=True, since=at)  # type: ignore[valid-type]  # pydantic makes it at run time
         figures = schema.model_validate_json(entry.body)
-        self._stored[schema] = _Stored(figures, datetime.now(UTC))
+        self._stored[name] = _Stored(figures, datetime.now(UTC))
         return LastKnown[schema](figures=figures, is_stale=False, since=None)  # type: ignore[valid-type]  # as above
 
 

@@ -30,6 +30,16 @@ def percentile(buckets: Mapping[float, float], fraction: float) -> float | None:
     return start
 
 
+_OWN = "/api/v1/dashboard", "/static", "/health", "/api/v1/metrics"
+_PRODUCT = "/api/v1/dashboard/stats"
+
+
+def is_own(route: str) -> bool:
+    """Whether a route template is one of the admin pages, their files, the probes or the metrics:
+    what operators look at, and no traffic of the product."""
+    return route.startswith(_OWN) and route != _PRODUCT
+
+
 @dataclass(slots=True)
 class Traffic:
     """Counts of requests.
@@ -50,6 +60,11 @@ class Traffic:
     def errors(self) -> int:
         """Number of responses with 5xx."""
         return int(sum(count for status, count in self.statuses.items() if status[0] == "5"))
+
+    @property
+    def client_errors(self) -> int:
+        """Number of responses with 4xx."""
+        return int(sum(count for status, count in self.statuses.items() if status[0] == "4"))
 
     def having(self, status: int) -> int:
         return int(self.statuses.get(str(status), 0))

@@ -6,7 +6,19 @@ from typing import Any, NamedTuple
 
 from pgqueuer.domain.types import JobId
 from pgqueuer.queries import Queries
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, null, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    Select,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    null,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database.queue import SessionDriver
@@ -50,6 +62,16 @@ class JobRow(NamedTuple):
     reason: str | None
 
 
+class QueueCounts(NamedTuple):
+    """Jobs by state, and the seconds that the oldest waiting one has been due."""
+
+    waiting: int
+    delayed: int
+    running: int
+    failed: int
+    oldest: float | None
+
+
 class JobListRepository:
     """Reads and changes jobs in the session's transaction."""
 
@@ -67,6 +89,19 @@ class JobListRepository:
         if kind is not None:
             query = query.where(column == kind)
         return await self._rows(query.limit(limit).offset(offset))
+
+    async def count(self, limit: int) -> QueueCounts:
+        """Jobs by state, each counted up to `limit`; the oldest is one of those counted."""
+        found = {
+            state: select(QueuedJob.execute_after).where(condition).limit(limit).subquery()
+            for state, condition in _IS.items()
+        }
+        columns: list[ColumnElement[Any]] = [
+            select(func.count()).select_from(some).scalar_subquery() for some in found.values()
+        ]
+        oldest = select(func.min(found["waiting"].c.execute_after)).scalar_subquery()
+        columns.append(cast(func.extract("epoch", func.now() - oldest), Float))
+        return QueueCounts(*(await self.db.execute(select(*columns))).one())
 
     async def existing(self, ids: Sequence[int]) -> list[JobRow]:
         """The jobs with these ids that are not over."""

@@ -53,6 +53,14 @@ class MailRepository(BaseRepository[Mail]):
         newest = Mail.created_at.desc(), Mail.id.desc()
         return await self.paginate(select(Mail).where(*which).order_by(*newest), params)
 
+    async def count_since(self, moment: datetime, limit: int) -> dict[str, int]:
+        """The newest mails begun since `moment` by state, at most `limit` of them."""
+        newest = select(Mail.state).where(Mail.created_at > moment)
+        some = newest.order_by(Mail.created_at.desc()).limit(limit).subquery()
+        query = select(some.c.state, func.count()).group_by(some.c.state)
+        rows = (await self.db.execute(query)).all()
+        return {row[0]: row[1] for row in rows}
+
     async def has_sent(self, user_id: int, kind: str, moment: datetime, number: int) -> bool:
         """Whether this many mails of a kind were sent about a user since `moment`."""
         which = Mail.user_id == user_id, Mail.kind == kind, Mail.state == "sent"

@@ -1,11 +1,11 @@
-"""Numbers of users by state and by day of creation, from the counters of ADR 23."""
+"""Numbers of users by state and by time of creation, from the counters of ADR 23."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import datetime, timedelta
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Date, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, cast, func, select
 
 from app.models import User
 from app.models.user_count import UserCount
@@ -28,11 +28,15 @@ class UserCounts(NamedTuple):
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class DayCount:
-    """The number of users created on a day, in UTC."""
+Unit = Literal["hour", "day"]
+_LENGTHS = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 
-    day: date
+
+@dataclass(frozen=True, slots=True)
+class CreatedCount:
+    """The number of users created within an hour or a day, in UTC, that begins at `moment`."""
+
+    moment: datetime
     count: int
 
 
@@ -61,27 +65,30 @@ class UserStatisticsRepository(BaseRepository[User]):
         )
         return UserCounts(*(await self.db.execute(query)).one())
 
-    async def count_created_by_day(self, days: int) -> Sequence[DayCount]:
-        """Users created on each of the last `days` days, at most 60, today last."""
+    async def count_created(self, unit: Unit, number: int) -> Sequence[CreatedCount]:
+        """Users created in each of the last `number` hours or days, the current one last.
+
+        Counters have hours for eight days and days for half a year (ADR 23).
+        """
         # Without a time zone, in which a day has 24 hours, and then put into one to compare.
-        today = func.date_trunc("day", func.timezone("UTC", func.now()))
-        first = today - timedelta(days=days - 1)
-        created_on = cast(func.timezone("UTC", UserCount.bucket), Date)
+        current = func.date_trunc(unit, func.timezone("UTC", func.now()))
+        first = current - (number - 1) * _LENGTHS[unit]
+        begun = func.date_trunc(unit, func.timezone("UTC", UserCount.bucket))
         created = (
-            select(created_on.label("day"), func.sum(UserCount.delta).label("count"))
+            select(begun.label("moment"), func.sum(UserCount.delta).label("count"))
             .where(UserCount.bucket >= func.timezone("UTC", first))
-            .group_by(created_on)
+            .group_by(begun)
             .subquery()
         )
-        steps = func.generate_series(first, today, timedelta(days=1))
-        series = steps.table_valued("moment").render_derived()
-        day = cast(series.c.moment, Date)
+        steps = func.generate_series(first, current, _LENGTHS[unit])
+        moment = steps.table_valued("moment").render_derived().c.moment
+        count = _whole(func.coalesce(created.c.count, 0))
         query = (
-            select(day.label("day"), _whole(func.coalesce(created.c.count, 0)).label("count"))
-            .outerjoin_from(series, created, created.c.day == day)
-            .order_by(day)
+            select(func.timezone("UTC", moment).label("moment"), count.label("count"))
+            .outerjoin(created, created.c.moment == moment)
+            .order_by(moment)
         )
-        return [DayCount(*row) for row in await self.db.execute(query)]
+        return [CreatedCount(*row) for row in await self.db.execute(query)]
 
 
 def _sum(*conditions: ColumnElement[Any]) -> ColumnElement[int]:

@@ -48,6 +48,7 @@ class TrafficSchema(LatencySchema):
     requests: int = Field(examples=[4711])
     rate: float = Field(description="requests per second", examples=[15.7])
     errors: int = Field(description="responses with 5xx, timeouts included", examples=[0])
+    client_errors: int = Field(description="responses with 4xx", examples=[12])
     error_rate: float = Field(description="errors / requests", examples=[0.0])
     rate_limited: int = Field(description="responses with 429", examples=[3])
     timeouts: int = Field(description="responses with 504", examples=[0])

@@ -11,7 +11,8 @@ from app.schemas.monitoring.metrics import (
     ReplicaSchema,
     RequestMetricsSchema,
 )
-from app.schemas.monitoring.user_statistics import DashboardStats, SignUps
+from app.schemas.monitoring.operations import Operations
+from app.schemas.monitoring.user_statistics import DashboardStats, Period, SignUps
 
 T = TypeVar("T")
 
@@ -46,10 +47,12 @@ class Overview(ResponseSchema):
     """All data of the page, at one moment."""
 
     at: datetime
+    period: Period
     status: StatusSummary
     checks: dict[str, CheckSchema]
     stats: LastKnown[DashboardStats]
     sign_ups: LastKnown[SignUps]
+    operations: LastKnown[Operations]
     pool: DatabaseMetricsSchema
     pool_limit: int
     replicas: list[ReplicaSchema]

@@ -5,7 +5,13 @@ from typing import Any
 
 from app.core.cache.redis_usage import RedisUsage
 from app.core.telemetry.exposition import MetricsSnapshot
-from app.core.telemetry.traffic import Traffic, added_up, percentile, traffic_by_route
+from app.core.telemetry.traffic import (
+    Traffic,
+    added_up,
+    is_own,
+    percentile,
+    traffic_by_route,
+)
 from app.schemas.monitoring.metrics import (
     CacheMetricsSchema,
     HashingSchema,
@@ -21,9 +27,21 @@ SLOWEST = 5
 """Routes that are listed as the slowest."""
 
 
-def build_request_metrics(recent: MetricsSnapshot, seconds: float) -> RequestMetricsSchema:
-    """Requests, errors and latency of the last `seconds`."""
-    traffic = traffic_by_route(recent)
+def build_request_metrics(
+    recent: MetricsSnapshot, seconds: float, *, with_own: bool = True
+) -> RequestMetricsSchema:
+    """Requests, errors and latency of the last `seconds`.
+
+    Args:
+        recent: what was counted in that time.
+        seconds: since the counts began.
+        with_own: also of the routes that `is_own` names.
+    """
+    traffic = {
+        (method, route): one
+        for (method, route), one in traffic_by_route(recent).items()
+        if with_own or not is_own(route)
+    }
     routes = [
         RouteMetricsSchema(method=method, route=route, **_traffic(one, seconds))
         for (method, route), one in traffic.items()
@@ -52,6 +70,7 @@ def _traffic(traffic: Traffic, seconds: float) -> dict[str, Any]:
         "requests": requests,
         "rate": round(requests / seconds, 2) if seconds else 0.0,
         "errors": errors,
+        "client_errors": traffic.client_errors,
         "error_rate": round(errors / requests, 4) if requests else 0.0,
         "rate_limited": traffic.having(429),
         "timeouts": traffic.having(504),
