@@ -41,6 +41,7 @@ async def periodic_work(runtime: Runtime) -> AsyncIterator[None]:
         await asyncio.wait(tasks)
         await runtime.refusals.write(is_last=True)
         await runtime.recent_requests.write()
+        await metrics.history.report()
 
 
 async def _update_gauges(metrics: MetricsService) -> None:

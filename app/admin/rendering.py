@@ -124,6 +124,7 @@ _environment.globals |= {
     "base": BASE,
     "account": ACCOUNT,
     "columns": charts.columns,
+    "sparkline": charts.sparkline,
     "qr_code": qr_code,
 }
 

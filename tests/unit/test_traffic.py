@@ -4,6 +4,7 @@ from math import inf
 
 import pytest
 
+from app.admin.drawing.charts import sparkline
 from app.core.telemetry.exposition import MetricsSnapshot
 from app.core.telemetry.request_counters import RequestCounter
 from app.core.telemetry.traffic import added_up, percentile, traffic_by_route
@@ -76,3 +77,19 @@ def test_unknown_methods_create_no_series():
     meter.ended("GET", None, 404, 0.1)
 
     assert len(meter._known) == 1
+
+
+@pytest.mark.parametrize(
+    ("figures", "path", "top"),
+    [
+        ([], "", None),
+        ([None, None], "", None),
+        ([0, 0], "M0 100h1M0 100L1 100", 0),
+        ([1, None, 4, 2], "M0 75h1M0 75M2 0h1M2 0L3 50", 4),
+    ],
+)
+def test_a_sparkline_ends_at_the_largest_figure_and_has_gaps(figures, path, top):
+    drawn = sparkline(figures)
+
+    assert (drawn.path, drawn.top, drawn.width) == (path, top, len(figures))
+    assert top is None or figures[drawn.place] == top

@@ -1,4 +1,4 @@
-"""Geometry of column charts: positions and sizes, which a template draws as SVG."""
+"""Geometry of charts: positions and sizes, which a template draws as SVG."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,6 +43,37 @@ def columns(counts: Sequence[int]) -> Columns:
             height = max(height, 1.0)  # one among thousands is visible as well
         drawn.append(Column(round(place + GAP / 2, 2), round(HEIGHT - height, 2), 1 - GAP, height))
     return Columns(drawn, top, len(counts))
+
+
+@dataclass(frozen=True, slots=True)
+class Sparkline:
+    """A line without axes.
+
+    Attributes:
+        path: of SVG; interrupted where there is no figure.
+        top: the largest figure; None where there is none.
+        place: of `top`.
+        width: units across.
+    """
+
+    path: str
+    top: float | None
+    place: int
+    width: int
+
+
+def sparkline(figures: Sequence[float | None]) -> Sparkline:
+    """A line through the figures, one unit apart, from 0 to the largest one."""
+    known = [(figure, place) for place, figure in enumerate(figures) if figure is not None]
+    top, place = max(known, key=lambda one: one[0], default=(None, 0))
+    parts = []
+    before = None
+    for figure, at in known:
+        y = round(HEIGHT - HEIGHT * figure / top, 1) if top else HEIGHT
+        # A figure alone is a line as well, a unit long.
+        parts.append(f"L{at} {y:g}" if before == at - 1 else f"M{at} {y:g}h1M{at} {y:g}")
+        before = at
+    return Sparkline("".join(parts), top, place, len(figures))
 
 
 def round_up(count: int) -> int:

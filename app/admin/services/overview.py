@@ -17,6 +17,7 @@ from app.schemas.base import ResponseSchema
 from app.schemas.monitoring.health import HealthSchema
 from app.schemas.monitoring.operations import Operations
 from app.schemas.monitoring.overview import LastKnown, Overview, StatusSummary
+from app.schemas.monitoring.traffic_history import TrafficHistory
 from app.schemas.monitoring.user_statistics import DashboardStats, Period, SignUps
 from app.services.dashboard import DashboardService
 from app.services.monitoring.health import READ_ONLY, HealthService
@@ -73,10 +74,12 @@ class OverviewService:
         statistics = self._statistics
         get_sign_ups = cast("Lookup", partial(statistics.get_sign_ups, period))
         get_operations = self._operations.get_operations
-        stats, sign_ups, operations, requests, cache = await asyncio.gather(
+        get_history = self._metrics.history.get_history
+        stats, sign_ups, operations, history, requests, cache = await asyncio.gather(
             self._last_known("stats", DashboardStats, statistics.get_dashboard_stats, mode),
             self._last_known(f"sign-ups {period}", SignUps, get_sign_ups, mode),
             self._last_known("operations", Operations, get_operations, mode),
+            self._last_known("history", TrafficHistory, get_history, CacheMode.DEFAULT),
             self._metrics.requests(with_own=False),
             self._metrics.cache(),
         )
@@ -93,6 +96,7 @@ class OverviewService:
             pool_limit=self._pool_limit,
             replicas=self._metrics.replicas().items,
             requests=requests,
+            history=history,
             cache=cache,
         )
 

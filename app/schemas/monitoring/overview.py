@@ -12,6 +12,7 @@ from app.schemas.monitoring.metrics import (
     RequestMetricsSchema,
 )
 from app.schemas.monitoring.operations import Operations
+from app.schemas.monitoring.traffic_history import TrafficHistory
 from app.schemas.monitoring.user_statistics import DashboardStats, Period, SignUps
 
 T = TypeVar("T")
@@ -57,4 +58,5 @@ class Overview(ResponseSchema):
     pool_limit: int
     replicas: list[ReplicaSchema]
     requests: RequestMetricsSchema
+    history: LastKnown[TrafficHistory]
     cache: CacheMetricsSchema

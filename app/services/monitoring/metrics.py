@@ -34,6 +34,7 @@ from app.services.monitoring.gauges import GaugeSources, ProcessGauges
 from app.services.monitoring.health import HealthService
 from app.services.monitoring.job_gauges import JobGauges
 from app.services.monitoring.metrics_report import build_cache_metrics, build_request_metrics
+from app.services.monitoring.traffic_history import TrafficHistoryService
 
 T = TypeVar("T")
 
@@ -75,6 +76,7 @@ class MetricsService:
             maxlen=int(WINDOW / SNAPSHOT_INTERVAL)
         )
         self.gauges = ProcessGauges(sources)
+        self.history = TrafficHistoryService(cache)
         self._jobs = JobGauges()
 
     def database(self) -> DatabaseMetricsSchema:
@@ -105,8 +107,9 @@ class MetricsService:
         return await asyncio.to_thread(exposition)
 
     async def take_snapshot(self) -> None:
-        """Store the counters' values, for later figures to be compared with, and write the files
-        that other processes read."""
+        """Store the counters' values, for later figures to be compared with, report the history,
+        and write the files that other processes read."""
+        await self.history.report()
         await asyncio.to_thread(self.gauges.save_files)
         now, current = monotonic(), await asyncio.to_thread(metrics_snapshot)
         self._snapshots.append((now, current.counters()))
