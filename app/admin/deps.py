@@ -10,8 +10,10 @@ from fastapi import Depends, Request, Response
 from app.admin import cookies
 from app.admin.csrf import check_form
 from app.admin.login_page import login_page
+from app.admin.navigation import OVERVIEW
 from app.admin.page import NOT_ALLOWED, AccountPage, AdminPage
 from app.admin.services.overview import OverviewService
+from app.admin.services.overview_feed import OverviewFeed
 from app.admin.services.users import AdminUserService
 from app.admin.typed import MAX_SEALED, TYPED
 from app.api.deps.auth import check_enrolment, check_impersonation, count_call, identify
@@ -134,6 +136,24 @@ async def _admin_page(
     request: Request, response: Response, authenticate: Callable[[str], Awaitable[Principal]]
 ) -> AdminPage:
     admin = await _authenticated(request, response, authenticate)
+    return _permitted_page(request, response, admin)
+
+
+async def watching_page(request: Request) -> AdminPage:
+    """The page of a stream on the overview, checked anew. It counts as no call.
+
+    Raises:
+        UnauthorizedException: the session has ended.
+        ForbiddenException: the caller may not see the overview any more.
+    """
+    sessions = runtime_of(request).page_sessions
+    admin = await _principal(request, sessions.principal_during_outage)
+    page = _permitted_page(request, Response(), admin)
+    page.require(*OVERVIEW.permissions)
+    return page
+
+
+def _permitted_page(request: Request, response: Response, admin: Principal) -> AdminPage:
     if not admin.may_use_admin_pages:
         raise RoleRequiredException
     check_enrolment(request, admin)
@@ -242,6 +262,18 @@ async def get_overview_service(request: Request) -> OverviewService:
     return overview
 
 
+Overviews = Annotated[OverviewService, Depends(get_overview_service)]
+
+
+async def get_overview_feed(request: Request, overviews: Overviews) -> OverviewFeed:
+    """One for the whole process: it reads for all streams."""
+    state = request.app.state
+    if not hasattr(state, "overview_feed"):
+        state.overview_feed = OverviewFeed(overviews, runtime_of(request).drain)
+    feed: OverviewFeed = state.overview_feed
+    return feed
+
+
 async def get_user_upload(request: Request, users: Users) -> UserUpload:
     return UserUpload(users, runtime_of(request).settings.users.bulk_max)
 
@@ -295,7 +327,7 @@ LimitedAccount = Depends(limited_account)
 LoginFormChecked = Depends(check_login_form)
 Audit = Annotated[AuditService, resource(AuditService)]
 AdminUsers = Annotated[AdminUserService, Depends(get_admin_user_service)]
-Overviews = Annotated[OverviewService, Depends(get_overview_service)]
+Feed = Annotated[OverviewFeed, Depends(get_overview_feed)]
 Jobs = Annotated[JobService, Depends(get_job_service)]
 Transfers = Annotated[TransferService, Depends(get_transfer_service)]
 Mails = Annotated[MailService, Depends(get_mail_service)]

@@ -58,6 +58,8 @@ class Admission:
     Attributes:
         max_spare: connections beyond the limit, on which only probes are served.
         receiving: requests that wait for more of their body.
+        streaming: responses without an end, which mostly wait, and whose number is bounded by the
+            application.
         probes: probes in progress beyond the limit on requests.
         silent: idle connections, the longest idle first, with the start by the event loop's clock.
     """
@@ -68,6 +70,7 @@ class Admission:
         self.max_connections = min(connections, free // 2)
         self.max_spare = min(MAX_SPARE, free // 4)
         self.receiving = 0
+        self.streaming = 0
         self.probes = 0
         self.silent: dict[Silent, float] = {}
         self._limit = requests
@@ -83,8 +86,8 @@ class Admission:
 
     @property
     def in_progress(self) -> int:
-        """Requests that are neither answered nor waiting for their body."""
-        return len(self._tasks) - self.receiving
+        """Requests that are neither answered, nor waiting for their body, nor streaming."""
+        return len(self._tasks) - self.receiving - self.streaming
 
     @property
     def is_full(self) -> bool:

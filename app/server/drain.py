@@ -42,6 +42,13 @@ class Drain:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.has_begun = False
+        self._server: uvicorn.Server | None = None
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the process drains or stops: what has no end of its own has to end now."""
+        is_stopping = self._server is not None and self._server.should_exit
+        return self.has_begun or is_stopping
 
     @contextmanager
     def on_sigterm(self) -> Iterator[None]:
@@ -55,6 +62,8 @@ class Drain:
             yield
             return
         loop = asyncio.get_running_loop()
+        server = getattr(stop, "__self__", None)
+        self._server = server if isinstance(server, uvicorn.Server) else None
 
         def begin() -> None:
             if self.has_begun or not self.seconds:
@@ -62,8 +71,7 @@ class Drain:
                 return
             self.has_begun = True
             log.info("draining", seconds=self.seconds)
-            server = getattr(stop, "__self__", None)
-            if isinstance(server, uvicorn.Server):
+            if (server := self._server) is not None:
                 _close_connections(server)
                 loop.call_later(max(0.0, self.seconds - CLOSE_LEAD), _close_sockets, server)
             loop.call_later(self.seconds, stop, signal.SIGTERM, None)

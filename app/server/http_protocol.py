@@ -59,7 +59,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None
         self._awaits_head = self._in_head = self._in_body = self._is_refused = False
         self._has_body_part = self._awaits_body = self._is_receiving = self._is_passed_over = False
-        self._has_probe_place = self._has_passed_over = False
+        self._has_probe_place = self._has_passed_over = self._is_streaming = False
         self._head_bytes = self._barren_bytes = 0
         self._fault = HTTPStatus.BAD_REQUEST, "malformed"
 
@@ -207,11 +207,18 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_receiving = is_receiving
         if cycle is None:
             self._admission.probes -= self._has_probe_place
-            self._has_probe_place = False
+            self._admission.streaming -= self._is_streaming
+            self._has_probe_place = self._is_streaming = False
         if cycle is None or is_receiving:
             self._admission.silent.setdefault(self, self.loop.time())
         else:
             self._admission.silent.pop(self, None)
+
+    def _release_place(self) -> None:
+        """Count the request no longer: its response streams, and has no end of its own."""
+        if not self._is_streaming and self._in_progress() is not None:
+            self._is_streaming = True
+            self._admission.streaming += 1
 
     def give_way(self, silent: float) -> bool:
         """Close the idle connection in favour of another one."""
@@ -270,6 +277,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
+        cycle.scope["state"]["release_place"] = self._release_place
         if cycle.scope["method"] not in _BODILESS:
             cycle.receive = self._receive  # type: ignore[method-assign]
         super()._start_asgi_task(cycle, app)

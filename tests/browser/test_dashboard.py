@@ -111,14 +111,6 @@ async def test_an_expired_session_leads_to_the_login_and_back(root_page, root, r
     assert root_page.url.endswith(place)
 
 
-async def test_the_live_part_leads_to_the_login_when_the_session_has_ended(root_page, root):
-    await root.post("/auth/logout-all")
-
-    await root_page.evaluate("htmx.trigger('[data-live]', 'look')")
-
-    await expect(root_page.get_by_role("alert")).to_contain_text("Your session has ended")
-
-
 async def test_logging_out_leads_to_the_login(root_page, root):
     await root_page.get_by_role("button", name="Log out").click()
 
@@ -128,15 +120,48 @@ async def test_logging_out_leads_to_the_login(root_page, root):
 
 async def test_the_overview_renews_itself_and_leaves_the_reader_alone(root_page):
     updated = root_page.locator(".updated time")
-    before = await updated.get_attribute("datetime")
     summary = root_page.get_by_text("Show as a table")
     await summary.click()
+    note = root_page.locator(".card-note").first
+    await note.select_text()
 
-    await root_page.evaluate("htmx.trigger('[data-live]', 'look')")
+    for _ in range(2):  # a stream
+        before = await updated.get_attribute("datetime")
+        await expect(updated).not_to_have_attribute("datetime", before or "")
+
+    await expect(root_page.get_by_role("cell", name="1", exact=True).first).to_be_visible()
+    await expect(summary).to_be_focused()
+    assert await root_page.evaluate("String(getSelection())") == "accounts"
+    await expect(root_page.locator("#announcer")).to_be_empty()
+
+
+async def test_without_a_stream_the_overview_asks_by_itself(page, root, watch):
+    """A proxy that holds the stream back, as one that buffers does."""
+    asked: list[str] = []
+
+    async def hold(route) -> None:
+        if "event-stream" in (await route.request.all_headers())["accept"]:
+            asked.append("stream")
+        else:
+            asked.append("part")
+            await route.continue_()
+
+    await page.route("**/live", hold)
+    await log_in(page, root)
+    updated = page.locator(".updated time")
+    before = await updated.get_attribute("datetime")
+    await page.locator("[data-live]").evaluate("live => { live.dataset.every = 0.5 }")
+
     await expect(updated).not_to_have_attribute("datetime", before or "")
 
-    await expect(root_page.get_by_role("cell", name="1").first).to_be_visible()
-    await expect(root_page.locator("#announcer")).to_be_empty()
+    assert asked[:2] == ["stream", "part"]
+    await page.unroute_all(behavior="ignoreErrors")
+
+
+async def test_a_stream_ends_with_the_session_and_leads_to_the_login(root_page, root):
+    await root.post("/auth/logout-all")
+
+    await expect(root_page.get_by_role("alert")).to_contain_text("Your session has ended")
 
 
 async def test_data_that_cannot_be_refreshed_is_marked_as_old(root_page, watch):
@@ -220,15 +245,19 @@ async def test_all_of_it_works_without_scripts(open_page, root):
 
 async def test_a_hidden_tab_sends_no_requests(root_page):
     """A tab in the background: `document.hidden` is all that the page goes by."""
-    hide = "(is) => Object.defineProperty(document, 'hidden', {value: is, configurable: true})"
-    look = "htmx.trigger('[data-live]', 'look')"
+    hide = """(is) => {
+        Object.defineProperty(document, 'hidden', {value: is, configurable: true});
+        document.dispatchEvent(new Event('visibilitychange'));
+    }"""
     asked: list[str] = []
+    await root_page.evaluate(hide, arg=True)
     root_page.on("request", lambda request: asked.append(request.url))
 
-    await root_page.evaluate(hide, arg=True)
-    await root_page.evaluate(look)
+    await root_page.evaluate("htmx.trigger('[data-live]', 'look')")
+    while_hidden = [url for url in asked if url.endswith("/live")]
+    updated = root_page.locator(".updated time")
+    before = await updated.get_attribute("datetime")
     await root_page.evaluate(hide, arg=False)
-    async with root_page.expect_request("**/live"):
-        await root_page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
-    assert len([url for url in asked if url.endswith("/live")]) == 1  # a picture may come late
+    await expect(updated).not_to_have_attribute("datetime", before or "")
+    assert while_hidden == []

@@ -8,6 +8,7 @@ from app.admin import cookies
 from app.admin.deps import ImpersonationOverException, LoginRequiredException
 from app.admin.errors.page import plain_page
 from app.admin.errors.wording import in_words
+from app.admin.live.stream import wants_stream
 from app.admin.login_page import (
     confirmation_url,
     is_account_page,
@@ -54,6 +55,8 @@ def _wants_page(request: Request) -> bool:
 
 def error_page(request: Request, error: AppException) -> Response:
     """The login page, the form that was refused, or a page that says what is wrong."""
+    if wants_stream(request):  # it can show none, and would ask again and again
+        return Response(status_code=204)
     status, headers = error.status, error_headers(error)
     headers.pop("WWW-Authenticate", None)  # a browser would ask for it in a window of its own
     body = in_words(status, error_body(error), headers)

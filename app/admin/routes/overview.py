@@ -4,8 +4,9 @@ from typing import Annotated
 
 from fastapi import Form, Request, Response
 
-from app.admin.deps import Browser, EnrollingPage, LoginFormChecked, OverviewPage, Overviews
+from app.admin.deps import Browser, EnrollingPage, Feed, LoginFormChecked, OverviewPage, Overviews
 from app.admin.listings.overview import OverviewQuery
+from app.admin.live.stream import LiveStream, wants_stream
 from app.admin.login_page import (
     LoginForm,
     PasskeyLoginForm,
@@ -36,9 +37,13 @@ async def overview(page: OverviewPage, view: OverviewQuery, overviews: Overviews
 
 
 @router.get("/live", name="dashboard_live")
-async def live(page: OverviewPage, view: OverviewQuery, overviews: Overviews) -> Response:
-    """The part of the overview that is refreshed every few seconds."""
+async def live(
+    request: Request, page: OverviewPage, view: OverviewQuery, overviews: Overviews, feed: Feed
+) -> Response:
+    """The part of the overview that is refreshed every few seconds, or a stream of it."""
     page.require(*OVERVIEW.permissions)
+    if wants_stream(request):
+        return LiveStream(request, page, view, feed)
     figures = await overviews.now(view.period)
     return page.render("overview/live.html", view=view, overview=figures)
 

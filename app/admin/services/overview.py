@@ -61,23 +61,25 @@ class OverviewService:
         self._pool_limit = settings.pool_size + settings.max_overflow
         self._stored: dict[str, _Stored] = {}
 
-    async def now(self, period: Period = Period.MONTH) -> Overview:
+    async def now(self, period: Period = Period.MONTH, others: Overview | None = None) -> Overview:
         """All figures, within a few seconds; an outage raises nothing.
 
         Args:
             period: of the sign-ups.
+            others: the same with another period; only the sign-ups are read then.
         """
+        if others is not None:
+            sign_ups = await self._sign_ups(period, _mode(others.status.state))
+            return others.model_copy(update={"period": period, "sign_ups": sign_ups})
         # First and alone: work of the others would count as latency of the checks.
         readiness = await self._health.readiness()
-        is_down = readiness.status == "unhealthy"
-        mode = CacheMode.ONLY_IF_CACHED if is_down else CacheMode.DEFAULT
-        statistics = self._statistics
-        get_sign_ups = cast("Lookup", partial(statistics.get_sign_ups, period))
+        mode = _mode(readiness.status)
+        get_stats = self._statistics.get_dashboard_stats
         get_operations = self._operations.get_operations
         get_history = self._metrics.history.get_history
         stats, sign_ups, operations, history, requests, cache = await asyncio.gather(
-            self._last_known("stats", DashboardStats, statistics.get_dashboard_stats, mode),
-            self._last_known(f"sign-ups {period}", SignUps, get_sign_ups, mode),
+            self._last_known("stats", DashboardStats, get_stats, mode),
+            self._sign_ups(period, mode),
             self._last_known("operations", Operations, get_operations, mode),
             self._last_known("history", TrafficHistory, get_history, CacheMode.DEFAULT),
             self._metrics.requests(with_own=False),
@@ -100,6 +102,10 @@ class OverviewService:
             cache=cache,
         )
 
+    async def _sign_ups(self, period: Period, mode: CacheMode) -> LastKnown[SignUps]:
+        get_sign_ups = cast("Lookup", partial(self._statistics.get_sign_ups, period))
+        return await self._last_known(f"sign-ups {period}", SignUps, get_sign_ups, mode)
+
     async def _last_known(
         self, name: str, schema: type[Schema], look_up: Lookup, mode: CacheMode
     ) -> LastKnown[Schema]:
@@ -114,6 +120,11 @@ class OverviewService:
         figures = schema.model_validate_json(entry.body)
         self._stored[name] = _Stored(figures, datetime.now(UTC))
         return LastKnown[schema](figures=figures, is_stale=False, since=None)  # type: ignore[valid-type]  # as above
+
+
+def _mode(state: str) -> CacheMode:
+    """How to read figures of the database while the service is in a state."""
+    return CacheMode.ONLY_IF_CACHED if state == "unhealthy" else CacheMode.DEFAULT
 
 
 def status_summary(

@@ -22,47 +22,6 @@ function setUpThemeToggle(toggle) {
   });
 }
 
-// The live part: refreshed every few seconds, not while the tab is hidden, and at once when it is
-// shown again.
-
-function setUpLive(live) {
-  const announcer = document.getElementById("announcer");
-  const verdict = () => live.querySelector("[data-verdict]").textContent.trim();
-  let announced = verdict();
-  let heard = Date.now();
-  let open = [];
-
-  function lose() {
-    live.classList.add("is-lost");
-    const lost = live.querySelector("[data-lost]");
-    if (announcer.textContent !== lost.textContent) announcer.textContent = lost.textContent;
-    announced = "";
-  }
-
-  live.addEventListener("htmx:beforeRequest", (event) => {
-    if (document.hidden) event.preventDefault();
-  });
-  live.addEventListener("htmx:beforeSwap", () => {
-    open = [...live.querySelectorAll("details[open]")].map((details) => details.id);
-  });
-  live.addEventListener("htmx:afterSwap", () => {
-    for (const id of open) document.getElementById(id).open = true;
-    heard = Date.now();
-    live.classList.remove("is-lost");
-    if (verdict() !== announced) announcer.textContent = announced = verdict();
-  });
-  for (const failure of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) {
-    live.addEventListener(failure, lose);
-  }
-  // A service that hangs reports no failure.
-  setInterval(() => {
-    if (!document.hidden && Date.now() - heard > live.dataset.oldAfter * 1000) lose();
-  }, 1000);
-  document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) htmx.trigger(live, "look");
-  });
-}
-
 // An outage, reported within two seconds. Only what means one counts: a proxy may hide the probe, and
 // an instance that stops serves on until another one takes its place.
 
@@ -141,6 +100,5 @@ document.addEventListener("click", async (event) => {
 });
 
 for (const toggle of document.querySelectorAll("[data-theme-toggle]")) setUpThemeToggle(toggle);
-for (const live of document.querySelectorAll("[data-live]")) setUpLive(live);
 document.querySelector("[data-goes-on]")?.requestSubmit();
 watchForOutages(document.querySelector("[data-outage]"));

@@ -81,7 +81,8 @@ class AccessLog:
             seconds, route = timing.total, timing.route
             impersonator = origin.impersonator_id
             acting = {} if impersonator is None else {"impersonator": impersonator}
-            request_counter.ended(scope["method"], route, status, seconds)
+            answered_in = scope.get("state", {}).get("answered_in", seconds)
+            request_counter.ended(scope["method"], route, status, answered_in)
             log.log(
                 logging.ERROR if status >= 500 else logging.INFO,
                 "request",
@@ -97,7 +98,7 @@ class AccessLog:
             if origin.refusals or status in _REFUSED:
                 self._on_refusal(origin, scope["method"], route, status)
             if self._on_end is not None and not is_probe(scope):
-                self._on_end(_ended(scope["method"], route, status, seconds, origin, timing))
+                self._on_end(_ended(scope["method"], route, status, answered_in, origin, timing))
 
 
 def _ended(

@@ -9,6 +9,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 _CODING = re.compile(
     rb"([!#$%&'*+.^_`|~0-9a-z-]+)(?:[ \t]*;[ \t]*q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?))?"
 )
+_LIVE = ("text/event-stream",)
+"""Content types that are not compressed, so that no part waits for the next one. Others need not be
+named: what is compressed already says so."""
 _LONGEST = 256
 """Maximum length of an `Accept-Encoding` header that is parsed; browsers send about 20 bytes."""
 
@@ -31,11 +34,10 @@ class GZip:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        # What is compressed already says so, so that no content type needs to be excluded.
         responder = (
-            GZipResponder(self.app, self._minimum_size, self._level, exclude_content_types=())
+            GZipResponder(self.app, self._minimum_size, self._level, exclude_content_types=_LIVE)
             if wants_gzip(scope)
-            else IdentityResponder(self.app, self._minimum_size, exclude_content_types=())
+            else IdentityResponder(self.app, self._minimum_size, exclude_content_types=_LIVE)
         )
         await responder(scope, receive, send)
 

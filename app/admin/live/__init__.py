@@ -1,0 +1,1 @@
+"""The live part of the overview as a stream of server-sent events."""
