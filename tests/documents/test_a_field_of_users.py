@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app.models import User
 from tests.documents.conftest import Checkout
 from tests.documents.pages import ROOT
 
@@ -118,10 +119,17 @@ def listed() -> list[str]:
     return re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
 
 
+def named(text: str) -> str:
+    """With another field where a clone has `phone` already, since its owner followed the page."""
+    if "phone" not in User.__table__.columns:
+        return text
+    return text.replace("phone", "fax").replace("Phone", "Fax").replace("PHONE", "FAX")
+
+
 def edit(file: Path, before: str, line: str) -> None:
     text = file.read_text()
     assert text.count(before) == 1, f"{file}: {before}"
-    file.write_text(text.replace(before, line + before))
+    file.write_text(text.replace(before, named(line) + before))
 
 
 def test_a_field_of_users_is_a_change_of_the_files_that_the_page_lists(checkout: Checkout):
@@ -129,9 +137,9 @@ def test_a_field_of_users_is_a_change_of_the_files_that_the_page_lists(checkout:
     for path, before, line in EDITS:
         edit(checkout.path / path, before, line)
     tests = checkout.path / "tests" / "integration" / "test_users.py"
-    tests.write_text(IMPORTS + tests.read_text() + TEST)
+    tests.write_text(named(IMPORTS) + tests.read_text() + named(TEST))
     checkout.run(".venv/bin/python -m app.cli migrate")
-    checkout.run('.venv/bin/alembic revision --autogenerate -m "add phone"')
+    checkout.run(named('.venv/bin/alembic revision --autogenerate -m "add phone"'))
     checkout.run("make openapi")
 
     changed = checkout.run("git diff --name-only; git ls-files -o --exclude-standard").split()
@@ -140,4 +148,6 @@ def test_a_field_of_users_is_a_change_of_the_files_that_the_page_lists(checkout:
     assert "failed" not in output
     assert len(listed()) <= 10
     assert len(changed) == len(listed())
-    assert all(any(fnmatch(path, name.replace("…", "*")) for name in listed()) for path in changed)
+    assert all(
+        any(fnmatch(path, named(name).replace("…", "*")) for name in listed()) for path in changed
+    )

@@ -52,16 +52,21 @@ def test_a_resource_that_is_not_possible_is_refused(arguments, reason):
 
 
 def test_a_dry_run_lists_the_files_and_writes_none():
-    code, output = listed("note text:text owner:user")
+    code, output = listed("example_note text:text owner:user")
 
     assert code == 0
-    assert "would write app/models/note.py" in output
+    assert "would write app/models/example_note.py" in output
     assert "would change app/api/v1/router.py" in output
-    assert not (ROOT / "app" / "models" / "note.py").exists()
+    assert not (ROOT / "app" / "models" / "example_note.py").exists()
 
 
 @pytest.mark.parametrize(
-    ("name", "plural"), [("category", "categories"), ("box", "boxes"), ("day", "days")]
+    ("name", "plural"),
+    [
+        ("example_category", "example_categories"),
+        ("example_box", "example_boxes"),
+        ("example_day", "example_days"),
+    ],
 )
 def test_plurals_are_english(name, plural):
     assert f"tests/integration/test_{plural}.py" in listed(f"{name} label:str:9")[1]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -11,6 +12,7 @@ from app.cli.new.resource import require_tools, run_ruff
 from app.cli.running import console, fail
 from app.core.config import ROOT
 from app.core.config.sections import AppSettings, CacheSettings
+from app.core.security import api_keys
 
 _SKIPPED = {"node_modules", "vendor", "__pycache__"}
 _KEPT = {"CHANGELOG.md", "LICENSE"}
@@ -22,7 +24,8 @@ _HIDDEN = {".env.example", ".github", ".devcontainer", ".vscode"}
 def product(
     name: Annotated[str, typer.Argument(help='Such as "Acme API": letters, digits and spaces.')],
 ) -> None:
-    """Rename the product: title, package, cookies, prefixes in Redis, docs, deployment, Postman."""
+    """Rename the product: title, package, cookies, prefixes of API keys and in Redis, docs,
+    deployment, Postman."""
     require_tools()
     old = AppSettings.model_fields["app_name"].default
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*( [A-Za-z0-9]+)*", name) or len(name) > 40:
@@ -43,14 +46,12 @@ def _replacements(old: str, new: str) -> Mapping[str, str]:
     key, new_key = CacheSettings.model_fields["prefix"].default.partition(":")[0], _key(new)
     return {
         old: new,
+        quote(old): quote(new),
         old.replace(" ", "-"): new.replace(" ", "-"),
         old.replace(" ", "-").lower(): new.replace(" ", "-").lower(),
         f"{key}:": f"{new_key}:",
-        **{
-            f"{cookie}_{part}": f"{new_key}_{part}"
-            for cookie in _cookies()
-            for part in ("session", "form", "notice", "{cookie}", "{name}")
-        },
+        api_keys.PREFIX: f"{new_key}_",
+        **{cookie: f"{new_key}_{cookie.partition('_')[2]}" for cookie in _cookies()},
     }
 
 
@@ -59,10 +60,14 @@ def _key(name: str) -> str:
 
 
 def _cookies() -> Iterator[str]:
-    """How the names of the admin pages' cookies begin, where there are admin pages."""
+    """How the names of the admin pages' cookies are written, where there are admin pages."""
     module = ROOT / "app" / "admin" / "cookies.py"
-    if module.exists() and (match := re.search(r'"(\w+)_\{cookie\}"', module.read_text())):
-        yield match[1]
+    text = module.read_text() if module.exists() else ""
+    start = re.search(r'"(\w+)_\{cookie\}"', text)
+    names = re.search(r"CookieName = Literal\[(.*?)\]", text, re.DOTALL)
+    if start and names:
+        for name in ("{cookie}", "{name}", *re.findall(r"\w+", names[1])):
+            yield f"{start[1]}_{name}"
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -89,5 +94,5 @@ def _rewrite(path: Path, replaced: Mapping[str, str]) -> bool:
 
 def _replaced(text: str, replaced: Mapping[str, str]) -> str:
     for old, new in replaced.items():
-        text = text.replace(old, new)
+        text = re.sub(rf"(?<![a-z]){re.escape(old)}", new, text)
     return text
