@@ -1,10 +1,11 @@
 """`ResourceService`: base of the services of resources that are listed and exported."""
 
-from collections.abc import AsyncGenerator
-from typing import TypeVar
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.exceptions import ValidationException
 from app.core.pagination import CursorPage, CursorParams
 from app.core.permissions import Permission
 from app.core.security.signing import CursorSigner
@@ -28,7 +29,12 @@ class ResourceService(BaseService):
         db: session of the request; only `transaction` may commit it.
         cursors: signs the position where a page ended.
         exports: streams files, on connections of its own.
+
+    Attributes:
+        references: the rows that a field refers to by their id, by the name of the field.
     """
+
+    references: Mapping[str, BaseRepository[Any]] = {}
 
     def __init__(self, db: AsyncSession, cursors: CursorSigner, exports: ExportService) -> None:
         super().__init__(db)
@@ -68,6 +74,26 @@ class ResourceService(BaseService):
         return self.exports.stream(
             rows.model.__tablename__, filters, batches, schema, file_format, bom=bom
         )
+
+    async def check_references(
+        self, values: Mapping[str, Any], owner_id: int | None = None
+    ) -> None:
+        """Check that the rows exist that `values` refer to, and belong to the owner.
+
+        Args:
+            values: of fields; those that are left out or None refer to no row.
+            owner_id: where rows have an owner; None: whoever it is.
+
+        Raises:
+            ValidationException: it names the fields whose row does not exist, or is of another.
+        """
+        missing = [
+            {"field": field, "message": "there is no such row", "code": "not_found"}
+            for field, rows in self.references.items()
+            if values.get(field) is not None and not await rows.exists(values[field], owner_id)
+        ]
+        if missing:
+            raise ValidationException(details=missing)
 
     def record_created(self, rows: BaseRepository[Model], row: Model) -> None:
         """Record that a row was created, in the transaction of it; an owner sees it among their own

@@ -46,6 +46,10 @@ class FieldType:
     is_sorted: bool = False
     is_searched: bool = False
 
+    @property
+    def is_time(self) -> bool:
+        return self.python in {"date", "datetime"}
+
 
 def _numbers(name: str, args: Sequence[str], *bounds: tuple[int, int]) -> list[int]:
     """The arguments as numbers, each within its bounds."""
