@@ -20,6 +20,9 @@ def listed(arguments: str) -> tuple[int, str]:
     ("arguments", "reason"),
     [
         ("user email:str:9", "there is a resource 'user' already"),
+        ("permission name:str:9", "the API has /api/v1/permissions already"),
+        ("user_session name:str:9", "the API has list_user_sessions already"),
+        ("token name:str:9", "the API has TokenSchema already"),
         ("Project name:str:9", "no name of a resource"),
         ("class name:str:9", "has a meaning already"),
         ("sheep name:str:9 --plural sheep", "has to differ"),

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -18,13 +18,12 @@ from app.cli.new import postman
 from app.cli.new.context import bad_value, context_of, python_of
 from app.cli.new.field_types import TYPES, FieldError
 from app.cli.new.fields import checked_name, parse_field
+from app.cli.new.taken import OPENAPI, refuse_taken
 from app.cli.running import console, fail
 from app.core.config import ROOT
-from app.database import Base
 
 _ROUTER = Path("app", "api", "v1", "router.py")
 _PERMISSIONS = Path("app", "core", "permissions.py")
-_OPENAPI = Path("docs", "openapi.json")
 _DOCUMENT = "import json, main; print(json.dumps(main.app.openapi(), indent=2, ensure_ascii=False))"
 
 
@@ -53,7 +52,7 @@ def resource(
         fail(str(error))
     for path in written:
         console.print(f"{'would write' if dry_run else 'writes'} {path}", highlight=False)
-    for file in (_ROUTER, _PERMISSIONS, _OPENAPI):
+    for file in (_ROUTER, _PERMISSIONS, OPENAPI.relative_to(ROOT)):
         console.print(f"{'would change' if dry_run else 'changes'} {file}", highlight=False)
     if dry_run:
         return
@@ -64,7 +63,7 @@ def resource(
     changed = str(_ROUTER), str(_PERMISSIONS)
     tidy([*(path for path in written if path.endswith(".py")), *changed])
     document = _run([sys.executable, "-c", _DOCUMENT])
-    (ROOT / _OPENAPI).write_text(document)
+    OPENAPI.write_text(document)
     console.print("Then: make migrate, make check, make test", highlight=False)
 
 
@@ -93,7 +92,7 @@ def _files(name: str, table: str, fields: Sequence[str]) -> dict[str, str]:
         "tests.py": f"tests/integration/test_{table}.py",
     }
     collection = postman.file_of(context["Plural"])
-    _refuse_what_exists(name, table, context["Class"], [*places.values(), collection])
+    refuse_taken(context, [*places.values(), collection])
     templates = jinja2.Environment(  # noqa: S701  # it writes Python and JSON, no HTML
         loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
         undefined=jinja2.StrictUndefined,
@@ -107,15 +106,6 @@ def _files(name: str, table: str, fields: Sequence[str]) -> dict[str, str]:
         for template, path in places.items()
     }
     return written | {collection: json.dumps(postman.collection(context), indent=2) + "\n"}
-
-
-def _refuse_what_exists(name: str, table: str, model: str, paths: Iterable[str]) -> None:
-    classes = {mapper.class_.__name__ for mapper in Base.registry.mappers}
-    if model in classes or table in Base.metadata.tables:
-        raise FieldError(f"there is a resource {name!r} already")
-    for path in (*paths, f"app/repositories/{name}", f"app/services/{name}"):
-        if (ROOT / path).exists():
-            raise FieldError(f"{path} exists already")
 
 
 def _plural(name: str) -> str:
