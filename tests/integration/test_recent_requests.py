@@ -260,6 +260,15 @@ async def test_every_process_shows_the_requests_of_all(recent: RecentRequests, r
     assert [one.id for one in await recent.newest()] == ["of-another"]
 
 
+async def test_a_record_that_was_written_twice_is_shown_once(recent: RecentRequests):
+    request = ended(at=time(), id="twice")
+    for _ in range(2):
+        recent.add(request)
+        await recent.write()
+
+    assert [one.id for one in await recent.newest()] == ["twice"]
+
+
 async def test_without_redis_the_page_says_so_and_requests_are_stored_later(settings, root: Person):
     async with one() as valkey:
         url = SecretStr(f"redis://:{ENCODED}@{valkey.place}/0")

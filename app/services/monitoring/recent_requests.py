@@ -123,8 +123,9 @@ class RecentRequests:
         lists: list[Any] = await self._cache.call(pipeline.execute)
         oldest = time() - TTL
         found = _RECORDS.validate_json(b"[%b]" % b",".join(line for one in lists for line in one))
-        kept = (request for request in found if request.at > oldest)
-        return sorted(kept, key=attrgetter("at"), reverse=True)
+        # What was written without an answer in time is written again.
+        once = {(request.at, request.id): request for request in found if request.at > oldest}
+        return sorted(once.values(), key=attrgetter("at"), reverse=True)
 
     def _key(self, kind: Kind) -> str:
         prefix = "" if self._cache is None else self._cache.prefix
