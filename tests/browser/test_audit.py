@@ -48,13 +48,19 @@ async def test_the_page_works_without_scripts(open_page, root, change):
     await expect(page.locator("tbody tr")).to_have_count(1)
 
 
-async def test_the_code_for_a_program_is_copied_and_accessible(open_page, root, change):
+async def test_the_code_for_a_program_is_copied_and_stays_open_with_another_filter(
+    open_page, root, change
+):
     page = await open_page(permissions=["clipboard-read", "clipboard-write"])
     await log_in(page, root, f"{AUDIT}?action=user.updated")
     await page.get_by_text("As API").click()
     await page.get_by_role("button", name="Copy curl").click()
     await expect(page.get_by_role("status").filter(has_text="Copied")).to_be_visible()
     copied = await page.evaluate("navigator.clipboard.readText()")
+    await page.get_by_label("Action").select_option("user.created")
+    curl = page.get_by_role("region", name="curl")
+    await expect(curl).to_contain_text("/api/v1/audit?action=user.created&")
+    await expect(curl).to_be_visible()
 
     assert copied.startswith("curl -H ")
     assert "/api/v1/audit?action=user.updated&" in copied

@@ -75,15 +75,22 @@ addEventListener("pageshow", () => {
   for (const form of document.forms) delete form.dataset.sent;
 });
 
-// Copies the code next to a button, which is shown where scripts run.
+// The code of a list stays open while its filters change. A button, which is shown where scripts
+// run, copies it.
 
+let isCodeOpen = false;
 document.addEventListener(
   "toggle",
   (event) => {
+    if (!event.target.matches(".as-api")) return;
+    isCodeOpen = event.target.open;
     for (const button of event.target.querySelectorAll("[data-copy]")) button.hidden = false;
   },
   true,
 );
+document.addEventListener("htmx:afterSwap", () => {
+  for (const code of document.querySelectorAll(".as-api")) code.open = isCodeOpen;
+});
 document.addEventListener("click", async (event) => {
   const section = event.target.closest("[data-copy]")?.closest("section");
   if (!section) return;
