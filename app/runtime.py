@@ -84,6 +84,7 @@ from app.services.transfers.exports import UserExportRun
 from app.services.transfers.imports import UserImportRun
 from app.services.transfers.service import TransferService
 from app.services.user.lists import UserListService
+from app.services.user.saved_views import SavedViewService
 from app.services.user.service import UserService
 
 Resource = TypeVar("Resource", bound=ResourceService)
@@ -245,6 +246,9 @@ class Runtime:
 
     def api_key_service(self, db: AsyncSession) -> ApiKeyService:
         return ApiKeyService(db, self.principals, sends_mail=self.mailer.is_available)
+
+    def saved_view_service(self, db: AsyncSession, list_name: str) -> SavedViewService:
+        return SavedViewService(db, list_name)
 
     def role_service(self, db: AsyncSession) -> RoleService:
         return RoleService(db, self.principals)

@@ -32,6 +32,7 @@ from app.services.mail.mailer import Mailer
 from app.services.mail.service import MailService
 from app.services.monitoring.recent_requests import RecentRequests
 from app.services.transfers.service import TransferService
+from app.services.user.saved_views import SavedViewService
 from app.services.user.upload import UserUpload
 
 MAX_SHOWN = 2_000
@@ -282,6 +283,10 @@ async def get_job_service(request: Request, db: DbSession) -> JobService:
     return runtime_of(request).job_service(db)
 
 
+async def get_saved_view_service(request: Request, db: DbSession) -> SavedViewService:
+    return runtime_of(request).saved_view_service(db, "users")
+
+
 async def get_transfer_service(request: Request, db: DbSession) -> TransferService:
     return runtime_of(request).transfer_service(db)
 
@@ -329,6 +334,7 @@ Audit = Annotated[AuditService, resource(AuditService)]
 AdminUsers = Annotated[AdminUserService, Depends(get_admin_user_service)]
 Feed = Annotated[OverviewFeed, Depends(get_overview_feed)]
 Jobs = Annotated[JobService, Depends(get_job_service)]
+SavedViews = Annotated[SavedViewService, Depends(get_saved_view_service)]
 Transfers = Annotated[TransferService, Depends(get_transfer_service)]
 Mails = Annotated[MailService, Depends(get_mail_service)]
 Caught = Annotated[CaughtMails, Depends(get_caught_mails)]

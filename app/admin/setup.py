@@ -16,6 +16,7 @@ from app.admin.routes import (
     requests,
     roles,
     root,
+    saved_views,
     settings,
     transfers,
     upload,
@@ -30,9 +31,10 @@ def include_admin(app: FastAPI) -> None:
 
     Call it after the API's routers: `/api/v1/dashboard/stats` is the API's.
     """
-    lists = users, user, impersonation, invitations, transfers, roles, api_keys, jobs, audit, mail
+    lists = saved_views, users, user, impersonation, invitations, transfers, roles, api_keys
+    operations = requests, settings, jobs, audit, mail
     account = own, own_data, email, keys, recovery, security, passkeys, links
-    for module in (root, overview, upload, requests, settings, *lists, *account):
+    for module in (root, overview, upload, *lists, *operations, *account):
         app.include_router(module.router)
     app.include_router(assets.router)
     app.add_exception_handler(AppException, handle_admin_exception)

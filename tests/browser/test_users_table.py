@@ -98,6 +98,24 @@ async def test_chips_follow_the_filters_and_remove_them_by_keyboard(table):
     await expect(names(table)).to_have_count(25)
 
 
+async def test_a_list_is_saved_as_a_view_that_is_marked_while_it_is_shown(table):
+    views = table.get_by_role("navigation", name="Saved views")
+    await table.get_by_label("State").select_option("Inactive")
+    await views.get_by_role("link", name="Save as a view").press("Enter")
+    await table.get_by_label("Name").fill("Asleep")
+    assert await violations(table) == []
+    await table.get_by_label("Name").press("Enter")
+
+    await table.wait_for_url("**/users?is_active=false")
+    current = views.locator("[aria-current=page]")
+    await expect(current).to_have_text("Asleep")
+    await table.get_by_label("State").select_option("Active")
+    await expect(current).to_have_count(0)
+    await table.get_by_label("State").select_option("All")
+    await expect(current).to_have_text("All")
+    assert await violations(table) == []
+
+
 async def test_users_are_filtered_by_whether_their_email_is_verified(table, runtime):
     await execute(runtime, "UPDATE users SET email_verified_at = now() WHERE username = 'user17'")
 

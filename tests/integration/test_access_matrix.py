@@ -26,6 +26,7 @@ from app.models.account_deletion import AccountDeletion
 from app.models.background.transfer import Transfer, TransferPart
 from app.models.invitation import Invitation
 from app.models.role import Role, UserRole
+from app.models.saved_view import SavedView
 from app.repositories.background.jobs import JobQueue
 from app.runtime import Runtime
 from app.schemas.account import Purpose
@@ -255,6 +256,11 @@ PAGES = {
     "dashboard_logout": Row(OWN_FORM, delegates="303 303"),
     "dashboard_users": Row(VIEW, permission="users:read"),
     "dashboard_users_export": Row(VIEW, permission="users:export"),
+    "dashboard_new_view": Row(VIEW, permission="users:read"),
+    "dashboard_save_view": Row(FORM, {"data": {"name": "New"}}, permission="users:read"),
+    "dashboard_view": Row(VIEW, permission="users:read"),
+    "dashboard_rename_view": Row(FORM, {"data": {"name": "New"}}, permission="users:read"),
+    "dashboard_delete_view": Row(FORM, permission="users:read"),
     "dashboard_new_user": Row(VIEW, permission="users:create"),
     "dashboard_create_user": Row(
         FORM,
@@ -479,6 +485,7 @@ class Cast:
                 self._rows[resource.parameter] = row.id
             await self._issue_tokens(db, ada, root)
             self._rows["role_id"] = ROLE
+            await self._add_views(db, "root", "eve")
             await self._add_key(db, "ada", [])
             await JobQueue(db).enqueue(PurgeSessions())  # job 1
             values = {"id": TRANSFER, "kind": "export", "user_id": 1, "job_id": 1, "total": 1}
@@ -520,6 +527,15 @@ class Cast:
         db.add(invitation)
         await db.flush()
         self._rows["invitation_id"] = invitation.id
+
+    async def _add_views(self, db: AsyncSession, *names: str) -> None:
+        """A view of each user."""
+        for name in names:
+            values = {"list_name": "users", "name": "Inactive", "query": "is_active=false"}
+            view = SavedView(user_id=self._ids[name], **values)
+            db.add(view)
+            await db.flush()
+            self._rows[f"view of {name}@example.com"] = view.id
 
     async def _add_key(self, db: AsyncSession, name: str, permissions: list[str]) -> str:
         """A key of a user; the key itself."""
@@ -705,6 +721,7 @@ def visit(app: FastAPI, page: str, caller: Caller) -> dict[str, Any]:
             transfer_id=TRANSFER,
             passkey_id=1,
             role_id=ROLE,
+            view_id=caller.rows.get(f"view of {caller.email}", 1),
             key_id=caller.rows["key_id"],
             invitation_id=1,
             session_id=UUID(int=1),

@@ -1,8 +1,10 @@
 """`UserListing`: query parameters of the users table."""
 
 from typing import Annotated, Any, ClassVar, Self
+from urllib.parse import parse_qs
 
 from fastapi import Query
+from pydantic import ValidationError
 
 from app.admin.listings.base import PAGE_SIZE, Listing
 from app.admin.rendering import BASE
@@ -18,6 +20,18 @@ class UserListing(UserFilters, Listing):
     """Filters, order and page of the users table."""
 
     path: ClassVar[str] = USERS_PATH
+
+    @classmethod
+    def of_query(cls, query: str) -> Self | None:
+        """The list of a URL's query string; None where a filter is not valid, or not any more."""
+        sent = parse_qs(query)
+        if not sent.keys() <= cls.model_fields.keys():
+            return None
+        values = {name: many if len(many) > 1 else many[0] for name, many in sent.items()}
+        try:
+            return cls.model_validate(values)
+        except ValidationError:
+            return None
 
     @property
     def filters(self) -> UserFilters:

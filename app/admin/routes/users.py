@@ -12,10 +12,12 @@ from app.admin.deps import (
     EditUserPage,
     ExportPage,
     NewUserPage,
+    SavedViews,
     UsersPage,
 )
 from app.admin.forms.users import EditForm, EditFormBody, NewUserFormBody, UserForm
 from app.admin.listings.chips import CHOICES, chips
+from app.admin.listings.saved_views import view_links
 from app.admin.listings.user_place import Back, Place
 from app.admin.listings.users import USERS_PATH, UserListingQuery
 from app.admin.page import AdminPage, Notice
@@ -127,7 +129,11 @@ async def check_action(page: AdminPage, action: Action, confirmations: Confirmat
 
 @router.get("", name="dashboard_users")
 async def users_table(
-    page: UsersPage, listing: UserListingQuery, users: UserLists, roles: Roles
+    page: UsersPage,
+    listing: UserListingQuery,
+    users: UserLists,
+    roles: Roles,
+    views: SavedViews,
 ) -> Response:
     """The table of users: one page of those that match the filters."""
     found = await users.page(listing.filters, listing.params)
@@ -137,6 +143,7 @@ async def users_table(
         found=found,
         choices=CHOICES,
         chips=chips(listing),
+        saved_views=view_links(await views.of_user(page.admin.user_id), listing),
         roles=await roles.visible_names(page.admin),
         call=page.api_call("/users", Permission.USERS_READ, listing.filters, listing.params),
     )
