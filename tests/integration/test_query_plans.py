@@ -138,6 +138,29 @@ async def test_each_index_is_used_and_without_it_the_same_costs_more(connection,
     assert without["Total Cost"] > 1.2 * with_it["Total Cost"]
 
 
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"created_within": "7d"},
+        {"created_within": "today", "is_active": False},
+        {"created_to": "2000-01-01", "is_superuser": True},
+        {"created_from": "2000-01-01", "created_to": "2000-01-31"},
+    ],
+    ids="-".join,
+)
+async def test_users_by_time_of_creation_are_listed_and_counted_from_an_index(connection, filters):
+    given = UserFilters.model_validate(filters)
+    page = lists.select_users(given).limit(50)
+
+    plan = await plan_of(
+        connection, lists.select_page_and_count(page, given, totals.COUNT_LIMIT + 1)
+    )
+
+    assert indexes(plan)
+    assert all(index.endswith("created_at") for index in indexes(plan))
+    assert "Seq Scan" not in kinds(plan)
+
+
 async def test_every_index_is_used_by_a_query(connection):
     names = await connection.scalars(
         text("SELECT indexname FROM pg_indexes WHERE tablename = 'users'")
