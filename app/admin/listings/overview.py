@@ -1,10 +1,12 @@
 """`OverviewQuery`: query parameters of the overview."""
 
+from datetime import datetime, timedelta
 from typing import Annotated, ClassVar, Self
 
 from fastapi import Query
 
 from app.admin.listings.base import Filtered
+from app.admin.listings.users import UserListing
 from app.admin.rendering import BASE
 from app.schemas.monitoring.user_statistics import Period
 
@@ -19,6 +21,11 @@ class OverviewView(Filtered):
     def periods(self) -> list[Self]:
         """The same view with each period."""
         return [self.model_copy(update={"period": period}) for period in Period]
+
+    def users_url(self, moment: datetime) -> str:
+        """URL of the users who were created in the hour or on the day that begins then."""
+        end = moment + timedelta(**{f"{self.period.unit}s": 1})
+        return UserListing(created_from=moment, created_to=end).url
 
     @property
     def live_url(self) -> str:
