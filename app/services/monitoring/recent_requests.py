@@ -12,6 +12,8 @@ from pydantic_core import to_json
 from app.core.config.sections import TelemetrySettings
 from app.core.redis import CircuitBreaker, RedisUnavailable
 from app.core.telemetry.ended_request import EndedRequest
+from app.core.telemetry.request_counters import UNMATCHED
+from app.core.telemetry.traffic import is_own
 
 log = structlog.get_logger("app.requests")
 
@@ -23,9 +25,6 @@ TTL = 86_400
 SHAPE = 1
 """Part of the keys. Another number leaves the records of releases with other fields alone."""
 
-_PAGES = "/api/v1/dashboard"
-_OWN = (_PAGES, "/static/")
-_OF_THE_API = f"{_PAGES}/stats"
 _RECORDS = TypeAdapter(list[EndedRequest])
 
 
@@ -80,8 +79,8 @@ class RecentRequests:
         return self._cache is not None and self.limit > 0
 
     def add(self, request: EndedRequest) -> None:
-        """Record a request, unless it was one for the admin pages that succeeded."""
-        if request.status < 400 and _is_own(request.route):
+        """Record a request, unless it succeeded and was for what operators look at."""
+        if request.status < 400 and is_own(request.route or UNMATCHED):
             return
         self._samples[self.kind_of(request)].add(request)
 
@@ -134,8 +133,3 @@ class RecentRequests:
 
 def _new_samples() -> dict[Kind, _Sample]:
     return {kind: _Sample(size) for kind, size in MOST.items()}
-
-
-def _is_own(route: str | None) -> bool:
-    """Whether a route is one of the admin pages or their static files."""
-    return route is not None and route.startswith(_OWN) and route != _OF_THE_API
