@@ -15,7 +15,7 @@ from app.core.middleware.access_log import AccessLog
 from app.runtime import Runtime
 from app.schemas.monitoring.user_statistics import Period
 from tests.browser.serving import serving
-from tests.conftest import Person
+from tests.conftest import Person, browsing, running
 
 LIVE = "/api/v1/dashboard/live"
 SOON = 10 * BEAT
@@ -94,6 +94,21 @@ async def test_it_ends_soon_after_the_session(browser, mine, root):
             assert await stream.event() == ("", "")
 
     assert (await browser.get(LIVE, headers=mine)).status_code == 204
+
+
+async def test_it_ends_soon_after_a_logout_in_another_process(browser, mine, root, settings):
+    async with (
+        running(settings) as other,
+        browsing(other) as elsewhere,
+        streaming(browser, mine) as stream,
+    ):
+        await stream.event()
+        root.client = elsewhere
+        await root.post("/auth/logout")
+
+        async with asyncio.timeout(SOON):
+            while (await stream.event())[0] != "end":
+                pass
 
 
 async def test_it_ends_soon_after_the_permission(browser, root, ada, runtime):
