@@ -308,6 +308,7 @@ async def get_mailer(request: Request) -> Mailer:
 
 
 PageDep = Annotated[AdminPage, Depends(get_page)]
+AnyPage = Annotated[AdminPage, Depends(get_any_page)]
 Browser = Annotated[Device, Depends(get_browser)]
 LimitedPage = Depends(check_page_limits)
 UsersPage = Annotated[AdminPage, page_for(Permission.USERS_READ)]

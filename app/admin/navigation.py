@@ -1,4 +1,4 @@
-"""The views of the admin pages in the order of the navigation, and who may see each."""
+"""The views of the admin pages in the order of the navigation, actions, and who may see each."""
 
 from typing import NamedTuple
 
@@ -30,6 +30,15 @@ VIEWS = (
     View("Mail", "/mail", frozenset({Permission.MAIL_READ})),
     View("Requests", "/requests", frozenset({Permission.REQUESTS_READ})),
 )
+ACTIONS = (
+    View("New user", "/users/new", frozenset({Permission.USERS_CREATE})),
+    View("Invite a user", "/invitations/new", frozenset({Permission.USERS_INVITE})),
+    View("New role", "/roles/new", frozenset({Permission.ROLES_MANAGE})),
+)
+SUPERUSER_ACTIONS = (
+    View("Upload a file of users", "/users/upload", frozenset()),
+    View("Imports and exports", "/transfers", frozenset()),
+)
 
 
 def views_of(caller: Principal) -> list[View]:
@@ -37,3 +46,9 @@ def views_of(caller: Principal) -> list[View]:
     if not caller.may_use_admin_pages:
         return []
     return [view for view in VIEWS if view.permissions <= caller.permissions]
+
+
+def actions_of(caller: Principal) -> list[View]:
+    """The forms that a caller may use."""
+    actions = (*ACTIONS, *SUPERUSER_ACTIONS) if caller.is_superuser else ACTIONS
+    return [action for action in actions if action.permissions <= caller.permissions]

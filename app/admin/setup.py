@@ -13,6 +13,7 @@ from app.admin.routes import (
     jobs,
     mail,
     overview,
+    palette,
     requests,
     roles,
     root,
@@ -34,7 +35,7 @@ def include_admin(app: FastAPI) -> None:
     lists = saved_views, users, user, impersonation, invitations, transfers, roles, api_keys
     operations = requests, settings, jobs, audit, mail
     account = own, own_data, email, keys, recovery, security, passkeys, links
-    for module in (root, overview, upload, *lists, *operations, *account):
+    for module in (root, overview, palette, upload, *lists, *operations, *account):
         app.include_router(module.router)
     app.include_router(assets.router)
     app.add_exception_handler(AppException, handle_admin_exception)

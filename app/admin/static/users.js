@@ -94,73 +94,167 @@ const first =
   document.querySelector("[data-form] input:not([type=hidden])");
 first?.focus();
 
-// A file is previewed without leaving the view, so that the browser still has it for the second
-// request. What is refused is shown in place: see `responseHandling` in upload.html.
-
-function megabytes(bytes) {
-  return `${(bytes / 1024 / 1024).toFixed(2)} MiB`;
-}
-
-function setUpUpload(form) {
-  const most = Number(form.dataset.maxBytes);
-  const state = form.querySelector("[data-upload-state]");
-  const bar = state.querySelector("progress");
-  const words = state.querySelector("[data-upload-words]");
-  const fault = form.querySelector("[data-upload-fault]");
-  const preview = () => document.getElementById("preview");
-  const chosen = form.querySelector("[type=file]");
+// The drawer: a user beside the list, at the address of the user's own page. Without scripts, and
+// after a reload, that address is the page.
+function setUpDrawer(drawer) {
+  const body = document.getElementById("drawer-body");
+  const fault = drawer.querySelector("[data-drawer-fault]");
+  const outage = document.querySelector("[data-outage]");
+  const title = document.title;
+  let list = location.href;
+  let isSure = false;
 
   function tell(message) {
     fault.textContent = message;
     fault.hidden = !message;
   }
 
-  function show(part, text) {
-    state.hidden = false;
-    words.textContent = text;
-    if (part === null) bar.removeAttribute("value");
-    else bar.value = part;
+  // What was typed is not lost: before it is left, the user is asked.
+
+  function isTyped(field) {
+    if (field.type === "hidden" || !("defaultValue" in field)) return false;
+    return field.checked !== field.defaultChecked || field.value !== field.defaultValue;
   }
 
-  // The server would refuse it as well, but only after it was sent.
-  function isTooLarge() {
-    const size = chosen.files[0]?.size ?? 0;
-    const message = `Not sent: the file has ${megabytes(size)}, and at most ${megabytes(most)} can be sent.`;
-    tell(size > most ? message : "");
-    return size > most;
+  function isDirty() {
+    const forms = [...body.querySelectorAll("[data-form]")];
+    return forms.some((form) => form.matches("[data-unsaved]") || [...form.elements].some(isTyped));
   }
 
-  chosen.addEventListener("change", () => {
-    preview().replaceChildren();
-    isTooLarge();
+  function mayLeave() {
+    return isSure || !isDirty() || confirm("Leave this form? What you typed is not saved.");
+  }
+
+  function show(url, name) {
+    if (!drawer.open) {
+      drawer.prepend(outage); // what is behind the drawer is neither seen nor read aloud
+      drawer.showModal();
+      body.replaceChildren(Object.assign(document.createElement("p"), { textContent: `Loading ${name}…` }));
+      drawer.setAttribute("aria-busy", "true");
+    }
+    tell("");
+    htmx.ajax("GET", url, { source: drawer, target: body, swap: "innerHTML" });
+  }
+
+  function hide() {
+    isSure = false;
+    drawer.close();
+    body.replaceChildren();
+    document.body.prepend(outage);
+    document.title = title;
+    // The row of the user may be gone.
+    if (document.activeElement === document.body) document.getElementById("main").focus();
+  }
+
+  function leave() {
+    if (!mayLeave()) return;
+    isSure = true;
+    history.back();
+  }
+
+  function open(link, url = link.href) {
+    if (!mayLeave()) return;
+    body.replaceChildren();
+    if (drawer.open) {
+      history.replaceState({ drawer: true }, "", url);
+    } else {
+      list = location.href;
+      link.focus();
+      history.pushState({ drawer: true }, "", url);
+    }
+    show(url, link.firstChild.textContent);
+  }
+
+  // The focus goes to the first field of a form, to what is wrong in it, or to the current tab.
+  function focus() {
+    const places = ["[data-form] [aria-invalid]", "[data-form] input:not([type=hidden])", "[aria-current]"];
+    (places.map((place) => body.querySelector(place)).find(Boolean) ?? body).focus();
+  }
+
+  document.addEventListener("click", (event) => {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    const inside = event.target.closest("a, button, input, label, .cell-check");
+    const row = inside ? null : event.target.closest("tr");
+    const link = inside?.closest("[data-drawer]") ?? row?.querySelector("[data-drawer]");
+    if (!link || (row && !getSelection().isCollapsed)) return;
+    event.preventDefault();
+    open(link);
   });
-  form.addEventListener("htmx:beforeRequest", (event) => {
-    if (isTooLarge()) event.preventDefault();
-    else show(0, "Sending…");
+  document.addEventListener("drawer:open", (event) => open(event.target, event.detail));
+  drawer.addEventListener("cancel", (event) => {
+    event.preventDefault();
+    leave();
   });
-  form.addEventListener("htmx:xhr:progress", (event) => {
-    const { lengthComputable, loaded, total } = event.detail;
-    if (!lengthComputable || state.hidden) return;
-    if (loaded < total) show(loaded / total, `${Math.round((100 * loaded) / total)} % sent`);
-    else show(null, "Checking…");
+  drawer.addEventListener("click", (event) => {
+    // The drawer itself is hit beside what it contains: on what is behind it.
+    if (event.target === drawer || event.target.closest("[data-close]")) leave();
   });
-  form.addEventListener("htmx:afterRequest", () => {
-    state.hidden = true;
+
+  // Before htmx, which would load the list anew.
+  addEventListener(
+    "popstate",
+    (event) => {
+      const isAsked = Boolean(event.state?.drawer);
+      if (isAsked || drawer.open) event.stopImmediatePropagation();
+      if (isAsked) show(location.href, "the user");
+      else if (drawer.open && mayLeave()) hide();
+      else if (drawer.open) history.pushState({ drawer: true }, "", drawer.dataset.url);
+    },
+    true,
+  );
+  addEventListener("beforeunload", (event) => {
+    if (!isSure && isDirty()) event.preventDefault();
   });
-  form.addEventListener("submit", () => {
-    if (!state.hidden || !preview().querySelector("[name=mark]")) return;
-    show(null, "Creating the users…");
+
+  drawer.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.detail.requestConfig.verb === "get" && !mayLeave()) event.preventDefault();
   });
-  addEventListener("htmx:afterSettle", (event) => {
-    if (event.detail.target.id === "preview") preview().querySelector("[tabindex]")?.focus();
+  drawer.addEventListener("htmx:beforeOnLoad", (event) => {
+    const { elt, requestConfig, xhr } = event.detail;
+    if (requestConfig.verb !== "post" || !xhr.getResponseHeader("HX-Refresh")) return;
+    // The session has ended: sent as a page, the form comes back after the login.
+    event.preventDefault();
+    isSure = true;
+    elt.submit();
   });
-  form.addEventListener("htmx:responseError", (event) => {
-    tell(`Not checked: ${headingOf(event.detail.xhr)}.`);
+  drawer.addEventListener("htmx:beforeSwap", (event) => {
+    const { detail } = event;
+    const isPanel = detail.serverResponse.includes("data-panel");
+    detail.shouldSwap = isPanel;
+    if (isPanel) detail.isError = false;
+    else if (!detail.isError) location.assign(detail.xhr.responseURL);
   });
+  drawer.addEventListener("htmx:afterSettle", (event) => {
+    const { requestConfig, xhr } = event.detail;
+    drawer.removeAttribute("aria-busy");
+    tell("");
+    if (xhr.status < 400) {
+      drawer.dataset.url = xhr.responseURL;
+      history.replaceState({ drawer: true }, "", xhr.responseURL);
+    }
+    drawer.scrollTo(0, 0);
+    focus();
+    if (requestConfig.verb === "post" && xhr.status < 400) {
+      const swap = "morph:outerHTML";
+      htmx.ajax("GET", list, { target: "#users", select: "#users", selectOOB: "#count:innerHTML", swap });
+    }
+  });
+  drawer.addEventListener("htmx:responseError", (event) =>
+    tell(`${headingOf(event.detail.xhr)}. Try again.`),
+  );
   for (const failure of ["htmx:sendError", "htmx:timeout"]) {
-    form.addEventListener(failure, () => tell("Not checked: the service does not answer. Try again."));
+    drawer.addEventListener(failure, () => tell("The service does not answer. Try again."));
   }
 }
 
-const upload = document.getElementById("upload");
-if (upload) setUpUpload(upload);
+const drawer = document.getElementById("drawer");
+if (drawer) setUpDrawer(drawer);
+
+// The page of a user that was reloaded while the list was behind it: the way back leads to the list.
+
+const loaded = location.pathname + location.search;
+if (!drawer) {
+  addEventListener("popstate", () => {
+    if (location.pathname + location.search !== loaded) location.reload();
+  });
+}

@@ -1,0 +1,28 @@
+"""The route of the palette's entries."""
+
+from typing import Annotated
+
+from fastapi import Query, Response
+
+from app.admin.deps import AnyPage
+from app.admin.rendering import BASE
+from app.admin.services.palette import found_actions, found_users, found_views
+from app.api.deps.services import UserLists
+from app.api.routing import Router
+from app.schemas.list_params import Search
+
+router = Router(prefix=BASE, include_in_schema=False)
+
+
+@router.get("/palette", name="dashboard_palette")
+async def palette(
+    page: AnyPage, users: UserLists, search: Annotated[Search | None, Query()] = None
+) -> Response:
+    """Users, views and actions that are found by a search; without one, all views and actions."""
+    words, caller = search or "", page.admin
+    groups = {
+        "Users": await found_users(words, caller, users),
+        "Views": found_views(words, caller),
+        "Actions": found_actions(words, caller),
+    }
+    return page.render("palette.html", groups=groups)

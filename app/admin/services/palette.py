@@ -1,0 +1,49 @@
+"""Entries of the palette: users, views and actions that the caller may see, found by words."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from app.admin.navigation import actions_of, views_of
+from app.admin.rendering import ACCOUNT, BASE
+from app.core.pagination import PageParams
+from app.core.permissions import Permission
+from app.schemas.access.session import Principal
+from app.schemas.user_list import UserFilters
+from app.services.user.lists import UserListService
+
+MAX_USERS = 8
+
+
+class Entry(NamedTuple):
+    """An entry: a link with a name, and what distinguishes it from others of that name."""
+
+    name: str
+    url: str
+    note: str = ""
+
+
+async def found_users(search: str, caller: Principal, users: UserListService) -> list[Entry]:
+    """The first users whom the search of the users list finds; none without a search.
+
+    Raises:
+        ValidationException: it takes too long among so many users.
+    """
+    if not search or not caller.may(Permission.USERS_READ):
+        return []
+    found = await users.page(UserFilters(search=search), PageParams(size=MAX_USERS))
+    return [Entry(user.username, f"{BASE}/users/{user.id}", user.email) for user in found.items]
+
+
+def found_views(search: str, caller: Principal) -> list[Entry]:
+    views = [Entry(view.name, BASE + view.path) for view in views_of(caller)]
+    return _with(search, [*views, Entry("Your account", ACCOUNT)])
+
+
+def found_actions(search: str, caller: Principal) -> list[Entry]:
+    return _with(search, (Entry(view.name, BASE + view.path) for view in actions_of(caller)))
+
+
+def _with(search: str, entries: Iterable[Entry]) -> list[Entry]:
+    """The entries whose names contain all words of the search."""
+    words = search.casefold().split()
+    return [entry for entry in entries if all(word in entry.name.casefold() for word in words)]
