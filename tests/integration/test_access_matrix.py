@@ -222,7 +222,7 @@ PAGES = {
         VIEW, permission="stats:read", also=("metrics:read",), delegates="2xx 303"
     ),
     "dashboard_live": Row(VIEW, permission="stats:read", also=("metrics:read",)),
-    "dashboard_palette": Row(VIEW, delegates="2xx 2xx"),
+    "dashboard_palette": Row(VIEW, delegates="2xx 2xx", by_impersonators="2xx 2xx"),
     "dashboard_login": Row(
         LOGIN_FORM,
         options_of=lambda me: {"data": {"username": me.email, "password": PASSWORD}},
