@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from app.core.telemetry.metrics import REQUESTS_REFUSED
 from app.server.admission import Admission
 from app.server.error_response import CLOSE, OVERLOAD, response, without_body
+from app.server.head_with_body import HeadWithBody
 
 HEAD_TIMEOUT = 10.0
 """Seconds from the start of a connection, or a request's first byte, to the end of its head."""
@@ -278,8 +279,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
         cycle.scope["state"]["release_place"] = self._release_place
-        if cycle.scope["method"] not in _BODILESS:
+        method = cycle.scope["method"]
+        if method not in _BODILESS:
             cycle.receive = self._receive  # type: ignore[method-assign]
+        if method != "HEAD" and not cycle.waiting_for_100_continue:
+            cycle.transport = HeadWithBody(self.transport)  # type: ignore[assignment]
         super()._start_asgi_task(cycle, app)
 
     async def _receive(self) -> Any:

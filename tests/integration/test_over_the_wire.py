@@ -12,6 +12,8 @@ import pytest
 from tests.conftest import PASSWORD, Servers
 from tests.process import instance
 
+JSON = "Content-Type: application/json"
+
 
 @pytest.fixture(scope="module")
 def port(servers: Servers, app: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
@@ -99,6 +101,32 @@ def test_health_over_the_wire(port, method):
 
     assert response.status == 200
     assert (json.loads(body)["status"] == "healthy") if method == "GET" else body == b""
+
+
+def test_head_and_body_of_a_response_arrive_together(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        for _ in range(50):
+            connection.sendall(head("GET", "/health/live"))
+            first, _, body = connection.recv(65_536).partition(b"\r\n\r\n")
+
+            assert f"content-length: {len(body)}".encode() in first.splitlines()
+            assert json.loads(body) == {"status": "alive"}
+
+
+def test_an_interim_response_does_not_wait_for_the_body_that_it_asks_for(port):
+    body = b"{}"
+    length = f"Content-Length: {len(body)}"
+    asking = head("POST", "/api/v1/auth/login", JSON, length, "Expect: 100-continue")
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(asking)
+        interim = connection.recv(65_536)
+        connection.sendall(body)
+        response = HTTPResponse(connection, method="POST")
+        response.begin()
+
+        assert interim == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert response.status == 422
+        assert json.loads(response.read())["error"] == "validation_error"
 
 
 def test_a_request_past_the_deadline_is_a_504(servers, app, tmp_path):
