@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import AsyncIterator
+from time import thread_time
 from timeit import timeit
 
 import httpx
@@ -101,9 +102,13 @@ async def test_it_takes_no_longer_than_starlettes_own():
             except StopIteration:
                 return
 
-        return min(timeit(once, number=2_000) for _ in range(7))
+        return timeit(once, timer=thread_time, number=200)
 
-    assert seconds(ours) < 1.5 * seconds(theirs)
+    # In turn, so that whatever else the machine does meets both alike.
+    rounds = [(seconds(ours), seconds(theirs)) for _ in range(60)]
+    our_least, their_least = map(min, zip(*rounds, strict=True))
+
+    assert our_least < 1.5 * their_least
 
 
 def test_cached_header_values_are_bounded():
