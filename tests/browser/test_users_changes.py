@@ -87,7 +87,7 @@ async def test_a_user_is_edited(desk, ada):
     await user.get_by_role("link", name="Edit").click()
     await desk.get_by_label("Username").fill("countess")
     await desk.get_by_label("Full name").fill("Ada King")
-    await desk.get_by_label("Superuser").check()
+    await user.get_by_label("Superuser").check()
     await desk.get_by_role("button", name="Save").click()
     await expect(user.get_by_role("status")).to_have_text("Saved countess")
 
