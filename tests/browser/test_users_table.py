@@ -71,7 +71,7 @@ async def test_a_search_shows_while_it_is_typed_and_survives_a_reload(table):
 async def test_filters_work_together_and_are_in_the_address(table):
     await table.get_by_label("State").select_option("Inactive")
     await table.get_by_label("Search").fill("@even")
-    await table.get_by_label("Superuser").select_option("Other users")
+    await table.get_by_label("Access").select_option("Other users")
     await table.wait_for_url("**/users?search=%40even&is_active=false&is_superuser=false")
     await table.reload()
 

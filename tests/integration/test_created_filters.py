@@ -202,7 +202,7 @@ async def test_each_filter_is_a_chip_and_its_link_is_the_list_without_it(admin):
 
     assert list(found) == [
         "Remove State: Active",
-        "Remove Superuser: Other users",
+        "Remove Access: Other users",
         "Remove Second factor: Without",
         "Remove Role: billing",
         "Remove Role: support",

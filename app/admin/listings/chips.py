@@ -11,7 +11,7 @@ from app.schemas.user_list import UserFilters
 
 CHOICES: dict[str, tuple[str, dict[Any, str]]] = {
     "is_active": ("State", {True: "Active", False: "Inactive"}),
-    "is_superuser": ("Superuser", {True: "Superusers", False: "Other users"}),
+    "is_superuser": ("Access", {True: "Superusers", False: "Other users"}),
     "has_mfa": ("Second factor", {True: "With", False: "Without"}),
     "email_verified": ("Email", {True: "Verified", False: "Not verified"}),
     "created_within": (
