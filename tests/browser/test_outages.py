@@ -83,9 +83,9 @@ async def test_a_list_cannot_be_selected_from_while_its_search_is_awaited(table)
 async def test_the_verdict_turns_grey_when_nothing_was_heard_for_two_intervals(page, root):
     """Issue 22: it stayed green while the service hung."""
     await page.clock.install()
+    await page.route("**/live", lambda _: asyncio.sleep(0))  # no answer at all, nor a stream
     await log_in(page, root)
     await expect(page.get_by_text("Everything is running")).to_be_visible()
-    await page.route("**/live", lambda _: asyncio.sleep(0))  # no answer at all
 
     await page.clock.run_for(25_000)
 

@@ -2,7 +2,7 @@
 // every few seconds. Nothing while the tab is hidden, and at once when it is shown again.
 "use strict";
 
-const TRY_AGAIN = 60_000;
+const TRY_AGAIN = 15_000;
 
 /** Shows new HTML; what the reader has opened, scrolled, focused or selected stays. */
 function refresh(live, html) {
@@ -74,7 +74,10 @@ function setUpLive(live) {
     if (event.detail.xhr.status === 200) show(event.detail.serverResponse);
   });
   for (const failure of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) {
-    live.addEventListener(failure, lose);
+    live.addEventListener(failure, () => {
+      closeStream();
+      lose();
+    });
   }
   // A service that hangs reports no failure, and a proxy may hold a stream back.
   setInterval(() => {
