@@ -55,6 +55,12 @@ def test_a_renamed_product_passes_every_check(checkout: Checkout):
     assert f'PREFIX = "{KEY}_"' in keys
 
 
+def test_a_name_of_forty_characters_passes_lint(checkout: Checkout):
+    checkout.run(".venv/bin/backend new product 'Northwind Traders Order And Delivery API'")
+
+    checkout.run(".venv/bin/ruff check . && .venv/bin/ruff format --check .")
+
+
 @pytest.mark.parametrize("name", ["", "9 Lives", "Acme/API", "Acme  API", "A" * 41])
 def test_a_name_that_is_not_possible_is_refused(checkout: Checkout, name):
     refused = checkout.run(f".venv/bin/backend new product '{name}' && exit 1 || true")

@@ -34,7 +34,9 @@ def product(
         fail(f"the product is called {name} already")
     replaced = _replacements(old, name)
     changed = [path for path in sorted(_files(ROOT)) if _rewrite(path, replaced)]
-    run_ruff("format", [str(path) for path in changed if path.suffix == ".py"])
+    code = [str(path) for path in changed if path.suffix == ".py"]
+    run_ruff("format", code)
+    run_ruff("check", ["--add-noqa", "--select", "E501", *code])  # a long name makes long strings
     for path in changed:
         path.rename(path.with_name(_replaced(path.name, replaced)))
     console.print(f"{len(changed)} files say {name} instead of {old} now.", highlight=False)
