@@ -224,8 +224,10 @@ function setUpDrawer(drawer) {
     if (isPanel) detail.isError = false;
     else if (!detail.isError) location.assign(detail.xhr.responseURL);
   });
-  drawer.addEventListener("htmx:afterSettle", (event) => {
+  // At once: a moment later the user may have closed the drawer, or typed into another field.
+  drawer.addEventListener("htmx:afterSwap", (event) => {
     const { requestConfig, xhr } = event.detail;
+    if (event.target !== body || !drawer.open) return;
     drawer.removeAttribute("aria-busy");
     tell("");
     if (xhr.status < 400) {
