@@ -5,20 +5,13 @@ from fastapi import FastAPI
 from app.admin.account import email, keys, links, own, own_data, passkeys, recovery, security
 from app.admin.assets import assets
 from app.admin.errors.handler import handle_admin_exception
-from app.admin.routes import (
+from app.admin.routes import overview, palette, roles, root
+from app.admin.routes.operations import audit, jobs, mail, requests, settings
+from app.admin.routes.users import (
     api_keys,
-    audit,
     impersonation,
     invitations,
-    jobs,
-    mail,
-    overview,
-    palette,
-    requests,
-    roles,
-    root,
     saved_views,
-    settings,
     transfers,
     upload,
     user,

@@ -3,7 +3,7 @@
 from fastapi import Response
 
 from app.admin.account.forms import EmailForm, EmailFormBody
-from app.admin.deps import AccountPageDep, Browser
+from app.admin.deps.pages import AccountPageDep, Browser
 from app.admin.page import Notice
 from app.admin.rendering import ACCOUNT
 from app.api.deps.services import EmailChanges

@@ -9,7 +9,8 @@ from app.admin.account.forms import (
     ProfileFormBody,
     SessionFormBody,
 )
-from app.admin.deps import AccountPageDep, Audit, Browser, LimitedAccount, MailerDep
+from app.admin.deps.pages import AccountPageDep, Browser, LimitedAccount
+from app.admin.deps.services import Audit, MailerDep
 from app.admin.key_pages import keys_note
 from app.admin.page import Notice
 from app.admin.rendering import ACCOUNT

@@ -3,7 +3,7 @@
 from fastapi import Response
 
 from app.admin.account.forms import DeletionFormBody
-from app.admin.deps import AccountPageDep, Browser, LimitedAccount
+from app.admin.deps.pages import AccountPageDep, Browser, LimitedAccount
 from app.admin.rendering import ACCOUNT, date
 from app.api.deps.services import AccountExports, Deletions
 from app.api.export import ExportResponse

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Json
 
 from app.admin.account.security import SECURITY, TEMPLATE, added, context_of
-from app.admin.deps import AccountPageDep, EnrollingPage
+from app.admin.deps.pages import AccountPageDep, EnrollingPage
 from app.admin.forms.users import validated
 from app.admin.page import Notice
 from app.admin.rendering import ACCOUNT

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import Form, Query, Response
 from pydantic import AfterValidator, BaseModel, Field, Json
 
-from app.admin.deps import AccountPageDep, Browser, EnrollingPage, LimitedPage
+from app.admin.deps.pages import AccountPageDep, Browser, EnrollingPage, LimitedPage
 from app.admin.login_page import safe_next
 from app.admin.page import AdminPage, Notice
 from app.admin.rendering import ACCOUNT

@@ -5,7 +5,7 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from app.admin import cookies
-from app.admin.deps import ImpersonationOverException, LoginRequiredException
+from app.admin.deps.pages import ImpersonationOverException, LoginRequiredException
 from app.admin.errors.page import plain_page
 from app.admin.errors.wording import in_words
 from app.admin.live.stream import wants_stream

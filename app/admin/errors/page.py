@@ -9,7 +9,7 @@ from jinja2.filters import do_filesizeformat
 
 from app.admin import cookies
 from app.admin.csrf import FormRefusedException
-from app.admin.deps import RoleRequiredException
+from app.admin.deps.pages import RoleRequiredException
 from app.admin.errors.wording import ADVICE
 from app.admin.login_page import is_account_page, requested_url, safe_next
 from app.admin.page import AdminPage

@@ -6,7 +6,7 @@ from fastapi import Request, Response
 from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.types import Receive, Scope, Send
 
-from app.admin.deps import watching_page
+from app.admin.deps.pages import watching_page
 from app.admin.listings.overview import OverviewView
 from app.admin.page import AdminPage
 from app.admin.services.overview_feed import OverviewFeed, Snapshot, Subscription

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from fastapi import Form, Request, Response
 
-from app.admin.deps import Browser, EnrollingPage, Feed, LoginFormChecked, OverviewPage, Overviews
+from app.admin.deps.pages import Browser, EnrollingPage, LoginFormChecked, OverviewPage
+from app.admin.deps.services import Feed, Overviews
 from app.admin.listings.overview import OverviewQuery
 from app.admin.live.stream import LiveStream, wants_stream
 from app.admin.login_page import (

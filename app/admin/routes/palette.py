@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Query, Response
 
-from app.admin.deps import AnyPage
+from app.admin.deps.pages import AnyPage
 from app.admin.rendering import BASE
 from app.admin.services.palette import found_actions, found_users, found_views
 from app.api.deps.services import UserLists

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from fastapi import Path, Response
 
-from app.admin.deps import Audit, RolesPage, UserRolesPage
+from app.admin.deps.pages import RolesPage, UserRolesPage
+from app.admin.deps.services import Audit
 from app.admin.forms.access import (
     EditRoleForm,
     EditRoleFormBody,

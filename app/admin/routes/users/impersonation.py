@@ -2,7 +2,7 @@
 
 from fastapi import Response
 
-from app.admin.deps import LeavingPage, PageDep
+from app.admin.deps.pages import LeavingPage, PageDep
 from app.admin.forms.access import ImpersonationForm, ImpersonationFormBody
 from app.admin.listings.user_place import Place
 from app.admin.listings.users import USERS_PATH

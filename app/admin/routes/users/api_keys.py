@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Response
 
-from app.admin.deps import UserKeysPage
+from app.admin.deps.pages import UserKeysPage
 from app.admin.forms.access import KeyFormBody
 from app.admin.key_pages import KeyId, KeyPages
 from app.admin.listings.user_place import Place

@@ -2,7 +2,8 @@
 
 from fastapi import Response
 
-from app.admin.deps import Audit, AuditPage
+from app.admin.deps.pages import AuditPage
+from app.admin.deps.services import Audit
 from app.admin.listings.audit import AUDIT_PATH, AuditListingQuery
 from app.api.export import ExportResponse
 from app.api.routing import Router

@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, File, Form, Request, Response, UploadFile
 
-from app.admin.deps import PageDep, Transfers, Uploads
+from app.admin.deps.pages import PageDep
+from app.admin.deps.services import Transfers, Uploads
 from app.admin.listings.users import USERS_PATH
 from app.admin.page import AdminPage, Notice
 from app.api.deps.request import LongDeadline

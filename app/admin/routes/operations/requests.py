@@ -2,7 +2,8 @@
 
 from fastapi import Response
 
-from app.admin.deps import Recent, RequestsPage
+from app.admin.deps.pages import RequestsPage
+from app.admin.deps.services import Recent
 from app.admin.drawing.time_bar import WIDTH, time_bar
 from app.admin.listings.requests import (
     REQUESTS_PATH,

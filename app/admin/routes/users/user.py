@@ -5,7 +5,8 @@ Each is a page; in the drawer of the users table it is shown without the page ar
 
 from fastapi import Response
 
-from app.admin.deps import Audit, EndSessionsPage, UserHistoryPage, UserSessionsPage, UsersPage
+from app.admin.deps.pages import EndSessionsPage, UserHistoryPage, UserSessionsPage, UsersPage
+from app.admin.deps.services import Audit
 from app.admin.forms.users import UserForm
 from app.admin.listings.user_place import Place
 from app.admin.listings.users import USERS_PATH

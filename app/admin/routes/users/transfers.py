@@ -5,7 +5,8 @@ from uuid import UUID
 
 from fastapi import Path, Response
 
-from app.admin.deps import PageDep, Transfers
+from app.admin.deps.pages import PageDep
+from app.admin.deps.services import Transfers
 from app.admin.listings.users import UserListingQuery
 from app.admin.page import Notice
 from app.admin.rendering import BASE

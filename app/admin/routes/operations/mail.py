@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import Depends, Path, Request, Response
 from fastapi.responses import HTMLResponse
 
-from app.admin.deps import Caught, MailerDep, MailPage, Mails, PageDep
+from app.admin.deps.pages import MailPage, PageDep
+from app.admin.deps.services import Caught, MailerDep, Mails
 from app.admin.listings.mail import MAIL_PATH, MailListingQuery
 from app.admin.rendering import HEADERS
 from app.api.routing import Router

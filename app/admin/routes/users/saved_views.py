@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from fastapi import Form, Path, Response
 from pydantic import BaseModel
 
-from app.admin.deps import SavedViews, UsersPage
+from app.admin.deps.pages import UsersPage
+from app.admin.deps.services import SavedViews
 from app.admin.forms.users import validated
 from app.admin.listings.chips import chips
 from app.admin.listings.saved_views import VIEWS_PATH

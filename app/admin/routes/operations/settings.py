@@ -2,7 +2,7 @@
 
 from fastapi import Request, Response
 
-from app.admin.deps import PageDep
+from app.admin.deps.pages import PageDep
 from app.admin.rendering import BASE
 from app.admin.services.guides import GUIDES
 from app.admin.services.settings_report import settings_report

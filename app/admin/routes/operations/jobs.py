@@ -5,7 +5,8 @@ from typing import Annotated, Literal, NamedTuple
 from fastapi import Form, Path, Query, Response
 from pydantic import AfterValidator, BaseModel, Field
 
-from app.admin.deps import Jobs, JobsPage
+from app.admin.deps.pages import JobsPage
+from app.admin.deps.services import Jobs
 from app.admin.listings.jobs import JOBS_PATH, JobListingQuery
 from app.admin.login_page import safe_view
 from app.admin.page import Notice

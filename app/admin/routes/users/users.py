@@ -6,15 +6,8 @@ from typing import Annotated, NamedTuple
 from fastapi import Form, Query, Response
 from pydantic import BaseModel, Field
 
-from app.admin.deps import (
-    AdminUsers,
-    Audit,
-    EditUserPage,
-    ExportPage,
-    NewUserPage,
-    SavedViews,
-    UsersPage,
-)
+from app.admin.deps.pages import EditUserPage, ExportPage, NewUserPage, UsersPage
+from app.admin.deps.services import AdminUsers, Audit, SavedViews
 from app.admin.forms.users import EditForm, EditFormBody, NewUserFormBody, UserForm
 from app.admin.listings.chips import CHOICES, chips
 from app.admin.listings.saved_views import view_links

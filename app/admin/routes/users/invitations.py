@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Form, Response
 from pydantic import AfterValidator, BaseModel
 
-from app.admin.deps import InvitationsPage
+from app.admin.deps.pages import InvitationsPage
 from app.admin.forms.access import role_choices
 from app.admin.forms.invitations import InvitationForm, InvitationFormBody
 from app.admin.listings.invitations import INVITATIONS_PATH, InvitationListingQuery
