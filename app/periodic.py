@@ -1,4 +1,4 @@
-"""Periodic tasks of each web process: gauges, snapshots of the counters, records of
+"""Periodic tasks of each web process: gauges, snapshots of the counters, traffic, and records of
 refusals and requests.
 
 What is done once for all processes is a scheduled job (`app/worker/registry.py`).

@@ -65,8 +65,10 @@ def at_ease() -> Iterator[None]:
         patch.setattr(periodic, "GAUGES_INTERVAL", 3600.0)
         # Statements that a test counts are its own: it writes refusals when it asks for them.
         patch.setattr(periodic, "REFUSALS_INTERVAL", 3600.0)
-        # So do the records of requests, which a test empties and reads.
+        # Keys in Redis that a test counts are its own: it writes records of requests, and the
+        # traffic of 24 hours, when it asks for them.
         patch.setattr(periodic, "REQUESTS_INTERVAL", 3600.0)
+        patch.setattr(periodic, "SNAPSHOT_INTERVAL", 3600.0)
         cheap = {"argon2__memory_cost": 64, "argon2__time_cost": 1}
         patch.setattr(hashing, "_CONTEXT", HASHES.copy(**cheap))
         yield

@@ -23,4 +23,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Nothing: releases before sum up smaller buckets as well."""
+    """Nothing to undo: earlier releases add up smaller buckets too."""

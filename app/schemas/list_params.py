@@ -23,12 +23,16 @@ def _search(value: str) -> str | None:
     if "\ufffd" in value:
         raise PydanticCustomError("encoding", "not valid UTF-8")
     try:
-        return normalise_search(value) or None
+        normal = normalise_search(value)
     except ValueError as error:
         raise PydanticCustomError("search", "{reason}", {"reason": str(error)}) from None
+    if len(normal) > MAX_SEARCH:  # a few characters become several
+        raise PydanticCustomError("search", "too long", None)
+    return normal or None
 
 
-Search = Annotated[str, StringConstraints(max_length=254), AfterValidator(_search)]
+MAX_SEARCH = 254
+Search = Annotated[str, StringConstraints(max_length=MAX_SEARCH), AfterValidator(_search)]
 """A part of the searched text; `%`, `_` and `\\` have no special meaning."""
 
 
@@ -48,7 +52,7 @@ def is_present(column: Any, value: bool) -> Any:  # noqa: FBT001  # called as `e
     return column.is_not(None) if value else column.is_(None)
 
 
-Period = Literal["today", "7d", "30d"]
+CreatedWithin = Literal["today", "7d", "30d"]
 _BEGIN = {
     "today": "date_trunc('day', now(), 'UTC')",
     "7d": "now() - interval '168 hours'",
@@ -56,7 +60,7 @@ _BEGIN = {
 }
 
 
-def is_within(column: Any, period: Period) -> Any:
+def is_within(column: Any, period: CreatedWithin) -> Any:
     """For a filter by a period up to now: since 00:00 UTC, or the last 7 or 30 times 24 hours. The
     database reads the clock, so that a statement is right however often it is run."""
     return column >= literal_column(_BEGIN[period])

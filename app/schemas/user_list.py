@@ -9,7 +9,7 @@ from pydantic.config import JsonDict
 from app.core.pagination import CursorPage, Page
 from app.schemas.access.role import RoleName
 from app.schemas.base import EndMoment, FirstMoment, example_of
-from app.schemas.list_params import Filter, ListParams, Period, Search, is_present, is_within
+from app.schemas.list_params import CreatedWithin, Filter, ListParams, Search, is_present, is_within
 from app.schemas.user import UserSchema
 
 SortBy = Literal["created_at", "username", "email"]
@@ -63,7 +63,7 @@ class UserFilters(ListParams):
     email_verified: Annotated[bool | None, Filter("email_verified_at", is_present)] = Field(
         None, description="only users with, or without, a verified email", examples=[True]
     )
-    created_within: Annotated[Period | None, Filter("created_at", is_within)] = Field(
+    created_within: Annotated[CreatedWithin | None, Filter("created_at", is_within)] = Field(
         None,
         description="only users who were created today, since 00:00 UTC, or in the last 7 or 30 "
         "times 24 hours",

@@ -217,7 +217,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _release_place(self) -> None:
         """Count the request no longer: its response streams, and has no end of its own."""
-        if not self._is_streaming and self._in_progress() is not None:
+        if not (self._is_streaming or self._is_refused or self._in_progress() is None):
             self._is_streaming = True
             self._admission.streaming += 1
 
@@ -278,6 +278,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
+        self._admission.streaming -= self._is_streaming  # of the request before
+        self._is_streaming = False
         cycle.scope["state"]["release_place"] = self._release_place
         method = cycle.scope["method"]
         if method not in _BODILESS:

@@ -82,7 +82,7 @@ class ResourceService(BaseService):
 
         Args:
             values: of fields; those that are left out or None refer to no row.
-            owner_id: where rows have an owner; None: whoever it is.
+            owner_id: of the rows; None for rows of any owner.
 
         Raises:
             ValidationException: it names the fields whose row does not exist, or is of another.

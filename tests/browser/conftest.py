@@ -7,7 +7,14 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
+from playwright.async_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    Request,
+    async_playwright,
+    expect,
+)
 
 from tests.browser.chromium import chromium as chromium_path
 from tests.browser.serving import serving
@@ -18,6 +25,7 @@ DASHBOARD = "/api/v1/dashboard"
 PHONE = {"width": 360, "height": 740}
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
+expect.set_options(timeout=20_000)  # 5 s are too few on a busy machine
 
 OpenPage = Callable[..., Awaitable[Page]]
 

@@ -260,7 +260,9 @@ async def test_a_hidden_tab_sends_no_requests(root_page):
     root_page.on("request", lambda request: asked.append(request.url))
 
     await root_page.evaluate("htmx.trigger('[data-live]', 'look')")
-    while_hidden = [url for url in asked if url.endswith("/live")]
+    await root_page.locator("[data-live]").evaluate("live => { live.dataset.every = '0.1' }")
+    await root_page.evaluate("new Promise((done) => setTimeout(done, 2500))")  # two looks
+    while_hidden = [url for url in asked if "/live" in url]
     updated = root_page.locator(".updated time")
     before = await updated.get_attribute("datetime")
     await root_page.evaluate(hide, arg=False)

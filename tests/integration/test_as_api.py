@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
@@ -55,7 +56,7 @@ async def answer(name: str, code: str, token: str) -> Any:
     run = await asyncio.to_thread(
         subprocess.run,
         RUNNERS[name](code),
-        env={"TOKEN": token, "PATH": "/usr/local/bin:/usr/bin:/bin"},
+        env={"TOKEN": token, "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         check=False,

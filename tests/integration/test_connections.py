@@ -420,6 +420,33 @@ async def test_a_client_that_reads_nothing_is_let_go(monkeypatch):
         await serving
 
 
+async def test_a_stream_whose_client_has_left_already_is_not_counted():
+    """Each would have raised the limit on requests by one."""
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def streaming(scope: Scope, _receive: Receive, _send: Send) -> None:
+        begun.set()
+        await asyncio.sleep(0.2)
+        scope["state"]["release_place"]()
+        ended.set()
+
+    admission = Admission(10, 10, 1024)
+    bounded: Any = partial(BoundedProtocol, admission=admission)
+    config = uvicorn.Config(streaming, http=bounded, lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        serving = asyncio.create_task(server._serve([door]))
+        _, writer = await asyncio.open_connection(*door.getsockname())
+        writer.write(head("GET /"))
+        await begun.wait()
+        writer.transport.abort()
+        await ended.wait()
+        server.should_exit = True
+        await serving
+
+    assert admission.streaming == 0
+
+
 async def test_a_head_that_begins_in_the_packet_of_another_request_has_its_own_timeout(site):
     """S10: it had 75 s."""
     received, seconds = await dripping(

@@ -59,8 +59,7 @@ async def test_at_most_eight_users_are_listed(admin, runtime):
     assert len((await entries(admin, "user"))["Users"]) == 8
 
 
-async def test_names_are_escaped_and_lead_to_the_user(admin, root, ada):
-    await root.patch(f"/users/{ada.id}", json={"email": "ada+<i>@example.com"})
+async def test_an_email_is_escaped_and_leads_to_the_user(admin, root, ada):
     await root.patch(f"/users/{ada.id}", json={"email": "ada&co@example.com"})
 
     answer = await admin.get(f"{PAGE}/palette", params={"search": "ada"})

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from app.core.telemetry.ended_request import EndedRequest
 from app.runtime import Runtime
-from app.services.monitoring.recent_requests import MOST, TTL, RecentRequests
+from app.services.monitoring.recent_requests import SAMPLE_SIZES, TTL, RecentRequests
 from tests.conftest import Person, browsing, running
 from tests.integration.test_dashboard_page import PAGE, browser, log_in
 from tests.integration.test_roles import give
@@ -139,8 +139,11 @@ async def test_neither_path_nor_query_nor_body_nor_header_is_recorded(
         ("id=unknown", set()),
     ],
 )
-async def test_the_filters_select_requests(admin, emptied, ada: Person, client, query, found):
-    await emptied()
+async def test_the_filters_select_requests(
+    admin, emptied, ada: Person, client, monkeypatch, query, found
+):
+    recent = await emptied()
+    monkeypatch.setattr(recent, "slow_after", 3600.0)
     await ada.get("/users/me")
     await ada.get("/users/999999")
     await client.get("/nowhere")
@@ -212,7 +215,8 @@ async def test_older_requests_are_on_the_next_page(admin, ada: Person):
 
 async def test_a_failure_and_a_slow_request_are_of_the_kind_of_which_most_are_stored(recent):
     assert recent.kind_of(ended(status=503)) == "failed"
-    assert recent.kind_of(ended(seconds=recent.slow_after)) == "failed"
+    assert recent.kind_of(ended(seconds=recent.slow_after)) == "slow"
+    assert recent.kind_of(ended(seconds=recent.slow_after, status=401)) == "slow"
     assert recent.kind_of(ended(status=429)) == "refused"
     assert recent.kind_of(ended(status=304)) == "answered"
 
@@ -229,11 +233,27 @@ async def test_a_flood_is_sampled_errors_last_and_the_page_says_so(
 
     failed = [one for one in stored if one.status == 500]
     answered = [one for one in stored if one.id.startswith("ok-")]
-    assert (len(failed), len(answered)) == (MOST["failed"], MOST["answered"])
+    assert (len(failed), len(answered)) == (SAMPLE_SIZES["failed"], SAMPLE_SIZES["answered"])
     assert {one.stands_for for one in failed} == {10.0}
     assert {one.stands_for for one in answered} == {50.0}
     assert len({int(one.id.removeprefix("ok-")) // 100 for one in answered}) > 3  # not the first
-    assert "those that failed or were slow, about one in 10.0 is shown" in page.text
+    assert "those that failed, about one in 10.0 is shown" in page.text
+
+
+async def test_a_slow_one_is_found_and_a_line_of_another_program_is_passed_over(
+    admin, emptied, runtime: Runtime
+):
+    recent = await emptied()
+    recent.add(ended(at=time(), id="slow", seconds=recent.slow_after))
+    await recent.write()
+    assert runtime.cache is not None
+    (key,) = await runtime.cache.redis.keys("*{requests}*:slow")
+    await runtime.cache.redis.lpush(key, b'["not", "a record"]', b"{")
+
+    page = await admin.get(f"{REQUESTS}?speed=slow&id=slow")
+
+    assert page.status_code == 200
+    assert len(rows(page)) == 1
 
 
 async def test_the_lists_are_bounded_and_end(recent: RecentRequests, runtime: Runtime):

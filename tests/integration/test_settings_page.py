@@ -122,6 +122,7 @@ def test_the_source_of_a_value_is_named(tmp_path: Path, monkeypatch: pytest.Monk
         (Path("/x"), "/x"),
         ("https://example.com/a", "https://example.com/a"),
         ("https://token@example.com/a", f"https://{HIDDEN}@example.com/a"),
+        ("http://[x", HIDDEN),
         ("https://u:p@example.com/?key=1#f", f"https://u:{HIDDEN}@example.com/?{HIDDEN}"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 
 from app.core.cache import CacheMode
 from app.core.redis import CircuitBreaker
+from app.core.telemetry.metrics import LATENCY_BUCKETS
 from app.core.telemetry.request_counters import RequestCounter
 from app.schemas.monitoring.traffic_history import TrafficHistory
 from app.services.monitoring.traffic_history import SLOT, SLOTS, TrafficHistoryService
@@ -76,15 +77,15 @@ async def test_pages_of_operators_and_probes_are_no_traffic(breaker):
 
 async def test_a_day_is_kept_and_no_more(breaker):
     service = Process(breaker)
-    service.end(*range(200, 600), seconds=0.01)
-    for seconds in (0.0, 0.004, 0.3, 7.0, 60.0):
-        service.end(200, seconds=seconds)
+    for status in (200, 304, 404, 500):
+        for seconds in (*LATENCY_BUCKETS, 1000.0):
+            service.end(status, seconds=seconds)
     await service.report()
     pattern = f"{breaker.prefix}:{{traffic}}:*"
     (key,) = await breaker.redis.keys(pattern)
 
     assert len((await read(service)).slots) == SLOTS + 1
-    assert await breaker.redis.hlen(key) <= 33
+    assert await breaker.redis.hlen(key) == 4 + len(LATENCY_BUCKETS) + 1
     assert SLOTS * SLOT < await breaker.redis.ttl(key) <= (SLOTS + 2) * SLOT
 
 

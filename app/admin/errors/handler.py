@@ -55,7 +55,7 @@ def _wants_page(request: Request) -> bool:
 
 def error_page(request: Request, error: AppException) -> Response:
     """The login page, the form that was refused, or a page that says what is wrong."""
-    if wants_stream(request):  # it can show none, and would ask again and again
+    if wants_stream(request):  # it can show none; the page asks for the part by a request
         return Response(status_code=204)
     status, headers = error.status, error_headers(error)
     headers.pop("WWW-Authenticate", None)  # a browser would ask for it in a window of its own

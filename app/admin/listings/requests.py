@@ -15,7 +15,7 @@ from app.services.monitoring.recent_requests import Kind, RecentRequests
 
 REQUESTS_PATH = f"{BASE}/requests"
 STATUSES = ("5xx", "4xx", "3xx", "2xx")
-UNMATCHED = "no route"
+NO_ROUTE = "no route"
 """Shown and sought in place of the route where none matched."""
 
 
@@ -43,7 +43,7 @@ class RequestListing(Listing):
             if self.id in {None, request.id}
             and self.status in {None, f"{request.status // 100}xx"}
             and (self.speed is None or request.seconds >= slow_after)
-            and self.route in {None, request.route or UNMATCHED}
+            and self.route in {None, request.route or NO_ROUTE}
             and self.actor in {None, request.actor}
         ]
 
@@ -83,7 +83,7 @@ async def requests_shown(listing: RequestListing, recent: RecentRequests) -> Req
         total=len(found),
         pages=ceil(len(found) / PAGE_SIZE),
         routes=sorted(
-            {request.route or UNMATCHED for request in stored}
+            {request.route or NO_ROUTE for request in stored}
             | ({listing.route} if listing.route else set())
         ),
         sampled=_sampled(stored, recent),

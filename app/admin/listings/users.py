@@ -59,6 +59,11 @@ class UserListing(UserFilters, Listing):
         """The day with which a range begins or ends, for its field; empty without a range."""
         return (self.model_dump()[name] or "")[:10]
 
+    def moment(self, name: str) -> str:
+        """The begin or end of a range where it is no whole day, which a field cannot show."""
+        written = self.model_dump()[name] or ""
+        return written if "T" in written else ""
+
     def by(self, column: SortBy) -> Self:
         """Sorted by a column, first page; in the other direction if sorted by it already."""
         order = "desc" if column == "created_at" else "asc"

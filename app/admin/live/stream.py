@@ -9,11 +9,13 @@ from starlette.types import Receive, Scope, Send
 from app.admin.deps.pages import watching_page
 from app.admin.listings.overview import OverviewView
 from app.admin.page import AdminPage
+from app.admin.rendering import BASE
 from app.admin.services.overview_feed import OverviewFeed, Snapshot, Subscription
 from app.core.exceptions import AppException, ForbiddenException, UnauthorizedException
 from app.core.middleware.deadline import current_deadline
 from app.core.telemetry.timing import current_timing
 
+LIVE = f"{BASE}/live"
 BEAT = 3.0
 """Seconds between two parts of a stream at most: the session is checked, and a proxy sees that the
 connection is used."""
@@ -41,13 +43,13 @@ class LiveStream(EventSourceResponse):
         self._request, self._page, self._view, self._feed = request, page, view, feed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Here and not before: nobody would end the subscription of a response that is not sent.
+        # Subscribed here: a response that is never sent would leave its subscription behind.
         subscription = self._feed.subscribe(self._page.admin.session_id, self._view.period)
         if subscription is None:
             await Response(status_code=204, headers=HEADERS)(scope, receive, send)
             return
         try:
-            _keep_apart(scope)
+            _exempt_from_limits(scope)
             self.body_iterator = self._events(subscription)
             await super().__call__(scope, receive, send)
         finally:
@@ -59,6 +61,8 @@ class LiveStream(EventSourceResponse):
         yield format_sse_event(retry=RETRY)
         while not subscription.is_over:
             snapshot = await subscription.next(beat)
+            if deadline is not None:
+                deadline.waited = 0.0  # each check is short, and there is no end to their number
             try:
                 page = await watching_page(self._request)
             except (ForbiddenException, UnauthorizedException):
@@ -80,8 +84,8 @@ class LiveStream(EventSourceResponse):
         return snapshot.rendered[key]
 
 
-def _keep_apart(scope: Scope) -> None:
-    """Have the stream take no request's place in the server, and its length count as no latency."""
+def _exempt_from_limits(scope: Scope) -> None:
+    """Release the request's place in the server, and record the time until now as its latency."""
     state = scope.setdefault("state", {})
     if (timing := current_timing()) is not None:
         state["answered_in"] = timing.total
@@ -90,5 +94,6 @@ def _keep_apart(scope: Scope) -> None:
 
 
 def wants_stream(request: Request) -> bool:
-    """Whether the client is an `EventSource`."""
-    return "text/event-stream" in request.headers.get("Accept", "")
+    """Whether an `EventSource` asks for the live part."""
+    is_live = request.method == "GET" and request.scope["path"] == LIVE
+    return is_live and "text/event-stream" in request.headers.get("Accept", "")

@@ -82,7 +82,7 @@ class OverviewService:
             self._sign_ups(period, mode),
             self._last_known("operations", Operations, get_operations, mode),
             self._last_known("history", TrafficHistory, get_history, CacheMode.DEFAULT),
-            self._metrics.requests(with_own=False),
+            self._metrics.requests(with_operational=False),
             self._metrics.cache(),
         )
         at = datetime.now(UTC)

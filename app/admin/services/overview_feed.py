@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass, field
 
 import structlog
@@ -95,7 +96,8 @@ class OverviewFeed:
         self._subscriptions.add(subscription)
         self._due = 0.0
         if self._reader is None:
-            self._reader = asyncio.create_task(self._read())
+            # Not in the context of the first stream's request, with whose deadline it would wait.
+            self._reader = asyncio.create_task(self._read(), context=Context())
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:

@@ -94,7 +94,10 @@ def _without_password(text: str) -> str:
     """`https://user:•••@host/path?•••`."""
     if "://" not in text:
         return text
-    url = urlsplit(text)
+    try:
+        url = urlsplit(text)
+    except ValueError:
+        return HIDDEN
     user, at, place = url.netloc.rpartition("@")
     name, colon, _ = user.partition(":")
     netloc = f"{name}:{HIDDEN}@{place}" if colon else f"{HIDDEN if user else ''}{at}{place}"

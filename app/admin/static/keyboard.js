@@ -68,9 +68,11 @@ function setUpPalette(palette) {
       else marked()?.click();
     }
   });
-  list.addEventListener("htmx:afterSwap", () => {
-    isStale = false;
+  list.addEventListener("htmx:afterSwap", (event) => {
     mark(entries()[0]);
+    // The answer may be to an earlier text; the one to this text follows.
+    isStale = new URL(event.detail.xhr.responseURL).searchParams.get("search") !== field.value;
+    if (isStale) return;
     if (isChosen) marked()?.click();
     isChosen = false;
   });

@@ -219,7 +219,7 @@ function setUpDrawer(drawer) {
   });
   drawer.addEventListener("htmx:beforeSwap", (event) => {
     const { detail } = event;
-    const isPanel = detail.serverResponse.includes("data-panel");
+    const isPanel = detail.serverResponse.includes("<div data-panel>");
     detail.shouldSwap = isPanel;
     if (isPanel) detail.isError = false;
     else if (!detail.isError) location.assign(detail.xhr.responseURL);
@@ -230,7 +230,8 @@ function setUpDrawer(drawer) {
     if (event.target !== body || !drawer.open) return;
     drawer.removeAttribute("aria-busy");
     tell("");
-    if (xhr.status < 400) {
+    const isForm = requestConfig.verb === "post" && xhr.responseURL.endsWith(requestConfig.path);
+    if (xhr.status < 400 && !isForm) {
       drawer.dataset.url = xhr.responseURL;
       history.replaceState({ drawer: true }, "", xhr.responseURL);
     }

@@ -348,13 +348,13 @@ class TelemetrySettings(Section):
         0.5, description="seconds from which on a statement is logged and counted as slow"
     )
     slow_request: Seconds = Field(
-        1.0, description="seconds from which on a request is slow, and recorded like an error"
+        1.0, description="seconds from which on a request is recorded as slow"
     )
     recent_requests: int = Field(
         1000,
         ge=0,
-        le=5000,
-        description="recent requests recorded for the admin pages, of each kind: failed or slow, "
+        le=2000,
+        description="recent requests recorded for the admin pages, of each kind: failed, slow, "
         "refused, answered; 0: none",
     )
     otlp_endpoint: (

@@ -241,5 +241,5 @@ def get_settings() -> Settings:
     Raises:
         SettingsError: see `load_settings`.
     """
-    named_in_file()
+    named_in_file()  # read now, since the file may change while the process runs
     return load_settings(ROOT / ".env")

@@ -14,7 +14,7 @@ class EndedRequest(NamedTuple):
         method: as sent, cut off.
         route: the path template; None where no route matched.
         status: of the response.
-        seconds: from its arrival to the end of its answer.
+        seconds: from its arrival to the end of its answer; of a stream, to its begin.
         actor: `user:5`, `key:…`, `anonymous`.
         impersonator_id: the superuser who acted in the user's name.
         waited: seconds by what was waited for: `db`, `pool`, and the Redis breakers.

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.types import Scope
 
 from app.core.telemetry.metrics import LATENCY_BUCKETS, REQUEST_DURATION, REQUESTS
-from app.core.telemetry.traffic import is_own
+from app.core.telemetry.traffic import is_operational
 
 UNMATCHED = "unmatched"
 """Label for requests that match no route."""
@@ -38,7 +38,7 @@ class RequestCounter:
     Attributes:
         in_progress: number of unfinished requests.
         unreported: requests of the product by what `TrafficHistoryService` stores of them: the
-            first digit of the status, and the place of their latency in `LATENCY_BUCKETS`.
+            class of the status, such as `4xx`, and the place of their latency in `LATENCY_BUCKETS`.
     """
 
     in_progress: int = 0
@@ -69,7 +69,7 @@ class RequestCounter:
         known = (
             REQUESTS.labels(*labels, status).inc,
             REQUEST_DURATION.labels(*labels).observe,
-            None if is_own(labels[1]) else f"{status // 100}xx",
+            None if is_operational(labels[1]) else f"{status // 100}xx",
         )
         if method in _METHODS:  # clients can send arbitrary others
             self._known[method, route, status] = known

@@ -30,14 +30,14 @@ def percentile(buckets: Mapping[float, float], fraction: float) -> float | None:
     return start
 
 
-_OWN = "/api/v1/dashboard", "/static", "/health", "/api/v1/metrics"
-_PRODUCT = "/api/v1/dashboard/stats"
+_OPERATIONAL = "/api/v1/dashboard", "/static", "/health", "/api/v1/metrics"
+_EXCEPT = "/api/v1/dashboard/stats"
 
 
-def is_own(route: str) -> bool:
+def is_operational(route: str) -> bool:
     """Whether a route template is one of the admin pages, their files, the probes or the metrics:
     what operators look at, and no traffic of the product."""
-    return route.startswith(_OWN) and route != _PRODUCT
+    return route.startswith(_OPERATIONAL) and route != _EXCEPT
 
 
 @dataclass(slots=True)

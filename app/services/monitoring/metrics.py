@@ -87,9 +87,9 @@ class MetricsService:
         """The read replicas as this process sees them; asks none of them."""
         return ReplicaListSchema.model_validate({"items": self._sources.replica_states()})
 
-    async def requests(self, *, with_own: bool = True) -> RequestMetricsSchema:
+    async def requests(self, *, with_operational: bool = True) -> RequestMetricsSchema:
         """Requests that all processes answered within `WINDOW`; see `build_request_metrics`."""
-        return build_request_metrics(*await self._recent(), with_own=with_own)
+        return build_request_metrics(*await self._recent(), with_operational=with_operational)
 
     async def cache(self) -> CacheMetricsSchema:
         """Hits and misses within `WINDOW`, and the memory and keys of the cache's Redis."""

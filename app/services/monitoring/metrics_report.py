@@ -8,7 +8,7 @@ from app.core.telemetry.exposition import MetricsSnapshot
 from app.core.telemetry.traffic import (
     Traffic,
     added_up,
-    is_own,
+    is_operational,
     percentile,
     traffic_by_route,
 )
@@ -28,19 +28,19 @@ SLOWEST = 5
 
 
 def build_request_metrics(
-    recent: MetricsSnapshot, seconds: float, *, with_own: bool = True
+    recent: MetricsSnapshot, seconds: float, *, with_operational: bool = True
 ) -> RequestMetricsSchema:
     """Requests, errors and latency of the last `seconds`.
 
     Args:
         recent: what was counted in that time.
         seconds: since the counts began.
-        with_own: also of the routes that `is_own` names.
+        with_operational: also of the routes that `is_operational` names.
     """
     traffic = {
         (method, route): one
         for (method, route), one in traffic_by_route(recent).items()
-        if with_own or not is_own(route)
+        if with_operational or not is_operational(route)
     }
     routes = [
         RouteMetricsSchema(method=method, route=route, **_traffic(one, seconds))

@@ -6,26 +6,26 @@ from time import time
 from typing import Any, Literal
 
 import structlog
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from app.core.config.sections import TelemetrySettings
 from app.core.redis import CircuitBreaker, RedisUnavailable
 from app.core.telemetry.ended_request import EndedRequest
 from app.core.telemetry.request_counters import UNMATCHED
-from app.core.telemetry.traffic import is_own
+from app.core.telemetry.traffic import is_operational
 
 log = structlog.get_logger("app.requests")
 
-Kind = Literal["failed", "refused", "answered"]
-MOST: dict[Kind, int] = {"failed": 100, "refused": 50, "answered": 20}
+Kind = Literal["failed", "slow", "refused", "answered"]
+SAMPLE_SIZES: dict[Kind, int] = {"failed": 100, "slow": 50, "refused": 50, "answered": 20}
 """Requests of a kind that one process stores at each write, once a second."""
 TTL = 86_400
 """Seconds for which a record is shown; Redis drops the lists so long after the last write."""
 SHAPE = 1
 """Part of the keys. Another number leaves the records of releases with other fields alone."""
 
-_RECORDS = TypeAdapter(list[EndedRequest])
+_RECORD = TypeAdapter(EndedRequest)
 
 
 class _Sample:
@@ -55,8 +55,8 @@ class _Sample:
 
 
 class RecentRequests:
-    """Records requests in memory and writes them once a second, in one round trip: a request waits
-    for nothing. What Redis cannot take meanwhile waits within the same bound.
+    """Records requests in memory and writes them once a second, in one round trip. Requests do
+    not wait for Redis; while it is unavailable the sample is kept, within the same bound.
 
     Args:
         cache: the cache's Redis; None where there is none.
@@ -80,13 +80,15 @@ class RecentRequests:
 
     def add(self, request: EndedRequest) -> None:
         """Record a request, unless it succeeded and was for what operators look at."""
-        if request.status < 400 and is_own(request.route or UNMATCHED):
+        if request.status < 400 and is_operational(request.route or UNMATCHED):
             return
         self._samples[self.kind_of(request)].add(request)
 
     def kind_of(self, request: EndedRequest) -> Kind:
-        if request.status >= 500 or request.seconds >= self.slow_after:
+        if request.status >= 500:
             return "failed"
+        if request.seconds >= self.slow_after:  # also of slow clients, who displace no failure
+            return "slow"
         return "refused" if request.status >= 400 else "answered"
 
     async def write(self) -> None:
@@ -117,11 +119,11 @@ class RecentRequests:
             return []
         await self.write()
         pipeline = self._cache.redis.pipeline(transaction=False)
-        for kind in MOST:
+        for kind in SAMPLE_SIZES:
             pipeline.lrange(self._key(kind), 0, self.limit - 1)
         lists: list[Any] = await self._cache.call(pipeline.execute)
         oldest = time() - TTL
-        found = _RECORDS.validate_json(b"[%b]" % b",".join(line for one in lists for line in one))
+        found = [record for one in lists for line in one if (record := _record(line)) is not None]
         # What was written without an answer in time is written again.
         once = {(request.at, request.id): request for request in found if request.at > oldest}
         return sorted(once.values(), key=attrgetter("at"), reverse=True)
@@ -131,5 +133,13 @@ class RecentRequests:
         return f"{prefix}:{{requests}}:{SHAPE}:{kind}"
 
 
+def _record(line: bytes) -> EndedRequest | None:
+    """The record; None where another program wrote the line."""
+    try:
+        return _RECORD.validate_json(line)
+    except ValidationError:
+        return None
+
+
 def _new_samples() -> dict[Kind, _Sample]:
-    return {kind: _Sample(size) for kind, size in MOST.items()}
+    return {kind: _Sample(size) for kind, size in SAMPLE_SIZES.items()}

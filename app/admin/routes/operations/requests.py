@@ -6,9 +6,9 @@ from app.admin.deps.pages import RequestsPage
 from app.admin.deps.services import Recent
 from app.admin.drawing.time_bar import WIDTH, time_bar
 from app.admin.listings.requests import (
+    NO_ROUTE,
     REQUESTS_PATH,
     STATUSES,
-    UNMATCHED,
     RequestListingQuery,
     requests_shown,
 )
@@ -33,7 +33,7 @@ async def requests_table(
         found=found,
         recent=recent,
         statuses=STATUSES,
-        unmatched=UNMATCHED,
+        unmatched=NO_ROUTE,
         time_bar=time_bar,
         bar_width=WIDTH,
     )
