@@ -91,6 +91,7 @@ async def test_a_card_leads_to_the_users_that_it_counts(page, root, ada, bob, ca
 
 
 async def test_a_session_that_was_ended_elsewhere_ends_with_the_next_click(root_page, root):
+    await root_page.goto(f"{DASHBOARD}/users")  # the overview would go to the login by itself
     sessions = (await root.get("/auth/sessions")).json()["items"]
     for session in sessions:
         if not session["is_current"]:
@@ -102,6 +103,7 @@ async def test_a_session_that_was_ended_elsewhere_ends_with_the_next_click(root_
 
 
 async def test_an_expired_session_leads_to_the_login_and_back(root_page, root, runtime):
+    await root_page.goto(f"{DASHBOARD}/users")  # as above
     async with runtime.session_maker() as db:
         await db.execute(update(Session).values(expires_at=Session.created_at))
         await db.commit()
