@@ -185,6 +185,7 @@ async def test_a_pooler_that_the_settings_do_not_name_is_refused(pooled):
 
 
 async def test_c17_and_is_told_which_setting_says_so(pooled):
+    """C17"""
     async with engine_of(pooled.model_copy(update={"pooler": "none"})) as engine:
         with pytest.raises(DBAPIError) as caught:
             await ping(engine)

@@ -123,6 +123,7 @@ NAMED |= {"LIMITER_ENABLED": "false"}
 def test_f17_what_the_machine_does_not_have_is_a_sentence_and_an_end(
     project, change, settings, says, workers
 ):
+    """F17"""
     began = time.monotonic()
     ended = served_in_namespace(project, change, "--workers", workers, **settings)
 
@@ -204,7 +205,7 @@ RELOADED = 2
 
 
 def test_u11_a_reload_shows_every_kind_of_file_and_keeps_the_servers(project):
-    """`backend dev`: templates, CSS and JS as well; PostgreSQL and Valkey stay."""
+    """U11: `backend dev`: templates, CSS and JS as well; PostgreSQL and Valkey stay."""
     with visiting(project, *CLI, "dev") as visit:
         before, times = servers_of(project), []
         for name in EDITED:

@@ -189,6 +189,7 @@ def test_c24_a_check_finds_them(project, forked, repository: Path):
 
 
 async def test_c24_two_migrations_on_one_migrate_nothing(monkeypatch, own):
+    """C24"""
     monkeypatch.setattr("alembic.script.ScriptDirectory.get_heads", lambda _: ["2_b", "2_a"])
 
     with pytest.raises(MigrationsError, match="multiple heads: 2_a, 2_b"):
@@ -197,6 +198,7 @@ async def test_c24_two_migrations_on_one_migrate_nothing(monkeypatch, own):
 
 
 def test_c29_trusting_every_proxy_is_warned_about(project, environment):
+    """C29"""
     told = environment | {"SERVER_FORWARDED_ALLOW_IPS": "*"}
     migrated = project.cli("migrate", **told)
     examined = project.cli("doctor", **told)

@@ -407,6 +407,7 @@ def shallow(monkeypatch):
 
 
 async def test_c36_a_page_too_far_from_the_start_names_the_cursor(root, everybody, shallow):
+    """C36"""
     last = await listed(root, size=10, page=3)
     refused = await root.get("/users", params={"size": 10, "page": 4})
 
