@@ -50,7 +50,7 @@ def rate(
         script.write(SCRIPT % (", ".join(one.lua for one in requests), token))
         script.flush()
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name]
-        command.append(f"http://127.0.0.1:{port}")
+        command += ["--timeout", "10s", f"http://127.0.0.1:{port}"]
         done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  # ours
     if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
         raise RuntimeError(done.stdout)
