@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -81,7 +81,7 @@ def _run(command: list[str]) -> None:
     subprocess.run(command, capture_output=True, check=True)  # noqa: S603  # ours
 
 
-def _rates(rates: list[tuple[float, ...]], place: int) -> tuple[list[float], str]:
+def _rates(rates: Sequence[Sequence[float]], place: int) -> tuple[list[float], str]:
     return [pair[place] for pair in rates], "requests/s"
 
 
