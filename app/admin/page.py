@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from app.admin import cookies
 from app.admin.drawing.api_call import ApiCall, api_call
 from app.admin.navigation import views_of
-from app.admin.rendering import ACCOUNT, BASE, render
+from app.admin.rendering import ACCOUNT, BASE, render, shows_notice
 from app.admin.typed import NotSavedYetException, is_draft
 from app.api.runtime import runtime_of
 from app.core.exceptions import (
@@ -125,7 +125,7 @@ class AdminPage:
             csrf=self._forms.token(str(self.admin.session_id)),
             **context,
         )
-        cookies.delete(answer, self._request, "notice")
+        delete_notice(answer, self._request)
         return answer
 
     def redisplay_on_error(self, template: str, **context: Any) -> AbstractContextManager[None]:
@@ -205,7 +205,13 @@ def as_oneself(
 
 
 def notice_in(request: Request) -> Notice | None:
-    """The notice that the page before this one left in a cookie."""
-    sealed = cookies.read(request, "notice")
+    """The notice that the page before this one left in a cookie; none for a part of a page."""
+    sealed = cookies.read(request, "notice") if shows_notice(request) else None
     notice = runtime_of(request).forms.unseal(sealed) if sealed else None
     return Notice(*notice) if notice else None
+
+
+def delete_notice(answer: Response, request: Request) -> None:
+    """Have the browser delete the notice that this page shows."""
+    if shows_notice(request):
+        cookies.delete(answer, request, "notice")

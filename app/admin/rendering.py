@@ -134,6 +134,12 @@ def is_panel(request: Request) -> bool:
     return request.headers.get("HX-Target") == PANEL
 
 
+def shows_notice(request: Request) -> bool:
+    """Whether the answer is a whole view. A script that loads a part of one leaves the notice to
+    the page that shows it."""
+    return is_panel(request) or "HX-Request" not in request.headers
+
+
 def render(
     request: Request,
     template: str,

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import Request, Response
 
 from app.admin import cookies
-from app.admin.page import notice_in
+from app.admin.page import delete_notice, notice_in
 from app.admin.rendering import render
 from app.api.runtime import runtime_of
 
@@ -28,5 +28,5 @@ def render_public_form(
         **context,
     )
     cookies.write(answer, request, "form", browser_id)
-    cookies.delete(answer, request, "notice")
+    delete_notice(answer, request)
     return answer
