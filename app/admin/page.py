@@ -99,8 +99,12 @@ class AdminPage:
         return BASE + views[0].path if views else ACCOUNT
 
     def api_call(self, path: str, permission: Permission | None, *params: BaseModel) -> ApiCall:
-        """The call of the API for what a list shows: see `api_call`."""
-        origin = str(self._request.base_url).rstrip("/")
+        """The call of the API for what a list shows: see `api_call`.
+
+        Its URL is the service's public one, where that is set: behind a proxy that is not trusted,
+        a request does not tell the scheme."""
+        public = runtime_of(self._request).settings.mail.link_base_url
+        origin = public or str(self._request.base_url).rstrip("/")
         return api_call(origin, path, permission, params)
 
     def render(

@@ -14,11 +14,13 @@ import httpx
 import pytest
 
 from app.admin.drawing.api_call import ApiCall
+from app.core.config import Settings
 from app.core.permissions import Permission
 from app.runtime import Runtime
 from tests.browser.serving import serving
-from tests.conftest import Person, person
+from tests.conftest import Person, browsing, person, running
 from tests.integration.test_dashboard_page import PAGE, browser, log_in
+from tests.integration.test_live_stream import cookie
 from tests.integration.test_roles import give, new_role
 
 __all__ = ["browser"]
@@ -138,6 +140,19 @@ async def test_the_token_is_named_that_the_list_takes(
 
     assert ">API key</a> with <code>users:read</code>, or an access token." in users.text
     assert "an access token of a user with <code>roles:manage</code>." in roles.text
+
+
+@pytest.mark.parametrize("public", [None, "https://api.example.com"])
+async def test_the_address_is_the_public_one_where_it_is_set(
+    settings: Settings, client, root: Person, public: str | None
+):
+    """Behind a proxy that ends TLS and is not trusted, a request seems to be plain http."""
+    changed = settings.replaced(mail={"link_base_url": public})
+    async with running(changed) as app, browsing(app) as browser:
+        browser.headers.update({**cookie(root, app.state.runtime), "Accept": "text/html"})
+        page = await browser.get(f"{PAGE}/users")
+
+    assert f"'{public or 'http://test'}/api/v1/users?" in snippets(page)["curl"]
 
 
 @pytest.mark.parametrize("name", ["Python", "TypeScript", "curl"])
