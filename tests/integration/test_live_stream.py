@@ -176,14 +176,7 @@ async def test_without_a_session_or_a_permission_there_is_none(browser, ada, run
 
 @pytest.fixture
 async def feed(runtime, root) -> OverviewFeed:
-    overviews = OverviewService(
-        runtime.user_statistics,
-        runtime.health,
-        runtime.metrics,
-        runtime.operations,
-        runtime.settings.database,
-    )
-    return OverviewFeed(overviews, runtime.drain)
+    return OverviewFeed(OverviewService(runtime), runtime.drain)
 
 
 async def test_all_streams_share_one_read_of_the_figures(feed):

@@ -106,13 +106,7 @@ async def current_of(period: Period) -> tuple[datetime, timedelta]:
 
 @pytest.fixture
 def overview(runtime):
-    return OverviewService(
-        runtime.user_statistics,
-        runtime.health,
-        runtime.metrics,
-        runtime.operations,
-        runtime.settings.database,
-    )
+    return OverviewService(runtime)
 
 
 async def test_the_second_view_runs_no_query(overview, root, statements):

@@ -1,6 +1,7 @@
 """Dependencies on services that only the admin pages use."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar, cast
 
 from fastapi import Depends, Request
 
@@ -19,36 +20,30 @@ from app.services.transfers.service import TransferService
 from app.services.user.saved_views import SavedViewService
 from app.services.user.upload import UserUpload
 
+T = TypeVar("T")
+
 
 async def get_admin_user_service(users: Users, sessions: Sessions, mfa: Mfa) -> AdminUserService:
     return AdminUserService(users, sessions, mfa)
 
 
+def _only(request: Request, service: Callable[..., T], *args: object) -> T:
+    """The one instance of a service for the whole process."""
+    state, name = request.app.state, service.__name__
+    if not hasattr(state, name):
+        setattr(state, name, service(*args))
+    return cast("T", getattr(state, name))
+
+
 async def get_overview_service(request: Request) -> OverviewService:
-    """One for the whole process: it stores the last figures."""
-    state, parts = request.app.state, runtime_of(request)
-    if not hasattr(state, "overview"):
-        state.overview = OverviewService(
-            parts.user_statistics,
-            parts.health,
-            parts.metrics,
-            parts.operations,
-            parts.settings.database,
-        )
-    overview: OverviewService = state.overview
-    return overview
+    return _only(request, OverviewService, runtime_of(request))
 
 
 Overviews = Annotated[OverviewService, Depends(get_overview_service)]
 
 
 async def get_overview_feed(request: Request, overviews: Overviews) -> OverviewFeed:
-    """One for the whole process: it reads for all streams."""
-    state = request.app.state
-    if not hasattr(state, "overview_feed"):
-        state.overview_feed = OverviewFeed(overviews, runtime_of(request).drain)
-    feed: OverviewFeed = state.overview_feed
-    return feed
+    return _only(request, OverviewFeed, overviews, runtime_of(request).drain)
 
 
 async def get_user_upload(request: Request, users: Users) -> UserUpload:

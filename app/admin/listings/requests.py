@@ -9,6 +9,7 @@ from pydantic import Field
 
 from app.admin.listings.base import PAGE_SIZE, Listing
 from app.admin.rendering import BASE
+from app.core.redis import RedisUnavailable
 from app.core.telemetry.ended_request import EndedRequest
 from app.schemas.audit import Reference
 from app.services.monitoring.recent_requests import Kind, RecentRequests
@@ -70,12 +71,12 @@ class RequestsShown(NamedTuple):
     sampled: dict[Kind, float]
 
 
-async def requests_shown(listing: RequestListing, recent: RecentRequests) -> RequestsShown:
-    """
-    Raises:
-        RedisUnavailable: the records cannot be read now.
-    """
-    stored = await recent.newest()
+async def requests_shown(listing: RequestListing, recent: RecentRequests) -> RequestsShown | None:
+    """A page of the table; None where the records cannot be read now."""
+    try:
+        stored = await recent.newest()
+    except RedisUnavailable:
+        return None
     found = listing.select(stored, slow_after=recent.slow_after)
     first = (listing.page - 1) * PAGE_SIZE
     return RequestsShown(

@@ -8,9 +8,9 @@ from typing import NamedTuple, TypeVar, cast
 
 import structlog
 
+from app.api.runtime import Runtime
 from app.core.cache import CacheMode
 from app.core.cache.decorator import Lookup
-from app.core.config import DatabaseSettings
 from app.core.exceptions import AppException
 from app.core.timeouts import with_timeout
 from app.schemas.base import ResponseSchema
@@ -19,10 +19,7 @@ from app.schemas.monitoring.operations import Operations
 from app.schemas.monitoring.overview import LastKnown, Overview, StatusSummary
 from app.schemas.monitoring.traffic_history import TrafficHistory
 from app.schemas.monitoring.user_statistics import DashboardStats, Period, SignUps
-from app.services.dashboard import DashboardService
-from app.services.monitoring.health import READ_ONLY, HealthService
-from app.services.monitoring.metrics import MetricsService
-from app.services.monitoring.operations import OperationsService
+from app.services.monitoring.health import READ_ONLY
 
 Schema = TypeVar("Schema", bound=ResponseSchema)
 
@@ -46,19 +43,13 @@ class OverviewService:
     """Reads the figures of the overview. One for the process: it stores the last figures, which are
     shown while the database is away."""
 
-    def __init__(
-        self,
-        statistics: DashboardService,
-        health: HealthService,
-        metrics: MetricsService,
-        operations: OperationsService,
-        settings: DatabaseSettings,
-    ) -> None:
-        self._statistics = statistics
-        self._health = health
-        self._metrics = metrics
-        self._operations = operations
-        self._pool_limit = settings.pool_size + settings.max_overflow
+    def __init__(self, parts: Runtime) -> None:
+        self._statistics = parts.user_statistics
+        self._health = parts.health
+        self._metrics = parts.metrics
+        self._operations = parts.operations
+        database = parts.settings.database
+        self._pool_limit = database.pool_size + database.max_overflow
         self._stored: dict[str, _Stored] = {}
 
     async def now(self, period: Period = Period.MONTH, others: Overview | None = None) -> Overview:

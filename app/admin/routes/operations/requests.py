@@ -13,7 +13,6 @@ from app.admin.listings.requests import (
     requests_shown,
 )
 from app.api.routing import Router
-from app.core.redis import RedisUnavailable
 
 router = Router(prefix=REQUESTS_PATH, include_in_schema=False)
 
@@ -23,14 +22,10 @@ async def requests_table(
     page: RequestsPage, listing: RequestListingQuery, recent: Recent
 ) -> Response:
     """The table of recent requests, or why there is none."""
-    try:
-        found = await requests_shown(listing, recent)
-    except RedisUnavailable:
-        found = None
     return page.render(
         "requests/table.html",
         listing=listing,
-        found=found,
+        found=await requests_shown(listing, recent),
         recent=recent,
         statuses=STATUSES,
         unmatched=NO_ROUTE,
