@@ -114,6 +114,17 @@ async def test_views_and_actions_are_reached_from_every_page(root_page, ada):
     await expect(palette(root_page)).to_be_hidden()
 
 
+async def test_a_setting_is_reached_from_every_page(root_page):
+    await root_page.keyboard.press("ControlOrMeta+k")
+    await root_page.keyboard.type("mail link base")
+    await expect(marked(root_page)).to_contain_text("MAIL_LINK_BASE_URL")
+    await root_page.keyboard.press("Enter")
+
+    setting = root_page.locator("#MAIL_LINK_BASE_URL")
+    await expect(setting).to_be_in_viewport()
+    await expect(setting).to_contain_text("beginning of the links in mails")
+
+
 async def test_a_search_that_failed_says_so_and_leads_nowhere(desk, watch):
     watch.expected |= {"ERR_INTERNET_DISCONNECTED", "htmx:"}
     await desk.keyboard.press("ControlOrMeta+k")

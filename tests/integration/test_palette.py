@@ -44,13 +44,40 @@ async def test_without_a_search_views_and_actions_are_listed(admin):
 
 
 async def test_a_search_finds_users_views_and_actions(admin, ada):
-    assert await entries(admin, "AD") == {
-        "Users": ["ada"],
-        "Actions": ["Upload a file of users"],
-    }
+    found = await entries(admin, "AD")
+    assert found["Users"] == ["ada"]
+    assert found["Actions"] == ["Upload a file of users"]
     assert await entries(admin, "user new") == {"Actions": ["New user"]}
-    assert await entries(admin, "jobs") == {"Views": ["Jobs"]}
+    assert (await entries(admin, "jobs"))["Views"] == ["Jobs"]
     assert await entries(admin, "nothing at all") == {}
+
+
+async def test_a_setting_is_found_by_words_of_its_name_and_leads_to_its_row(admin):
+    found = await entries(admin, "mail link")
+    answer = await admin.get(f"{PAGE}/palette", params={"search": "mail link"})
+    (url,) = re.findall(r'href="([^"]*settings[^"]*)"', answer.text)
+    page = await admin.get(unescape(url))
+
+    assert found == {"Settings": ["MAIL_LINK_BASE_URL"]}
+    assert "beginning of the links in mails" in answer.text
+    (opened,) = re.findall(
+        r'<details class="panel setting-group" open>(.*?)</details>', page.text, re.DOTALL
+    )
+    assert f'id="{url.partition("#")[2]}"' in opened
+
+
+async def test_at_most_eight_settings_are_listed_and_none_without_a_search(admin):
+    assert len((await entries(admin, "auth"))["Settings"]) == 8
+    assert "Settings" not in await entries(admin)
+    assert (await entries(admin))["Views"][-2:] == ["Settings", "Your account"]
+
+
+async def test_who_is_no_superuser_finds_no_settings(browser, root, ada):
+    await give(root, ada, "users:read", "jobs:manage")
+    await log_in(browser, ada)
+
+    assert await entries(browser, "mail link") == {}
+    assert "Settings" not in (await entries(browser))["Views"]
 
 
 async def test_at_most_eight_users_are_listed(admin, runtime):

@@ -6,7 +6,7 @@ from fastapi import Query, Response
 
 from app.admin.deps.pages import AnyPage
 from app.admin.rendering import BASE
-from app.admin.services.palette import found_actions, found_users, found_views
+from app.admin.services.palette import found_actions, found_settings, found_users, found_views
 from app.api.deps.services import UserLists
 from app.api.routing import Router
 from app.schemas.list_params import Search
@@ -18,11 +18,13 @@ router = Router(prefix=BASE, include_in_schema=False)
 async def palette(
     page: AnyPage, users: UserLists, search: Annotated[Search | None, Query()] = None
 ) -> Response:
-    """Users, views and actions that are found by a search; without one, all views and actions."""
+    """Users, views, actions and settings that are found by a search; without one, all views and
+    actions."""
     words, caller = search or "", page.admin
     groups = {
         "Users": await found_users(words, caller, users),
         "Views": found_views(words, caller),
         "Actions": found_actions(words, caller),
+        "Settings": found_settings(words, caller),
     }
     return page.render("palette.html", groups=groups)

@@ -1,17 +1,18 @@
-"""Entries of the palette: users, views and actions that the caller may see, found by words."""
+"""Entries of the palette that the caller may see, found by words."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from app.admin.navigation import actions_of, views_of
 from app.admin.rendering import ACCOUNT, BASE
+from app.core.config import variables
 from app.core.pagination import PageParams
 from app.core.permissions import Permission
 from app.schemas.access.session import Principal
 from app.schemas.user_list import UserFilters
 from app.services.user.lists import UserListService
 
-MAX_USERS = 8
+MAX_USERS = MAX_SETTINGS = 8
 
 
 class Entry(NamedTuple):
@@ -19,7 +20,7 @@ class Entry(NamedTuple):
 
     name: str
     url: str
-    note: str = ""
+    note: str | None = None
 
 
 async def found_users(search: str, caller: Principal, users: UserListService) -> list[Entry]:
@@ -36,11 +37,24 @@ async def found_users(search: str, caller: Principal, users: UserListService) ->
 
 def found_views(search: str, caller: Principal) -> list[Entry]:
     views = [Entry(view.name, BASE + view.path) for view in views_of(caller)]
+    if caller.is_superuser:
+        views.append(Entry("Settings", f"{BASE}/settings"))
     return _with(search, [*views, Entry("Your account", ACCOUNT)])
 
 
 def found_actions(search: str, caller: Principal) -> list[Entry]:
     return _with(search, (Entry(view.name, BASE + view.path) for view in actions_of(caller)))
+
+
+def found_settings(search: str, caller: Principal) -> list[Entry]:
+    """The first settings whose names are found; none without a search."""
+    if not search or not caller.is_superuser:
+        return []
+    settings = (
+        Entry(name, f"{BASE}/settings?name={name}#{name}", section.model_fields[field].description)
+        for name, (section, field) in variables().items()
+    )
+    return _with(search, settings)[:MAX_SETTINGS]
 
 
 def _with(search: str, entries: Iterable[Entry]) -> list[Entry]:

@@ -1,4 +1,4 @@
-// Keyboard shortcuts, and the palette of users, views and actions. Everything works without them.
+// Keyboard shortcuts, and the palette. Everything works without them.
 "use strict";
 
 // The rows of a list: the current one is the one with the focus.
