@@ -49,6 +49,7 @@ QUERIES: dict[str, tuple[str, Executable]] = {
     "ix_users_created_at": ("newest 50", _page()),
     "ix_users_search": ("search, 20 in a million", _page(search="12345")),
     "uq_users_email": ("first 50 by email", _page(sort_by="email", sort_order="asc")),
+    "ix_users_updated_at": ("last 50 that changed", _page(sort_by="updated_at")),
     "uq_users_username_lower": ("first 50 by username", _page(sort_by="username")),
     "ix_users_superusers_created_at": (
         "newest 10 superusers",

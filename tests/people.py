@@ -14,7 +14,7 @@ NAMES = [
     *("50% _off_", "/slash/", "Anna Ann", "annabel", None, "$1", ":name", "{braces}", "Ana"),
 ]
 STATES = (None, True, False)
-ORDERS = list(product(("created_at", "username", "email"), ("desc", "asc")))
+ORDERS = list(product(("created_at", "username", "email", "id", "updated_at"), ("desc", "asc")))
 
 
 def people() -> list[Row]:

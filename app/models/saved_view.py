@@ -16,6 +16,6 @@ class SavedView(Base):
     user_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("users.id", ondelete="CASCADE"))
     list_name: Mapped[str] = mapped_column(String(32))
     name: Mapped[str] = mapped_column(String(60))
-    query: Mapped[str] = mapped_column(String(5000))
+    query: Mapped[str] = mapped_column(String(8000))
 
     __table_args__ = (UniqueConstraint("user_id", "list_name", "name", name="uq_saved_views_name"),)

@@ -43,6 +43,7 @@ class User(Timestamped, Base):
     __table_args__ = (
         Index("uq_users_username_lower", text('lower(username COLLATE "C")'), unique=True),
         Index("ix_users_created_at", "created_at", "id"),
+        Index("ix_users_updated_at", "updated_at", "id"),
         Index("ix_users_is_active_created_at", "is_active", "created_at", "id"),
         Index(
             "ix_users_superusers_created_at",

@@ -71,7 +71,8 @@ class ListQueries(Generic[Model]):
     def order(self, rows: Any, params: ListParams) -> list[UnaryExpression[Any]]:
         """The order of `rows`: of the model, or of a subquery's columns. Nulls come last."""
         is_descending = params.sort_order == "desc"
-        key = self._key(rows, params.sort_by), rows.id
+        ties = () if params.sort_by == "id" else (rows.id,)
+        key = self._key(rows, params.sort_by), *ties
         order = [part.desc() if is_descending else part.asc() for part in key]
         if self._column(params.sort_by).nullable:
             order[0] = order[0].nulls_last()
@@ -92,6 +93,8 @@ class ListQueries(Generic[Model]):
         value = self._key_of(params.sort_by, bindparam("value", type_=column.type))
         last = bindparam("id", type_=row_id.type)
         is_descending = params.sort_order == "desc"
+        if params.sort_by == "id":
+            return query.where(row_id < last if is_descending else row_id > last)
         if is_null:
             is_behind = row_id < last if is_descending else row_id > last
             return query.where(and_(column.is_(null()), is_behind))
@@ -118,7 +121,7 @@ class ListQueries(Generic[Model]):
     def values(self, params: ListParams, position: Position) -> dict[str, Any]:
         """The parameters of `after`."""
         values: dict[str, Any] = {"id": position.id}
-        if position.value is not None:
+        if position.value is not None and params.sort_by != "id":
             kind = self._column(params.sort_by).type.python_type
             values["value"] = _adapter(kind).validate_python(position.value)
         return values

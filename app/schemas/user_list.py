@@ -8,30 +8,32 @@ from pydantic.config import JsonDict
 
 from app.core.pagination import CursorPage, Page
 from app.schemas.access.role import RoleName
-from app.schemas.base import EndMoment, FirstMoment, example_of
+from app.schemas.base import EndMoment, FirstMoment, RowId, example_of
 from app.schemas.list_params import CreatedWithin, Filter, ListParams, Search, is_present, is_within
 from app.schemas.user import UserSchema
 
-SortBy = Literal["created_at", "username", "email"]
+SortBy = Literal["created_at", "username", "email", "id", "updated_at"]
 
 _ADA: JsonDict = example_of(UserSchema)
 
 
 MAX_ROLES = 20
 """Roles by which a list is filtered at once."""
+MAX_IDS = 100
+"""Ids by which a list is filtered at once: as many as a page has users at most."""
 
 
 def _include_any(roles: Any, names: tuple[str, ...]) -> Any:
     return roles.any(roles.property.mapper.class_.name.in_(names))
 
 
-def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """In one order, so that equal filters have one statement and one cursor."""
-    return tuple(sorted(set(names)))
+    return tuple(sorted(set(values)))
 
 
 def _listed(value: Any) -> Any:
-    """An export that began before filters had several roles has one."""
+    """A saved view, and an export that began before filters had several roles, may have one."""
     return (value,) if isinstance(value, str) else value
 
 
@@ -41,11 +43,22 @@ RoleNames = Annotated[
     BeforeValidator(_listed),
     AfterValidator(_each_once),
 ]
+UserIds = Annotated[
+    tuple[RowId, ...],
+    Field(max_length=MAX_IDS),
+    BeforeValidator(_listed),
+    AfterValidator(_each_once),
+]
 
 
 class UserFilters(ListParams):
     """Filters and order of the list, the list by cursor and the export."""
 
+    id: UserIds | None = Field(
+        None,
+        description="only the user with this id; if repeated, the users with any of these ids",
+        examples=[[1]],
+    )
     is_active: bool | None = Field(
         None, description="only active, or only inactive, users", examples=[True]
     )
@@ -88,7 +101,8 @@ class UserFilters(ListParams):
     )
     sort_by: SortBy = Field(
         "created_at",
-        description="usernames are sorted case-insensitively; ties are broken by id",
+        description="usernames are sorted case-insensitively; ties are broken by id; a user who "
+        "changes while a list by `updated_at` is followed may be left out, or come twice",
         examples=["username"],
     )
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert, text
 
 from app.models import User
-from app.schemas.user_list import MAX_ROLES
+from app.schemas.user_list import MAX_IDS, MAX_ROLES
 from app.services.user import totals
 from tests.conftest import Person
 from tests.integration.test_dashboard_page import PAGE, browser, log_in
@@ -95,6 +95,8 @@ async def test_today_begins_at_midnight_utc(root, runtime):
         *("created_from=2026-02-30", "created_from=yesterday", "created_from=1", "created_from="),
         *("created_to=9999-12-31", "created_to=2026-11-01T00:00:00", "created_within=8d"),
         "role=" + "&role=".join(f"role-{number}" for number in range(MAX_ROLES + 1)),
+        *("id=0", "id=-1", "id=x", "id=", "id=1.5", "id=true", "id=9223372036854775808"),
+        "id=" + "&id=".join(str(number) for number in range(1, MAX_IDS + 2)),
     ],
 )
 @pytest.mark.parametrize("path", ["/users", "/users/cursor", "/users/export"])
@@ -140,6 +142,49 @@ async def test_a_cursor_is_of_one_range(root, daily):
     )
 
     assert (other.status_code, same.status_code) == (422, 200)
+
+
+@pytest.mark.parametrize("path", ["/users", "/users/cursor"])
+async def test_users_are_found_by_their_ids(root, ada, bob, path):
+    ids = [bob.id, ada.id, bob.id, 2**63 - 1]
+
+    assert await names(root, path, id=ids) == ["ada", "bob"]
+    assert await names(root, path, id=ada.id, sort_by="email") == ["ada"]
+    assert await names(root, path, id=ids, search="bob") == ["bob"]
+    assert await names(root, path, id=ids, is_active=False) == []
+
+
+async def test_as_many_ids_as_a_page_has_users(root, daily):
+    ids = list(range(1, MAX_IDS + 1))
+
+    page = (await root.get("/users", params={"id": ids, "size": 100})).json()
+    exported = await root.get("/users/export", params={"id": ids[:2], "format": "ndjson"})
+
+    assert page["total"] == 31
+    assert exported.text.count("\n") == 2
+
+
+async def test_a_cursor_is_of_the_same_ids_in_whatever_order(root, daily):
+    ids = [3, 4, 5]
+    params = {"id": ids, "size": 2}
+    cursor = (await root.get("/users/cursor", params=params)).json()["next_cursor"]
+
+    same = await root.get("/users/cursor", params={"id": ids[::-1], "size": 2, "cursor": cursor})
+    other = await root.get("/users/cursor", params={"id": [3, 4], "size": 2, "cursor": cursor})
+
+    assert [user["id"] for user in same.json()["items"]] == [3]
+    assert other.status_code == 422
+
+
+async def test_a_change_brings_a_user_to_the_top_of_the_order_by_it(root, ada, bob):
+    await ada.patch("/users/me", json={"full_name": "Ada"})
+
+    listed = [
+        (await root.get(path, params={"sort_by": "updated_at"})).json()["items"][0]["username"]
+        for path in ("/users", "/users/cursor")
+    ]
+
+    assert listed == ["ada", "ada"]
 
 
 async def test_several_roles_are_or(root, ada, bob):
@@ -191,7 +236,7 @@ def chips(page: httpx.Response) -> dict[str, str]:
 
 
 FILTERED = (
-    f"{PAGE}/users?sort_by=email&is_active=true&is_superuser=false&has_mfa=false"
+    f"{PAGE}/users?sort_by=email&id=7&id=12&is_active=true&is_superuser=false&has_mfa=false"
     "&role=support&role=billing&email_verified=false&created_within=30d"
     "&created_from=2026-11-01&created_to=2026-11-30T12%3A30%3A00Z&search=smith&page=3"
 )
@@ -202,6 +247,8 @@ async def test_each_filter_is_a_chip_and_its_link_is_the_list_without_it(admin):
     found = chips(page)
 
     assert list(found) == [
+        "Remove Id: 7",
+        "Remove Id: 12",
         "Remove State: Active",
         "Remove Access: Other users",
         "Remove Second factor: Without",
@@ -213,7 +260,7 @@ async def test_each_filter_is_a_chip_and_its_link_is_the_list_without_it(admin):
         "Remove Created to: 30 Nov 2026, 12:30 UTC",
         "Remove Search: smith",
     ]
-    assert page.text.count(">or</span>") == 1
+    assert page.text.count(">or</span>") == 2
     for words, url in found.items():
         others = chips(await admin.get(url))
         assert list(others) == [one for one in found if one != words]
@@ -256,6 +303,16 @@ async def test_the_form_shows_the_filters_and_the_file_has_them(admin, root, ada
     assert 'id="created_from" disabled type="date" value="2019-11-03"' in hour.text
     assert "1 to 2 of 2 users" in days.text
     assert exported.text.count("\n") == 3
+
+
+async def test_ids_stay_while_other_filters_are_typed_and_lead_to_the_api(admin, root, ada, bob):
+    page = await admin.get(f"{PAGE}/users?id={ada.id}&id={bob.id}&sort_by=updated_at")
+
+    assert "1 to 2 of 2 users" in page.text
+    for person in (ada, bob):
+        assert f'<input type="hidden" name="id" value="{person.id}">' in page.text
+    assert f"id={ada.id}&amp;id={bob.id}" in page.text
+    assert "/users/export?" in page.text
 
 
 async def test_names_of_roles_are_shown_to_those_who_may_list_them(browser, root, ada):

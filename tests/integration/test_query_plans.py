@@ -37,6 +37,8 @@ ORDERS = {
     "created_at": ("ix_users_created_at", MIDDLE),
     "username": ("uq_users_username_lower", Position("m", USERS // 2)),
     "email": ("uq_users_email", Position("m", USERS // 2)),
+    "id": ("pk_users", Position(str(USERS // 2), USERS // 2)),
+    "updated_at": ("ix_users_updated_at", MIDDLE),
 }
 
 
@@ -118,6 +120,7 @@ EARNED = {
     "ix_users_search": listed(search=RARE),
     "uq_users_email": listed(sort_by="email"),
     "uq_users_username_lower": listed(sort_by="username"),
+    "ix_users_updated_at": listed(sort_by="updated_at"),
     "ix_users_superusers_created_at": first_superusers(),
 }
 

@@ -181,10 +181,11 @@ async def test_a_view_whose_filters_are_not_valid_any_more_can_be_deleted(admin,
 
 async def test_the_longest_list_can_be_saved(admin):
     roles = "&".join(f"role=r{number:031}" for number in range(20))
+    ids = "&".join(f"id={2**63 - 1 - number}" for number in range(100))
     search = quote("🙂" * 254)
     moments = "created_from=2026-11-01T00:00:00.000001Z&created_to=2026-11-01T00:00:00.000001Z"
     states = "is_active=false&is_superuser=false&has_mfa=false&email_verified=false"
-    query = f"{roles}&search={search}&{moments}&{states}&created_within=today"
+    query = f"{ids}&{roles}&search={search}&{moments}&{states}&created_within=today"
 
     saved = await save(admin, "Long", f"{query}&sort_by=username&sort_order=asc")
 

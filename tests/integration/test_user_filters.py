@@ -196,7 +196,7 @@ async def test_a_cursor_that_spells_out_the_defaults_is_the_same_list(root, ever
         "is_active=",
         "is_superuser=2",
         "sort_by=hashed_password",
-        "sort_by=id",
+        "sort_by=is_active",
         "sort_by=created_at;drop table users",
         "sort_order=down",
         "sort_order=",

@@ -47,8 +47,8 @@ def _of(listing: UserListing, name: str) -> Iterator[Chip]:
     value = getattr(listing, name)
     if value is None:
         return
-    if name == "role":
-        yield from _roles(listing, value)
+    if name in {"id", "role"}:
+        yield from _any_of(listing, name, value)
         return
     url = listing.with_filters(**{name: None}).url
     if name in CHOICES:
@@ -61,11 +61,12 @@ def _of(listing: UserListing, name: str) -> Iterator[Chip]:
         yield Chip(label, _when(listing.model_dump()[name]), url)
 
 
-def _roles(listing: UserListing, roles: tuple[str, ...]) -> Iterator[Chip]:
-    for role in roles:
-        others = tuple(one for one in roles if one != role) or None
-        url = listing.with_filters(role=others).url
-        yield Chip("Role", role, url, is_other=role != roles[0])
+def _any_of(listing: UserListing, name: str, values: tuple[int | str, ...]) -> Iterator[Chip]:
+    label = {"id": "Id", "role": "Role"}[name]
+    for value in values:
+        others = tuple(one for one in values if one != value) or None
+        url = listing.with_filters(**{name: others}).url
+        yield Chip(label, str(value), url, is_other=value != values[0])
 
 
 def _when(written: str) -> str:

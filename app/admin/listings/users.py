@@ -66,7 +66,7 @@ class UserListing(UserFilters, Listing):
 
     def by(self, column: SortBy) -> Self:
         """Sorted by a column, first page; in the other direction if sorted by it already."""
-        order = "desc" if column == "created_at" else "asc"
+        order = "desc" if column in {"created_at", "updated_at"} else "asc"
         if column == self.sort_by:
             order = "asc" if self.sort_order == "desc" else "desc"
         return self.model_copy(update={"sort_by": column, "sort_order": order, "page": 1})

@@ -38,8 +38,8 @@ from app.schemas.user import UserSchema
 from app.schemas.user_list import UserFilters
 
 MAX_STATEMENTS = 512
-"""Cached statements of each kind. There are 54 lists by state alone, and a first page of each for
-any size that is requested; with a search, roles or dates there are any number."""
+"""Cached statements of each kind. There are 90 lists by activity and access alone, and a first page
+of each for any size that is requested; with a search, roles, ids or dates there are any number."""
 DEEP = 1_000
 """Users before a page, from which on they are skipped in the index alone."""
 _FIELDS = tuple(UserSchema.model_fields)

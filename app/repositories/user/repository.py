@@ -72,7 +72,7 @@ class UserRepository(BaseRepository[User]):
         Args:
             is_active: None for both; so is `is_superuser`.
             search: part of the username, email or full name, in any case; no wildcards.
-            sort_by: `created_at`, `username` (in any case) or `email`.
+            sort_by: `created_at`, `updated_at`, `id`, `username` (in any case) or `email`.
             sort_order: `desc` or `asc`, also of the ids that break ties.
         """
         return select_users(
