@@ -89,6 +89,13 @@ ETAG: dict[str, Any] = {
     "ETag": {"description": "Version of the user, for `If-Match`", "schema": {"type": "string"}}
 }
 WITH_ETAG: dict[int | str, dict[str, Any]] = {200: {"headers": ETAG}}
+REPLAYED = "Idempotency-Replayed"
+_REPLAY = {
+    REPLAYED: {
+        "description": "`true` if this repeats the answer to an earlier request",
+        "schema": {"type": "string"},
+    }
+}
 CREATED: dict[int | str, dict[str, Any]] = {
     201: {
         "headers": {
@@ -106,29 +113,24 @@ _DEVICE_TOKEN = {
 }
 WITH_DEVICE_TOKEN: dict[int | str, dict[str, Any]] = {200: {"headers": _DEVICE_TOKEN}}
 CHANGED_WITH_DEVICE_TOKEN: dict[int | str, dict[str, Any]] = {204: {"headers": _DEVICE_TOKEN}}
-PENDING: dict[int | str, dict[str, Any]] = {
+SIGNED_UP: dict[int | str, dict[str, Any]] = {
+    201: {"headers": {**CREATED[201]["headers"], **_REPLAY}},
     202: {
         "model": SignUpPending,
         "description": "With AUTH_EMAIL_VERIFICATION=required: a mail follows",
-    }
+        "headers": _REPLAY,
+    },
 }
 OWN_DATA: dict[int | str, dict[str, Any]] = {200: {"description": "The file", "model": OwnData}}
 """`responses` of the export of one's own data."""
 WITH_OR_WITHOUT_TOKEN: dict[str, Any] = {"security": [{}]}
 """`openapi_extra` of a route that anonymous callers may use, and that reads a token if one is
 sent."""
-_REPLAYED = "Idempotency-Replayed"
-
 BULK_ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"model": BulkReport, "description": "With `dry_run`: the result of the check"},
     201: {
         "description": "The created users, in the order of the request",
-        "headers": {
-            _REPLAYED: {
-                "description": "`true` if this repeats the answer to an earlier request",
-                "schema": {"type": "string"},
-            }
-        },
+        "headers": _REPLAY,
     },
 }
 
@@ -148,5 +150,5 @@ def bulk_response(result: BulkReport | BulkCreated, headers: Mapping[str, str]) 
         body, status = result.model_dump_json().encode(), 200
     else:
         body, status = result.body, 201
-        headers = {**headers, **({_REPLAYED: "true"} if result.is_replay else {})}
+        headers = {**headers, **({REPLAYED: "true"} if result.is_replay else {})}
     return Response(body, status, dict(headers), media_type="application/json")

@@ -12,6 +12,8 @@ from app.repositories.idempotency import IdempotentResponseRepository
 from app.services.base import BaseService
 
 RETENTION = timedelta(hours=24)
+ANONYMOUS = 0
+"""In place of a user's id, for senders without an account; ids begin at 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +21,9 @@ class IdempotentRequest:
     """A request that its sender may repeat.
 
     Attributes:
-        user_id: the sender.
+        user_id: the sender, or `ANONYMOUS`.
         operation: the name of the operation.
-        key: the sender's name for the request.
+        key: the sender's name for the request; of an anonymous one, its hash with their network.
         fingerprints: of its body, by the secret key in use and by those before it.
     """
 

@@ -1,13 +1,16 @@
 """`ETag` and `If-Match` of users."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Header, Response
 from fastapi.responses import JSONResponse
 
+from app.api.responses import REPLAYED
 from app.schemas.user import SignUpPending, UserSchema
+from app.services.user.registration import SignedUp
 
 VersionCheck = Callable[[datetime], bool]
 
@@ -23,19 +26,21 @@ def tagged(user: UserSchema, response: Response) -> UserSchema:
     return user
 
 
-def signed_up(user: Any, path: str, response: Response) -> Any:
+def signed_up(result: SignedUp, path: str, headers: Mapping[str, str]) -> Response:
     """The answer to a sign-up: 201 and the user with `ETag` and `Location`, or 202.
 
     Args:
-        user: the new one; None where the caller is not to know whether there is one.
+        result: of the service.
         path: of the users.
-        response: whose headers and status are set.
+        headers: those of the response that FastAPI would have made, limits among them.
     """
+    headers = {**headers, **({REPLAYED: "true"} if result.is_replay else {})}
+    user = json.loads(result.body)
     if user is None:
-        pending = SignUpPending().model_dump()
-        return JSONResponse(pending, 202, dict(response.headers))
-    response.headers["Location"] = f"{path}/{user.id}"
-    return tagged(UserSchema.model_validate(user), response)
+        return JSONResponse(SignUpPending().model_dump(), 202, headers)
+    headers["Location"] = f"{path}/{user['id']}"
+    headers["ETag"] = etag_of(datetime.fromisoformat(user["updated_at"]))
+    return Response(result.body, 201, headers, media_type="application/json")
 
 
 async def get_version_check(

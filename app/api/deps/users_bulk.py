@@ -1,10 +1,10 @@
-"""Dependencies of `POST /users/bulk` and `/users/invitations`: rows and idempotency key."""
+"""Dependencies of `POST /users/bulk` and `/users/invitations`: their rows."""
 
 from typing import Annotated
 
-from fastapi import Body, Depends, Header, Request
+from fastapi import Body, Depends, Request
 
-from app.api.deps.auth import CurrentPrincipal, Requires
+from app.api.deps.auth import Requires
 from app.api.deps.services import Confirmations
 from app.api.runtime import runtime_of
 from app.core.config import MAX_ROWS
@@ -13,7 +13,6 @@ from app.core.permissions import Permission
 from app.schemas.access.session import Principal
 from app.schemas.bulk import BULK_EXAMPLE, BulkRow
 from app.schemas.invitation import INVITATION_EXAMPLE, InvitationBody, InvitationRows
-from app.services.idempotency import IdempotentRequest
 
 
 async def get_bulk_rows(
@@ -61,27 +60,5 @@ def check_length(request: Request, length: int, what: str) -> None:
         raise ValidationException(details=[{"field": "body", "message": message, "code": code}])
 
 
-async def get_idempotent_request(
-    request: Request,
-    caller: CurrentPrincipal,
-    key: Annotated[
-        str | None,
-        Header(
-            alias="Idempotency-Key",
-            description="your own name for this request, new for each: to repeat it is safe then",
-            pattern=r"^[\x21-\x7e]{1,128}$",
-            examples=["6f1c2a52-5e0f-4e06-9d3c-0f6a4a4d1c55"],
-        ),
-    ] = None,
-) -> IdempotentRequest | None:
-    """The request by its `Idempotency-Key`; None where no key was sent."""
-    if key is None:
-        return None
-    fingerprints = runtime_of(request).fingerprints.of(await request.body())
-    operation = request.scope["endpoint"].__name__
-    return IdempotentRequest(caller.user_id, operation, key, fingerprints)
-
-
 InvitationRowsBody = Annotated[InvitationRows, Depends(get_invitation_rows)]
 BulkRows = Annotated[list[BulkRow], Depends(get_bulk_rows)]
-IdempotencyKey = Annotated[IdempotentRequest | None, Depends(get_idempotent_request)]

@@ -1,9 +1,11 @@
 """Sign-up, also where it must not reveal who has an account."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeGuard
 
+from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AuthSettings
@@ -22,13 +24,28 @@ from app.repositories.background.jobs import JobQueue
 from app.repositories.session import SessionRepository
 from app.schemas.access.session import Principal
 from app.schemas.background.mail import SendMail
-from app.schemas.user import NewUser, UserCreate, UserProfile
+from app.schemas.user import NewUser, UserCreate, UserProfile, UserSchema
 from app.services.account.verification import VerificationMails
 from app.services.auth.session_confirmation import require_confirmation
+from app.services.idempotency import IdempotentRequest
 from app.services.user.creation import UserCreation
 from app.services.user.new_rows import PRIVILEGE_REFUSED, NewUserRow
 
 PRIVILEGES = NewUser.model_fields.keys() - UserProfile.model_fields.keys()
+_NEW_USER = TypeAdapter(UserSchema | None)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedUp:
+    """Result of a sign-up.
+
+    Attributes:
+        body: the user as JSON; `null` where the caller is not to know whether there is one.
+        is_replay: an earlier request had this result.
+    """
+
+    body: bytes
+    is_replay: bool = False
 
 
 class UserRegistration(UserCreation):
@@ -67,33 +84,64 @@ class UserRegistration(UserCreation):
             ConfirmationRequiredException: the new user is a superuser.
             ConflictException: the email or the username is taken.
         """
-        row = await self._checked(user_in, caller)
+        await self._check(user_in, caller)
+        row = await self.prepare(user_in)
         async with self.transaction():
             return await self._add(row)
 
-    async def register(self, user_in: UserCreate, caller: Principal | None) -> User | None:
-        """`sign_up`, which reveals nothing where an email has to be verified before the first
-        login: a taken email has the same result as a free one, and its owner is told by mail.
+    async def register(
+        self,
+        user_in: UserCreate,
+        caller: Principal | None,
+        request: IdempotentRequest | None = None,
+    ) -> SignedUp:
+        """`sign_up`, once for each request. It reveals nothing where an email has to be verified
+        before the first login: a taken email has the same result as a free one, and its owner is
+        told by mail.
 
-        Returns:
-            The user; None where the caller is not to know.
+        Args:
+            user_in: the user.
+            caller: None for an anonymous one.
+            request: a repeated one has the first result, and sends no mail.
+
+        Raises:
+            ConflictException: also if the request's key belongs to another one.
         """
-        if _may_create(caller) or not self.verification.is_required:
-            return await self.sign_up(user_in, caller)
-        row = await self._checked(user_in, caller)
-        # The same statements in both cases, and so the same time: an INSERT and a mail.
-        async with self.transaction():
-            try:
-                await self._add(row)
-            except ConflictException as conflict:
-                await self._check_username(user_in, conflict)
-                data = {"requested_at": datetime.now(UTC).isoformat()}
-                mail = SendMail(mail="already-registered", to=user_in.email, data=data)
-                await self.queue.enqueue(mail)
-        return None
+        await self._check(user_in, caller)
+        if earlier := await self._earlier_sign_up(request):
+            return earlier
+        row = await self.prepare(user_in)
+        is_told = _may_create(caller) or not self.verification.is_required
+        try:
+            async with self.transaction():
+                user = await (self._add(row) if is_told else self._add_untold(row, user_in))
+                body = _NEW_USER.dump_json(user and UserSchema.model_validate(user))
+                if request is not None:
+                    await self.idempotency.store(request, body)
+        except ConflictException:
+            # Perhaps with the same request: one that was under way has succeeded by now.
+            if earlier := await self._earlier_sign_up(request):
+                return earlier
+            raise
+        return SignedUp(body)
 
-    async def _checked(self, user_in: UserCreate, caller: Principal | None) -> NewUserRow:
-        """See `sign_up` for what it raises."""
+    async def _earlier_sign_up(self, request: IdempotentRequest | None) -> SignedUp | None:
+        body = None if request is None else await self.idempotency.find(request)
+        return None if body is None else SignedUp(body, is_replay=True)
+
+    async def _add_untold(self, row: NewUserRow, user_in: UserCreate) -> None:
+        """Add a user, or mail the owner of the email. The same statements in both cases, and so the
+        same time: an INSERT and a mail."""
+        try:
+            await self._add(row)
+        except ConflictException as conflict:
+            await self._check_username(user_in, conflict)
+            data = {"requested_at": datetime.now(UTC).isoformat()}
+            mail = SendMail(mail="already-registered", to=user_in.email, data=data)
+            await self.queue.enqueue(mail)
+
+    async def _check(self, user_in: UserCreate, caller: Principal | None) -> None:
+        """Check what the caller may do. See `sign_up` for what it raises."""
         if not _may_create(caller):
             self._check_registration(caller)
             refuse(PRIVILEGES & user_in.model_fields_set)
@@ -103,7 +151,6 @@ class UserRegistration(UserCreation):
         if caller is not None and user_in.model_dump().get("is_superuser", False):
             await require_confirmation(self.sessions, caller)
             await self.release_connection()
-        return await self.prepare(user_in)
 
     async def _add(self, row: NewUserRow) -> User:
         (user,) = await self.insert([row])

@@ -6,8 +6,9 @@ from fastapi import Query, Request, Response
 
 from app.api.deps.auth import Requires
 from app.api.deps.etags import tagged
+from app.api.deps.idempotency import IdempotencyKey
 from app.api.deps.services import Acceptance, Invitations
-from app.api.deps.users_bulk import IdempotencyKey, InvitationRowsBody
+from app.api.deps.users_bulk import InvitationRowsBody
 from app.api.limits import Limited, LimitedUser, by_principal, link_limit
 from app.api.responses import CREATED, INVITATION_ANSWERS, bulk_response, errors
 from app.api.routing import Router

@@ -1,6 +1,6 @@
 """Endpoints of users: profile, lists, export, sign-up, bulk creation, changes."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query, Request, Response
 
@@ -8,17 +8,17 @@ from app.api.convertors import USER_ID
 from app.api.deps.auth import Caller, CurrentUser, EnrollingPrincipal, Requires
 from app.api.deps.confirmation import Confirmed
 from app.api.deps.etags import IfMatch, signed_up, tagged
+from app.api.deps.idempotency import IdempotencyKey, SignUpKey
 from app.api.deps.request import LongDeadline
 from app.api.deps.services import Exports, Sessions, UserLists, Users, resource
-from app.api.deps.users_bulk import BulkRows, IdempotencyKey
+from app.api.deps.users_bulk import BulkRows
 from app.api.export import ExportResponse, export_of
 from app.api.limits import (
     LimitedSignUp,
 )
 from app.api.responses import (
     BULK_ANSWERS,
-    CREATED,
-    PENDING,
+    SIGNED_UP,
     WITH_ETAG,
     WITH_OR_WITHOUT_TOKEN,
     bulk_response,
@@ -99,19 +99,26 @@ async def list_my_events(
     status_code=201,
     response_model=UserSchema,
     dependencies=[LimitedSignUp],
-    responses=CREATED | PENDING | errors(401, 403, 409, body=True),
+    responses=SIGNED_UP | errors(401, 403, 409, body=True),
     openapi_extra=WITH_OR_WITHOUT_TOKEN,
 )
 @_sign_up
 async def create_user(
-    user_in: SignUpOrCreate, users: Users, caller: Caller, request: Request, response: Response
-) -> Any:
+    user_in: SignUpOrCreate,
+    users: Users,
+    caller: Caller,
+    key: SignUpKey,
+    request: Request,
+    response: Response,
+) -> Response:
     """Sign up, or, with `users:create`, create a user. Only superusers create superusers.
 
     If the service requires verified emails, a sign-up is a 202, whether or not the email has an
-    account: a mail says how to go on.
+    account: a mail says how to go on. With an `Idempotency-Key` a repeated request gets the first
+    answer again for 24 hours; a caller without a token has to repeat it from the same network.
     """
-    return signed_up(await users.register(user_in, caller), request.url.path, response)
+    result = await users.register(user_in, caller, key)
+    return signed_up(result, request.url.path, response.headers)
 
 
 @router.post(
