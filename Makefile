@@ -13,7 +13,7 @@ HOW := $(if $(UV),with uv,with pip: a minute or two)
 INSTALL := $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install \
 	--disable-pip-version-check --progress-bar off)
 
-.PHONY: help run dev test postman openapi screenshots bench soak check check-code check-web check-packages audit sbom pythons format lock migrate seed doctor clean
+.PHONY: help run dev test postman openapi words screenshots bench soak check check-code check-web check-packages audit sbom pythons format lock migrate seed doctor clean
 .DEFAULT_GOAL := help
 
 help: ## list all targets
@@ -45,6 +45,9 @@ postman: .venv/installed-dev $(NODE)/.installed ## run the Postman collections a
 
 openapi: .venv/installed ## regenerate docs/openapi.json after a change of the API
 	@ENVIRONMENT=test $(BIN)/python -c 'import json, main; print(json.dumps(main.app.openapi(), indent=2, ensure_ascii=False))' > docs/openapi.json
+
+words: .venv/installed-dev ## update the catalogs of the pages after a change of their wording
+	@$(BIN)/python .ci/words.py
 
 screenshots: .venv/installed-dev ## retake the screenshots in docs/images
 	$(BIN)/python -m tests.browser.screenshots

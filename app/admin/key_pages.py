@@ -11,6 +11,7 @@ from app.admin.forms.access import KeyForm
 from app.admin.listings.user_place import UserPlace
 from app.admin.page import AdminPage, Notice
 from app.admin.rendering import ACCOUNT
+from app.admin.translation import N_
 from app.api.deps.services import ApiKeys, Confirmations
 from app.core.pagination import PageParams
 from app.core.permissions import NOT_FOR_KEYS, Permission
@@ -22,12 +23,19 @@ TEMPLATE = "access/keys.html"
 KeyId = Annotated[UUID, Path()]
 
 
-def keys_note(count: int) -> str:
-    """The end of a notice to a user who has thrown others out: which keys still let them in."""
+def others_ended(count: int) -> str:
+    """The notice to a user who has thrown others out, with the keys that still let them in."""
     if count == 0:
-        return ""
-    keys = "1 API key still works" if count == 1 else f"{count} API keys still work"
-    return f". {keys}: revoke those that you do not know"
+        return N_("All other sessions have ended")
+    if count == 1:
+        return N_(
+            "All other sessions have ended. 1 API key still works: "
+            "revoke those that you do not know"
+        )
+    return N_(
+        f"All other sessions have ended. {count} API keys still work: "
+        "revoke those that you do not know"
+    )
 
 
 class KeyPages:
@@ -88,10 +96,12 @@ class KeyPages:
         """Ask for confirmation before a key is revoked."""
         return self.page.render(
             "access/confirm.html",
-            title="Revoke the API key?",
-            text="Programs that use it are refused from their next request on. "
-            "This cannot be undone.",
-            action="Revoke the key",
+            title=N_("Revoke the API key?"),
+            text=N_(
+                "Programs that use it are refused from their next request on. "
+                "This cannot be undone."
+            ),
+            action=N_("Revoke the key"),
             place=f"{self.path}/{key_id}/revoke",
             back=self.path,
         )

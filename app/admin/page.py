@@ -11,8 +11,10 @@ from pydantic import BaseModel
 
 from app.admin import cookies
 from app.admin.drawing.api_call import ApiCall, api_call
+from app.admin.formats import Formats
 from app.admin.navigation import views_of
-from app.admin.rendering import ACCOUNT, BASE, render, shows_notice
+from app.admin.rendering import ACCOUNT, BASE, render, shows_notice, words_of
+from app.admin.translation import Translation
 from app.admin.typed import NotSavedYetException, is_draft
 from app.api.runtime import runtime_of
 from app.core.exceptions import (
@@ -91,6 +93,16 @@ class AdminPage:
         """
         if not all(map(self.admin.may, permissions)):
             raise ForbiddenException(NOT_ALLOWED)
+
+    @property
+    def words(self) -> Translation:
+        """The words of the language of the request."""
+        return words_of(self._request)
+
+    @property
+    def formats(self) -> Formats:
+        """Figures and times as its pages write them."""
+        return Formats(self.words)
 
     @property
     def first_url(self) -> str:

@@ -1,7 +1,7 @@
-"""Template rendering, and the filters that format figures and times."""
+"""Template rendering, in the language of the request."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from app.admin.assets import assets
 from app.admin.drawing import charts
 from app.admin.drawing.qr_code import qr_code
+from app.admin.formats import Formats
+from app.admin.languages import LANGUAGES, language_of
+from app.admin.translation import Translation, translation_of
 from app.api.runtime import runtime_of
-from app.core.device import device_in_words
 
 BASE = "/api/v1/dashboard"
 """Path of the admin pages."""
@@ -28,105 +30,57 @@ HEADERS = {
     # With the API's `no-referrer`, a browser would send no `Origin` with a form.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    # Pages are not stored (`no-store`); these are for those who look.
+    "Vary": "Accept-Language, Cookie",
 }
 PANEL = "drawer-body"
 """Id of the element in the drawer of a list that shows a view."""
-NOTHING = "–"
-"""Shown for a figure that is not available."""
 
 
-def number(value: float | None) -> str:
-    """`12,345`."""
-    return NOTHING if value is None else f"{value:,.0f}"
+@cache
+def environment_of(language: str) -> Environment:
+    """Templates in a language. One for each, so that macros that are imported without the context
+    have its words as well; made at the first page in the language."""
+    translation = translation_of(language)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).resolve().parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.policies["ext.i18n.trimmed"] = True
+    environment.install_gettext_callables(  # type: ignore[attr-defined]  # by the extension
+        translation.gettext, translation.ngettext, newstyle=True
+    )
+    environment.filters |= Formats(translation).filters
+    environment.filters["translated"] = translation.translated
+    environment.globals |= {
+        "static": assets.url,
+        "base": BASE,
+        "account": ACCOUNT,
+        "columns": charts.columns,
+        "sparkline": charts.sparkline,
+        "qr_code": qr_code,
+        "language": language,
+        "languages": LANGUAGES,
+        "script_words": translation.script_words,
+    }
+    return environment
 
 
-def duration(milliseconds: float | None) -> str:
-    """`0.8 ms`, `12 ms`, `1.2 s`."""
-    if milliseconds is None:
-        return NOTHING
-    if milliseconds >= 1000:
-        return f"{milliseconds / 1000:.1f} s"
-    return f"{milliseconds:.1f} ms" if milliseconds < 10 else f"{milliseconds:.0f} ms"
+def requested(request: Request) -> str:
+    """Path and query of a view, to return to it; empty for a form that was sent."""
+    if request.method != "GET":
+        return ""
+    query = request.scope["query_string"].decode("latin-1")
+    return f"{request.scope['path']}?{query}" if query else request.scope["path"]
 
 
-def percent(part: float | None) -> str:
-    """`98.5 %` for 0.985."""
-    return NOTHING if part is None else f"{part * 100:.1f} %"
-
-
-def change(part: float) -> str:
-    """`+8 %` for 0.08."""
-    return f"{part * 100:+,.0f} %"
-
-
-def period(name: str) -> str:
-    """`24 hours` for `24h`, `7 days` for `7d`."""
-    return f"{name[:-1]} {'hours' if name[-1] == 'h' else 'days'}"
-
-
-def span(seconds: float) -> str:
-    """`40 seconds`, `5 minutes`, `3 hours`, `2 days`."""
-    for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 1.5 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} seconds"
-
-
-def ago(moment: datetime) -> str:
-    """`a moment ago`, `2 minutes ago`."""
-    seconds = (datetime.now(UTC) - moment).total_seconds()
-    return "a moment ago" if seconds < 10 else f"{span(seconds)} ago"
-
-
-def clock(moment: datetime) -> str:
-    return f"{moment:%H:%M:%S}"
-
-
-def hour(moment: datetime) -> str:
-    """`14:00`."""
-    return f"{moment:%H:%M}"
-
-
-def day(moment: datetime) -> str:
-    """`7 Nov`."""
-    return f"{moment:%-d %b}"
-
-
-def date(moment: datetime) -> str:
-    """`7 Nov 2026`."""
-    return f"{moment:%-d %b %Y}"
-
-
-def minute(moment: datetime) -> str:
-    """`7 Nov 2026, 14:05 UTC`."""
-    return f"{moment:%-d %b %Y, %H:%M} UTC"
-
-
-def label(field: str) -> str:
-    """`Full name` for `full_name`, `Active` for `is_active`."""
-    return field.removeprefix("is_").replace("_", " ").capitalize()
-
-
-_environment = Environment(
-    loader=FileSystemLoader(Path(__file__).resolve().parent / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_environment.filters |= {
-    function.__name__: function
-    for function in (number, duration, percent, change, period, span, clock, hour, day, label)
-}
-_environment.filters |= {"date": date, "minute": minute, "device": device_in_words}
-_environment.globals |= {
-    "static": assets.url,
-    "base": BASE,
-    "account": ACCOUNT,
-    "columns": charts.columns,
-    "sparkline": charts.sparkline,
-    "qr_code": qr_code,
-}
+def words_of(request: Request) -> Translation:
+    """The words of the language of a request."""
+    return translation_of(language_of(request))
 
 
 def is_panel(request: Request) -> bool:
@@ -157,12 +111,19 @@ def render(
         context: variables of the template.
     """
     settings = runtime_of(request).settings
-    html = _environment.get_template(template).render(
-        app=settings.app,
-        has_docs=settings.docs.enabled,
-        rp_id=settings.passkey_rp_id,
-        path=request.scope["path"],
-        is_panel=is_panel(request),
-        **context,
+    language = language_of(request)
+    html = (
+        environment_of(language)
+        .get_template(template)
+        .render(
+            app=settings.app,
+            has_docs=settings.docs.enabled,
+            rp_id=settings.passkey_rp_id,
+            path=request.scope["path"],
+            here=requested(request),
+            is_panel=is_panel(request),
+            **context,
+        )
     )
-    return HTMLResponse(html, status, {**HEADERS, **(headers or {})})
+    own = {**HEADERS, "Content-Language": language}
+    return HTMLResponse(html, status, {**own, **(headers or {})})

@@ -2,7 +2,17 @@
 
 from fastapi import FastAPI
 
-from app.admin.account import email, keys, links, own, own_data, passkeys, recovery, security
+from app.admin.account import (
+    email,
+    keys,
+    language,
+    links,
+    own,
+    own_data,
+    passkeys,
+    recovery,
+    security,
+)
 from app.admin.assets import assets
 from app.admin.errors.handler import handle_admin_exception
 from app.admin.routes import overview, palette, roles, root
@@ -27,7 +37,7 @@ def include_admin(app: FastAPI) -> None:
     """
     lists = saved_views, users, user, impersonation, invitations, transfers, roles, api_keys
     operations = requests, settings, jobs, audit, mail
-    account = own, own_data, email, keys, recovery, security, passkeys, links
+    account = own, own_data, email, keys, recovery, security, passkeys, links, language
     for module in (root, overview, palette, upload, *lists, *operations, *account):
         app.include_router(module.router)
     app.include_router(assets.router)

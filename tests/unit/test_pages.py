@@ -10,7 +10,8 @@ import pytest
 
 from app.admin.assets import assets
 from app.admin.drawing.charts import HEIGHT, columns, round_up
-from app.admin.rendering import NOTHING, duration, number, percent, span
+from app.admin.formats import NOTHING, Formats
+from app.admin.translation import translation_of
 from app.core.security.signing import FormSigner
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +26,7 @@ DOCS_FILES = [
     for path in sorted((ROOT / "app" / "api" / "docs").rglob("*"))
     if path.suffix in {".html", ".css", ".js", ".txt"}
 ]
+ENGLISH = Formats(translation_of("en"))
 KEY = "k" * 32
 
 
@@ -49,16 +51,16 @@ def test_a_chart_of_nothing_is_empty():
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
-        (number(12345), "12,345"),
-        (number(None), NOTHING),
-        (duration(0.84), "0.8 ms"),
-        (duration(12.3), "12 ms"),
-        (duration(1234), "1.2 s"),
-        (duration(None), NOTHING),
-        (percent(0.985), "98.5 %"),
-        (percent(None), NOTHING),
-        (span(40), "40 seconds"),
-        (span(300), "5 minutes"),
+        (ENGLISH.number(12345), "12,345"),
+        (ENGLISH.number(None), NOTHING),
+        (ENGLISH.duration(0.84), "0.8 ms"),
+        (ENGLISH.duration(12.3), "12 ms"),
+        (ENGLISH.duration(1234), "1.2 s"),
+        (ENGLISH.duration(None), NOTHING),
+        (ENGLISH.percent(0.985), "98.5 %"),
+        (ENGLISH.percent(None), NOTHING),
+        (ENGLISH.span(40), "40 seconds"),
+        (ENGLISH.span(300), "5 minutes"),
     ],
 )
 def test_numbers_are_formatted_for_readers(written, expected):

@@ -11,7 +11,7 @@ from app.admin.account.forms import (
 )
 from app.admin.deps.pages import AccountPageDep, Browser, LimitedAccount
 from app.admin.deps.services import Audit, MailerDep
-from app.admin.key_pages import keys_note
+from app.admin.key_pages import others_ended
 from app.admin.page import Notice
 from app.admin.rendering import ACCOUNT
 from app.admin.services.edits import naming_who
@@ -101,5 +101,4 @@ async def end_other_sessions(page: AccountPageDep, sessions: Sessions, keys: Api
     """End all sessions but this one. API keys are no sessions: the notice tells of them."""
     user_id = page.admin.user_id
     await sessions.end_all(user_id, but=page.admin.session_id)
-    note = keys_note(await keys.count_live(user_id))
-    return page.redirect("", Notice(f"All other sessions have ended{note}"))
+    return page.redirect("", Notice(others_ended(await keys.count_live(user_id))))

@@ -4,7 +4,7 @@ from fastapi import Response
 
 from app.admin.account.forms import DeletionFormBody
 from app.admin.deps.pages import AccountPageDep, Browser, LimitedAccount
-from app.admin.rendering import ACCOUNT, date
+from app.admin.rendering import ACCOUNT
 from app.api.deps.services import AccountExports, Deletions
 from app.api.export import ExportResponse
 from app.api.limits import by_principal
@@ -38,9 +38,12 @@ async def delete(
     with page.redisplay_on_error(DELETION):
         password = form.current_password.get_secret_value()
         pending = await deletions.request(page.admin, password, device)
-    how = "the link in the mail that is on its way undoes it"
+    date = page.formats.date(pending.delete_after)
     if not pending.is_mailed:
-        how = "an administrator can undo it"
+        return page.logged_out(
+            f"Your account is inactive, and deleted after {date}: an administrator can undo it"
+        )
     return page.logged_out(
-        f"Your account is inactive, and deleted after {date(pending.delete_after)}: {how}"
+        f"Your account is inactive, and deleted after {date}: "
+        "the link in the mail that is on its way undoes it"
     )

@@ -15,7 +15,7 @@ from app.admin.login_page import (
     login_page,
 )
 from app.admin.page import InvalidFormException, as_oneself
-from app.admin.rendering import ACCOUNT, BASE
+from app.admin.rendering import ACCOUNT, BASE, words_of
 from app.admin.typed import sealed
 from app.core.errors import error_body, error_headers, json_response, log_failure
 from app.core.exceptions import (
@@ -59,9 +59,10 @@ def error_page(request: Request, error: AppException) -> Response:
         return Response(status_code=204)
     status, headers = error.status, error_headers(error)
     headers.pop("WWW-Authenticate", None)  # a browser would ask for it in a window of its own
-    body = in_words(status, error_body(error), headers)
+    words = words_of(request)
+    body = in_words(status, error_body(error), headers, words)
     if isinstance(error, LoginRequiredException):
-        return _login_required(request, error.message, headers)
+        return _login_required(request, body["message"], headers)
     if isinstance(error, ImpersonationOverException):
         return _as_oneself(request, error.message, headers)
     if isinstance(error, MfaEnrolmentRequiredException):

@@ -5,15 +5,15 @@ from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
-from jinja2.filters import do_filesizeformat
 
 from app.admin import cookies
 from app.admin.csrf import FormRefusedException
 from app.admin.deps.pages import RoleRequiredException
 from app.admin.errors.wording import ADVICE
+from app.admin.formats import Formats
 from app.admin.login_page import is_account_page, requested_url, safe_next
 from app.admin.page import AdminPage
-from app.admin.rendering import ACCOUNT, BASE, is_panel, render
+from app.admin.rendering import ACCOUNT, BASE, is_panel, render, words_of
 from app.admin.typed import typed_in
 from app.api.runtime import runtime_of
 from app.core.exceptions import AppException, ImpersonationException
@@ -87,8 +87,9 @@ def _token(request: Request, principal: Principal | None) -> str:
 
 def _advice(request: Request, error: AppException) -> str | None:
     if error.status == 413:
-        most = do_filesizeformat(runtime_of(request).settings.server.max_body_bytes, binary=True)
-        return f"At most {most} can be sent at once."
+        limit = runtime_of(request).settings.server.max_body_bytes
+        most = Formats(words_of(request)).filesizeformat(limit, binary=True)
+        return words_of(request).gettext("At most %(size)s can be sent at once.") % {"size": most}
     if isinstance(error, ImpersonationException):
-        return "End it to go on as yourself."
-    return ADVICE.get(error.status)
+        return words_of(request).gettext("End it to go on as yourself.")
+    return words_of(request).translated(ADVICE.get(error.status, "")) or None

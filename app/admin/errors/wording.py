@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from app.admin.translation import N_, Translation
+
 ADVICE = {
     403: "Go back, or ask a superuser for a role that allows it.",
     404: "The address may be wrong. It may have been deleted.",
@@ -30,28 +32,60 @@ _PLAIN = (
     (r"(?:Input|String|Value|List|URL|Data) (should .*?)(?: after validation, not \d+)?", r"\1"),
 )
 """Sentences of pydantic as patterns, each with plain words."""
+SENTENCES = (
+    N_("is missing"),
+    N_("is unknown"),
+    N_("is not an id"),
+    N_("should be true or false"),
+    N_("should be text"),
+    N_("has characters that are not allowed"),
+    N_("should be %(limit)s or less"),
+    N_("should be %(limit)s or more"),
+    N_("should have at least %(count)s character"),
+    N_("should have at least %(count)s characters"),
+    N_("should have at least %(count)s item"),
+    N_("should have at least %(count)s items"),
+    N_("should have at most %(count)s character"),
+    N_("should have at most %(count)s characters"),
+    N_("should have at most %(count)s item"),
+    N_("should have at most %(count)s items"),
+    N_("should be %(choices)s"),
+    N_("not a valid email address"),
+)
+"""What `plain` makes of them, for translators."""
 
 
-def plain(detail: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A detail whose message is in plain words: `should be 1 or more`."""
-    message: str = detail["message"]
+def plain(message: str) -> str:
+    """A message in plain words: `should be 1 or more`."""
     for pattern, words in _PLAIN:
         if found := re.fullmatch(pattern, message):
-            return {**detail, "message": found.expand(words).replace("'", "")}
-    return detail
+            return found.expand(words).replace("'", "")
+    return message
 
 
-def waiting(retry_after: str | None) -> str:
+def waiting(retry_after: str | None, words: Translation) -> str:
     """`Try again in 43 seconds`, for the value of a `Retry-After` header."""
-    seconds = int(retry_after or 1)
-    if seconds < 90:
-        return f"Try again in {seconds} second{'s' if seconds != 1 else ''}"
-    return f"Try again in {-(-seconds // 60)} minutes"
+    count = int(retry_after or 1)
+    sentence = words.ngettext(
+        "Try again in %(count)s second", "Try again in %(count)s seconds", count
+    )
+    if count >= 90:
+        count = -(-count // 60)
+        sentence = words.ngettext(
+            "Try again in %(count)s minute", "Try again in %(count)s minutes", count
+        )
+    return sentence % {"count": count}
 
 
-def in_words(status: int, body: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
-    """An error's body for a page."""
-    shown = {**body, "details": [plain(detail) for detail in body["details"]]}
+def in_words(
+    status: int, body: Mapping[str, Any], headers: Mapping[str, str], words: Translation
+) -> dict[str, Any]:
+    """An error's body for a page, in its language."""
+    details = [
+        {**detail, "message": words.translated(plain(detail["message"]))}
+        for detail in body["details"]
+    ]
+    message = words.translated(body["message"])
     if status == 429:
-        shown["message"] = f"{shown['message']}. {waiting(headers.get('Retry-After'))}"
-    return shown
+        message = f"{message}. {waiting(headers.get('Retry-After'), words)}"
+    return {**body, "message": message, "details": details}

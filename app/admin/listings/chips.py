@@ -1,11 +1,9 @@
 """Chips: the filters of the users table in words, each with the URL of the table without it."""
 
 from collections.abc import Iterator
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from app.admin.listings.users import UserListing
-from app.admin.rendering import date, minute
 from app.schemas.list_params import filters_of
 from app.schemas.user_list import UserFilters
 
@@ -29,12 +27,14 @@ class Chip(NamedTuple):
         label: such as `State`.
         value: such as `Inactive`.
         url: the table without it.
+        kind: of the value: English words of ours, the caller's own text, or a time in ISO 8601.
         is_other: whether it is a further value of the chip before it: either matches.
     """
 
     label: str
     value: str
     url: str
+    kind: Literal["words", "text", "time"] = "text"
     is_other: bool = False
 
 
@@ -53,12 +53,12 @@ def _of(listing: UserListing, name: str) -> Iterator[Chip]:
     url = listing.with_filters(**{name: None}).url
     if name in CHOICES:
         label, words = CHOICES[name]
-        yield Chip(label, words[value], url)
+        yield Chip(label, words[value], url, "words")
     elif name == "search":
         yield Chip("Search", value, url)
     else:
         label = {"created_from": "Created from", "created_to": "Created to"}[name]
-        yield Chip(label, _when(listing.model_dump()[name]), url)
+        yield Chip(label, listing.model_dump()[name], url, "time")
 
 
 def _any_of(listing: UserListing, name: str, values: tuple[int | str, ...]) -> Iterator[Chip]:
@@ -67,9 +67,3 @@ def _any_of(listing: UserListing, name: str, values: tuple[int | str, ...]) -> I
         others = tuple(one for one in values if one != value) or None
         url = listing.with_filters(**{name: others}).url
         yield Chip(label, str(value), url, is_other=value != values[0])
-
-
-def _when(written: str) -> str:
-    """The day, or the minute where the range does not begin or end with a day."""
-    moment = datetime.fromisoformat(written)
-    return minute(moment) if "T" in written else date(moment)

@@ -76,8 +76,8 @@ class LiveStream(EventSourceResponse):
                 yield format_sse_event(event="overview", data_str=self._html(page, snapshot))
 
     def _html(self, page: AdminPage, snapshot: Snapshot) -> str:
-        """Rendered once for all who have the same permissions."""
-        key = page.admin.permissions
+        """Rendered once for all who have the same permissions and language."""
+        key = page.admin.permissions, page.words.language
         if key not in snapshot.rendered:
             part = page.render("overview/live.html", view=self._view, overview=snapshot.figures)
             snapshot.rendered[key] = bytes(part.body).decode()

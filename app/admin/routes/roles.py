@@ -19,6 +19,7 @@ from app.admin.listings.user_place import Place
 from app.admin.page import Notice
 from app.admin.rendering import BASE
 from app.admin.services.edits import naming_who
+from app.admin.translation import N_
 from app.admin.typed import KeepsTyped
 from app.api.deps.services import Confirmations, Roles, Users
 from app.api.routing import Router
@@ -95,9 +96,9 @@ async def confirm_deletion(page: RolesPage, role_id: RoleId, roles: Roles) -> Re
     role = await roles.get(role_id)
     return page.render(
         "access/confirm.html",
-        title=f"Delete the role {role.name}?",
-        text="Users who have it lose its permissions at once. This cannot be undone.",
-        action="Delete the role",
+        title=N_(f"Delete the role {role.name}?"),
+        text=N_("Users who have it lose its permissions at once. This cannot be undone."),
+        action=N_("Delete the role"),
         place=f"{BASE}/roles/{role_id}/delete",
         back=f"{BASE}/roles",
     )

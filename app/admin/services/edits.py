@@ -3,7 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from app.admin.rendering import ago
+from app.admin.formats import Formats
+from app.admin.languages import ENGLISH
+from app.admin.translation import N_, translation_of
 from app.core.exceptions import ChangedMeanwhileException
 from app.core.permissions import Permission
 from app.schemas.access.session import Principal
@@ -27,13 +29,15 @@ async def naming_who(audit: AuditService, target: Target, viewer: Principal) -> 
 
 
 def _reason(event: AuditEventSchema, viewer: Principal) -> str:
-    return f"changed by {_who(event, viewer)} {ago(event.created_at)}"
+    who_words = _who(event, viewer)
+    when_words = Formats(translation_of(ENGLISH)).ago(event.created_at)
+    return N_(f"changed by {who_words} {when_words}")
 
 
 def _who(event: AuditEventSchema, viewer: Principal) -> str:
     """Users who may not read others are not told the name of another one."""
     if event.actor == f"user:{viewer.user_id}":
-        return "you"
+        return N_("you")
     if viewer.may(Permission.USERS_READ):
         return event.actor_name or event.actor
-    return "an administrator"
+    return N_("an administrator")

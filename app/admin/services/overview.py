@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar, cast
 
 import structlog
 
+from app.admin.translation import N_
 from app.api.runtime import Runtime
 from app.core.cache import CacheMode
 from app.core.cache.decorator import Lookup
@@ -27,11 +28,6 @@ log = structlog.get_logger("app.overview")
 
 QUERY_TIMEOUT = 2.0
 """Seconds that the database may take for the figures; then the last known ones are shown."""
-_WITHOUT_REDIS = {
-    "cache": "responses are not cached",
-    "rate_limiter": "each process counts rate limits separately",
-}
-_WITHOUT_DATABASE = "nothing can be read or written, and the last known data is shown."
 
 
 class _Stored(NamedTuple):
@@ -131,19 +127,41 @@ def status_summary(
     failing = [name for name, check in readiness.checks.items() if check.status != "healthy"]
 
     def since(name: str) -> str:
-        moment = failing_since(name) or now
-        day = "" if moment.date() == now.date() else f"{moment:%-d %B}, "
-        return f"since {day}{moment:%H:%M} UTC ({readiness.checks[name].error})"
+        moment, reason = failing_since(name) or now, readiness.checks[name].error
+        time = f"{moment:%H:%M}"
+        if moment.date() != now.date():
+            time = f"{moment:%-d %B}, {time}"
+        return N_(f"since {time} UTC ({reason})")
 
     sentences = []
     if "database" in failing:
-        if readiness.checks["database"].error == READ_ONLY:
-            state, effect = "has not accepted changes", "existing data can be read."
+        since_words = since("database")
+        sentences.append(
+            N_(f"The database has not accepted changes {since_words}: existing data can be read.")
+            if readiness.checks["database"].error == READ_ONLY
+            else N_(
+                f"The database has been unreachable {since_words}: nothing can be read or written, "
+                "and the last known data is shown."
+            )
+        )
+    if redis := [name for name in ("cache", "rate_limiter") if name in failing]:
+        since_words = since(redis[0])
+        if len(redis) == 2:
+            sentence = N_(
+                f"Redis has been unreachable {since_words}: responses are not cached, "
+                "and each process counts rate limits separately."
+            )
+        elif redis == ["cache"]:
+            sentence = N_(
+                f"The Redis of the cache has been unreachable {since_words}: "
+                "responses are not cached."
+            )
         else:
-            state, effect = "has been unreachable", _WITHOUT_DATABASE
-        sentences.append(f"The database {state} {since('database')}: {effect}")
-    if redis := [name for name in _WITHOUT_REDIS if name in failing]:
-        which = "Redis" if len(redis) == 2 else f"The Redis of the {redis[0].replace('_', ' ')}"
-        effects = ", and ".join(_WITHOUT_REDIS[name] for name in redis)
-        sentences.append(f"{which} has been unreachable {since(redis[0])}: {effects}.")
-    return StatusSummary(state=readiness.status, sentences=sentences or ["Everything is running"])
+            sentence = N_(
+                f"The Redis of the rate limiter has been unreachable {since_words}: "
+                "each process counts rate limits separately."
+            )
+        sentences.append(sentence)
+    return StatusSummary(
+        state=readiness.status, sentences=sentences or [N_("Everything is running")]
+    )

@@ -38,6 +38,7 @@ class JobActionTexts(NamedTuple):
     """The words for an action: before it, after it, and what it has as a consequence."""
 
     verb: str
+    done_one: str
     done: str
     consequence: str
     is_destructive: bool
@@ -46,14 +47,16 @@ class JobActionTexts(NamedTuple):
 TEXTS = {
     "retry": JobActionTexts(
         "Retry",
-        "Retried",
+        "Retried 1 job",
+        "Retried %(count)s jobs",
         "Jobs that failed or are delayed run at once, with all their attempts. Others stay as "
         "they are.",
         is_destructive=False,
     ),
     "cancel": JobActionTexts(
         "Cancel",
-        "Cancelled",
+        "Cancelled 1 job",
+        "Cancelled %(count)s jobs",
         "They are not run, and those that run are interrupted. What they have done already stays "
         "done. This cannot be undone.",
         is_destructive=True,
@@ -84,7 +87,9 @@ async def apply(page: JobsPage, selection: Annotated[JobSelection, Form()], jobs
     """Apply the action to the selected jobs."""
     change = jobs.retry if selection.action == "retry" else jobs.cancel
     count = len(await change(selection.id))
-    text = f"{TEXTS[selection.action].done} {count} job{'' if count == 1 else 's'}"
+    text = TEXTS[selection.action].done % {"count": count}
+    if count == 1:
+        text = TEXTS[selection.action].done_one
     return page.redirect(selection.path, Notice(text))
 
 

@@ -136,8 +136,10 @@ async def _result(
 ) -> Response:
     """The preview, or where the users were created, a redirect to the table of users."""
     if preview.created is not None:
-        count = f"{preview.created:,} user{'s' if preview.created != 1 else ''}"
-        return page.redirect("/users", Notice(f"Created {count} from {sent.name}"))
+        count, name = f"{preview.created:,}", sent.name
+        if preview.created == 1:
+            return page.redirect("/users", Notice(f"Created 1 user from {name}"))
+        return page.redirect("/users", Notice(f"Created {count} users from {name}"))
     status = 409 if sent.is_to_be_written else 200
     # In a thread: a table of hundreds of rows would stop the event loop for 50 ms.
     return await asyncio.to_thread(
