@@ -9,6 +9,7 @@ settings.
 
 import argparse
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from io import BytesIO
@@ -26,6 +27,13 @@ FOLDER = ADMIN / "locale"
 TEMPLATE = FOLDER / "messages.pot"
 LAYERS = ("core", "database", "models", "schemas", "repositories", "services", "api", "admin")
 """Folders of `app` whose errors a page can show."""
+NOT_SHOWN = (
+    "app/core/redis/",
+    "app/core/security/tokens.py",
+    "app/services/mail/smtp.py",
+    "app/repositories/background/",
+)
+"""Files whose errors it does not."""
 CALLS = {
     *{"Notice", "redirect_as_oneself", "logged_out", "added", "add_token_page"},
     *{"ValueError", "PydanticCustomError", "_wrong", "_invalid", "_refused", "_weak_password"},
@@ -105,8 +113,9 @@ def _all() -> Iterator[Found]:
                 yield Found(_name(path), _message(message))
     for layer in LAYERS:
         for path in sorted((ROOT / "app" / layer).rglob("*.py")):
-            for message in _python(ast.parse(path.read_text()), _name(path)):
-                yield Found(_name(path), message)
+            if not _name(path).startswith(NOT_SHOWN):
+                for message in _python(ast.parse(path.read_text()), _name(path)):
+                    yield Found(_name(path), message)
 
 
 def _python(tree: ast.Module, file: str) -> Iterator[str | tuple[str, str]]:  # noqa: C901  # a table
@@ -171,7 +180,9 @@ def _texts(node: ast.expr, least_words: int = 1) -> Iterator[str]:
             if len(text.split()) >= least_words and any(map(str.isalpha, text)):
                 yield text
         case ast.JoinedStr():
-            yield _sentence(node)
+            sentence = _sentence(node)
+            if re.search("[A-Za-z]{3}", re.sub(r"%\(\w+\)s", "", sentence)):
+                yield sentence
         case ast.IfExp(body=body, orelse=orelse):
             yield from _texts(body, least_words)
             yield from _texts(orelse, least_words)

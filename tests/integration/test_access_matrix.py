@@ -379,6 +379,10 @@ PAGES = {
         OWN_FORM, options_of=lambda me: {"data": {"id": me.session_id}}, delegates="303 303"
     ),
     "account_end_other_sessions": Row(OWN_FORM, delegates="303 303"),
+    "account_choose_language": Row(OWN_FORM, {"data": {"language": "de"}}, delegates="303 303"),
+    "account_choose_language_before_login": Row(
+        ANYONES_FORM, {"data": {"language": "de"}}, delegates="303 303"
+    ),
     "account_login": Row(LOGIN_PAGE, delegates="login login"),
     "account_password_recovery": Row(ANYONE, delegates="2xx 2xx"),
     "account_request_password_recovery": Row(

@@ -76,9 +76,9 @@ function setUpPalette(palette) {
     if (isChosen) marked()?.click();
     isChosen = false;
   });
-  palette.addEventListener("htmx:responseError", () => fail("The search failed"));
+  palette.addEventListener("htmx:responseError", () => fail(gettext("The search failed")));
   for (const failure of ["htmx:sendError", "htmx:timeout"]) {
-    palette.addEventListener(failure, () => fail("The service does not answer"));
+    palette.addEventListener(failure, () => fail(gettext("The service does not answer")));
   }
   palette.addEventListener("click", (event) => {
     if (event.target === palette || event.target.closest("[href]")) palette.close();

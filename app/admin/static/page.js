@@ -3,6 +3,15 @@
 
 const root = document.documentElement;
 
+// The words of scripts: English, unless the page has them in its language.
+
+const translations = JSON.parse(root.dataset.words ?? "{}");
+
+/** A text in the language of the page, with `values` in the places of its parts. */
+function gettext(text, values = {}) {
+  return (translations[text] ?? text).replace(/%\((\w+)\)s/g, (_, name) => values[name]);
+}
+
 // The theme: the system's, until the user chooses one.
 
 function isDark() {
@@ -97,9 +106,9 @@ document.addEventListener("click", async (event) => {
   const told = section.querySelector("output");
   try {
     await navigator.clipboard.writeText(section.querySelector("code").textContent);
-    told.textContent = "Copied";
+    told.textContent = gettext("Copied");
   } catch {
-    told.textContent = "Not allowed: select the text";
+    told.textContent = gettext("Not allowed: select the text");
   }
   setTimeout(() => {
     told.textContent = "";

@@ -42,7 +42,9 @@ async function answer(form) {
     send(form, await ask(form));
   } catch (error) {
     const isCancelled = error.name === "NotAllowedError";
-    told.textContent = isCancelled ? "No passkey was used." : `That did not work: ${error.message}`;
+    told.textContent = isCancelled
+      ? gettext("No passkey was used.")
+      : gettext("That did not work: %(reason)s", { reason: error.message });
     told.hidden = false;
   }
 }

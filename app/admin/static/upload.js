@@ -4,7 +4,8 @@
 // request. What is refused is shown in place: see `responseHandling` in upload.html.
 
 function megabytes(bytes) {
-  return `${(bytes / 1024 / 1024).toFixed(2)} MiB`;
+  const digits = { minimumFractionDigits: 2, maximumFractionDigits: 2 };
+  return `${(bytes / 1024 / 1024).toLocaleString(root.lang, digits)} MiB`;
 }
 
 function setUpUpload(form) {
@@ -31,7 +32,10 @@ function setUpUpload(form) {
   // The server would refuse it as well, but only after it was sent.
   function isTooLarge() {
     const size = chosen.files[0]?.size ?? 0;
-    const message = `Not sent: the file has ${megabytes(size)}, and at most ${megabytes(most)} can be sent.`;
+    const message = gettext("Not sent: the file has %(size)s, and at most %(most)s can be sent.", {
+      size: megabytes(size),
+      most: megabytes(most),
+    });
     tell(size > most ? message : "");
     return size > most;
   }
@@ -42,29 +46,32 @@ function setUpUpload(form) {
   });
   form.addEventListener("htmx:beforeRequest", (event) => {
     if (isTooLarge()) event.preventDefault();
-    else show(0, "Sending…");
+    else show(0, gettext("Sending…"));
   });
   form.addEventListener("htmx:xhr:progress", (event) => {
     const { lengthComputable, loaded, total } = event.detail;
     if (!lengthComputable || state.hidden) return;
-    if (loaded < total) show(loaded / total, `${Math.round((100 * loaded) / total)} % sent`);
-    else show(null, "Checking…");
+    if (loaded < total)
+      show(loaded / total, gettext("%(part)s sent", { part: `${Math.round((100 * loaded) / total)} %` }));
+    else show(null, gettext("Checking…"));
   });
   form.addEventListener("htmx:afterRequest", () => {
     state.hidden = true;
   });
   form.addEventListener("submit", () => {
     if (!state.hidden || !preview().querySelector("[name=mark]")) return;
-    show(null, "Creating the users…");
+    show(null, gettext("Creating the users…"));
   });
   addEventListener("htmx:afterSettle", (event) => {
     if (event.detail.target.id === "preview") preview().querySelector("[tabindex]")?.focus();
   });
   form.addEventListener("htmx:responseError", (event) => {
-    tell(`Not checked: ${headingOf(event.detail.xhr)}.`);
+    tell(gettext("Not checked: %(reason)s.", { reason: headingOf(event.detail.xhr) }));
   });
   for (const failure of ["htmx:sendError", "htmx:timeout"]) {
-    form.addEventListener(failure, () => tell("Not checked: the service does not answer. Try again."));
+    form.addEventListener(failure, () =>
+      tell(gettext("Not checked: the service does not answer. Try again.")),
+    );
   }
 }
 
