@@ -103,19 +103,27 @@ def _written(catalog: Catalog) -> bytes:
 
 
 def _all() -> Iterator[Found]:
-    for path in sorted((ADMIN / "templates").rglob("*.html")):
-        with path.open("rb") as file:
-            for _, _, message, _ in babel_extract(file, ("_", "gettext", "ngettext"), (), JINJA):
-                yield Found(_name(path), _message(message))
-    for path in sorted((ADMIN / "static").glob("*.js")):
-        with path.open("rb") as file:
-            for _, message, _, _ in extract("javascript", file, {"gettext": None}):
-                yield Found(_name(path), _message(message))
+    yield from _of_templates()
+    yield from _of_scripts()
     for layer in LAYERS:
         for path in sorted((ROOT / "app" / layer).rglob("*.py")):
             if not _name(path).startswith(NOT_SHOWN):
                 for message in _python(ast.parse(path.read_text()), _name(path)):
                     yield Found(_name(path), message)
+
+
+def _of_templates() -> Iterator[Found]:
+    for path in sorted((ADMIN / "templates").rglob("*.html")):
+        with path.open("rb") as file:
+            for _, _, message, _ in babel_extract(file, ("_", "gettext", "ngettext"), (), JINJA):
+                yield Found(_name(path), _message(message))
+
+
+def _of_scripts() -> Iterator[Found]:
+    for path in sorted((ADMIN / "static").glob("*.js")):
+        with path.open("rb") as file:
+            for _, message, _, _ in extract("javascript", file, {"gettext": None}):
+                yield Found(_name(path), _message(message))
 
 
 def _python(tree: ast.Module, file: str) -> Iterator[str | tuple[str, str]]:  # noqa: C901  # a table

@@ -65,6 +65,7 @@ WOULD_RUN = {
     "make postman": ".venv/bin/python -m pytest -q -s tests/clients/test_postman.py",
     "make bench …": ".venv/bin/python -m benchmarks --runs 5",
     "make soak …": ".venv/bin/python -m tests.soak --minutes",
+    "make words": ".venv/bin/python .ci/words.py",
     "make screenshots": ".venv/bin/python -m tests.browser.screenshots",
     "make pythons": "-m pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests/unit",
     "make audit": ".venv/bin/python .ci/check_advisories.py --required",

@@ -33,6 +33,7 @@ ALLOWED_PAGES = {
     *("account_passkey_options", "account_register_passkey"),
     *("account_confirmation", "account_confirm", "account_confirm_by_passkey"),
     *("account_login", "dashboard_login_passkey", "dashboard_logout", "account_end_impersonation"),
+    "account_choose_language",
 }
 
 

@@ -20,11 +20,11 @@ async def palette(
 ) -> Response:
     """Users, views, actions and settings that are found by a search; without one, all views and
     actions."""
-    words, caller = search or "", page.admin
+    sought, caller, words = search or "", page.admin, page.words
     groups = {
-        "Users": await found_users(words, caller, users),
-        "Views": found_views(words, caller),
-        "Actions": found_actions(words, caller),
-        "Settings": found_settings(words, caller),
+        "Users": await found_users(sought, caller, users),
+        "Views": found_views(sought, caller, words),
+        "Actions": found_actions(sought, caller, words),
+        "Settings": found_settings(sought, caller, words),
     }
     return page.render("palette.html", groups=groups)

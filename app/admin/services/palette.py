@@ -1,10 +1,11 @@
-"""Entries of the palette that the caller may see, found by words."""
+"""Entries of the palette that the caller may see, found by words of their language."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from app.admin.navigation import actions_of, views_of
 from app.admin.rendering import ACCOUNT, BASE
+from app.admin.translation import N_, Translation
 from app.core.config import variables
 from app.core.pagination import PageParams
 from app.core.permissions import Permission
@@ -35,23 +36,29 @@ async def found_users(search: str, caller: Principal, users: UserListService) ->
     return [Entry(user.username, f"{BASE}/users/{user.id}", user.email) for user in found.items]
 
 
-def found_views(search: str, caller: Principal) -> list[Entry]:
-    views = [Entry(view.name, BASE + view.path) for view in views_of(caller)]
+def found_views(search: str, caller: Principal, words: Translation) -> list[Entry]:
+    views = [(view.name, BASE + view.path) for view in views_of(caller)]
     if caller.is_superuser:
-        views.append(Entry("Settings", f"{BASE}/settings"))
-    return _with(search, [*views, Entry("Your account", ACCOUNT)])
+        views.append((N_("Settings"), f"{BASE}/settings"))
+    views.append((N_("Your account"), ACCOUNT))
+    return _with(search, (Entry(words.translated(name), url) for name, url in views))
 
 
-def found_actions(search: str, caller: Principal) -> list[Entry]:
-    return _with(search, (Entry(view.name, BASE + view.path) for view in actions_of(caller)))
+def found_actions(search: str, caller: Principal, words: Translation) -> list[Entry]:
+    actions = actions_of(caller)
+    return _with(search, (Entry(words.translated(one.name), BASE + one.path) for one in actions))
 
 
-def found_settings(search: str, caller: Principal) -> list[Entry]:
+def found_settings(search: str, caller: Principal, words: Translation) -> list[Entry]:
     """The first settings whose names are found; none without a search."""
     if not search or not caller.is_superuser:
         return []
     settings = (
-        Entry(name, f"{BASE}/settings?name={name}#{name}", section.model_fields[field].description)
+        Entry(
+            name,
+            f"{BASE}/settings?name={name}#{name}",
+            words.translated(section.model_fields[field].description or ""),
+        )
         for name, (section, field) in variables().items()
     )
     return _with(search, settings)[:MAX_SETTINGS]
