@@ -41,7 +41,7 @@ CALLS = {
 """Functions that are called with a message."""
 TABLES = {"View", "Guide", "ActionTexts", "JobActionTexts", "LinkPage", "Chip"}
 """Classes whose texts are shown; a text begins with a capital letter."""
-DICTIONARIES = {"ADVICE", "CHOICES", "_TITLES", "NAMES", "groups"}
+DICTIONARIES = {"ADVICE", "CHOICES", "_TITLES", "NAMES", "groups", "label"}
 """Dictionaries of which the same is true, their keys included."""
 NAMES = {"message", "reason"}
 """Variables, attributes and keys whose texts are messages."""
