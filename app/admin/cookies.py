@@ -1,6 +1,6 @@
-"""The six cookies of the pages: the session, an impersonation beside it, the random value of forms
-before a login, a notice for the next page, the proof of a known device, and the chosen language.
-The API reads none of them."""
+"""The seven cookies of the pages: the session, an impersonation beside it, the random value of forms
+before a login, a notice for the next page, the proof of a known device, the chosen language, and
+how the users table is shown. The API reads none of them."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ from app.core.config import AppSettings
 from app.core.cookies import parse_cookies
 from app.core.security.known_devices import SEPARATOR
 
-CookieName = Literal["session", "impersonation", "form", "notice", "device", "language"]
+CookieName = Literal["session", "impersonation", "form", "notice", "device", "language", "display"]
 
 
 def name_of(cookie: CookieName, app: AppSettings) -> str:

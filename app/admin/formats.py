@@ -7,6 +7,8 @@ from jinja2.filters import do_filesizeformat
 from app.admin.translation import N_, Translation
 from app.core.device import device_in_words
 
+RECENT = 30 * 86_400
+"""Seconds before and after now for which a time is shown relative to it."""
 NOTHING = "–"
 """Shown for a figure that is not available."""
 LABELS = (
@@ -71,7 +73,7 @@ class Formats:
     def filters(self) -> dict[str, object]:
         """The methods that templates use, by the names of the filters."""
         names = (
-            "number duration percent change period span ago clock hour day date minute when label "
+            "number duration percent change period span ago relative clock hour day date minute second when label "
             "device filesizeformat"
         )
         return {name: getattr(self, name) for name in names.split()}
@@ -123,6 +125,15 @@ class Formats:
             return gettext("a moment ago")
         return gettext("%(span_words)s ago") % {"span_words": self.span(seconds)}
 
+    def relative(self, moment: datetime) -> str:
+        """`2 minutes ago`, `in 3 days`; the date, where it is more than 30 days from now."""
+        seconds = (moment - datetime.now(UTC)).total_seconds()
+        if abs(seconds) > RECENT:
+            return self.date(moment)
+        if seconds < 10:
+            return self.ago(moment)
+        return self._translation.gettext("in %(span_words)s") % {"span_words": self.span(seconds)}
+
     def clock(self, moment: datetime) -> str:
         return f"{moment:%H:%M:%S}"
 
@@ -141,6 +152,10 @@ class Formats:
     def minute(self, moment: datetime) -> str:
         """`7 Nov 2026, 14:05 UTC`."""
         return f"{self.date(moment)}, {moment:%H:%M} UTC"
+
+    def second(self, moment: datetime) -> str:
+        """`7 Nov 2026, 14:05:09 UTC`."""
+        return f"{self.date(moment)}, {self.clock(moment)} UTC"
 
     def when(self, written: str) -> str:
         """The day of a time in ISO 8601, or the minute where it is not written as a day."""

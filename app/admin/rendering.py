@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.admin.assets import assets
 from app.admin.drawing import charts
+from app.admin.drawing.initials import initials
 from app.admin.drawing.qr_code import qr_code
 from app.admin.formats import Formats
 from app.admin.languages import LANGUAGES, language_of
@@ -63,6 +64,7 @@ def environment_of(language: str) -> Environment:
         "columns": charts.columns,
         "sparkline": charts.sparkline,
         "qr_code": qr_code,
+        "initials": initials,
         "language": language,
         "languages": LANGUAGES,
         "script_words": translation.script_words,

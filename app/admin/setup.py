@@ -19,6 +19,7 @@ from app.admin.routes import overview, palette, roles, root
 from app.admin.routes.operations import audit, jobs, mail, requests, settings
 from app.admin.routes.users import (
     api_keys,
+    display,
     impersonation,
     invitations,
     saved_views,
@@ -35,10 +36,11 @@ def include_admin(app: FastAPI) -> None:
 
     Call it after the API's routers: `/api/v1/dashboard/stats` is the API's.
     """
-    lists = saved_views, users, user, impersonation, invitations, transfers, roles, api_keys
+    tables = saved_views, users, display, invitations, transfers
+    details = user, impersonation, roles, api_keys
     operations = requests, settings, jobs, audit, mail
     account = own, own_data, email, keys, recovery, security, passkeys, links, language
-    for module in (root, overview, palette, upload, *lists, *operations, *account):
+    for module in (root, overview, palette, upload, *tables, *details, *operations, *account):
         app.include_router(module.router)
     app.include_router(assets.router)
     app.add_exception_handler(AppException, handle_admin_exception)

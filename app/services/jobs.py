@@ -15,9 +15,6 @@ from app.services.base import BaseService
 
 log = structlog.get_logger("app.jobs")
 
-PAGE_SIZE = 25
-"""Jobs of a page."""
-
 
 class JobService(BaseService):
     """Background jobs, as an administrator sees them."""
@@ -27,14 +24,14 @@ class JobService(BaseService):
         self.retention = JobRetentionRepository(db)
         self.jobs = JobListRepository(db)
 
-    async def page(self, filters: JobFilters) -> JobPage:
+    async def page(self, filters: JobFilters, size: int) -> JobPage:
         """A page of the jobs of a state, the newest first."""
-        offset = (filters.page - 1) * PAGE_SIZE
-        rows = await self.jobs.page(filters.state, filters.kind, PAGE_SIZE + 1, offset)
+        offset = (filters.page - 1) * size
+        rows = await self.jobs.page(filters.state, filters.kind, size + 1, offset)
         kinds = {*await self.jobs.kinds(), *(row.kind for row in rows)}
         return JobPage(
-            items=[JobSummary.model_validate(row) for row in rows[:PAGE_SIZE]],
-            has_next=len(rows) > PAGE_SIZE,
+            items=[JobSummary.model_validate(row) for row in rows[:size]],
+            has_next=len(rows) > size,
             kinds=sorted(kinds | ({filters.kind} if filters.kind else set())),
         )
 

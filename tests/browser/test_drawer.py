@@ -91,7 +91,7 @@ async def test_what_is_saved_is_shown_in_the_list_whose_selection_stays(table, r
     await user.get_by_label("Username").fill("user12b")
     await table.keyboard.press("Enter")
 
-    await expect(user.get_by_role("status")).to_have_text("Saved user12b")
+    await expect(user.get_by_role("status").first).to_have_text("Saved user12b")
     await expect(row(table, "user12b")).to_be_visible()
     await user.get_by_role("button", name="Close").click()
     await expect(row(table, "user12b")).to_be_focused()

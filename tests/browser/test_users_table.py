@@ -69,21 +69,21 @@ async def test_a_search_shows_while_it_is_typed_and_survives_a_reload(table):
 
 
 async def test_filters_work_together_and_are_in_the_address(table):
-    await table.get_by_label("State").select_option("Inactive")
+    await table.get_by_label("State", exact=True).select_option("Inactive")
     await table.get_by_label("Search").fill("@even")
     await table.get_by_label("Access").select_option("Other users")
     await table.wait_for_url("**/users?search=%40even&is_active=false&is_superuser=false")
     await table.reload()
 
     await expect(names(table)).to_have_count(10)
-    await expect(table.get_by_label("State")).to_have_value("false")
+    await expect(table.get_by_label("State", exact=True)).to_have_value("false")
 
 
 async def test_chips_follow_the_filters_and_remove_them_by_keyboard(table):
     chips = table.get_by_role("list", name="Filters in use").get_by_role("listitem")
     await expect(chips).to_have_count(0)
 
-    await table.get_by_label("State").select_option("Inactive")
+    await table.get_by_label("State", exact=True).select_option("Inactive")
     await expect(chips).to_have_text(["Remove State: Inactive", "Clear all"])
     await table.get_by_text("More filters").click()
     await table.get_by_label("Created to").fill("2100-01-01")
@@ -92,7 +92,7 @@ async def test_chips_follow_the_filters_and_remove_them_by_keyboard(table):
 
     await table.wait_for_url("**/users?created_to=2100-01-01")
     await expect(chips).to_have_text(["Remove Created to: 1 Jan 2100", "Clear all"])
-    await expect(table.get_by_label("State")).to_have_value("")
+    await expect(table.get_by_label("State", exact=True)).to_have_value("")
     await table.get_by_role("link", name="Clear all").press("Enter")
     await expect(chips).to_have_count(0)
     await expect(names(table)).to_have_count(25)
@@ -100,7 +100,7 @@ async def test_chips_follow_the_filters_and_remove_them_by_keyboard(table):
 
 async def test_a_list_is_saved_as_a_view_that_is_marked_while_it_is_shown(table):
     views = table.get_by_role("navigation", name="Saved views")
-    await table.get_by_label("State").select_option("Inactive")
+    await table.get_by_label("State", exact=True).select_option("Inactive")
     await views.get_by_role("link", name="Save as a view").press("Enter")
     await table.get_by_label("Name").fill("Asleep")
     assert await violations(table) == []
@@ -109,9 +109,9 @@ async def test_a_list_is_saved_as_a_view_that_is_marked_while_it_is_shown(table)
     await table.wait_for_url("**/users?is_active=false")
     current = views.locator("[aria-current=page]")
     await expect(current).to_have_text("Asleep")
-    await table.get_by_label("State").select_option("Active")
+    await table.get_by_label("State", exact=True).select_option("Active")
     await expect(current).to_have_count(0)
-    await table.get_by_label("State").select_option("All")
+    await table.get_by_label("State", exact=True).select_option("All")
     await expect(current).to_have_text("All")
     assert await violations(table) == []
 
@@ -200,7 +200,7 @@ async def test_the_table_works_without_scripts(open_page, root, people):
     await log_in(page, root, USERS)
 
     await page.get_by_label("Search").fill("user0")
-    await page.get_by_label("State").select_option("Active")
+    await page.get_by_label("State", exact=True).select_option("Active")
     await page.get_by_role("button", name="Search").click()
 
     await expect(names(page)).to_have_count(6)

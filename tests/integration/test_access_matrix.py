@@ -257,6 +257,7 @@ PAGES = {
     "dashboard_logout": Row(OWN_FORM, delegates="303 303"),
     "dashboard_users": Row(VIEW, permission="users:read"),
     "dashboard_users_export": Row(VIEW, permission="users:export"),
+    "dashboard_display_users": Row(FORM, permission="users:read"),
     "dashboard_new_view": Row(VIEW, permission="users:read"),
     "dashboard_save_view": Row(FORM, {"data": {"name": "New"}}, permission="users:read"),
     "dashboard_view": Row(VIEW, permission="users:read"),

@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -42,6 +43,29 @@ def test_chart_columns_begin_at_zero_and_have_a_minimum_height():
 
     assert [column.y + column.height for column in drawn.columns] == [HEIGHT] * 3
     assert [column.height for column in drawn.columns] == [0, 1, HEIGHT]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-3, "a moment ago"),
+        (3, "a moment ago"),
+        (-40, "40 seconds ago"),
+        (-7200, "2 hours ago"),
+        (-29 * 86_400, "29 days ago"),
+        (40.5, "in 40 seconds"),
+        (7200.5, "in 2 hours"),
+    ],
+)
+def test_a_time_near_now_is_relative_to_it(seconds, words):
+    assert ENGLISH.relative(datetime.now(UTC) + timedelta(seconds=seconds)) == words
+
+
+@pytest.mark.parametrize("days", [-31, -4000, 31])
+def test_a_time_far_from_now_is_a_date(days):
+    moment = datetime.now(UTC) + timedelta(days=days)
+
+    assert ENGLISH.relative(moment) == ENGLISH.date(moment)
 
 
 def test_a_chart_of_nothing_is_empty():

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from fastapi import Query
 from pydantic import Field
 
-from app.admin.listings.base import PAGE_SIZE, Filtered
+from app.admin.listings.base import Sized
 from app.admin.rendering import BASE
 from app.core.pagination import CursorParams
 from app.schemas.audit import Action, AuditFilters, Reference
@@ -15,7 +15,7 @@ from app.schemas.base import Day, RowId
 AUDIT_PATH = f"{BASE}/audit"
 
 
-class AuditListing(Filtered):
+class AuditListing(Sized):
     """Filters of the table, with whole days, and the cursor of its page."""
 
     path: ClassVar[str] = AUDIT_PATH
@@ -42,7 +42,7 @@ class AuditListing(Filtered):
 
     @property
     def params(self) -> CursorParams:
-        return CursorParams(cursor=self.cursor, size=PAGE_SIZE)
+        return CursorParams(cursor=self.cursor, size=self.rows)
 
     def behind(self, cursor: str | None) -> "AuditListing":
         """The same table at the page behind a cursor; the first without one."""

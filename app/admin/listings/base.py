@@ -1,12 +1,20 @@
 """`Listing`: query parameters of a table, and URLs that contain them."""
 
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
-PAGE_SIZE = 25
-"""Rows of a page."""
+PAGE_SIZE: Literal[25] = 25
+"""Rows of a page, unless another size is chosen."""
+MAX_PAGE = 1_000_000
+
+
+def _number(value: object) -> object:
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+PageSize = Annotated[Literal[25, 50, 100], BeforeValidator(_number)]
 
 
 class Filtered(BaseModel):
@@ -35,14 +43,38 @@ class Filtered(BaseModel):
         return f"{self.path}?{self.query}" if self.query else self.path
 
 
-class Listing(Filtered):
-    """Filters and page of a table."""
+class Sized(Filtered):
+    """Filters and page size of a table."""
 
-    page: int = Field(1, ge=1, le=1_000_000)
+    sizes: ClassVar = (25, 50, 100)
+    size: PageSize | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows of a page."""
+        return self.size or PAGE_SIZE
+
+    def sized(self, size: PageSize) -> Self:
+        """The same table with pages of this size; the usual size is left out of the URL."""
+        return self.model_copy(update={"size": None if size == PAGE_SIZE else size})
+
+
+class Listing(Sized):
+    """Filters, page and page size of a table."""
+
+    page: int = Field(1, ge=1, le=MAX_PAGE)
 
     def at(self, page: int) -> Self:
         """The same table at another page."""
         return self.model_copy(update={"page": page})
+
+    def sized(self, size: PageSize) -> Self:
+        """First page."""
+        return super().sized(size).at(1)
+
+    def reaches(self, page: int) -> bool:
+        """Whether a page so far from the first can be shown."""
+        return page <= MAX_PAGE
 
 
 def _filled(value: object) -> object:

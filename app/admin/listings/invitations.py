@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from fastapi import Query
 from pydantic import BaseModel
 
-from app.admin.listings.base import PAGE_SIZE, Listing
+from app.admin.listings.base import Listing
 from app.admin.rendering import BASE
 from app.core.pagination import PageParams
 from app.schemas.invitation import InvitationState
@@ -30,7 +30,7 @@ class InvitationListing(InvitationFilters, Listing):
 
     @property
     def params(self) -> PageParams:
-        return PageParams(page=self.page, size=PAGE_SIZE)
+        return PageParams(page=self.page, size=self.rows)
 
 
 InvitationListingQuery = Annotated[InvitationListing, Query()]

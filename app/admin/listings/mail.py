@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from fastapi import Query
 
-from app.admin.listings.base import PAGE_SIZE, Listing
+from app.admin.listings.base import Listing
 from app.admin.rendering import BASE
 from app.core.pagination import PageParams
 from app.schemas.background.mail import MailState
@@ -20,7 +20,7 @@ class MailListing(Listing):
 
     @property
     def params(self) -> PageParams:
-        return PageParams(page=self.page, size=PAGE_SIZE)
+        return PageParams(page=self.page, size=self.rows)
 
 
 MailListingQuery = Annotated[MailListing, Query()]

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 from fastapi import Query
 from pydantic import Field
 
-from app.admin.listings.base import PAGE_SIZE, Listing
+from app.admin.listings.base import Listing
 from app.admin.rendering import BASE
 from app.core.redis import RedisUnavailable
 from app.core.telemetry.ended_request import EndedRequest
@@ -78,11 +78,11 @@ async def requests_shown(listing: RequestListing, recent: RecentRequests) -> Req
     except RedisUnavailable:
         return None
     found = listing.select(stored, slow_after=recent.slow_after)
-    first = (listing.page - 1) * PAGE_SIZE
+    first = (listing.page - 1) * listing.rows
     return RequestsShown(
-        items=found[first : first + PAGE_SIZE],
+        items=found[first : first + listing.rows],
         total=len(found),
-        pages=ceil(len(found) / PAGE_SIZE),
+        pages=ceil(len(found) / listing.rows),
         routes=sorted(
             {request.route or NO_ROUTE for request in stored}
             | ({listing.route} if listing.route else set())

@@ -25,11 +25,16 @@ class ViewLink(NamedTuple):
 
 
 def view_links(views: Iterable[SavedViewSchema], listing: UserListing) -> list[ViewLink]:
-    """The links beside a list."""
-    return [_link(view, listing) for view in views]
-
-
-def _link(view: SavedViewSchema, listing: UserListing) -> ViewLink:
-    saved = UserListing.of_query(view.query)
-    url = saved.url if saved else None
-    return ViewLink(view.name, url, saved == listing.at(1), f"{VIEWS_PATH}/{view.id}")
+    """The links beside a list. Where no view is the very list, those are current that leave open
+    how the table is shown."""
+    saved = [(view, UserListing.of_query(view.query)) for view in views]
+    is_saved = any(one == listing.at(1) for _, one in saved)
+    return [
+        ViewLink(
+            view.name,
+            one.url if one else None,
+            one == listing.at(1) or (one is not None and not is_saved and one.is_part_of(listing)),
+            f"{VIEWS_PATH}/{view.id}",
+        )
+        for view, one in saved
+    ]

@@ -84,28 +84,32 @@ addEventListener("pageshow", () => {
   for (const form of document.forms) delete form.dataset.sent;
 });
 
-// The code of a list stays open while its filters change. A button, which is shown where scripts
-// run, copies it.
+// The code of a list stays open while its filters change. Buttons, which are shown where scripts
+// run, copy the code or the id beside them.
 
 let isCodeOpen = false;
 document.addEventListener(
   "toggle",
   (event) => {
-    if (!event.target.matches(".as-api")) return;
-    isCodeOpen = event.target.open;
-    for (const button of event.target.querySelectorAll("[data-copy]")) button.hidden = false;
+    if (event.target.matches(".as-api")) isCodeOpen = event.target.open;
   },
   true,
 );
+
+function showCopyButtons() {
+  for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
+}
+
 document.addEventListener("htmx:afterSwap", () => {
   for (const code of document.querySelectorAll(".as-api")) code.open = isCodeOpen;
+  showCopyButtons();
 });
 document.addEventListener("click", async (event) => {
-  const section = event.target.closest("[data-copy]")?.closest("section");
-  if (!section) return;
-  const told = section.querySelector("output");
+  const place = event.target.closest("[data-copy]")?.closest("section, .copyable");
+  if (!place) return;
+  const told = place.querySelector("output");
   try {
-    await navigator.clipboard.writeText(section.querySelector("code").textContent);
+    await navigator.clipboard.writeText(place.querySelector("code").textContent);
     told.textContent = gettext("Copied");
   } catch {
     told.textContent = gettext("Not allowed: select the text");
@@ -117,4 +121,5 @@ document.addEventListener("click", async (event) => {
 
 for (const toggle of document.querySelectorAll("[data-theme-toggle]")) setUpThemeToggle(toggle);
 document.querySelector("[data-goes-on]")?.requestSubmit();
+showCopyButtons();
 watchForOutages(document.querySelector("[data-outage]"));

@@ -67,7 +67,7 @@ function showSelection(form) {
   all.checked = chosen === boxes.length;
   all.indeterminate = chosen > 0 && !all.checked;
   form.querySelector("[data-selected]").textContent = chosen ? `${chosen} selected` : "None selected";
-  for (const button of form.querySelectorAll("button")) button.disabled = chosen === 0;
+  for (const button of form.querySelectorAll("button[name]")) button.disabled = chosen === 0;
 }
 
 function setUpSelection(form) {

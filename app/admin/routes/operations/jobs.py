@@ -67,7 +67,8 @@ TEXTS = {
 @router.get("", name="dashboard_jobs")
 async def jobs_table(page: JobsPage, listing: JobListingQuery, jobs: Jobs) -> Response:
     """The table of jobs: one page of those in a state."""
-    return page.render("jobs/table.html", listing=listing, found=await jobs.page(listing))
+    found = await jobs.page(listing, listing.rows)
+    return page.render("jobs/table.html", listing=listing, found=found)
 
 
 @router.get("/confirm", name="dashboard_confirm_job_change")

@@ -10,6 +10,7 @@ from app.admin.deps.pages import EditUserPage, ExportPage, NewUserPage, UsersPag
 from app.admin.deps.services import AdminUsers, Audit, SavedViews
 from app.admin.forms.users import EditForm, EditFormBody, NewUserFormBody, UserForm
 from app.admin.listings.chips import CHOICES, chips
+from app.admin.listings.display import COLUMNS, DENSITIES, StoredDisplay
 from app.admin.listings.saved_views import view_links
 from app.admin.listings.user_place import Back, Place
 from app.admin.listings.users import USERS_PATH, UserListingQuery
@@ -127,18 +128,25 @@ async def users_table(
     users: UserLists,
     roles: Roles,
     views: SavedViews,
+    stored: StoredDisplay,
 ) -> Response:
     """The table of users: one page of those that match the filters."""
-    found = await users.page(listing.filters, listing.params)
+    shown = listing.display(stored)
+    numbered = listing.sized(shown.size).at(listing.page)
+    found = await users.page(listing.filters, numbered.params)
     return page.render(
         "users/table.html",
         listing=listing,
+        numbered=numbered,
+        shown=shown,
+        columns=COLUMNS,
+        densities=DENSITIES,
         found=found,
         choices=CHOICES,
         chips=chips(listing),
         saved_views=view_links(await views.of_user(page.admin.user_id), listing),
         roles=await roles.visible_names(page.admin),
-        call=page.api_call("/users", Permission.USERS_READ, listing.filters, listing.params),
+        call=page.api_call("/users", Permission.USERS_READ, listing.filters, numbered.params),
     )
 
 
