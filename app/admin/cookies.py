@@ -1,6 +1,6 @@
-"""The seven cookies of the pages: the session, an impersonation beside it, the random value of forms
-before a login, a notice for the next page, the proof of a known device, the chosen language, and
-how the users table is shown. The API reads none of them."""
+"""The seven cookies of the pages: the session, an impersonation beside it, the random value of
+forms before a login, a notice for the next page, the proof of a known device, the chosen language,
+and how the users table is shown. The API reads none of them."""
 
 from typing import Literal
 

@@ -73,8 +73,8 @@ class Formats:
     def filters(self) -> dict[str, object]:
         """The methods that templates use, by the names of the filters."""
         names = (
-            "number duration percent change period span ago relative clock hour day date minute second when label "
-            "device filesizeformat"
+            "number duration percent change period span ago relative clock hour day date minute "
+            "second when label device filesizeformat"
         )
         return {name: getattr(self, name) for name in names.split()}
 

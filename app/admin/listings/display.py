@@ -36,8 +36,8 @@ COLUMNS: dict[Column, Heading] = {
     "verified": Heading("Email verified"),
     "mfa": Heading("Second factor"),
     "created": Heading("Created", "created_at"),
-    "updated": Heading("Changed"),
-    "id": Heading("Id"),
+    "updated": Heading("Changed", "updated_at"),
+    "id": Heading("Id", "id"),
 }
 USERNAME: Column = "username"
 """The first column, which is always shown."""
