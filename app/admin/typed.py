@@ -18,8 +18,14 @@ from app.core.exceptions import AppException
 DRAFT, TYPED = "draft", "typed"
 """Names of hidden fields: whether the form is to be shown and not saved; and of a login form, what
 was typed into another form."""
-SECRETS = frozenset({csrf.FIELD, DRAFT, "password"})
-"""Fields that are left out."""
+SECRETS = frozenset(
+    {
+        *(csrf.FIELD, DRAFT),
+        *("password", "current_password", "new_password", "proof", "code"),
+        *("token", "mfa_token", "credential"),
+    }
+)
+"""Fields that are left out. A field whose type is secret has to be one of them."""
 MAX_BYTES = 20_000
 """Size of the fields, above which none is kept. Our largest form has 5,000."""
 

@@ -8,25 +8,58 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from app.core.exceptions import ServiceUnavailableException, StatementTimeoutException
 from app.runtime import Runtime
+from app.services.invitations.acceptance import InvitationAcceptance
+from tests.account_pages import fields_of as account_fields_of
+from tests.account_pages import open_link
+from tests.authenticator import PASSKEYS, Authenticator, register
 from tests.conftest import PASSWORD, Person, browsing, person, running
 from tests.integration.test_dashboard_page import PAGE, SESSION, browser, form_in, log_in
 from tests.integration.test_edit_form import fields_of
 from tests.integration.test_roles import new_role
+from tests.integration.test_security_page import log_in_by_passkey
+from tests.mfa import make_stale
 from tests.tcp_proxy import TcpProxy, proxied
 
 __all__ = ["browser"]
 OURS = {"Sec-Fetch-Site": "same-origin"}
 NEW = {"email": "grace@example.com", "full_name": 'Grace "<Hopper>"', "password": PASSWORD}
 FORMS = {
-    "new user": ("/users/new", {"full_name": "Grace"}),
-    "user": ("/users/2/edit", {"full_name": "Ada King"}),
-    "new role": ("/roles/new", {"name": "helpers", "permissions": "users:read"}),
-    "role": ("/roles/1", {"name": "helpers"}),
-    "roles of a user": ("/users/2/roles", {"roles": "support"}),
-    "key of a user": ("/users/2/keys", {"name": "Nightly export"}),
-    "invitation": ("/invitations/new", {"email": "grace@example.com"}),
+    "new user": ("dashboard_create_user", f"{PAGE}/users/new", {"full_name": "Grace"}),
+    "user": ("dashboard_update_user", f"{PAGE}/users/2/edit", {"full_name": "Ada King"}),
+    "new role": (
+        *("dashboard_create_role", f"{PAGE}/roles/new"),
+        {"name": "helpers", "permissions": "users:read"},
+    ),
+    "role": ("dashboard_update_role", f"{PAGE}/roles/1", {"name": "helpers"}),
+    "roles of a user": ("dashboard_set_user_roles", f"{PAGE}/users/2/roles", {"roles": "support"}),
+    "key of a user": ("dashboard_create_user_key", f"{PAGE}/users/2/keys", {"name": "Export"}),
+    "invitation": (
+        *("dashboard_send_invitation", f"{PAGE}/invitations/new"),
+        {"email": "grace@example.com"},
+    ),
+    "new view": (
+        *("dashboard_save_view", f"{PAGE}/users/views/new?is_active=true"),
+        {"name": "Active ones"},
+    ),
+    "view": ("dashboard_rename_view", f"{PAGE}/users/views/1", {"name": "Others"}),
+    "impersonation": (
+        *("dashboard_impersonate", f"{PAGE}/users/2/impersonation"),
+        {"reason": "Case 4711"},
+    ),
+    "profile": ("account_change_profile", "/account/profile", {"full_name": "Root King"}),
+    "email": ("account_request_email_change", "/account/email", {"email": "new@example.com"}),
+    "key": ("account_create_key", "/account/keys", {"name": "Export"}),
 }
+"""Name of the route, place, and what is typed."""
+SECRETS = {
+    "new user": {"password": PASSWORD, "email": "g@example.com"},
+    "email": {"current_password": PASSWORD},
+}
+"""What is typed once more."""
+UNSEEN = {"impersonation", "email"}
+"""Forms that change nothing that `state` has."""
 
 
 @pytest.fixture
@@ -65,42 +98,127 @@ async def log_in_at(
 async def state(root: Person) -> list[object]:
     places = (
         "/users?sort_by=email",
+        "/api-keys",
         "/roles",
         "/users/invitations",
         "/users/2/roles",
         "/users/2/api-keys",
     )
-    return [(await root.get(place)).json() for place in places]
+    views = (await root.get("/users/me/export")).json()["saved_views"]
+    return [views, *[(await root.get(place)).json() for place in places]]
 
 
 @pytest.mark.parametrize("form", FORMS)
 async def test_a_form_comes_back_as_it_was_after_a_login(admin, root, form):
     """Issue 22: whose session had ended in the middle of a form began again."""
-    place, typed = FORMS[form]
-    fields = {**fields_of(await admin.get(f"{PAGE}{place}")), **typed}
+    _, place, typed = FORMS[form]
+    if form == "view":
+        await admin.post(f"{PAGE}/users/views/new?is_active=true", data=await view_of(admin))
+    fields = {**fields_of(await admin.get(place)), **typed, **SECRETS.get(form, {})}
     await root.post("/auth/logout-all")
     await root.login()
     before = await state(root)
 
-    refused = await post(admin, f"{PAGE}{place}", list(fields.items()))
+    refused = await post(admin, place, list(fields.items()))
     resumed = await log_in_at(admin, refused, root)
-    back = await post(admin, f"{PAGE}{place}", hidden(resumed, f"{PAGE}{place}"))
+    back = await post(admin, place, hidden(resumed, place))
 
     shown = fields_of(back)
     assert (refused.status_code, resumed.status_code, back.status_code) == (401, 200, 200)
     assert "What you typed is kept" in refused.text
     assert "Not saved yet: your session had ended" in back.text
+    assert PASSWORD not in refused.text + resumed.text + back.text
     assert await state(root) == before
     for name, value in typed.items():
         assert shown[name] == value or f'value="{value}" checked' in back.text
-    saved = await post(admin, f"{PAGE}{place}", list({**shown, **typed, **secret(form)}.items()))
+    saved = await post(admin, place, list({**shown, **typed, **SECRETS.get(form, {})}.items()))
     assert saved.status_code in {200, 201, 303}
     assert "Not saved" not in saved.text
-    assert await state(root) != before
+    assert form in UNSEEN or await state(root) != before
 
 
-def secret(form: str) -> dict[str, str]:
-    return {"password": PASSWORD, "email": "g@example.com"} if form == "new user" else {}
+async def view_of(admin: httpx.AsyncClient) -> dict[str, str]:
+    form = fields_of(await admin.get(f"{PAGE}/users/views/new?is_active=true"))
+    return {**form, "name": "Active ones"}
+
+
+async def test_a_form_of_a_plain_user_comes_back(browser, ada):
+    await log_in(browser, ada, "/account/profile")
+    headers = {**OURS, "Referer": "https://test/account/profile"}
+    fields = fields_of(await browser.get("/account/profile"))
+    await ada.post("/auth/logout-all")
+
+    refused = await browser.post(
+        "/account/profile", data={**fields, "full_name": "Ada King"}, headers=headers
+    )
+    resumed = await log_in_at(browser, refused, ada)
+
+    assert ("full_name", "Ada King") in hidden(resumed, "/account/profile")
+
+
+async def test_the_new_name_of_a_passkey_comes_back(browser, root):
+    key = Authenticator()
+    await register(root, key)
+    await log_in_by_passkey(browser, root, key)
+    place, session = "/account/security/passkeys/1/rename", browser.cookies[SESSION]
+    fields = {**fields_of(await browser.get(place)), "name": "Laptop"}
+    browser.cookies.delete(SESSION)
+
+    refused = await browser.post(place, data=fields, headers=OURS)
+    browser.cookies[SESSION] = session
+    back = await browser.post(place, data={**fields, "draft": "true"}, headers=OURS)
+
+    assert refused.status_code == 401
+    assert form_in(refused, "/login")["typed"]
+    assert fields_of(back)["name"] == "Laptop"
+    assert "Phone" in (await root.get(PASSKEYS)).text
+
+
+async def test_the_name_of_a_new_passkey_survives_a_login_and_a_confirmation(admin, root, runtime):
+    place = "/account/security/passkeys"
+    await root.post("/auth/logout-all")
+    refused = await admin.post(place, data={"name": "Phone & watch", "credential": '{"id": "x"}'})
+    resumed = await log_in_at(admin, refused, root)
+    back = await post(admin, place, hidden(resumed, place))
+    await make_stale(runtime)
+    token = dict(hidden(resumed, place))["csrf"]
+    stale = await admin.post(place, data={"name": "Phone & watch", "csrf": token})
+    (url,) = re.findall(r'href="(/account/confirm\?next=[^"]*)"', stale.text)
+    confirm = await admin.get(unescape(url))
+
+    assert {name for name, _ in hidden(resumed, place)} == {"csrf", "draft", "name"}
+    assert back.status_code == 200
+    assert 'name="name" value="Phone &amp; watch"' in back.text
+    assert stale.status_code == 403
+    assert 'name="next" value="/account/security?name=Phone+%26+watch"' in confirm.text
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (ServiceUnavailableException(), 503, "Not done: "),
+        (RuntimeError("a fault of ours"), 500, "Not done: "),
+        (StatementTimeoutException(), 504, "It may have been done: "),
+    ],
+    ids=str,
+)
+async def test_the_form_of_an_invitation_comes_back_after_a_failure(
+    browser, monkeypatch, error, status, words
+):
+    async def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(InvitationAcceptance, "accept", fail)
+    page = await open_link(browser, "/invitation", "a" * 43)
+    fields = {**account_fields_of(page, "/account/invitation"), "full_name": "Grace & co"}
+
+    answer = await browser.post("/account/invitation", data={**fields, "password": PASSWORD})
+
+    assert answer.status_code == status
+    assert words in answer.text
+    assert 'name="full_name" type="text" value="Grace &amp; co"' in answer.text
+    assert account_fields_of(answer, "/account/invitation")["token"] == "a" * 43
+    assert PASSWORD not in answer.text
 
 
 async def test_no_password_comes_back(admin, root):

@@ -6,6 +6,7 @@ from app.admin.account.forms import EmailForm, EmailFormBody
 from app.admin.deps.pages import AccountPageDep, Browser
 from app.admin.page import Notice
 from app.admin.rendering import ACCOUNT
+from app.admin.typed import KeepsTyped
 from app.api.deps.services import EmailChanges
 from app.api.routing import Router
 
@@ -20,7 +21,7 @@ async def email(page: AccountPageDep) -> Response:
     return page.render(EMAIL, form=EmailForm(), error=None)
 
 
-@router.post("/email", name="account_request_email_change")
+@router.post("/email", name="account_request_email_change", dependencies=[KeepsTyped])
 async def request_email_change(
     form: EmailFormBody, page: AccountPageDep, emails: EmailChanges, device: Browser
 ) -> Response:

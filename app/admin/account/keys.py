@@ -8,6 +8,7 @@ from app.admin.deps.pages import AccountPageDep
 from app.admin.forms.access import KeyFormBody
 from app.admin.key_pages import KeyId, KeyPages
 from app.admin.rendering import ACCOUNT
+from app.admin.typed import KeepsTyped
 from app.api.deps.services import ApiKeys, Confirmations
 from app.api.routing import Router
 
@@ -32,7 +33,7 @@ async def keys(pages: Pages) -> Response:
     return await pages.show()
 
 
-@router.post("", name="account_create_key")
+@router.post("", name="account_create_key", dependencies=[KeepsTyped])
 async def create_key(form: KeyFormBody, pages: Pages) -> Response:
     """Make a key, which the page shows this once."""
     return await pages.create(form)

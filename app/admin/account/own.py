@@ -15,6 +15,7 @@ from app.admin.key_pages import others_ended
 from app.admin.page import Notice
 from app.admin.rendering import ACCOUNT
 from app.admin.services.edits import naming_who
+from app.admin.typed import KeepsTyped
 from app.api.deps.services import ApiKeys, Auth, Sessions, Users, Verification
 from app.api.limits import by_principal
 from app.api.routing import Router
@@ -40,7 +41,7 @@ async def profile(page: AccountPageDep) -> Response:
     return page.render(PROFILE, form=EditProfileForm.of(page.admin.user), error=None)
 
 
-@router.post("/profile", name="account_change_profile")
+@router.post("/profile", name="account_change_profile", dependencies=[KeepsTyped])
 async def change_profile(
     form: ProfileFormBody, page: AccountPageDep, users: Users, audit: Audit
 ) -> Response:

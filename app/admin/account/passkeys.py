@@ -11,11 +11,11 @@ from app.admin.deps.pages import AccountPageDep, EnrollingPage
 from app.admin.forms.users import validated
 from app.admin.page import Notice
 from app.admin.rendering import ACCOUNT
+from app.admin.typed import KeepsTyped
 from app.api.deps.services import Confirmations, Mfa, Passkeys
 from app.api.routing import Router
 from app.api.types import PasskeyId
 from app.schemas.access.passkey import (
-    PasskeyName,
     PasskeyRegistration,
     PasskeyUpdate,
     RegistrationCredential,
@@ -28,10 +28,18 @@ router = Router(prefix=f"{ACCOUNT}{SECURITY}/passkeys", include_in_schema=False)
 
 
 class PasskeyForm(BaseModel):
-    """A new passkey, as a script fills it in."""
+    """A new passkey: its name as it is typed, and what a script fills in; nothing where the script
+    was refused, and leaves it to this form to say why."""
 
-    name: PasskeyName
-    credential: Json[RegistrationCredential]
+    name: Text = ""
+    credential: Json[RegistrationCredential] | None = None
+
+    def registration(self) -> PasskeyRegistration:
+        """
+        Raises:
+            ValidationException: a value is not valid.
+        """
+        return validated(PasskeyRegistration, {"name": self.name, "credential": self.credential})
 
 
 class NameForm(BaseModel):
@@ -50,7 +58,7 @@ async def passkey_options(
     return JSONResponse(options, headers=dict(response.headers))
 
 
-@router.post("", name="account_register_passkey")
+@router.post("", name="account_register_passkey", dependencies=[KeepsTyped])
 async def register_passkey(
     form: Annotated[PasskeyForm, Form()],
     page: EnrollingPage,
@@ -59,11 +67,10 @@ async def register_passkey(
     confirmations: Confirmations,
 ) -> Response:
     """Register a passkey."""
-    await confirmations.require(page.admin)
-    registration = PasskeyRegistration(name=form.name, credential=form.credential)
-    context = await context_of(mfa, passkeys, page.admin)
-    with page.redisplay_on_error(TEMPLATE, **context, is_confirmed=True):
-        passkey, codes = await passkeys.register(page.admin, registration)
+    context = await context_of(mfa, passkeys, confirmations, page.admin, form.name)
+    with page.redisplay_on_error(TEMPLATE, **context):
+        await confirmations.require(page.admin)
+        passkey, codes = await passkeys.register(page.admin, form.registration())
     return added(page, codes, f"The passkey “{passkey.name}” is added")
 
 
@@ -74,7 +81,7 @@ async def passkey(passkey_id: PasskeyId, page: AccountPageDep, passkeys: Passkey
     return page.render(RENAME, form=NameForm(name=found.name), error=None)
 
 
-@router.post("/{passkey_id}/rename", name="account_rename_passkey")
+@router.post("/{passkey_id}/rename", name="account_rename_passkey", dependencies=[KeepsTyped])
 async def rename_passkey(
     passkey_id: PasskeyId,
     form: Annotated[NameForm, Form()],

@@ -1,6 +1,7 @@
 """Routes of one's own security: the authenticator app, recovery codes, and confirmations."""
 
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import Form, Query, Response
 from pydantic import AfterValidator, BaseModel, Field, Json
@@ -16,6 +17,7 @@ from app.core.limiter import limiter, rate
 from app.schemas.access.passkey import SignInCredential
 from app.schemas.access.session import Principal
 from app.schemas.base import Secret, Text
+from app.services.auth.confirmation import ConfirmationService
 from app.services.auth.mfa import MfaService
 from app.services.auth.passkeys import PasskeyService
 
@@ -45,12 +47,15 @@ class PasskeyConfirmationForm(BaseModel):
 
 @router.get("/security", name="account_security")
 async def security(
-    page: EnrollingPage, mfa: Mfa, passkeys: Passkeys, confirmations: Confirmations
+    page: EnrollingPage,
+    mfa: Mfa,
+    passkeys: Passkeys,
+    confirmations: Confirmations,
+    name: Annotated[Text, Query(max_length=64)] = "",
 ) -> Response:
-    """One's own second factors."""
-    is_confirmed = await confirmations.is_confirmed(page.admin)
-    context = await context_of(mfa, passkeys, page.admin)
-    return page.render(TEMPLATE, **context, is_confirmed=is_confirmed, error=None)
+    """One's own second factors. The name is that of a new passkey, typed before a confirmation."""
+    context = await context_of(mfa, passkeys, confirmations, page.admin, name)
+    return page.render(TEMPLATE, **context, error=None)
 
 
 @router.post("/security/totp", name="account_begin_totp")
@@ -131,10 +136,22 @@ async def confirm_by_passkey(
 
 
 async def context_of(
-    mfa: MfaService, passkeys: PasskeyService, caller: Principal
+    mfa: MfaService,
+    passkeys: PasskeyService,
+    confirmations: ConfirmationService,
+    caller: Principal,
+    name: str,
 ) -> dict[str, Any]:
     """What the template of the view shows."""
-    return {"factors": await mfa.status(caller), "passkeys": await passkeys.of(caller.user_id)}
+    return {
+        "factors": await mfa.status(caller),
+        "passkeys": await passkeys.of(caller.user_id),
+        "is_confirmed": await confirmations.is_confirmed(caller),
+        "name": name,
+        "return_to": f"{ACCOUNT}{SECURITY}?{urlencode({'name': name})}"
+        if name
+        else ACCOUNT + SECURITY,
+    }
 
 
 def added(page: AdminPage, codes: list[str], notice: str) -> Response:

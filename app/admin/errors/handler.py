@@ -27,6 +27,8 @@ from app.core.exceptions import (
 log = structlog.get_logger("app.errors")
 
 _STATS = f"{BASE}/stats"
+_SHOWN_AGAIN = frozenset({401, 403, 408, 409, 422, 429, 500, 503, 504})
+"""Statuses at which a form for anonymous users comes back, with what was typed into it."""
 
 
 async def handle_admin_exception(request: Request, error: Exception) -> Response:
@@ -72,7 +74,7 @@ def error_page(request: Request, error: AppException) -> Response:
     if isinstance(error, InvalidFormException):
         return error.render(status, headers, error=body)
     redisplay = getattr(request.state, "redisplay", None)
-    if redisplay is not None and status in {401, 403, 409, 422, 429, 503}:
+    if redisplay is not None and status in _SHOWN_AGAIN:
         answer: Response = redisplay(status, headers, error=body)
         return answer
     return plain_page(request, error, body, headers)

@@ -15,7 +15,7 @@ async function optionsOf(form) {
   const headers = { Accept: "application/json", "X-CSRF-Token": form.elements.csrf.value };
   const response = await fetch(form.dataset.options, { method: "POST", headers });
   const body = await response.json();
-  if (!response.ok) throw new Error(body.message);
+  if (!response.ok) throw Object.assign(new Error(body.message), { status: response.status });
   return body;
 }
 
@@ -41,6 +41,8 @@ async function answer(form) {
   try {
     send(form, await ask(form));
   } catch (error) {
+    // The session, or its confirmation, is over: the answer to the form leads back to it.
+    if (error.status === 401 || error.status === 403) return form.submit();
     const isCancelled = error.name === "NotAllowedError";
     told.textContent = isCancelled
       ? gettext("No passkey was used.")

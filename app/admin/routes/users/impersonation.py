@@ -7,6 +7,7 @@ from app.admin.forms.access import ImpersonationForm, ImpersonationFormBody
 from app.admin.listings.user_place import Place
 from app.admin.listings.users import USERS_PATH
 from app.admin.rendering import ACCOUNT
+from app.admin.typed import KeepsTyped
 from app.api.deps.services import Confirmations, Impersonations, Sessions, Users
 from app.api.routing import Router
 
@@ -26,7 +27,7 @@ async def impersonation(
     return page.render(TEMPLATE, user=user, place=place, form=ImpersonationForm(), error=None)
 
 
-@router.post(START, name="dashboard_impersonate")
+@router.post(START, name="dashboard_impersonate", dependencies=[KeepsTyped])
 async def impersonate(
     form: ImpersonationFormBody,
     page: PageDep,
