@@ -20,6 +20,7 @@ from app.database import Base, Timestamped
 
 if TYPE_CHECKING:
     from app.models.role import Role
+    from app.models.user_activity import UserActivity
 
 
 class User(Timestamped, Base):
@@ -39,6 +40,7 @@ class User(Timestamped, Base):
     email_verified_at: Mapped[datetime | None]
 
     roles: Mapped[list["Role"]] = relationship(secondary="user_roles", viewonly=True, lazy="raise")
+    activity: Mapped["UserActivity | None"] = relationship(viewonly=True, lazy="raise")
 
     __table_args__ = (
         Index("uq_users_username_lower", text('lower(username COLLATE "C")'), unique=True),

@@ -66,6 +66,11 @@ def is_within(column: Any, period: CreatedWithin) -> Any:
     return column >= literal_column(_BEGIN[period])
 
 
+def days_before(days: int) -> Any:
+    """The day that many days before today, in UTC, by the database's clock."""
+    return literal_column(f"CAST(now() AT TIME ZONE 'UTC' AS date) - {days}")
+
+
 class ListParams(BaseModel):
     """Order of a list. A subclass adds its filters as fields, and `search` where there is one.
 

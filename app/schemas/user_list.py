@@ -9,7 +9,15 @@ from pydantic.config import JsonDict
 from app.core.pagination import CursorPage, Page
 from app.schemas.access.role import RoleName
 from app.schemas.base import EndMoment, FirstMoment, RowId, example_of
-from app.schemas.list_params import CreatedWithin, Filter, ListParams, Search, is_present, is_within
+from app.schemas.list_params import (
+    CreatedWithin,
+    Filter,
+    ListParams,
+    Search,
+    days_before,
+    is_present,
+    is_within,
+)
 from app.schemas.user import UserSchema
 
 SortBy = Literal["created_at", "username", "email", "id", "updated_at"]
@@ -35,6 +43,22 @@ def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
 def _listed(value: Any) -> Any:
     """A saved view, and an export that began before filters had several roles, may have one."""
     return (value,) if isinstance(value, str) else value
+
+
+SeenWithin = Literal["today", "7d", "30d", "90d"]
+NotSeenFor = Literal["30d", "90d", "365d", "ever"]
+
+
+def _seen_within(activity: Any, period: str) -> Any:
+    days = 1 if period == "today" else int(period.removesuffix("d"))
+    return activity.has(activity.property.mapper.class_.seen_on > days_before(days))
+
+
+def _not_seen_for(activity: Any, period: NotSeenFor) -> Any:
+    """Users who were never seen have no row."""
+    if period == "ever":
+        return ~activity.has()
+    return ~_seen_within(activity, period)
 
 
 RoleNames = Annotated[
@@ -75,6 +99,18 @@ class UserFilters(ListParams):
     )
     email_verified: Annotated[bool | None, Filter("email_verified_at", is_present)] = Field(
         None, description="only users with, or without, a verified email", examples=[True]
+    )
+    seen_within: Annotated[SeenWithin | None, Filter("activity", _seen_within)] = Field(
+        None,
+        description="only users whose sessions or API keys were used today, or in the last 7, 30 "
+        "or 90 days with today; days are those of UTC",
+        examples=["30d"],
+    )
+    not_seen_for: Annotated[NotSeenFor | None, Filter("activity", _not_seen_for)] = Field(
+        None,
+        description="only users whose sessions and API keys were not used in these days, or ever: "
+        "those who never logged in are among them",
+        examples=["90d"],
     )
     created_within: Annotated[CreatedWithin | None, Filter("created_at", is_within)] = Field(
         None,
@@ -124,7 +160,7 @@ class UserPage(Page[UserSchema]):
     total_is_estimate: bool = Field(
         False,
         description="present, and true, if more than 10,000 users match, which are too many to "
-        "count for a search, a role or a time of creation",
+        "count for a search, a role, the last use or a time of creation",
         exclude_if=lambda is_estimate: not is_estimate,
     )
 

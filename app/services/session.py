@@ -13,6 +13,7 @@ from app.core.security import AccessToken, Actor
 from app.models import Session
 from app.repositories.access.mfa import MfaRepository
 from app.repositories.session import SessionRepository
+from app.repositories.user.activity import UserActivityRepository, is_new_day
 from app.repositories.user.repository import UserRepository
 from app.schemas.access.session import Principal, SessionPage
 from app.schemas.audit import Action, Target
@@ -48,6 +49,7 @@ class SessionService(BaseService):
         super().__init__(db)
         self.sessions = SessionRepository(db)
         self.users = UserRepository(db)
+        self.activity = UserActivityRepository(db)
         self.principals = principals
 
     async def principal(self, token: AccessToken, settings: AuthSettings) -> Principal:
@@ -74,6 +76,8 @@ class SessionService(BaseService):
             if token.kind == "page" and token.actor is None:
                 renewed = expiry(settings, session.created_at)
             async with self.transaction():
+                if token.actor is None and is_new_day(session.last_seen_at):
+                    await self.activity.record(session.user_id)
                 await self.sessions.touch(session.id, renewed)
         lifetime = ((renewed or session.expires_at) - now).total_seconds()
         principal = principal_of(session.id, user, roles)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from io import StringIO
 from itertools import chain
 from time import monotonic
@@ -274,6 +275,53 @@ def test_the_seventh_revision_can_be_written_down_as_sql():
     script = config.output_buffer.getvalue()
     assert "CREATE UNIQUE INDEX CONCURRENTLY uq_users_username_lower_new" in script
     assert "ALTER INDEX uq_users_username_lower_new RENAME TO uq_users_username_lower" in script
+
+
+async def test_the_days_of_the_last_use_begin_with_what_is_stored(engine, fetch):
+    """Of sessions and API keys, the later; an interrupted attempt goes on."""
+    await migrate(engine, "0029")
+    session = (
+        "INSERT INTO sessions (id, user_id, refresh_hash, expires_at, last_seen_at,"
+        " impersonator_id) SELECT gen_random_uuid(), users.id, '', now(),"
+        " CAST(:moment AS timestamptz), CAST(:by AS bigint) FROM users WHERE username = :name"
+    )
+    uses = [
+        *(("ada", "2026-01-05T23:30:00-02:00", None), ("ada", "2026-01-02T00:00:00Z", None)),
+        *(("bob", "2026-01-03T00:00:00Z", None), ("bob", "2026-01-09T00:00:00Z", 1)),
+        ("eve", "2026-01-09T00:00:00Z", 1),
+    ]
+    async with engine.begin() as connection:
+        for name in ("ada", "bob", "eve", "zoe"):
+            row = {"name": name, "email": f"{name}@example.com"}
+            await connection.execute(
+                text(
+                    "INSERT INTO users (username, email, hashed_password)"
+                    " VALUES (:name, :email, '')"
+                ),
+                row,
+            )
+        for name, moment, by in uses:
+            values = {"name": name, "moment": datetime.fromisoformat(moment), "by": by}
+            await connection.execute(text(session), values)
+        await connection.execute(
+            text(
+                "INSERT INTO api_keys (id, user_id, name, secret_hash, permissions, expires_at,"
+                " last_used_at) SELECT gen_random_uuid(), id, 'Robot', '', '{}', now(),"
+                " '2026-01-07T12:00:00Z' FROM users WHERE username = 'bob'"
+            )
+        )
+    seen = "SELECT username || ' ' || seen_on FROM user_activity JOIN users ON id = user_id"
+
+    await migrate(engine, "0030")
+    first = await fetch(f"{seen} ORDER BY 1")
+    async with engine.begin() as connection:
+        await connection.execute(text("DROP INDEX ix_user_activity_seen_on"))
+        await connection.execute(text("UPDATE alembic_version SET version_num = '0029'"))
+    await migrate(engine, "0030")
+
+    assert first == ["ada 2026-01-06", "bob 2026-01-07"]
+    assert await fetch(f"{seen} ORDER BY 1") == first
+    assert await fetch(valid("ix_user_activity_seen_on")) == ["True"]
 
 
 async def test_an_extension_that_is_there_is_used_where_it_is_and_stays(engine, fetch):

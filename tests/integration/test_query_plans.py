@@ -164,6 +164,45 @@ async def test_users_by_time_of_creation_are_listed_and_counted_from_an_index(co
     assert "Seq Scan" not in kinds(plan)
 
 
+@pytest.fixture
+async def activity(connection) -> None:
+    """One in ten users was never seen; one in a thousand is seen today, and the others were on the
+    days of half a year. In the transaction that is undone."""
+    await connection.execute(
+        text(
+            "INSERT INTO user_activity SELECT id, CAST(now() AT TIME ZONE 'UTC' AS date)"
+            " - CASE WHEN id % 1000 = 1 THEN 0 ELSE 1 + CAST(id % 180 AS integer) END"
+            " FROM users WHERE id % 10 <> 0"
+        )
+    )
+    await connection.execute(text("ANALYZE user_activity"))
+
+
+@pytest.mark.usefixtures("activity")
+async def test_the_few_who_are_seen_today_are_found_by_the_index_of_days(connection):
+    given = UserFilters(seen_within="today")
+    page = lists.select_users(given).limit(50)
+
+    plan = await plan_of(
+        connection, lists.select_page_and_count(page, given, totals.COUNT_LIMIT + 1)
+    )
+
+    assert "ix_user_activity_seen_on" in indexes(plan)
+    assert "Seq Scan" not in kinds(plan)
+
+
+@pytest.mark.parametrize("filters", [{"not_seen_for": "30d"}, {"seen_within": "90d"}])
+@pytest.mark.usefixtures("activity")
+async def test_the_many_by_their_last_use_are_met_on_the_way(connection, filters):
+    given = UserFilters.model_validate(filters)
+    page = lists.select_page(lists.select_users(given).limit(50))
+
+    plan = await plan_of(connection, page)
+
+    assert indexes(plan) == {"ix_users_created_at", "pk_user_activity"}
+    assert kinds(plan).isdisjoint({"Seq Scan", "Sort", "Hash"})
+
+
 async def test_every_index_is_used_by_a_query(connection):
     names = await connection.scalars(
         text("SELECT indexname FROM pg_indexes WHERE tablename = 'users'")

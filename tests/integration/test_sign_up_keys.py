@@ -28,7 +28,7 @@ async def send(
 
 
 def is_replay(response: httpx.Response) -> bool:
-    return response.headers.get("Idempotency-Replayed") == "true"
+    return bool(response.headers.get("Idempotency-Replayed") == "true")
 
 
 async def count(runtime, table: str = "users") -> object:

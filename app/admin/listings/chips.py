@@ -12,6 +12,19 @@ CHOICES: dict[str, tuple[str, dict[Any, str]]] = {
     "is_superuser": ("Access", {True: "Superusers", False: "Other users"}),
     "has_mfa": ("Second factor", {True: "With", False: "Without"}),
     "email_verified": ("Email", {True: "Verified", False: "Not verified"}),
+    "seen_within": (
+        "Last seen",
+        {"today": "Today", "7d": "Last 7 days", "30d": "Last 30 days", "90d": "Last 90 days"},
+    ),
+    "not_seen_for": (
+        "Not seen",
+        {
+            "30d": "Last 30 days",
+            "90d": "Last 90 days",
+            "365d": "Last 365 days",
+            "ever": "All time",
+        },
+    ),
     "created_within": (
         "Created",
         {"today": "Today", "7d": "Last 7 days", "30d": "Last 30 days"},

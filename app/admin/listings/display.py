@@ -11,7 +11,7 @@ from app.admin.listings.base import PAGE_SIZE, PageSize
 from app.schemas.user_list import SortBy
 
 Column = Literal[
-    "username", "email", "role", "state", "verified", "mfa", "created", "updated", "id"
+    "username", "email", "role", "state", "verified", "mfa", "created", "seen", "updated", "id"
 ]
 Density = Literal["comfortable", "compact"]
 DENSITIES: dict[Density, str] = {"comfortable": "Comfortable", "compact": "Compact"}
@@ -36,6 +36,7 @@ COLUMNS: dict[Column, Heading] = {
     "verified": Heading("Email verified"),
     "mfa": Heading("Second factor"),
     "created": Heading("Created", "created_at"),
+    "seen": Heading("Last seen"),
     "updated": Heading("Changed", "updated_at"),
     "id": Heading("Id", "id"),
 }

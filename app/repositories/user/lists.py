@@ -9,6 +9,7 @@ each connection (behind a pooler, each time), and planning, too, takes longer th
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from datetime import date
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ from app.core.security.signing import Position
 from app.database import PlanEstimate, Reads, estimate
 from app.models import SEARCHED_TEXT, User
 from app.models.user import username_key_of
+from app.models.user_activity import UserActivity
 from app.models.user_count import STATES, UserCount
 from app.repositories.list_queries import ListQueries
 from app.schemas.list_params import filters_of
@@ -133,6 +135,15 @@ class UserListRepository:
         statement = _select_length(select_users(filters), filters, up_to)
         ((count,),) = await self._reads.rows(statement, within=within)
         return int(count)
+
+    async def last_seen_on(self, ids: Sequence[int]) -> dict[int, date]:
+        """The day on which each of these users was seen last; without those who never were. No
+        query where there are none."""
+        if not ids:
+            return {}
+        query = select(UserActivity.user_id, UserActivity.seen_on)
+        rows = await self._reads.rows(query.where(UserActivity.user_id.in_(ids)))
+        return {row.user_id: row.seen_on for row in rows}
 
     async def estimate(self, filters: UserFilters) -> PlanEstimate:
         """The planner's estimate for finding all users of a list."""

@@ -10,6 +10,7 @@ from app.core.exceptions import TokenRevokedException
 from app.core.permissions import known
 from app.core.security.api_keys import ApiKey
 from app.repositories.access.api_key import ApiKeyRepository
+from app.repositories.user.activity import UserActivityRepository, is_new_day
 from app.schemas.access.session import ApiKeyGrant, Principal
 from app.schemas.user import UserSchema
 from app.services.base import BaseService
@@ -61,6 +62,7 @@ class _KeyLookup(BaseService):
     def __init__(self, db: AsyncSession, principals: PrincipalCache) -> None:
         super().__init__(db)
         self.keys = ApiKeyRepository(db)
+        self.activity = UserActivityRepository(db)
         self.principals = principals
 
     async def principal(self, presented: ApiKey) -> Principal | None:
@@ -74,6 +76,8 @@ class _KeyLookup(BaseService):
         now, lifetime = datetime.now(UTC), key.expires_at - datetime.now(UTC)
         if key.last_used_at is None or key.last_used_at < now - USED_EVERY:
             async with self.transaction():
+                if is_new_day(key.last_used_at):
+                    await self.activity.record(user.id)
                 await self.keys.touch(key.id, USED_EVERY)
         await self.principals.fill_by_key(principal, presented, lifetime.total_seconds(), roles)
         return principal

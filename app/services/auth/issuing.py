@@ -12,6 +12,7 @@ from app.core.security import TokenSigner
 from app.core.security.known_devices import KnownDevices
 from app.models import Session
 from app.repositories.session import SessionRepository
+from app.repositories.user.activity import UserActivityRepository
 from app.repositories.user.repository import Credentials
 from app.schemas.audit import Action, Target
 from app.services.account.notices import Notices
@@ -79,6 +80,7 @@ class SessionIssuer:
         sends_mail: bool,
     ) -> None:
         self._sessions = sessions
+        self._activity = UserActivityRepository(sessions.db)
         self._audit = AuditRecorder(sessions.db)
         self._notices = Notices(sessions.db, is_on=sends_mail)
         self._sends_mail = sends_mail
@@ -111,6 +113,7 @@ class SessionIssuer:
                 amr=list(amr),
             )
         )
+        await self._activity.record(user_id)
         self._audit.record(
             Action.SESSION_STARTED,
             Target("session", session_id),

@@ -24,6 +24,7 @@ from app.core.security.sealing import ContentCipher
 from app.core.text.normalisation import is_encodable, is_storable
 from app.models import Session
 from app.repositories.session import SessionRepository
+from app.repositories.user.activity import UserActivityRepository, is_new_day
 from app.repositories.user.repository import UserRepository
 from app.schemas.access.session import Principal
 from app.schemas.audit import Action, Target
@@ -71,6 +72,7 @@ class AuthService(BaseService):
         super().__init__(db)
         self.users = UserRepository(db)
         self.sessions = SessionRepository(db)
+        self.activity = UserActivityRepository(db)
         self.passwords = passwords
         self.guesses = guesses
         self.devices = KnownDevices(tokens)
@@ -192,7 +194,7 @@ class AuthService(BaseService):
                 its session has ended when this is raised.
         """
         token = self.tokens.refresh.read(refresh_token)
-        tokens, ended = None, False
+        tokens, ended, seen = None, False, None
         async with self.transaction():
             session = await self.sessions.lock_live(token.session_id)
             if session is not None:
@@ -202,6 +204,7 @@ class AuthService(BaseService):
                     session.rotated_at = datetime.now(UTC)
                     session.generation += 1
                 if is_current or _is_repeat(session, token):
+                    seen = session.user_id if is_new_day(session.last_seen_at) else None
                     tokens = self._renew(session)
                 elif not self._has_just_been_voided(session, token):
                     ended = await self.sessions.end(session.id, session.user_id)
@@ -212,6 +215,10 @@ class AuthService(BaseService):
         # Recorded first, refused after: a raise inside would roll back the end.
         if tokens is None:
             raise TokenRevokedException
+        if seen is not None:
+            # Not while the session is locked: see `UserActivityRepository.record`.
+            async with self.transaction():
+                await self.activity.record(seen)
         return tokens
 
     def _record_reuse(self, session: Session) -> None:

@@ -1,7 +1,8 @@
 """`UserListService`: lists of users, by page number and by cursor."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from math import ceil
 
 from app.core.exceptions import StatementTimeoutException
@@ -108,6 +109,11 @@ class UserListService:
         items, is_last = users[: params.size], len(users) <= params.size
         end = None if is_last else position_of(items[-1], filters.sort_by)
         return UserCursorPage(items=items, next_cursor=end and self.cursors.sign(end, listing))
+
+    async def last_seen_on(self, ids: Sequence[int]) -> dict[int, date]:
+        """The day, in UTC, on which each of these users was seen last; without those who never
+        were."""
+        return await self.users.last_seen_on(ids)
 
 
 @contextmanager

@@ -115,7 +115,9 @@ class UserRegistration(UserCreation):
         try:
             async with self.transaction():
                 user = await (self._add(row) if is_told else self._add_untold(row, user_in))
-                body = _NEW_USER.dump_json(user and UserSchema.model_validate(user))
+                body = _NEW_USER.dump_json(
+                    None if user is None else UserSchema.model_validate(user)
+                )
                 if request is not None:
                     await self.idempotency.store(request, body)
         except ConflictException:

@@ -11,7 +11,7 @@ from app.admin.forms.users import UserForm
 from app.admin.listings.user_place import Place
 from app.admin.listings.users import USERS_PATH
 from app.admin.page import Notice
-from app.api.deps.services import Mfa, Roles, Sessions, Users
+from app.api.deps.services import Mfa, Roles, Sessions, UserLists, Users
 from app.api.routing import Router
 from app.api.types import SessionId, UserId
 from app.core.exceptions import NotFoundException
@@ -26,14 +26,22 @@ router = Router(prefix=f"{USERS_PATH}/{{user_id}}", include_in_schema=False)
 
 @router.get("", name="dashboard_user")
 async def user_view(
-    page: UsersPage, user_id: UserId, place: Place, users: Users, roles: Roles, mfa: Mfa
+    page: UsersPage,
+    user_id: UserId,
+    place: Place,
+    users: Users,
+    lists: UserLists,
+    roles: Roles,
+    mfa: Mfa,
 ) -> Response:
     """The account of a user, and what can be done to it."""
     user = await users.get(user_id, page.admin)
+    seen = await lists.last_seen_on([user_id])
     return page.render(
         "users/user.html",
         user=user,
         place=place,
+        last_seen_on=seen.get(user_id),
         names=UserForm.text_fields(),
         roles=await roles.of_user(user_id, page.admin),
         factors=await mfa.factors_of(user_id) if user.has_mfa else None,

@@ -142,6 +142,9 @@ async def users_table(
         columns=COLUMNS,
         densities=DENSITIES,
         found=found,
+        last_seen_on=await users.last_seen_on(
+            [user.id for user in found.items if "seen" in shown.columns]
+        ),
         choices=CHOICES,
         chips=chips(listing),
         saved_views=view_links(await views.of_user(page.admin.user_id), listing),
