@@ -158,7 +158,7 @@ async def test_a_form_whose_session_ended_comes_back_after_the_login(
     await expect(page.get_by_label("Full name")).to_have_value('Ada "King"')
     await expect(page.get_by_label("Superuser")).to_be_checked()
     await page.get_by_role("button", name="Save").click()
-    await expect(page.get_by_role("status")).to_have_text("Saved ada")
+    await expect(page.get_by_role("status").first).to_have_text("Saved ada")
     user = (await root.get(f"/users/{ada.id}")).json()
     assert (user["full_name"], user["is_superuser"]) == ('Ada "King"', True)
 
