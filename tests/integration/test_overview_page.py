@@ -55,6 +55,22 @@ async def test_the_address_has_the_period_of_the_page_and_of_its_live_part(admin
     assert {f"?period={other}" for other in ("24h", "7d", "90d")} <= links(page)
 
 
+@pytest.mark.parametrize(
+    ("period", "heading", "note"),
+    [
+        ("24h", "Last 24 hours, by 10 minutes, UTC", "Of 144 times 10 minutes"),
+        ("7d", "Last 7 days, by day, UTC", "Of 7 days 0 are known"),
+        ("90d", "Last 90 days, by day, UTC", "as many before 0: nothing is compared"),
+    ],
+)
+async def test_the_traffic_has_the_period_and_says_what_is_not_known(admin, period, heading, note):
+    page = await admin.get(f"{PAGE}?period={period}")
+
+    assert heading in page.text
+    assert note in page.text
+    assert "with the change against" not in page.text
+
+
 @pytest.mark.parametrize("period", ["1y", "365d", "0", "24h&period=7d"])
 @pytest.mark.parametrize("place", [PAGE, f"{PAGE}/live"])
 async def test_another_period_is_refused(admin, place, period):

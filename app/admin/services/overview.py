@@ -52,23 +52,24 @@ class OverviewService:
         """All figures, within a few seconds; an outage raises nothing.
 
         Args:
-            period: of the sign-ups.
-            others: the same with another period; only the sign-ups are read then.
+            period: of the sign-ups and the traffic.
+            others: the same with another period; only these are read then.
         """
         if others is not None:
             sign_ups = await self._sign_ups(period, _mode(others.status.state))
-            return others.model_copy(update={"period": period, "sign_ups": sign_ups})
+            history = await self._history(period)
+            changed = {"period": period, "sign_ups": sign_ups, "history": history}
+            return others.model_copy(update=changed)
         # First and alone: work of the others would count as latency of the checks.
         readiness = await self._health.readiness()
         mode = _mode(readiness.status)
         get_stats = self._statistics.get_dashboard_stats
         get_operations = self._operations.get_operations
-        get_history = self._metrics.history.get_history
         stats, sign_ups, operations, history, requests, cache = await asyncio.gather(
             self._last_known("stats", DashboardStats, get_stats, mode),
             self._sign_ups(period, mode),
             self._last_known("operations", Operations, get_operations, mode),
-            self._last_known("history", TrafficHistory, get_history, CacheMode.DEFAULT),
+            self._history(period),
             self._metrics.requests(with_operational=False),
             self._metrics.cache(),
         )
@@ -92,6 +93,11 @@ class OverviewService:
     async def _sign_ups(self, period: Period, mode: CacheMode) -> LastKnown[SignUps]:
         get_sign_ups = cast("Lookup", partial(self._statistics.get_sign_ups, period))
         return await self._last_known(f"sign-ups {period}", SignUps, get_sign_ups, mode)
+
+    async def _history(self, period: Period) -> LastKnown[TrafficHistory]:
+        get_history = cast("Lookup", partial(self._metrics.history.get_history, period))
+        name = f"history {period}"
+        return await self._last_known(name, TrafficHistory, get_history, CacheMode.DEFAULT)
 
     async def _last_known(
         self, name: str, schema: type[Schema], look_up: Lookup, mode: CacheMode

@@ -1,10 +1,11 @@
-"""`TrafficHistoryService`: requests, errors and latency of the last 24 hours, of all processes."""
+"""`TrafficHistoryService`: requests, errors and latency of a period, of all processes."""
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from math import inf
+from typing import NamedTuple
 
 from app.core.cache import cache
 from app.core.exceptions import ServiceUnavailableException
@@ -13,21 +14,47 @@ from app.core.telemetry import request_counter
 from app.core.telemetry.metrics import LATENCY_BUCKETS
 from app.core.telemetry.request_counters import RequestCounter
 from app.core.telemetry.traffic import percentile
-from app.schemas.monitoring.traffic_history import TrafficHistory, TrafficSlot
+from app.schemas.monitoring.traffic_history import TrafficHistory, TrafficSlot, TrafficTotal
+from app.schemas.monitoring.user_statistics import Period
 
-SLOT = 600
-"""Seconds that are counted together."""
-SLOTS = 144
-"""Whole slots that are kept: 24 hours."""
+
+class Unit(NamedTuple):
+    """Requests are counted by it.
+
+    Attributes:
+        name: part of the keys.
+        seconds: its length.
+        number: slots of the longest period. Twice as many are kept, for the period before.
+    """
+
+    name: str
+    seconds: int
+    number: int
+
+    def at(self, moment: float) -> int:
+        """The number of the slot of a moment."""
+        return int(moment) // self.seconds
+
+    @property
+    def ttl(self) -> int:
+        return (2 * self.number + 2) * self.seconds
+
+
+TEN_MINUTES = Unit("", 600, 144)
+DAYS = Unit("day:", 86_400, Period.QUARTER.number)
+RUNS = "runs"
+"""Field of a slot that is there without a request too: the service ran, and had none."""
 HISTORY_TTL = 60
 """Seconds that the history is cached."""
 
 Counts = Mapping[str, int]
+Slot = tuple[Unit, int]
 
 
 class TrafficHistoryService:
-    """Adds this process's requests to those of all: a hash of Redis for each slot, of some 30
-    numbers, and 24 hours of them. Without Redis a process keeps its own.
+    """Adds this process's requests to those of all: hashes of Redis, of some 30 numbers, for each
+    ten minutes of two days, and for each day of half a year: 470 in all. Without Redis a process
+    keeps its own.
 
     Args:
         redis: the cache's; None where there is none.
@@ -39,43 +66,56 @@ class TrafficHistoryService:
     ) -> None:
         self._redis = redis
         self._counter = counter
-        self._own: dict[int, Counter[str]] = {}
+        self._own: dict[Slot, Counter[str]] = {}
+        self._begun: set[Slot] = set()
 
     async def report(self) -> None:
         """Add what was counted since the last call. While Redis is away it is kept; what was sent
         without an answer may have been added, and is not sent again."""
-        slot = int(time.time()) // SLOT
-        self._own.setdefault(slot, Counter()).update(self._counter.take_unreported())
-        for old in [one for one in self._own if one < slot - SLOTS]:
-            del self._own[old]
+        now, taken = time.time(), self._counter.take_unreported()
+        current = {(unit, unit.at(now)) for unit in (TEN_MINUTES, DAYS)}
+        for slot in current:
+            self._own.setdefault(slot, Counter({RUNS: 0})).update(taken)
+        for unit, number in [*self._own]:
+            if number < unit.at(now) - 2 * unit.number:
+                del self._own[unit, number]
         if self._redis is None or self._redis.is_open:
             return
-        pending = {one: counts for one, counts in self._own.items() if counts}
+        pending = {
+            slot: counts
+            for slot, counts in self._own.items()
+            if counts.total() or slot not in self._begun
+        }
         self._own = {}
-        if pending:
-            await self._add(self._redis, pending)
+        if pending and await self._add(self._redis, pending):
+            self._begun = current
 
     @cache(expire=HISTORY_TTL)
-    async def get_history(self) -> TrafficHistory:
-        """The last 24 hours.
+    async def get_history(self, period: Period = Period.DAY) -> TrafficHistory:
+        """The traffic of a period, and of the one before.
 
         Raises:
             ServiceUnavailableException: Redis, which has them, is away.
         """
-        now = int(time.time()) // SLOT
-        slots = range(now - SLOTS, now + 1)
-        found = await self._read(slots)
+        unit = DAYS if period.unit == "day" else TEN_MINUTES
+        number = period.number if unit is DAYS else unit.number
+        now = unit.at(time.time())
+        slots = range(now - 2 * number, now + 1)
+        found = await self._read(unit, slots)
+        shown = zip(slots[number:], found[number:], strict=True)
         return TrafficHistory(
-            slots=[_slot(slot, counts) for slot, counts in zip(slots, found, strict=True)],
+            slots=[_slot(slot * unit.seconds, counts) for slot, counts in shown],
+            total=_total(found[number:-1]),
+            before=_total(found[:number]),
             is_shared=self._redis is not None,
         )
 
-    async def _read(self, slots: range) -> list[Counts]:
+    async def _read(self, unit: Unit, slots: range) -> list[Counts]:
         if (breaker := self._redis) is None:
-            return [self._own.get(slot, {}) for slot in slots]
+            return [self._own.get((unit, slot), {}) for slot in slots]
         pipeline = breaker.redis.pipeline(transaction=False)
         for slot in slots:
-            pipeline.hgetall(_key(breaker, slot))
+            pipeline.hgetall(_key(breaker, (unit, slot)))
         try:
             found = await breaker.call(pipeline.execute)
         except RedisUnavailable as error:
@@ -83,33 +123,57 @@ class TrafficHistoryService:
         return [{name.decode(): int(count) for name, count in one.items()} for one in found]
 
     @staticmethod
-    async def _add(breaker: CircuitBreaker, pending: Mapping[int, Counts]) -> None:
+    async def _add(breaker: CircuitBreaker, pending: Mapping[Slot, Counts]) -> bool:
+        """Returns: whether it was added."""
         pipeline = breaker.redis.pipeline(transaction=False)
         for slot, counts in pending.items():
             for name, count in counts.items():
                 pipeline.hincrby(_key(breaker, slot), name, count)
-            pipeline.expire(_key(breaker, slot), (SLOTS + 2) * SLOT)
+            pipeline.expire(_key(breaker, slot), slot[0].ttl)
         try:
             await breaker.call(pipeline.execute)
         except RedisUnavailable:
-            return
+            return False
+        return True
 
 
-def _key(breaker: CircuitBreaker, slot: int) -> str:
+def _key(breaker: CircuitBreaker, slot: Slot) -> str:
     """All of one hash tag: a cluster stores and reads them together."""
-    return f"{breaker.prefix}:{{traffic}}:{slot}"
+    unit, number = slot
+    return f"{breaker.prefix}:{{traffic}}:{unit.name}{number}"
 
 
-def _slot(slot: int, counts: Counts) -> TrafficSlot:
+def _slot(begin: int, counts: Counts) -> TrafficSlot:
+    moment = datetime.fromtimestamp(begin, UTC)
+    if not counts:
+        return TrafficSlot(
+            moment=moment, requests=None, client_errors=None, errors=None, p95_ms=None
+        )
+    return TrafficSlot.model_validate({"moment": moment, **_figures(counts)})
+
+
+def _total(slots: Sequence[Counts]) -> TrafficTotal:
+    counts = _sum(slots)
+    known = sum(bool(slot) for slot in slots)
+    return TrafficTotal.model_validate({"slots": len(slots), "known": known, **_figures(counts)})
+
+
+def _sum(slots: Iterable[Counts]) -> Counts:
+    counts: Counter[str] = Counter()
+    for slot in slots:
+        counts.update(slot)
+    return counts
+
+
+def _figures(counts: Counts) -> dict[str, float | None]:
     buckets, below = {}, 0
     for place, bound in enumerate((*LATENCY_BUCKETS, inf)):
         below += counts.get(f"p{place}", 0)
         buckets[bound] = below
     p95 = percentile(buckets, 0.95)
-    return TrafficSlot(
-        moment=datetime.fromtimestamp(slot * SLOT, UTC),
-        requests=below,
-        client_errors=counts.get("4xx", 0),
-        errors=counts.get("5xx", 0),
-        p95_ms=None if p95 is None else round(p95 * 1000, 2),
-    )
+    return {
+        "requests": below,
+        "client_errors": counts.get("4xx", 0),
+        "errors": counts.get("5xx", 0),
+        "p95_ms": None if p95 is None else round(p95 * 1000, 2),
+    }
