@@ -13,7 +13,7 @@ from app.admin import cookies
 from app.admin.drawing.api_call import ApiCall, api_call
 from app.admin.formats import Formats
 from app.admin.navigation import views_of
-from app.admin.rendering import ACCOUNT, BASE, render, shows_notice, words_of
+from app.admin.rendering import ACCOUNT, BASE, is_panel, render, shows_notice, words_of
 from app.admin.translation import Translation
 from app.admin.typed import NotSavedYetException, is_draft
 from app.api.runtime import runtime_of
@@ -170,6 +170,10 @@ class AdminPage:
         """Redirect after a form to any of the pages: see `safe_next`."""
         return redirect(self._request, url, self._headers, notice)
 
+    def redirect_to_list(self, to: str, notice: Notice) -> RedirectResponse:
+        """`redirect` to a list, also out of the drawer beside it."""
+        return out_of_drawer(self._request, self.redirect(to, notice))
+
     def redirect_as(self, token: str, lifetime: int) -> RedirectResponse:
         """Redirect to the account of a user as whom the superuser acts from now on, with a cookie
         beside that of the superuser's own session.
@@ -178,7 +182,7 @@ class AdminPage:
             token: for the cookie.
             lifetime: of the cookie, in seconds.
         """
-        answer = redirect(self._request, ACCOUNT, self._headers)
+        answer = out_of_drawer(self._request, redirect(self._request, ACCOUNT, self._headers))
         cookies.write(answer, self._request, "impersonation", token, lifetime)
         return answer
 
@@ -208,6 +212,14 @@ def redirect(
     if notice is not None:
         sealed = runtime_of(request).forms.seal(notice)
         cookies.write(answer, request, "notice", sealed, NOTICE_TTL)
+    return answer
+
+
+def out_of_drawer(request: Request, answer: RedirectResponse) -> RedirectResponse:
+    """The same redirect of the whole page, where a drawer would follow it."""
+    if is_panel(request):
+        answer.status_code, answer.headers["HX-Redirect"] = 200, answer.headers["Location"]
+        del answer.headers["Location"]
     return answer
 
 

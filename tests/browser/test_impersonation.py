@@ -18,6 +18,21 @@ async def begin(page: Page, root: Person, ada: Person) -> None:
     await expect(page).to_have_title("Your account · Backend API")
 
 
+async def test_it_begins_in_the_drawer_where_a_refusal_is_shown_too(page, root, ada, watch):
+    watch.expected |= {"status of 422", "htmx:", "Response Status Error"}
+    await log_in(page, root, f"{DASHBOARD}/users")
+    await page.locator("#users").get_by_role("link", name="ada").click()
+    drawer = page.get_by_role("dialog", name="User")
+    await drawer.get_by_role("link", name="Act as this user").click()
+    await drawer.get_by_role("button", name="Act as this user").click()
+    await expect(drawer.get_by_role("alert").last).to_contain_text("Not begun")
+    await drawer.get_by_label("Reason").fill(REASON)
+    await drawer.get_by_role("button", name="Act as this user").click()
+
+    await expect(page).to_have_title("Your account · Backend API")
+    await expect(page.get_by_role("complementary")).to_contain_text(BANNER)
+
+
 @pytest.mark.parametrize("has_scripts", [True, False])
 async def test_it_begins_with_a_reason_and_ends_by_one_click(open_page, root, ada, has_scripts):
     page = await open_page(java_script_enabled=has_scripts)

@@ -204,13 +204,14 @@ async def test_sessions_are_shown_and_ended(desk, ada):
 async def test_a_user_is_deleted_after_a_confirmation(desk, ada):
     user = await drawer(desk, "ada")
     await user.get_by_role("button", name="Delete").click()
-    await expect(desk.get_by_text("This cannot be undone")).to_be_visible()
-    await desk.get_by_role("link", name="Cancel").click()
+    await expect(user.get_by_text("This cannot be undone")).to_be_visible()
+    await user.get_by_role("link", name="Cancel").click()
+    await expect(user.get_by_role("link", name="History")).to_be_visible()
     assert (await ada.get("/users/me")).status_code == 200
-    await select(desk, "ada")
-    await desk.get_by_role("button", name="Delete").click()
-    await desk.get_by_role("button", name="Delete this user").click()
+    await user.get_by_role("button", name="Delete").click()
+    await user.get_by_role("button", name="Delete this user").click()
 
+    await expect(user).to_be_hidden()
     await expect(desk.get_by_role("status").first).to_have_text("Deleted ada")
     await expect(desk.get_by_label("Select ada")).to_have_count(0)
 

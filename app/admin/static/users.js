@@ -211,6 +211,7 @@ function setUpDrawer(drawer) {
   });
   drawer.addEventListener("htmx:beforeOnLoad", (event) => {
     const { elt, requestConfig, xhr } = event.detail;
+    if (xhr.getResponseHeader("HX-Redirect")) isSure = true;
     if (requestConfig.verb !== "post" || !xhr.getResponseHeader("HX-Refresh")) return;
     // The session has ended: sent as a page, the form comes back after the login.
     event.preventDefault();

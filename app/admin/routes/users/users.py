@@ -12,7 +12,7 @@ from app.admin.forms.users import EditForm, EditFormBody, NewUserFormBody, UserF
 from app.admin.listings.chips import CHOICES, chips
 from app.admin.listings.display import COLUMNS, DENSITIES, StoredDisplay
 from app.admin.listings.saved_views import view_links
-from app.admin.listings.user_place import Back, Place
+from app.admin.listings.user_place import Back, Place, UserPlace
 from app.admin.listings.users import USERS_PATH, UserListingQuery
 from app.admin.page import AdminPage, Notice
 from app.admin.rendering import BASE
@@ -58,6 +58,13 @@ class Selection(BaseModel):
     def path(self) -> str:
         """`back` for `AdminPage.redirect`."""
         return self.back.removeprefix(BASE)
+
+    @property
+    def in_drawer(self) -> str:
+        """Where to return to in a drawer, beside which the list is: to the user."""
+        if self.action == "delete":
+            return UserPlace(self.id[0], self.back).url()
+        return self.back
 
 
 class ActionTexts(NamedTuple):
@@ -257,7 +264,8 @@ def _results(page: AdminPage, selection: Selection, results: Sequence[ActionResu
     if any(result.refusal for result in results):
         return page.render("users/results.html", 409, selection=selection, results=results)
     names = _listed([result.name for result in results])
-    return page.redirect(selection.path, Notice(f"{TEXTS[selection.action].done} {names}"))
+    redirect = page.redirect_to_list if selection.action == "delete" else page.redirect
+    return redirect(selection.path, Notice(f"{TEXTS[selection.action].done} {names}"))
 
 
 def _listed(names: Sequence[str]) -> str:
