@@ -20,6 +20,7 @@ KEPT = "kept: comes back after a login, and can be sent again after an outage"
 OWN = "shown again by itself, with its fields, to who is not logged in"
 SECRET = "only secrets are typed"
 NOTHING = "nothing is typed"
+CHOICE = "a choice of few, which is made again by as many clicks"
 FILE = "a file, which the browser alone can choose"
 SCRIPT = "no form: a script asks"
 ROUTES = {
@@ -28,6 +29,7 @@ ROUTES = {
     "dashboard_login_passkey": SECRET,
     "dashboard_logout": NOTHING,
     "dashboard_take_upload": FILE,
+    "dashboard_display_users": CHOICE,
     "dashboard_save_view": KEPT,
     "dashboard_rename_view": KEPT,
     "dashboard_delete_view": NOTHING,
@@ -67,8 +69,8 @@ ROUTES = {
     "account_confirm": SECRET,
     "account_confirm_by_passkey": SECRET,
     "account_passkey_options": SCRIPT,
-    "account_choose_language": NOTHING,
-    "account_choose_language_before_login": NOTHING,
+    "account_choose_language": CHOICE,
+    "account_choose_language_before_login": CHOICE,
     "account_register_passkey": KEPT,
     "account_rename_passkey": KEPT,
     "account_remove_passkey": NOTHING,
@@ -121,6 +123,7 @@ FORMS: dict[tuple[str, str], tuple[str, ...]] = {
     ("security/security.html", "security recovery-codes"): ("account_recovery_codes",),
     ("security/totp.html", "security totp confirmation"): ("account_confirm_totp",),
     ("transfers/transfer.html", "transfers cancel"): ("dashboard_cancel_transfer",),
+    ("users/columns.html", "users display"): ("dashboard_display_users",),
     ("users/confirm.html", "users confirm"): ("dashboard_change_users",),
     ("users/form.html", "edit"): ("dashboard_create_user", "dashboard_update_user"),
     ("users/impersonation.html", "impersonation"): ("dashboard_impersonate",),
@@ -134,7 +137,7 @@ FORMS: dict[tuple[str, str], tuple[str, ...]] = {
 """The routes that take the forms of a template, by its name and the words of the form's action."""
 PASSKEYS = {"account_register_passkey", "account_rename_passkey"}
 """Tried by tests of their own."""
-UNTYPED = {"action", "back", "id", "language", "next", "typed"}
+UNTYPED = {"action", "back", "id", "next", "typed"}
 """Fields that our pages fill in."""
 
 
