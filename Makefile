@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 NODE := tests/node/node_modules
+LIGHTHOUSE := tests/lighthouse/node_modules
 PYTHONS ?= python3.12 python3.13
 LOCKED = $(shell sed -n 's/^\([a-z0-9._-]*\)==.*/\1/p' requirements-dev.lock)
 GENERATOR := .venv/client-generator
@@ -13,7 +14,7 @@ HOW := $(if $(UV),with uv,with pip: a minute or two)
 INSTALL := $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install \
 	--disable-pip-version-check --progress-bar off)
 
-.PHONY: help run dev test postman openapi words screenshots bench soak check check-code check-web check-packages audit sbom pythons format lock migrate seed doctor clean
+.PHONY: help run dev test postman openapi words screenshots lighthouse bench soak check check-code check-web check-packages audit sbom pythons format lock migrate seed doctor clean
 .DEFAULT_GOAL := help
 
 help: ## list all targets
@@ -49,8 +50,11 @@ openapi: .venv/installed ## regenerate docs/openapi.json after a change of the A
 words: .venv/installed-dev ## update the catalogs of the pages after a change of their wording
 	@$(BIN)/python .ci/words.py
 
-screenshots: .venv/installed-dev ## retake the screenshots in docs/images
-	$(BIN)/python -m tests.browser.screenshots
+screenshots: .venv/installed-dev ## retake the screenshots in docs/images; ALL=folder for every view, into that folder
+	$(BIN)/python -m tests.browser.screenshots $(if $(ALL),--all $(ALL))
+
+lighthouse: .venv/installed-dev $(LIGHTHOUSE)/.installed ## rate every view of the admin pages by Lighthouse; VIEW=dashboard_users for one, RUNS=3
+	@$(BIN)/python -m tests.lighthouse --runs $(or $(RUNS),1) $(VIEW)
 
 bench: .venv/installed-bench ## measure the table of docs/PERFORMANCE.md; ROW=P2 for one row, RUNS=5, USERS=10000000
 	@$(BIN)/python -m benchmarks --runs $(or $(RUNS),5) $(if $(ROW),--row $(ROW),--write)
@@ -100,7 +104,7 @@ lock: .venv/installed-dev ## update the lock files after a change of pyproject.t
 	$(BIN)/python .ci/locks.py --write $(if $(UPGRADE),--upgrade) $(if $(COOLDOWN),--cooldown $(COOLDOWN))
 
 clean: ## remove .venv and caches, but not the data in .local
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache $(NODE)
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache $(NODE) $(LIGHTHOUSE)
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -130,9 +134,10 @@ $(GENERATOR)/.installed: tests/clients/generator.lock .venv/installed-dev
 	@$(BIN)/uv pip install --quiet --python $(GENERATOR)/bin/python --require-hashes -r $<
 	@touch $@
 
-$(NODE)/.installed: tests/node/package-lock.json
+# One rule for both folders with Node packages.
+tests/%/node_modules/.installed: tests/%/package-lock.json
 	@command -v npm >/dev/null || { echo "Tests and checks need Node.js 20.19 or newer with npm: \
 	apt-get install nodejs npm, brew install node, or nodejs.org" >&2; exit 1; }
-	@echo "installing the Node tools of tests and checks …"
-	@npm ci --prefix tests/node --ignore-scripts --no-audit --no-fund --loglevel=error
+	@echo "installing the Node tools of tests/$* …"
+	@npm ci --prefix tests/$* --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@

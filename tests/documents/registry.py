@@ -67,6 +67,7 @@ WOULD_RUN = {
     "make soak …": ".venv/bin/python -m tests.soak --minutes",
     "make words": ".venv/bin/python .ci/words.py",
     "make screenshots": ".venv/bin/python -m tests.browser.screenshots",
+    "make lighthouse": ".venv/bin/python -m tests.lighthouse",
     "make pythons": "-m pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests/unit",
     "make audit": ".venv/bin/python .ci/check_advisories.py --required",
     "make sbom": ".venv/bin/cyclonedx-py requirements",

@@ -1,0 +1,50 @@
+"""All views by one list, which no route may be missing from."""
+
+from typing import Any
+
+import pytest
+from fastapi.routing import iter_route_contexts
+
+from tests.browser.conftest import log_in, overflow, violations
+from tests.browser.people import sixty
+from tests.browser.views import MAIL_VIEWS, NO_VIEWS, PUBLIC_VIEWS, VIEWS, fill
+
+PLACES = ("/api/v1/dashboard", "/account")
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "narrow": {"viewport": {"width": 320, "height": 640}, "has_touch": True},
+    "forced colours": {"forced_colors": "active"},
+}
+
+
+def test_every_route_of_a_page_is_a_view_or_is_named_as_none(app):
+    served = {
+        route.name
+        for route in iter_route_contexts(app.routes)
+        if (route.path == "/" or (route.path or "").startswith(PLACES))
+        and "GET" in (route.methods or ())
+        and not route.include_in_schema
+    }
+
+    assert served == {*VIEWS, *PUBLIC_VIEWS, *MAIL_VIEWS, *NO_VIEWS}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+async def test_axe_finds_nothing_and_no_view_is_too_wide(open_page, root, runtime, server, look):
+    await sixty(runtime)
+    paths = await fill(runtime, root)
+    found = []
+    for views in PUBLIC_VIEWS, VIEWS:
+        page = await open_page(reduced_motion="reduce", **LOOKS[look])
+        if views is VIEWS:
+            await log_in(page, root)
+        for view in views:
+            answer = await page.goto(paths[view])
+            assert answer is not None
+            assert answer.status == 200, f"{view}: {answer.status}"
+            found += [f"{view}: {fault}" for fault in await violations(page)]
+            if (wider := await overflow(page)) > 0:
+                found.append(f"{view}: {wider} px too wide")
+
+    assert found == []
