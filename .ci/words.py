@@ -39,9 +39,9 @@ CALLS = {
     *{"ValueError", "PydanticCustomError", "_wrong", "_invalid", "_refused", "_weak_password"},
 }
 """Functions that are called with a message."""
-TABLES = {"View", "Guide", "ActionTexts", "JobActionTexts", "LinkPage", "Chip"}
+TABLES = {"View", "Guide", "ActionTexts", "JobActionTexts", "LinkPage", "Chip", "Heading"}
 """Classes whose texts are shown; a text begins with a capital letter."""
-DICTIONARIES = {"ADVICE", "CHOICES", "_TITLES", "NAMES", "groups", "label"}
+DICTIONARIES = {"ADVICE", "CHOICES", "_TITLES", "NAMES", "groups", "label", "DENSITIES"}
 """Dictionaries of which the same is true, their keys included."""
 NAMES = {"message", "reason"}
 """Variables, attributes and keys whose texts are messages."""

@@ -104,7 +104,7 @@ def translation_of(language: str) -> Translation:
     compiled.seek(0)
     messages = [message for message in catalog if message.id]
     sentences = [one for message in messages if _is_of(message, ".py") for one in _of(message.id)]
-    sentences.sort(key=lambda sentence: len(sentence.pattern.pattern), reverse=True)
+    sentences.sort(key=lambda sentence: len(PART.sub("", sentence.one)), reverse=True)
     scripts = [message for message in messages if _is_of(message, ".js")]
     return Translation(
         language,
@@ -133,7 +133,7 @@ def _pattern(msgid: str) -> re.Pattern[str]:
     texts = PART.split(msgid)
     return re.compile(
         "".join(
-            f"(?P<{text}>.+)" if place % 2 else re.escape(text.replace("%%", "%"))
+            f"(?P<{text}>.+?)" if place % 2 else re.escape(text.replace("%%", "%"))
             for place, text in enumerate(texts)
         ),
         re.DOTALL,

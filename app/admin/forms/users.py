@@ -7,6 +7,7 @@ from fastapi import Form
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 
 from app.admin.forms.edits import Edited
+from app.admin.translation import N_
 from app.core.details import violations
 from app.core.exceptions import ValidationException
 from app.schemas.base import Text
@@ -14,8 +15,10 @@ from app.schemas.user import UserCreate, UserSchema, UserUpdate
 
 Schema = TypeVar("Schema", bound=BaseModel)
 _MESSAGES = {
-    "string_pattern_mismatch": "3 to 32 letters, digits, dots, hyphens or underscores, "
-    "of which the first is a letter or a digit",
+    "string_pattern_mismatch": N_(
+        "3 to 32 letters, digits, dots, hyphens or underscores, "
+        "of which the first is a letter or a digit"
+    ),
     "too_short": "is missing",
 }
 """Messages in place of pydantic's, by its type of error."""

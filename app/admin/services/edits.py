@@ -29,15 +29,11 @@ async def naming_who(audit: AuditService, target: Target, viewer: Principal) -> 
 
 
 def _reason(event: AuditEventSchema, viewer: Principal) -> str:
-    who_words = _who(event, viewer)
-    when_words = Formats(translation_of(ENGLISH)).ago(event.created_at)
-    return N_(f"changed by {who_words} {when_words}")
-
-
-def _who(event: AuditEventSchema, viewer: Principal) -> str:
     """Users who may not read others are not told the name of another one."""
+    ago_words = Formats(translation_of(ENGLISH)).ago(event.created_at)
     if event.actor == f"user:{viewer.user_id}":
-        return N_("you")
-    if viewer.may(Permission.USERS_READ):
-        return event.actor_name or event.actor
-    return N_("an administrator")
+        return N_(f"changed by you {ago_words}")
+    if not viewer.may(Permission.USERS_READ):
+        return N_(f"changed by an administrator {ago_words}")
+    name = event.actor_name or event.actor
+    return N_(f"changed by {name} {ago_words}")

@@ -27,7 +27,9 @@ function setUpFilters(form) {
   }
 
   function fail(reason) {
-    tell(`The search failed: ${reason}. The list below is not its result. Search again.`);
+    tell(
+      gettext("The search failed: %(reason)s. The list below is not its result. Search again.", { reason }),
+    );
   }
 
   function wait() {
@@ -41,14 +43,14 @@ function setUpFilters(form) {
   });
   form.addEventListener("htmx:responseError", (event) => fail(headingOf(event.detail.xhr)));
   for (const failure of ["htmx:sendError", "htmx:timeout"]) {
-    form.addEventListener(failure, () => fail("the service does not answer"));
+    form.addEventListener(failure, () => fail(gettext("the service does not answer")));
   }
 }
 
 /** What an error's page says. */
 function headingOf(xhr) {
   const page = new DOMParser().parseFromString(xhr.responseText, "text/html");
-  return page.querySelector("h1")?.textContent ?? "the service failed";
+  return page.querySelector("h1")?.textContent ?? gettext("the service failed");
 }
 
 for (const form of document.querySelectorAll("[data-filters][hx-target]")) setUpFilters(form);
@@ -66,7 +68,9 @@ function showSelection(form) {
   const all = form.querySelector("[data-select-all]");
   all.checked = chosen === boxes.length;
   all.indeterminate = chosen > 0 && !all.checked;
-  form.querySelector("[data-selected]").textContent = chosen ? `${chosen} selected` : "None selected";
+  form.querySelector("[data-selected]").textContent = chosen
+    ? gettext("%(count)s selected", { count: chosen })
+    : gettext("None selected");
   for (const button of form.querySelectorAll("button[name]")) button.disabled = chosen === 0;
 }
 
@@ -122,14 +126,16 @@ function setUpDrawer(drawer) {
   }
 
   function mayLeave() {
-    return isSure || !isDirty() || confirm("Leave this form? What you typed is not saved.");
+    return isSure || !isDirty() || confirm(gettext("Leave this form? What you typed is not saved."));
   }
 
   function show(url, name) {
     if (!drawer.open) {
       drawer.prepend(outage); // what is behind the drawer is neither seen nor read aloud
       drawer.showModal();
-      body.replaceChildren(Object.assign(document.createElement("p"), { textContent: `Loading ${name}…` }));
+      body.replaceChildren(
+        Object.assign(document.createElement("p"), { textContent: gettext("Loading %(name)s…", { name }) }),
+      );
       drawer.setAttribute("aria-busy", "true");
     }
     tell("");
@@ -196,7 +202,7 @@ function setUpDrawer(drawer) {
     (event) => {
       const isAsked = Boolean(event.state?.drawer);
       if (isAsked || drawer.open) event.stopImmediatePropagation();
-      if (isAsked) show(location.href, "the user");
+      if (isAsked) show(location.href, gettext("the user"));
       else if (drawer.open && mayLeave()) hide();
       else if (drawer.open) history.pushState({ drawer: true }, "", drawer.dataset.url);
     },
@@ -244,10 +250,10 @@ function setUpDrawer(drawer) {
     }
   });
   drawer.addEventListener("htmx:responseError", (event) =>
-    tell(`${headingOf(event.detail.xhr)}. Try again.`),
+    tell(gettext("%(reason)s. Try again.", { reason: headingOf(event.detail.xhr) })),
   );
   for (const failure of ["htmx:sendError", "htmx:timeout"]) {
-    drawer.addEventListener(failure, () => tell("The service does not answer. Try again."));
+    drawer.addEventListener(failure, () => tell(gettext("The service does not answer. Try again.")));
   }
 }
 

@@ -12,6 +12,7 @@ from app.admin.listings.invitations import INVITATIONS_PATH, InvitationListingQu
 from app.admin.login_page import safe_view
 from app.admin.page import AdminPage, Notice
 from app.admin.rendering import BASE
+from app.admin.translation import N_
 from app.admin.typed import KeepsTyped
 from app.api.deps.services import Confirmations, Invitations, Roles
 from app.api.routing import Router
@@ -115,6 +116,6 @@ def _sent(page: AdminPage, sent: SentInvitation, path: str) -> Response:
     """A redirect with a notice, or where no mail is sent, the link, this once."""
     if sent.link is not None:
         return page.render(
-            "invitations/link.html", email=sent.email, link=sent.link, lifetime="seven days"
+            "invitations/link.html", email=sent.email, link=sent.link, lifetime=N_("seven days")
         )
     return page.redirect(path, Notice(f"Invited {sent.email}"))

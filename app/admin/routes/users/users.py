@@ -18,6 +18,7 @@ from app.admin.page import AdminPage, Notice
 from app.admin.rendering import BASE
 from app.admin.services.edits import naming_who
 from app.admin.services.users import Action, ActionResult
+from app.admin.translation import N_, Translation
 from app.admin.typed import KeepsTyped
 from app.api.deps.services import (
     Confirmations,
@@ -82,33 +83,33 @@ class ActionTexts(NamedTuple):
 TEXTS: dict[Action, ActionTexts] = {
     "activate": ActionTexts(
         "Activate",
-        "Activated",
+        "Activated %(names)s",
         "The users can log in. Ended sessions stay ended.",
         Permission.USERS_UPDATE,
         is_destructive=False,
     ),
     "deactivate": ActionTexts(
         "Deactivate",
-        "Deactivated",
+        "Deactivated %(names)s",
         "The users are logged out everywhere at once, and cannot log in until activated again.",
         Permission.USERS_UPDATE,
     ),
     "end_sessions": ActionTexts(
         "End the sessions of",
-        "Ended the sessions of",
+        "Ended the sessions of %(names)s",
         "The users are logged out everywhere at once, and can log in again.",
         Permission.SESSIONS_END,
     ),
     "delete": ActionTexts(
         "Delete",
-        "Deleted",
+        "Deleted %(names)s",
         "The accounts and sessions are deleted permanently. This cannot be undone.",
         Permission.USERS_DELETE,
         is_grave=True,
     ),
     "reset_mfa": ActionTexts(
         "Remove the second factors of",
-        "Removed the second factors of",
+        "Removed the second factors of %(names)s",
         "Authenticator apps, passkeys and recovery codes are removed, and the users are logged out "
         "everywhere. They log in by their password, and are told by mail.",
         Permission.USERS_UPDATE,
@@ -252,9 +253,9 @@ async def send_password_reset(
     if sent.link is not None:
         return page.render(
             "invitations/link.html",
-            email=f"user {user_id}",
+            email=N_(f"user {user_id}"),
             link=sent.link,
-            lifetime="30 minutes",
+            lifetime=N_("30 minutes"),
         )
     return page.redirect_to(place.url(), Notice("The link is on its way, for 30 minutes"))
 
@@ -263,14 +264,14 @@ def _results(page: AdminPage, selection: Selection, results: Sequence[ActionResu
     """A redirect with a notice, or where an action was refused, the list of all results (409)."""
     if any(result.refusal for result in results):
         return page.render("users/results.html", 409, selection=selection, results=results)
-    names = _listed([result.name for result in results])
+    names = _listed([result.name for result in results], page.words)
     redirect = page.redirect_to_list if selection.action == "delete" else page.redirect
-    return redirect(selection.path, Notice(f"{TEXTS[selection.action].done} {names}"))
+    return redirect(selection.path, Notice(TEXTS[selection.action].done % {"names": names}))
 
 
-def _listed(names: Sequence[str]) -> str:
+def _listed(names: Sequence[str], words: Translation) -> str:
     """`ada`, `ada and bob`, `ada, bob and 7 more`."""
     if len(names) > MAX_NAMES:
-        names = [*names[:MAX_NAMES], f"{len(names) - MAX_NAMES} more"]
-    *first, last = names or ["no user"]
-    return f"{', '.join(first)} and {last}" if first else last
+        names = [*names[:MAX_NAMES], f"{len(names) - MAX_NAMES} {words.gettext('more')}"]
+    *first, last = names or [words.gettext("no user")]
+    return f"{', '.join(first)} {words.gettext('and')} {last}" if first else last
