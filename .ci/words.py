@@ -12,6 +12,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -148,7 +149,7 @@ def _python(tree: ast.Module, file: str) -> Iterator[str | tuple[str, str]]:  # 
 def _of_call(call: ast.Call, file: str) -> Iterator[str | tuple[str, str]]:  # noqa: C901  # a table
     name = _called(call.func)
     is_config = file.startswith("app/core/config/")
-    if name == "ngettext":
+    if name in {"ngettext", "NN_"}:
         if isinstance(call.args[0], ast.Constant):
             yield tuple(map(ast.literal_eval, call.args[:2]))
     elif name in {"N_", "gettext"}:
@@ -162,7 +163,7 @@ def _of_call(call: ast.Call, file: str) -> Iterator[str | tuple[str, str]]:  # n
                 yield from _texts(keyword.value)
     elif not is_config and (name in CALLS or name.endswith("Exception")):
         for argument in call.args:
-            yield from _texts(argument, least_words=2)
+            yield from _texts(_resolved(argument), least_words=2)
 
 
 def _of_assignment(target: ast.expr, value: ast.expr, file: str) -> Iterator[str]:
@@ -179,6 +180,24 @@ def _of_assignment(target: ast.expr, value: ast.expr, file: str) -> Iterator[str
 
 def _called(func: ast.expr) -> str:
     return func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+
+
+def _resolved(node: ast.expr) -> ast.expr:
+    """The value of a constant of a module, such as `NOT_ALLOWED`."""
+    return _constants().get(node.id, node) if isinstance(node, ast.Name) else node
+
+
+@cache
+def _constants() -> dict[str, ast.expr]:
+    """Texts of constants in any module, by their names."""
+    return {
+        target.id: line.value
+        for path in sorted((ROOT / "app").rglob("*.py"))
+        for line in ast.parse(path.read_text()).body
+        if isinstance(line, ast.Assign) and isinstance(line.value, ast.Constant)
+        for target in line.targets
+        if isinstance(target, ast.Name) and target.id.isupper()
+    }
 
 
 def _texts(node: ast.expr, least_words: int = 1) -> Iterator[str]:

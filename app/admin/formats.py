@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from jinja2.filters import do_filesizeformat
 
-from app.admin.translation import N_, Translation
+from app.admin.translation import N_, NN_, Translation
 from app.core.device import device_in_words
 
 RECENT = 30 * 86_400
@@ -61,6 +61,30 @@ STATES = (
     N_("%(browser)s on %(system)s"),
 )
 """Words that templates make of values."""
+UNITS = {
+    86_400: (
+        NN_("%(count)s day", "%(count)s days"),
+        NN_("%(count)s day ago", "%(count)s days ago"),
+        NN_("in %(count)s day", "in %(count)s days"),
+    ),
+    3600: (
+        NN_("%(count)s hour", "%(count)s hours"),
+        NN_("%(count)s hour ago", "%(count)s hours ago"),
+        NN_("in %(count)s hour", "in %(count)s hours"),
+    ),
+    60: (
+        NN_("%(count)s minute", "%(count)s minutes"),
+        NN_("%(count)s minute ago", "%(count)s minutes ago"),
+        NN_("in %(count)s minute", "in %(count)s minutes"),
+    ),
+    1: (
+        NN_("%(count)s second", "%(count)s seconds"),
+        NN_("%(count)s second ago", "%(count)s seconds ago"),
+        NN_("in %(count)s second", "in %(count)s seconds"),
+    ),
+}
+"""By the seconds of a unit: a time in it, one that has passed, and one to come."""
+SPAN, PAST, FUTURE = range(3)
 
 
 class Formats:
@@ -101,29 +125,19 @@ class Formats:
 
     def period(self, name: str) -> str:
         """`24 hours` for `24h`, `7 days` for `7d`."""
-        count = int(name[:-1])
-        return self._hours(count) if name[-1] == "h" else self._days(count)
+        unit = 3600 if name[-1] == "h" else 86_400
+        return self._counted(int(name[:-1]), UNITS[unit][SPAN])
 
     def span(self, seconds: float) -> str:
         """`40 seconds`, `5 minutes`, `3 hours`, `2 days`."""
-        if seconds >= 1.5 * 86_400:
-            return self._days(round(seconds / 86_400))
-        if seconds >= 1.5 * 3600:
-            return self._hours(round(seconds / 3600))
-        ngettext = self._translation.ngettext
-        if seconds >= 1.5 * 60:
-            count = round(seconds / 60)
-            return ngettext("%(count)s minute", "%(count)s minutes", count) % {"count": count}
-        count = round(seconds)
-        return ngettext("%(count)s second", "%(count)s seconds", count) % {"count": count}
+        return self._span(seconds, SPAN)
 
     def ago(self, moment: datetime) -> str:
         """`a moment ago`, `2 minutes ago`."""
-        gettext = self._translation.gettext
         seconds = (datetime.now(UTC) - moment).total_seconds()
         if seconds < 10:
-            return gettext("a moment ago")
-        return gettext("%(span_words)s ago") % {"span_words": self.span(seconds)}
+            return self._translation.gettext("a moment ago")
+        return self._span(seconds, PAST)
 
     def relative(self, moment: datetime) -> str:
         """`2 minutes ago`, `in 3 days`; the date, where it is more than 30 days from now."""
@@ -132,7 +146,7 @@ class Formats:
             return self.date(moment)
         if seconds < 10:
             return self.ago(moment)
-        return self._translation.gettext("in %(span_words)s") % {"span_words": self.span(seconds)}
+        return self._span(seconds, FUTURE)
 
     def clock(self, moment: datetime) -> str:
         return f"{moment:%H:%M:%S}"
@@ -183,13 +197,12 @@ class Formats:
     def _is_english(self) -> bool:
         return self._translation.is_english
 
-    def _hours(self, count: int) -> str:
-        ngettext = self._translation.ngettext
-        return ngettext("%(count)s hour", "%(count)s hours", count) % {"count": count}
+    def _span(self, seconds: float, kind: int) -> str:
+        unit = next((unit for unit in UNITS if seconds >= 1.5 * unit), 1)
+        return self._counted(round(seconds / unit), UNITS[unit][kind])
 
-    def _days(self, count: int) -> str:
-        ngettext = self._translation.ngettext
-        return ngettext("%(count)s day", "%(count)s days", count) % {"count": count}
+    def _counted(self, count: int, forms: tuple[str, str]) -> str:
+        return self._translation.ngettext(*forms, count) % {"count": count}
 
     def _decimal(self, value: float, digits: int = 0, *, grouped: bool = True) -> str:
         if self._is_english:

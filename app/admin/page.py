@@ -14,7 +14,7 @@ from app.admin.drawing.api_call import ApiCall, api_call
 from app.admin.formats import Formats
 from app.admin.navigation import views_of
 from app.admin.rendering import ACCOUNT, BASE, is_panel, render, shows_notice, words_of
-from app.admin.translation import Translation
+from app.admin.translation import N_, Translation
 from app.admin.typed import NotSavedYetException, is_draft
 from app.api.runtime import runtime_of
 from app.core.exceptions import (
@@ -190,7 +190,7 @@ class AdminPage:
         """Redirect without that cookie."""
         return as_oneself(self._request, url, self._headers, notice)
 
-    def logged_out(self, why: str = "You are logged out") -> RedirectResponse:
+    def logged_out(self, why: str = N_("You are logged out")) -> RedirectResponse:
         """Redirect to the login page after the session has ended."""
         place = BASE if views_of(self.admin) else ACCOUNT
         answer = redirect(self._request, place, self._headers, Notice(why))

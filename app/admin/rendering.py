@@ -31,7 +31,7 @@ HEADERS = {
     # With the API's `no-referrer`, a browser would send no `Origin` with a form.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # Pages are not stored (`no-store`); these are for those who look.
+    # Pages are not stored (`no-store`); these are for tools that check caching headers.
     "Vary": "Accept-Language, Cookie",
 }
 PANEL = "drawer-body"

@@ -13,11 +13,18 @@ from app.admin.languages import ENGLISH
 FOLDER = Path(__file__).with_name("locale")
 PART = re.compile(r"%\((\w+)\)s")
 """A part of a sentence that is filled in."""
+MAX_SENTENCE = 1_000
+"""Characters of a sentence that is compared with patterns: the time grows with their square."""
 
 
 def N_(sentence: str) -> str:  # noqa: N802  # the name that gettext's tools know
     """Marks an English sentence that a page translates where it shows it; returns it as it is."""
     return sentence
+
+
+def NN_(one: str, many: str) -> tuple[str, str]:  # noqa: N802  # like `N_`
+    """Marks an English sentence and its plural."""
+    return one, many
 
 
 class Sentence(NamedTuple):
@@ -63,9 +70,9 @@ class Translation:
         """A sentence of Python, which is English and may have its parts filled in, as plain text.
 
         Messages of errors are shared with the API, whose answers are English: they are recognised
-        here. One that is not known stays English.
+        here. One that is not known, or is very long, stays English.
         """
-        if self.is_english or not sentence:
+        if self.is_english or not sentence or len(sentence) > MAX_SENTENCE:
             return sentence
         found = self.gettext(sentence)
         if found != sentence:

@@ -299,7 +299,7 @@ async def test_the_filters_are_fields_and_chips_of_the_list(admin, people, runti
     assert '<option value="90d" selected>Last 90 days</option>' in page.text
     assert '<option value="30d" selected>Last 30 days</option>' in page.text
     assert "1 to 1 of 1 user" in page.text
-    assert "Not seen: <strong>All time</strong>" in never.text
+    assert "Not seen: <strong>Ever</strong>" in never.text
     assert "seen_within=90d" in unescape(page.text).partition('class="as-api')[2]
 
 

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 from jinja2 import nodes
 
+from app.admin.drawing import time_bar
+from app.admin.formats import Formats
 from app.admin.languages import ENGLISH, LANGUAGES, MAX_HEADER, preferred
 from app.admin.rendering import environment_of
-from app.admin.translation import FOLDER, PART, translation_of
+from app.admin.translation import FOLDER, MAX_SENTENCE, PART, translation_of
+from app.services.api_keys.authenticator import NOT_VALID
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = sorted((ROOT / "app/admin/templates").rglob("*.html"))
@@ -141,8 +145,20 @@ def test_the_language_that_a_browser_prefers(header, language):
         ("Not found", "Nicht gefunden"),
         ("Saved the roles of ada", "Die Rollen von ada sind gespeichert"),
         ("Saved ada", "ada gespeichert"),
-        ("changed by you 2 days ago", "von Ihnen geändert, 2 Tage her"),
+        ("changed by you 2 days ago", "von Ihnen geändert, vor 2 Tagen"),
         ("changed by ada a moment ago", "von ada geändert, gerade eben"),
+        ("changed by you 1 hour ago", "von Ihnen geändert, vor 1 Stunde"),
+        ("User not found", "Benutzer nicht gefunden"),
+        ("SavedView not found", "Gespeicherte Ansicht nicht gefunden"),
+        ("The invitation is accepted", "Die Einladung ist bereits angenommen"),
+        ("The invitation is expired", "Die Einladung ist abgelaufen"),
+        ("Your roles do not allow this", "Ihre Rollen erlauben das nicht"),
+        (
+            NOT_VALID,
+            "Der API-Schlüssel ist widerrufen oder abgelaufen, oder sein Besitzer ist inaktiv",
+        ),
+        ("You are logged out", "Sie sind abgemeldet"),
+        (f"Saved {'a' * MAX_SENTENCE}", f"Saved {'a' * MAX_SENTENCE}"),
         ("Retried 5 jobs", "5 Aufträge wiederholt"),
         ("Saved the view “50 % <b>”", "Die Ansicht „50 % <b>“ ist gespeichert"),
         ("A sentence of nobody's", "A sentence of nobody's"),
@@ -151,6 +167,41 @@ def test_the_language_that_a_browser_prefers(header, language):
 def test_a_sentence_of_python_is_recognised_with_its_parts(english, german):
     assert translation_of("de").translated(english) == german
     assert translation_of(ENGLISH).translated(english) == english
+
+
+@pytest.mark.parametrize(
+    ("seconds", "english", "german"),
+    [
+        (-2, "a moment ago", "gerade eben"),
+        (-40, "40 seconds ago", "vor 40 Sekunden"),
+        (-120, "2 minutes ago", "vor 2 Minuten"),
+        (-3 * 3600, "3 hours ago", "vor 3 Stunden"),
+        (-2 * 86_400, "2 days ago", "vor 2 Tagen"),
+        (3 * 86_400 + 60, "in 3 days", "in 3 Tagen"),
+        (7230, "in 2 hours", "in 2 Stunden"),
+    ],
+)
+def test_a_time_is_told_by_its_distance_from_now(seconds, english, german):
+    moment = datetime.now(UTC) + timedelta(seconds=seconds)
+
+    assert Formats(translation_of(ENGLISH)).relative(moment) == english
+    assert Formats(translation_of("de")).relative(moment) == german
+
+
+@pytest.mark.parametrize("part", time_bar.NAMES.values())
+def test_parts_of_a_bar_have_german_names(part):
+    assert translation_of("de").translated(part) != part
+
+
+def test_the_caption_of_a_table_keeps_its_capitals():
+    template = (
+        '{% from "tables.html" import table %}'
+        '{% call table("Importe und Exporte", ()) %}{% endcall %}'
+    )
+
+    page = environment_of("de").from_string(template).render()
+
+    assert "Importe und Exporte, " in page
 
 
 @pytest.mark.parametrize(

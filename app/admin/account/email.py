@@ -30,5 +30,5 @@ async def request_email_change(
         change = form.change()
         password = change.current_password.get_secret_value()
         await emails.request(page.admin, change.email, password, device)
-    notice = f"Unless it has an account, a link is on its way to {change.email}: follow it there"
-    return page.redirect("", Notice(notice))
+    message = f"Unless it has an account, a link is on its way to {change.email}: follow it there"
+    return page.redirect("", Notice(message))

@@ -40,5 +40,5 @@ async def request_password_recovery(
 ) -> Response:
     """Request a link; the answer is the same for every address."""
     await recovery.request(form.email)
-    notice = "If an active account has this email, a link is on its way. It works for 30 minutes"
-    return redirect(request, ACCOUNT_LOGIN, response.headers, Notice(notice))
+    message = "If an active account has this email, a link is on its way. It works for 30 minutes"
+    return redirect(request, ACCOUNT_LOGIN, response.headers, Notice(message))

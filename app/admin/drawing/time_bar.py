@@ -2,15 +2,17 @@
 
 from typing import NamedTuple
 
+from app.admin.translation import N_
 from app.core.telemetry.ended_request import EndedRequest
 
 WIDTH = 120
 """Of a bar, in units of the drawing."""
 NAMES = {
-    "pool": "waiting for a connection",
-    "db": "database",
-    "cache": "cache",
-    "limiter": "limits",
+    "pool": N_("waiting for a connection"),
+    "db": N_("database"),
+    "cache": N_("cache"),
+    "limiter": N_("limits"),
+    "service": N_("service"),
 }
 
 
@@ -33,7 +35,6 @@ def time_bar(request: EndedRequest) -> list[Part]:
     for kind, seconds in times.items():
         width = WIDTH * seconds / total
         if seconds > 0:
-            name = NAMES.get(kind, kind)
-            parts.append(Part(kind, name, seconds, round(x, 1), round(width, 1)))
+            parts.append(Part(kind, NAMES[kind], seconds, round(x, 1), round(width, 1)))
         x += width
     return parts

@@ -53,6 +53,18 @@ SENTENCES = (
     N_("not a valid email address"),
 )
 """What `plain` makes of them, for translators."""
+OF_SERVICES = (
+    N_("Invitation not found"),
+    N_("Passkey not found"),
+    N_("Role not found"),
+    N_("SavedView not found"),
+    N_("User not found"),
+    N_("The invitation is accepted"),
+    N_("The invitation is expired"),
+    N_("The invitation is revoked"),
+    N_("The body should be application/x-www-form-urlencoded or multipart/form-data"),
+)
+"""Messages of services whose part is a word of the code, each as a whole."""
 
 
 def plain(message: str) -> str:

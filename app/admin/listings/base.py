@@ -69,7 +69,7 @@ class Listing(Sized):
         return self.model_copy(update={"page": page})
 
     def sized(self, size: PageSize) -> Self:
-        """First page."""
+        """The same table, at its first page."""
         return super().sized(size).at(1)
 
     def reaches(self, page: int) -> bool:

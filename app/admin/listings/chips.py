@@ -22,7 +22,7 @@ CHOICES: dict[str, tuple[str, dict[Any, str]]] = {
             "30d": "Last 30 days",
             "90d": "Last 90 days",
             "365d": "Last 365 days",
-            "ever": "All time",
+            "ever": "Ever",
         },
     ),
     "created_within": (

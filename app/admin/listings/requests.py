@@ -9,6 +9,7 @@ from pydantic import Field
 
 from app.admin.listings.base import Listing
 from app.admin.rendering import BASE
+from app.admin.translation import N_
 from app.core.redis import RedisUnavailable
 from app.core.telemetry.ended_request import EndedRequest
 from app.schemas.audit import Reference
@@ -16,7 +17,7 @@ from app.services.monitoring.recent_requests import Kind, RecentRequests
 
 REQUESTS_PATH = f"{BASE}/requests"
 STATUSES = ("5xx", "4xx", "3xx", "2xx")
-NO_ROUTE = "no route"
+NO_ROUTE = N_("no route")
 """Shown and sought in place of the route where none matched."""
 
 
