@@ -14,7 +14,17 @@ NAMES = [
     *("50% _off_", "/slash/", "Anna Ann", "annabel", None, "$1", ":name", "{braces}", "Ana"),
 ]
 STATES = (None, True, False)
-ORDERS = list(product(("created_at", "username", "email", "id", "updated_at"), ("desc", "asc")))
+DIRECTIONS = ("desc", "asc")
+CROSSED_ORDERS = list(product(("created_at", "username", "email"), DIRECTIONS))
+OTHER_ORDERS = list(product(("id", "updated_at"), DIRECTIONS))
+ORDERS = CROSSED_ORDERS + OTHER_ORDERS
+COMBINATIONS = [
+    {"is_active": active, "is_superuser": superuser, "sort_by": by, "sort_order": order}
+    for active, superuser, (by, order) in [
+        *product(STATES, STATES, CROSSED_ORDERS),
+        *product([True], [None], OTHER_ORDERS),
+    ]
+]
 
 
 def people() -> list[Row]:

@@ -2,7 +2,8 @@
 
 It begins with the last use of the sessions and API keys that are stored; impersonations do not
 count. Users are locked meanwhile, so that none is deleted: deletions and changes of emails wait for
-the one statement, about ten seconds for a million users with a session.
+the one statement. Processes of the release before record no day: a user whom they serve after the
+statement gets the day with the first use of a session or key on a later day, or with a login.
 
 Revision: 0030, after 0029
 """

@@ -54,7 +54,7 @@ async def test_a_login_without_a_password_keeps_the_email(browser, root):
     [
         ("GET", "/nothing", 404, "Not found"),
         ("GET", "/users/999", 404, "It may have been deleted"),
-        ("GET", "/users?sort_by=password", 422, "Sort by should be created_at, username or email"),
+        ("GET", "/users?sort_by=password", 422, "Sort by should be created_at, username, email"),
         ("GET", "/users?page=0", 422, "Page should be 1 or more"),
         ("GET", "/users?page=x", 422, "Page should be a whole number"),
         ("GET", "/users?is_active=maybe", 422, "Active should be true or false"),

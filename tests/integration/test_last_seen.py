@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import date
 from html import unescape
@@ -17,7 +18,7 @@ from tests.impersonation import act_as
 from tests.integration.test_api_keys import robot_of
 from tests.integration.test_dashboard_page import PAGE, browser, log_in
 from tests.integration.test_own_data import export
-from tests.integration.test_sessions import pass_time, refreshed
+from tests.integration.test_sessions import pass_time, refreshed, waiting_for_locks
 
 __all__ = ["browser"]
 DAY = 24 * 3600
@@ -49,8 +50,8 @@ async def see(runtime, person: Person, days_ago: int | None) -> None:
 async def is_of_today(runtime, person: Person) -> bool:
     """Today by the database, whichever day that is: midnight may pass during a test."""
     query = text(
-        "SELECT seen_on >= CAST(now() - interval '5 minutes' AS date) FROM user_activity"
-        " WHERE user_id = :id"
+        "SELECT seen_on >= CAST((now() - interval '5 minutes') AT TIME ZONE 'UTC' AS date)"
+        " FROM user_activity WHERE user_id = :id"
     )
     async with runtime.engine.connect() as connection:
         return bool(await connection.scalar(query, {"id": person.id}))
@@ -98,6 +99,47 @@ async def test_a_refresh_is_written(ada, client, runtime):
     assert await is_of_today(runtime, ada)
 
 
+@asynccontextmanager
+async def refusing_days(runtime) -> AsyncIterator[None]:
+    """The database has no space for a day within the block."""
+    await execute(
+        runtime,
+        "CREATE FUNCTION refuse_activity() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN RAISE EXCEPTION USING ERRCODE = ''53100''; END'",
+    )
+    await execute(
+        runtime,
+        "CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON user_activity"
+        " FOR EACH ROW EXECUTE FUNCTION refuse_activity()",
+    )
+    try:
+        yield
+    finally:
+        await execute(runtime, "DROP FUNCTION refuse_activity CASCADE")
+
+
+@pytest.mark.parametrize("next_use", ["refresh", "request"])
+async def test_a_refresh_succeeds_without_the_day_and_the_next_use_writes_it(
+    ada, client, runtime, next_use
+):
+    await pass_days(runtime, ada)
+    async with refusing_days(runtime):
+        answer = await refreshed(client, ada.tokens["refresh_token"])
+    assert answer.status_code == 200
+    assert not await is_of_today(runtime, ada)
+
+    if next_use == "refresh":
+        again = await refreshed(client, answer.json()["refresh_token"])
+    else:
+        again = await client.get(
+            "/api/v1/users/me",
+            headers={"Authorization": f"Bearer {answer.json()['access_token']}"},
+        )
+
+    assert again.status_code == 200
+    assert await is_of_today(runtime, ada)
+
+
 async def test_the_use_of_an_api_key_is_written(ada, runtime):
     robot = await robot_of(ada)
     await robot.get("/users/me")
@@ -130,7 +172,8 @@ async def test_an_impersonation_is_no_use_by_the_user(root, ada, runtime):
 
 
 async def test_a_use_on_the_same_day_costs_no_further_statement(ada, runtime, statements):
-    """Half a second before midnight, and half a second after: see `is_new_day`."""
+    """The last use is two minutes old, so that this one is written to the session; but it is of
+    today, in UTC."""
     query = (
         "UPDATE sessions SET last_seen_at ="
         " greatest(now() - interval '2 minutes', date_trunc('day', now(), 'UTC'))"
@@ -193,7 +236,7 @@ async def test_a_user_who_is_deleted_meanwhile_is_not_written(ada, runtime):
     async with runtime.session_maker() as deleting, runtime.session_maker() as using:
         await deleting.execute(text("DELETE FROM users WHERE id = :id"), {"id": ada.id})
         recording = asyncio.create_task(UserActivityRepository(using).record(ada.id))
-        await asyncio.sleep(0)
+        await waiting_for_locks(runtime, 1)
         await deleting.commit()
         await recording
         await using.commit()

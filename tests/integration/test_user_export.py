@@ -10,7 +10,6 @@ import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, aclosing, suppress
 from io import StringIO
-from itertools import product
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,7 @@ from app.schemas.user_list import UserFilters
 from app.services import export
 from tests.conftest import Person, Servers
 from tests.integration.test_dashboard_page import PAGE, browser, log_in
-from tests.people import ORDERS, STATES, expected, sent
+from tests.people import COMBINATIONS, expected, sent
 from tests.polling import within_async
 from tests.process import instance
 
@@ -66,16 +65,10 @@ def rows_of(file: str) -> list[dict[str, str]]:
     return list(csv.DictReader(StringIO(file, newline="")))
 
 
-@pytest.mark.parametrize(("sort_by", "sort_order"), ORDERS)
-async def test_a_file_holds_what_the_list_holds(root, everybody, sort_by, sort_order):
-    for is_active, is_superuser, search in product(STATES, STATES, ("", "ada", "%")):
-        filters = {
-            "is_active": is_active,
-            "is_superuser": is_superuser,
-            "search": search,
-            "sort_by": sort_by,
-            "sort_order": sort_order,
-        }
+@pytest.mark.parametrize("search", ["", "ada", "%"])
+async def test_a_file_holds_what_the_list_holds(root, everybody, search):
+    for combination in COMBINATIONS:
+        filters = {**combination, "search": search}
 
         as_csv = await root.get("/users/export", params=sent(**filters))
         as_json = await root.get("/users/export", params={**sent(**filters), "format": "ndjson"})

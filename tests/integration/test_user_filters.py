@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import AsyncIterator
-from itertools import product
 from typing import Any
 
 import pytest
@@ -11,14 +10,10 @@ from sqlalchemy import insert, text
 from app.models import User
 from app.services.user import totals
 from tests.conftest import Person
-from tests.people import ORDERS, STATES, Row, expected, people, sent
+from tests.people import COMBINATIONS, ORDERS, Row, expected, people, sent
 
 SEARCHES = [
     *("ADA", "a", "%", "_", "\\", "/", "'", "öb", "борис", "山", "example.org", "a l", "nobody"),
-]
-COMBINATIONS = [
-    {"is_active": active, "is_superuser": superuser, "sort_by": by, "sort_order": order}
-    for active, superuser, (by, order) in product(STATES, STATES, ORDERS)
 ]
 
 

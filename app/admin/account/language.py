@@ -64,7 +64,7 @@ async def choose_language(
 async def choose_language_before_login(
     form: LanguageFormBody, request: Request, response: Response
 ) -> Response:
-    """The same before a login."""
+    """Choose the language of the pages in this browser before a login."""
     return _chosen(request, redirect(request, _place(request, form), response.headers), form)
 
 

@@ -31,8 +31,11 @@ async def get_idempotent_request(
 async def get_sign_up_request(
     request: Request, caller: Caller, key: Key = None
 ) -> IdempotentRequest | None:
-    """The same for callers who may be anonymous. Their keys belong to a network, as rate limits see
-    it: a stranger elsewhere who learns a key neither gets its answer nor finds it used."""
+    """The sign-up by its `Idempotency-Key`; None where no key was sent.
+
+    Keys of anonymous callers belong to a network, as rate limits see it: a stranger elsewhere who
+    learns a key neither gets its answer nor finds it used.
+    """
     if key is None:
         return None
     if caller is not None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hmac import compare_digest
+from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,6 +12,7 @@ from app.core.config import AuthSettings
 from app.core.details import DetailCode
 from app.core.device import Device
 from app.core.exceptions import (
+    AppException,
     ForbiddenException,
     MfaRequiredException,
     TokenRevokedException,
@@ -22,6 +24,7 @@ from app.core.security.known_devices import KnownDevices
 from app.core.security.passwords.policy import PasswordPolicy
 from app.core.security.sealing import ContentCipher
 from app.core.text.normalisation import is_encodable, is_storable
+from app.database import translated_errors
 from app.models import Session
 from app.repositories.session import SessionRepository
 from app.repositories.user.activity import UserActivityRepository, is_new_day
@@ -39,6 +42,7 @@ from app.services.principals import PrincipalCache
 from app.services.session import expiry
 
 log = structlog.get_logger("app.security")
+database_log = structlog.get_logger("app.database")
 
 
 class AuthService(BaseService):
@@ -216,10 +220,23 @@ class AuthService(BaseService):
         if tokens is None:
             raise TokenRevokedException
         if seen is not None:
-            # Not while the session is locked: see `UserActivityRepository.record`.
-            async with self.transaction():
-                await self.activity.record(seen)
+            await self._record_new_day(token.session_id, seen)
         return tokens
+
+    async def _record_new_day(self, session_id: UUID, user_id: int) -> None:
+        """Record the first use of a session on a day: not while the session is locked, see
+        `UserActivityRepository.record`.
+
+        A failure is logged only, since the client needs the tokens. The session's last use is then
+        still of an earlier day, so that the next refresh or request records the day.
+        """
+        try:
+            with translated_errors():
+                async with self.transaction():
+                    await self.activity.record(user_id)
+                    await self.sessions.touch(session_id)
+        except (AppException, OSError) as error:
+            database_log.warning("activity_not_recorded", user=user_id, reason=repr(error))
 
     def _record_reuse(self, session: Session) -> None:
         self.audit.record(
@@ -233,7 +250,8 @@ class AuthService(BaseService):
         """A new pair of tokens, which replaces the valid one."""
         renewed = self.tokens.refresh.new(session.id, session.generation)
         session.refresh_hash = self.tokens.refresh.read(renewed).hash
-        session.last_seen_at = datetime.now(UTC)
+        if not is_new_day(session.last_seen_at):  # otherwise see `_record_new_day`
+            session.last_seen_at = datetime.now(UTC)
         session.expires_at = expiry(self.settings, session.created_at)
         return self.issuer.tokens(Begun(session.user_id, session.id, renewed))
 

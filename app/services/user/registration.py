@@ -111,10 +111,12 @@ class UserRegistration(UserCreation):
         if earlier := await self._earlier_sign_up(request):
             return earlier
         row = await self.prepare(user_in)
-        is_told = _may_create(caller) or not self.verification.is_required
+        is_disclosed = _may_create(caller) or not self.verification.is_required
         try:
             async with self.transaction():
-                user = await (self._add(row) if is_told else self._add_untold(row, user_in))
+                user = await (
+                    self._add(row) if is_disclosed else self._add_undisclosed(row, user_in)
+                )
                 body = _NEW_USER.dump_json(
                     None if user is None else UserSchema.model_validate(user)
                 )
@@ -131,7 +133,7 @@ class UserRegistration(UserCreation):
         body = None if request is None else await self.idempotency.find(request)
         return None if body is None else SignedUp(body, is_replay=True)
 
-    async def _add_untold(self, row: NewUserRow, user_in: UserCreate) -> None:
+    async def _add_undisclosed(self, row: NewUserRow, user_in: UserCreate) -> None:
         """Add a user, or mail the owner of the email. The same statements in both cases, and so the
         same time: an INSERT and a mail."""
         try:
