@@ -62,6 +62,9 @@ from app.services.auth.passkey_login import PasskeyLoginService
 from app.services.auth.passkeys import PasskeyService
 from app.services.auth.second_step import SecondStepService
 from app.services.auth.service import AuthService
+from app.services.bulk_actions.actions import UserActions
+from app.services.bulk_actions.run import BulkActionRun
+from app.services.bulk_actions.service import BulkActionService
 from app.services.dashboard import DashboardService
 from app.services.export import ExportService
 from app.services.guesses import PasswordGuesses
@@ -270,6 +273,15 @@ class Runtime:
 
     def transfer_service(self, db: AsyncSession) -> TransferService:
         return TransferService(db, self.cipher, self.reads)
+
+    def user_actions(self, db: AsyncSession) -> UserActions:
+        return UserActions(self.user_service(db), self.session_service(db), self.mfa_service(db))
+
+    def bulk_action_service(self, db: AsyncSession) -> BulkActionService:
+        return BulkActionService(db)
+
+    def bulk_action_run(self, db: AsyncSession) -> BulkActionRun:
+        return BulkActionRun(db, self.user_actions(db))
 
     def user_import_run(self, db: AsyncSession) -> UserImportRun:
         users = self.user_service(db)

@@ -33,6 +33,7 @@ VIEWS = (
 ACTIONS = (
     View("New user", "/users/new", frozenset({Permission.USERS_CREATE})),
     View("Invite a user", "/invitations/new", frozenset({Permission.USERS_INVITE})),
+    View("Actions on many users", "/bulk-actions", frozenset({Permission.USERS_READ})),
     View("New role", "/roles/new", frozenset({Permission.ROLES_MANAGE})),
 )
 SUPERUSER_ACTIONS = (

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import BaseModel
 
 from app.admin import cookies
+from app.admin.csrf import FormRefusedException
 from app.admin.drawing.api_call import ApiCall, api_call
 from app.admin.formats import Formats
 from app.admin.navigation import views_of
@@ -156,6 +157,21 @@ class AdminPage:
             raise InvalidFormException(NotSavedYetException(), render)
         refusals = ConflictException, ForbiddenException, ValidationException
         return redisplay_on_error(render, *refusals)
+
+    def seal(self, purpose: str, *values: Any) -> str:
+        """Values of JSON for a field of a form of this session: readable, and not to be changed."""
+        return self._forms.seal([purpose, str(self.admin.session_id), *values])
+
+    def unseal(self, purpose: str, sealed: str) -> list[Any]:
+        """The values that a page of this session sealed for this purpose.
+
+        Raises:
+            FormRefusedException: they were changed, or are of another session or purpose.
+        """
+        values: list[Any] = self._forms.unseal(sealed) or []
+        if values[:2] != [purpose, str(self.admin.session_id)]:
+            raise FormRefusedException
+        return values[2:]
 
     def redirect(self, to: str, notice: Notice | None = None) -> RedirectResponse:
         """Redirect after a form (303).

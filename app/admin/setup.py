@@ -19,6 +19,7 @@ from app.admin.routes import overview, palette, roles, root
 from app.admin.routes.operations import audit, jobs, mail, requests, settings
 from app.admin.routes.users import (
     api_keys,
+    bulk_actions,
     display,
     impersonation,
     invitations,
@@ -38,7 +39,7 @@ def include_admin(app: FastAPI) -> None:
     """
     tables = saved_views, users, display, invitations, transfers
     details = user, impersonation, roles, api_keys
-    operations = requests, settings, jobs, audit, mail
+    operations = requests, settings, jobs, audit, mail, bulk_actions
     account = own, own_data, email, keys, recovery, security, passkeys, links, language
     for module in (root, overview, palette, upload, *tables, *details, *operations, *account):
         app.include_router(module.router)

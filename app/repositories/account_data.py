@@ -14,6 +14,8 @@ BATCH = 500
 """Rows held in memory at a time."""
 WITHOUT_KEY: Mapping[str, str] = {
     "audit_events": "user_id",
+    "bulk_action_users": "user_id",
+    "bulk_actions": "user_id",
     "kept_answers": "user_id",
     "mails": "user_id",
     "transfers": "user_id",

@@ -61,6 +61,8 @@ class Action(StrEnum):
     EXPORT_BEGUN = "export.begun"
     IMPORT_BEGUN = "import.begun"
     TRANSFER_CANCELLED = "transfer.cancelled"
+    BULK_ACTION_BEGUN = "bulk_action.begun"
+    BULK_ACTION_STOPPED = "bulk_action.stopped"
     JOB_RETRIED = "job.retried"
     JOB_CANCELLED = "job.cancelled"
     AUDIT_EXPIRED = "audit.expired"

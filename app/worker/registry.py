@@ -4,6 +4,7 @@ from typing import Any
 
 from app.runtime import Runtime
 from app.schemas.account import DeleteAccounts, PurgeTokens
+from app.schemas.background.bulk_action import ApplyBulkAction, PurgeBulkActions
 from app.schemas.background.jobs import (
     CompactUserCounts,
     PurgeApiKeys,
@@ -31,6 +32,11 @@ RECOUNT_TIMEOUT = 900.0
 TRANSFER_TIMEOUT = 1800.0
 """Seconds. An import of 10,000 users (the most that USERS_BULK_MAX can be) takes six minutes on one
 core, and an export may take fifteen."""
+
+
+BULK_ACTION_TIMEOUT = 7200.0
+"""Seconds. An action on 100,000 users, the most of one, takes up to an hour, 10 to 30 ms for each;
+a further attempt goes on where the one before it ended."""
 
 
 async def purge_sessions(runtime: Runtime, _: PurgeSessions) -> None:
@@ -109,6 +115,16 @@ async def purge_transfers(runtime: Runtime, _: PurgeTransfers) -> None:
         await runtime.transfer_service(db).purge()
 
 
+async def apply_bulk_action(runtime: Runtime, job: ApplyBulkAction) -> None:
+    async with runtime.session_maker() as db:
+        await runtime.bulk_action_run(db).run(job.bulk_action_id)
+
+
+async def purge_bulk_actions(runtime: Runtime, _: PurgeBulkActions) -> None:
+    async with runtime.session_maker() as db:
+        await runtime.bulk_action_service(db).purge()
+
+
 JOBS: tuple[Job[Any], ...] = (
     # At odd minutes, at which nothing else on the machine begins.
     Job(PurgeSessions, purge_sessions, concurrency=1, timeout=PURGE_TIMEOUT, cron="7 * * * *"),
@@ -146,6 +162,15 @@ JOBS: tuple[Job[Any], ...] = (
     Job(ImportUsers, import_users, concurrency=1, attempts=4, timeout=TRANSFER_TIMEOUT),
     Job(ExportUsers, export_users, concurrency=1, attempts=4, timeout=TRANSFER_TIMEOUT),
     Job(PurgeTransfers, purge_transfers, concurrency=1, timeout=PURGE_TIMEOUT, cron="47 * * * *"),
+    # Each admin has one at a time; two at once leave connections to requests.
+    Job(ApplyBulkAction, apply_bulk_action, concurrency=2, timeout=BULK_ACTION_TIMEOUT),
+    Job(
+        PurgeBulkActions,
+        purge_bulk_actions,
+        concurrency=1,
+        timeout=PURGE_TIMEOUT,
+        cron="33 * * * *",
+    ),
     Job(PurgeApiKeys, purge_api_keys, concurrency=1, timeout=PURGE_TIMEOUT, cron="43 4 * * *"),
     Job(PurgeTokens, purge_tokens, concurrency=1, timeout=PURGE_TIMEOUT, cron="57 * * * *"),
 )

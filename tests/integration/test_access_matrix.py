@@ -20,9 +20,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.permissions import Permission
 from app.core.security import Actor, TokenSigner
 from app.core.security.api_keys import new_api_key
+from app.core.security.signing import FormSigner
 from app.models import Session, User
 from app.models.access.api_key import ApiKey
 from app.models.account_deletion import AccountDeletion
+from app.models.background.bulk_action import BulkAction
 from app.models.background.transfer import Transfer, TransferPart
 from app.models.invitation import Invitation
 from app.models.role import Role, UserRole
@@ -197,6 +199,13 @@ MATRIX = {
     "prometheus_metrics": Row(SUPERUSER, permission="metrics:read"),
 } | {operation: row for resource in RESOURCES for operation, row in resource.rows.items()}
 
+
+def confirmed(me: Caller) -> str:
+    """What the question before an action on many users sealed."""
+    forms = FormSigner("a secret that is only used in the tests")
+    return forms.seal(["bulk action", str(me.session_id), "end_sessions", "", 1_000, None])
+
+
 VIEW = "              login   403     403       2xx        login    login     login"
 FORM = "              401     403     403       303        401      401       401"
 POSTED_VIEW = "       401     403     403       2xx        401      401       401"
@@ -286,6 +295,23 @@ PAGES = {
         permission="sessions:end",
         also=("users:read",),
     ),
+    "dashboard_bulk_actions": Row(VIEW, permission="users:read"),
+    "dashboard_confirm_bulk_action": Row(
+        VIEW,
+        {"params": {"action": "delete"}},
+        permission="users:delete",
+        by_impersonators="403 403",
+        also=("users:read",),
+    ),
+    "dashboard_begin_bulk_action": Row(
+        FORM,
+        options_of=lambda me: {"data": {"sealed": confirmed(me)}},
+        permission="sessions:end",
+        also=("users:read",),
+    ),
+    "dashboard_bulk_action": Row(VIEW, permission="users:read"),
+    "dashboard_stop_bulk_action": Row(FORM, permission="users:read"),
+    "dashboard_undo_bulk_action": Row(FORM, permission="users:update", also=("users:read",)),
     "dashboard_user": Row(VIEW, permission="users:read"),
     "dashboard_user_sessions": Row(VIEW, permission="sessions:read", also=("users:read",)),
     "dashboard_user_history": Row(VIEW, permission="audit:read", also=("users:read",)),
@@ -496,6 +522,8 @@ class Cast:
             await JobQueue(db).enqueue(PurgeSessions())  # job 1
             values = {"id": TRANSFER, "kind": "export", "user_id": 1, "job_id": 1, "total": 1}
             db.add(Transfer(**values, name="users.csv", outcome="done", size=1, run=1, done=1))
+            eves = {"id": TRANSFER, "user_id": self._ids["eve"], "job_id": 1}
+            db.add(BulkAction(**eves, action="deactivate", outcome="done"))
             await db.flush()
             db.add(TransferPart(transfer_id=TRANSFER, run=1, number=0, content=b"x"))
             await db.commit()
@@ -725,6 +753,7 @@ def visit(app: FastAPI, page: str, caller: Caller) -> dict[str, Any]:
             mail_name="0-1",
             mail_kind="test-mail",
             transfer_id=TRANSFER,
+            bulk_action_id=TRANSFER,
             passkey_id=1,
             role_id=ROLE,
             view_id=caller.rows.get(f"view of {caller.email}", 1),

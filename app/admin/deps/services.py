@@ -11,6 +11,8 @@ from app.admin.services.users import AdminUserService
 from app.api.deps.services import DbSession, Mfa, Sessions, Users, resource
 from app.api.runtime import runtime_of
 from app.services.audit_log.service import AuditService
+from app.services.bulk_actions.actions import UserActions
+from app.services.bulk_actions.service import BulkActionService
 from app.services.jobs import JobService
 from app.services.mail.caught import CaughtMails
 from app.services.mail.mailer import Mailer
@@ -24,7 +26,7 @@ T = TypeVar("T")
 
 
 async def get_admin_user_service(users: Users, sessions: Sessions, mfa: Mfa) -> AdminUserService:
-    return AdminUserService(users, sessions, mfa)
+    return AdminUserService(UserActions(users, sessions, mfa))
 
 
 def _only(request: Request, service: Callable[..., T], *args: object) -> T:
@@ -62,6 +64,10 @@ async def get_transfer_service(request: Request, db: DbSession) -> TransferServi
     return runtime_of(request).transfer_service(db)
 
 
+async def get_bulk_action_service(request: Request, db: DbSession) -> BulkActionService:
+    return runtime_of(request).bulk_action_service(db)
+
+
 async def get_mail_service(request: Request, db: DbSession) -> MailService:
     return runtime_of(request).mail_service(db)
 
@@ -80,6 +86,7 @@ async def get_mailer(request: Request) -> Mailer:
 
 Audit = Annotated[AuditService, resource(AuditService)]
 AdminUsers = Annotated[AdminUserService, Depends(get_admin_user_service)]
+BulkActions = Annotated[BulkActionService, Depends(get_bulk_action_service)]
 Feed = Annotated[OverviewFeed, Depends(get_overview_feed)]
 Jobs = Annotated[JobService, Depends(get_job_service)]
 SavedViews = Annotated[SavedViewService, Depends(get_saved_view_service)]

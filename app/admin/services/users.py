@@ -1,18 +1,15 @@
 """`AdminUserService`: users created, edited or changed in bulk, with a result for each user."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from app.admin.services.own_rights import check_own_demotion
 from app.core.exceptions import ConflictException, ForbiddenException, NotFoundException
 from app.schemas.access.session import Principal
+from app.schemas.background.bulk_action import UserAction
 from app.schemas.user import UserCreate, UserSchema, UserUpdate
-from app.services.auth.mfa import MfaService
+from app.services.bulk_actions.actions import UserActions
 from app.services.dashboard import invalidate_statistics
-from app.services.session import SessionService
-from app.services.user.service import UserService
-
-Action = Literal["activate", "deactivate", "end_sessions", "reset_mfa", "delete"]
 
 
 class ActionResult(NamedTuple):
@@ -31,10 +28,9 @@ class AdminUserService:
     """Changes users, one or many, and invalidates the statistics of users after it: an admin wants
     to see a change at once, and not in a minute."""
 
-    def __init__(self, users: UserService, sessions: SessionService, mfa: MfaService) -> None:
-        self.users = users
-        self.sessions = sessions
-        self.mfa = mfa
+    def __init__(self, actions: UserActions) -> None:
+        self.actions = actions
+        self.users = actions.users
 
     async def create(self, user_in: UserCreate, admin: Principal) -> UserSchema:
         """Create a user; see `UserService.sign_up`, also for what it raises."""
@@ -69,7 +65,7 @@ class AdminUserService:
         return [user for user in found if user is not None]
 
     async def apply(
-        self, action: Action, ids: Sequence[int], admin: Principal
+        self, action: UserAction, ids: Sequence[int], admin: Principal
     ) -> Sequence[ActionResult]:
         """Apply an action to each user, each in a transaction of its own.
 
@@ -80,19 +76,13 @@ class AdminUserService:
         await invalidate_statistics()
         return results
 
-    async def _apply_to_one(self, action: Action, user_id: int, admin: Principal) -> ActionResult:
+    async def _apply_to_one(
+        self, action: UserAction, user_id: int, admin: Principal
+    ) -> ActionResult:
         user = await self._find(user_id, admin)
         name = user.username if user else f"User {user_id}"
         try:
-            if action == "delete":
-                await self.users.delete(user_id, admin)
-            elif action == "end_sessions":
-                await self.sessions.end_all_or_raise(user_id, admin)
-            elif action == "reset_mfa":
-                await self.mfa.reset(user_id, admin)
-            else:
-                is_active = action == "activate"
-                await self.users.update(user_id, UserUpdate(is_active=is_active), admin)
+            await self.actions.apply(action, user_id, admin)
         except (ConflictException, ForbiddenException, NotFoundException) as refusal:
             return ActionResult(name, refusal.message)
         return ActionResult(name)

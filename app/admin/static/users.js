@@ -60,35 +60,99 @@ for (const form of document.querySelectorAll("[data-filters][hx-target]")) setUp
 Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, { name: field }) =>
   name !== "checked" || field !== "id";
 
+// The ids of the selected users are stored in the tab, so that they survive paging, sorting and
+// searching; without scripts the users of one page are selected. Those of other lists are not stored.
+
+const MAX_SELECTED = 300;
+
+function storedSelection({ dataset }) {
+  const [owner, ids] = JSON.parse(sessionStorage.getItem("selection") ?? "[]");
+  return dataset.selection && owner === dataset.selection ? ids : [];
+}
+
+function storeSelection({ dataset }, ids) {
+  if (dataset.selection) sessionStorage.setItem("selection", JSON.stringify([dataset.selection, ids]));
+}
+
+function boxesOf(form) {
+  return [...form.querySelectorAll("input[name=id]")];
+}
+
+/** The ids of the users who are selected on other pages. */
+function selectedElsewhere(form) {
+  const here = new Set(boxesOf(form).map((box) => box.value));
+  return storedSelection(form).filter((id) => !here.has(id));
+}
+
 // Counts the selected users; while there are none, the buttons are disabled.
 
 function showSelection(form) {
-  const boxes = [...form.querySelectorAll("input[name=id]")];
-  const chosen = boxes.filter((box) => box.checked).length;
+  const boxes = boxesOf(form);
+  const here = boxes.filter((box) => box.checked).length;
+  const chosen = here + selectedElsewhere(form).length;
   const all = form.querySelector("[data-select-all]");
-  all.checked = chosen === boxes.length;
-  all.indeterminate = chosen > 0 && !all.checked;
-  form.querySelector("[data-selected]").textContent = chosen
-    ? gettext("%(count)s selected", { count: chosen })
-    : gettext("None selected");
-  for (const button of form.querySelectorAll("button[name]")) button.disabled = chosen === 0;
+  all.checked = here === boxes.length;
+  all.indeterminate = here > 0 && !all.checked;
+  // All users that match can be selected once all of the page are.
+  const matching = form.querySelector("[data-matching]");
+  const box = matching?.querySelector("input");
+  if (matching) {
+    matching.hidden = !all.checked;
+    box.checked &&= all.checked;
+  }
+  const isValid = box?.checked || (chosen > 0 && chosen <= MAX_SELECTED);
+  let note = chosen ? gettext("%(count)s selected", { count: chosen }) : gettext("None selected");
+  if (box?.checked) note = gettext("%(whom)s selected", { whom: matching.textContent.trim() });
+  else if (chosen > MAX_SELECTED)
+    note = gettext("%(count)s selected, of %(most)s at most", { count: chosen, most: MAX_SELECTED });
+  form.querySelector("[data-selected]").textContent = note;
+  form.classList.toggle("has-selection", chosen > 0);
+  for (const button of form.querySelectorAll("[name=action]")) button.disabled = !isValid;
+  const clear = form.querySelector("[data-clear]");
+  if (clear) clear.hidden = chosen === 0;
 }
 
-function setUpSelection(form) {
-  const all = form.querySelector("[data-select-all]");
-  all.hidden = false;
-  all.addEventListener("change", () => {
-    for (const box of form.querySelectorAll("input[name=id]")) box.checked = all.checked;
-  });
-  form.addEventListener("change", () => showSelection(form));
+function restoreSelection(form) {
+  const ids = storedSelection(form);
+  if (form.dataset.selection) for (const box of boxesOf(form)) box.checked = ids.includes(box.value);
+  form.querySelector("[data-select-all]").hidden = false;
   showSelection(form);
 }
 
+/** Checks or unchecks all boxes of the page, or stores what was checked one by one. */
+function changeSelection(form, areChecked) {
+  const boxes = boxesOf(form);
+  if (areChecked !== undefined) for (const box of boxes) box.checked = areChecked;
+  const here = boxes.filter((box) => box.checked).map((box) => box.value);
+  storeSelection(form, [...selectedElsewhere(form), ...here]);
+  showSelection(form);
+}
+
+document.addEventListener("change", ({ target }) => {
+  const form = target.closest("[data-selection]");
+  if (form) changeSelection(form, target.matches("[data-select-all]") ? target.checked : undefined);
+});
+document.addEventListener("click", ({ target }) => {
+  const form = target.closest("[data-clear]")?.form;
+  if (!form) return;
+  storeSelection(form, []);
+  changeSelection(form, false);
+  form.querySelector("[data-select-all]").focus(); // the button is gone
+});
+document.addEventListener("formdata", ({ target, formData }) => {
+  if (!target.matches("[data-selection]")) return;
+  if (formData.has("matching")) formData.delete("id");
+  else for (const id of selectedElsewhere(target)) formData.append("id", id);
+});
+document.addEventListener("submit", ({ target }) => {
+  if (target.matches("[data-ends-selection]")) sessionStorage.removeItem("selection");
+});
+
 htmx.onLoad((part) => {
-  for (const form of part.querySelectorAll("[data-selection]")) setUpSelection(form);
+  for (const form of part.querySelectorAll("[data-selection]")) restoreSelection(form);
 });
 addEventListener("pageshow", () => {
-  for (const form of document.querySelectorAll("[data-selection]")) showSelection(form);
+  for (const form of document.querySelectorAll("[data-selection]")) restoreSelection(form);
 });
 
 // Focus the first invalid field of a refused form, or the first field of a new one.

@@ -1,13 +1,15 @@
 """Routes of the users table, of the forms to create and edit a user, and of bulk actions."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Annotated, NamedTuple
+from urllib.parse import urlencode
+from uuid import UUID
 
 from fastapi import Form, Query, Response
 from pydantic import BaseModel, Field
 
 from app.admin.deps.pages import EditUserPage, ExportPage, NewUserPage, UsersPage
-from app.admin.deps.services import AdminUsers, Audit, SavedViews
+from app.admin.deps.services import AdminUsers, Audit, BulkActions, SavedViews
 from app.admin.forms.users import EditForm, EditFormBody, NewUserFormBody, UserForm
 from app.admin.listings.chips import CHOICES, chips
 from app.admin.listings.display import COLUMNS, DENSITIES, StoredDisplay
@@ -17,7 +19,7 @@ from app.admin.listings.users import USERS_PATH, UserListingQuery
 from app.admin.page import AdminPage, Notice
 from app.admin.rendering import BASE
 from app.admin.services.edits import naming_who
-from app.admin.services.users import Action, ActionResult
+from app.admin.services.users import ActionResult
 from app.admin.translation import N_, Translation
 from app.admin.typed import KeepsTyped
 from app.api.deps.services import (
@@ -34,10 +36,16 @@ from app.api.types import UserId
 from app.core.exceptions import ConflictException
 from app.core.permissions import Permission
 from app.schemas.audit import Target
+from app.schemas.background.bulk_action import PERMISSION_FOR, UserAction
 from app.schemas.base import MAX_BIGINT
 from app.services.auth.confirmation import ConfirmationService
 
 FORM_TEMPLATE = "users/form.html"
+MAX_QUERY = 5_000
+MAX_SELECTED = 300
+"""Users selected one by one; a URL has to hold their ids."""
+MAX_DIRECT = 100
+"""Users changed within the request; more of them by a job."""
 MAX_NAMES = 5
 """Usernames in a notice; it counts the others."""
 
@@ -48,11 +56,15 @@ class Selection(BaseModel):
     """An action and the users it is for.
 
     Attributes:
+        matching: whether it is for all users of a list, and not for those with the ids.
+        query: the query string of that list.
         back: URL to return to.
     """
 
-    action: Action
-    id: list[Annotated[int, Field(ge=1, le=MAX_BIGINT)]] = Field([], max_length=100)
+    action: UserAction
+    id: list[Annotated[int, Field(ge=1, le=MAX_BIGINT)]] = Field([], max_length=MAX_SELECTED)
+    matching: bool = False
+    query: Annotated[str, Field(max_length=MAX_QUERY)] = ""
     back: Back = USERS_PATH
 
     @property
@@ -67,44 +79,44 @@ class Selection(BaseModel):
             return UserPlace(self.id[0], self.back).url()
         return self.back
 
+    @property
+    def matching_path(self) -> str:
+        """The same of the question about all users of the list."""
+        asked = {"action": self.action, "query": self.query, "back": self.back}
+        return f"/bulk-actions/new?{urlencode(asked)}"
+
 
 class ActionTexts(NamedTuple):
-    """The words for an action: before it, after it, and what it has as a consequence; and the
-    permission that it requires."""
+    """The words for an action: before it, after it, and what it has as a consequence."""
 
     verb: str
     done: str
     consequence: str
-    permission: Permission
     is_destructive: bool = True
     is_grave: bool = False
 
 
-TEXTS: dict[Action, ActionTexts] = {
+TEXTS: dict[UserAction, ActionTexts] = {
     "activate": ActionTexts(
         "Activate",
         "Activated %(names)s",
         "The users can log in. Ended sessions stay ended.",
-        Permission.USERS_UPDATE,
         is_destructive=False,
     ),
     "deactivate": ActionTexts(
         "Deactivate",
         "Deactivated %(names)s",
         "The users are logged out everywhere at once, and cannot log in until activated again.",
-        Permission.USERS_UPDATE,
     ),
     "end_sessions": ActionTexts(
         "End the sessions of",
         "Ended the sessions of %(names)s",
         "The users are logged out everywhere at once, and can log in again.",
-        Permission.SESSIONS_END,
     ),
     "delete": ActionTexts(
         "Delete",
         "Deleted %(names)s",
         "The accounts and sessions are deleted permanently. This cannot be undone.",
-        Permission.USERS_DELETE,
         is_grave=True,
     ),
     "reset_mfa": ActionTexts(
@@ -112,19 +124,20 @@ TEXTS: dict[Action, ActionTexts] = {
         "Removed the second factors of %(names)s",
         "Authenticator apps, passkeys and recovery codes are removed, and the users are logged out "
         "everywhere. They log in by their password, and are told by mail.",
-        Permission.USERS_UPDATE,
         is_grave=True,
     ),
 }
 
 
-async def check_action(page: AdminPage, action: Action, confirmations: ConfirmationService) -> None:
+async def check_action(
+    page: AdminPage, action: UserAction, confirmations: ConfirmationService
+) -> None:
     """
     Raises:
         ForbiddenException: the caller may not do this.
         ConfirmationRequiredException: it is a grave action.
     """
-    page.require(TEXTS[action].permission)
+    page.require(PERMISSION_FOR[action])
     if TEXTS[action].is_grave:
         await confirmations.require(page.admin)
 
@@ -193,11 +206,19 @@ async def confirm(
 ) -> Response:
     """Ask for confirmation before an action on the selected users."""
     await check_action(page, selection.action, confirmations)
+    if selection.matching:
+        return page.redirect(selection.matching_path)
     selected = await users.existing(selection.id, page.admin)
     if not selected:
         return page.redirect(selection.path, Notice("No user is selected", "error"))
     texts = TEXTS[selection.action]
-    return page.render("users/confirm.html", selection=selection, users=selected, texts=texts)
+    return page.render(
+        "users/confirm.html",
+        selection=selection,
+        users=selected,
+        texts=texts,
+        max_direct=MAX_DIRECT,
+    )
 
 
 @router.post("/confirm", name="dashboard_change_users")
@@ -205,10 +226,17 @@ async def apply(
     page: UsersPage,
     selection: Annotated[Selection, Form()],
     users: AdminUsers,
+    bulk_actions: BulkActions,
     confirmations: Confirmations,
 ) -> Response:
-    """Apply the action to each selected user."""
+    """Apply the action to each selected user; to many of them by a job."""
     await check_action(page, selection.action, confirmations)
+    if len(selection.id) > MAX_DIRECT:
+        return await begun(
+            page,
+            bulk_actions.begin_selected(selection.action, selection.id, page.admin),
+            selection.path,
+        )
     results = await users.apply(selection.action, selection.id, page.admin)
     return _results(page, selection, results)
 
@@ -258,6 +286,14 @@ async def send_password_reset(
             lifetime=N_("30 minutes"),
         )
     return page.redirect_to(place.url(), Notice("The link is on its way, for 30 minutes"))
+
+
+async def begun(page: AdminPage, beginning: Awaitable[UUID], refused_path: str) -> Response:
+    """A redirect to the page of a job that begins, or where it is refused, to another one."""
+    try:
+        return page.redirect(f"/bulk-actions/{await beginning}")
+    except ConflictException as refusal:
+        return page.redirect(refused_path, Notice(refusal.message, "error"))
 
 
 def _results(page: AdminPage, selection: Selection, results: Sequence[ActionResult]) -> Response:

@@ -1,0 +1,1 @@
+"""Actions on many users as background jobs."""
