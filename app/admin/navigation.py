@@ -33,8 +33,8 @@ VIEWS = (
 ACTIONS = (
     View("New user", "/users/new", frozenset({Permission.USERS_CREATE})),
     View("Invite a user", "/invitations/new", frozenset({Permission.USERS_INVITE})),
-    View("Actions on many users", "/bulk-actions", frozenset({Permission.USERS_READ})),
     View("New role", "/roles/new", frozenset({Permission.ROLES_MANAGE})),
+    View("Actions on many users", "/bulk-actions", frozenset({Permission.USERS_READ})),
 )
 SUPERUSER_ACTIONS = (
     View("Upload a file of users", "/users/upload", frozenset()),

@@ -38,7 +38,7 @@ async def test_without_a_search_views_and_actions_are_listed(admin):
     assert found["Views"][:2] == ["Overview", "Users"]
     assert found["Views"][-1] == "Your account"
     assert found["Actions"] == [
-        *("New user", "Invite a user", "New role"),
+        *("New user", "Invite a user", "New role", "Actions on many users"),
         *("Upload a file of users", "Imports and exports"),
     ]
 
