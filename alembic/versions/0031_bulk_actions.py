@@ -1,6 +1,6 @@
 """bulk_actions: actions on many users that run as background jobs
 
-Revision: 0031, after 0029
+Revision: 0031, after 0030
 """
 
 import sqlalchemy as sa
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0031"
-down_revision = "0029"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 
