@@ -45,6 +45,9 @@ ROUTES = {
     "dashboard_revoke_invitation": NOTHING,
     "dashboard_begin_export": NOTHING,
     "dashboard_cancel_transfer": NOTHING,
+    "dashboard_begin_bulk_action": NOTHING,
+    "dashboard_stop_bulk_action": NOTHING,
+    "dashboard_undo_bulk_action": NOTHING,
     "dashboard_create_role": KEPT,
     "dashboard_update_role": KEPT,
     "dashboard_delete_role": NOTHING,
@@ -100,6 +103,9 @@ FORMS: dict[tuple[str, str], tuple[str, ...]] = {
         *("account_change_profile", "account_change_password", "account_request_email_change"),
         *("account_delete", "account_rename_passkey"),
     ),
+    ("bulk_actions/bulk_action.html", "stop"): ("dashboard_stop_bulk_action",),
+    ("bulk_actions/bulk_action.html", "undo"): ("dashboard_undo_bulk_action",),
+    ("bulk_actions/confirm.html", "bulk-actions"): ("dashboard_begin_bulk_action",),
     ("forms.html", "typed.action"): (),  # what was typed into another form
     ("invitations/form.html", "invitations new"): ("dashboard_send_invitation",),
     ("invitations/table.html", "invitations"): (
@@ -137,7 +143,7 @@ FORMS: dict[tuple[str, str], tuple[str, ...]] = {
 """The routes that take the forms of a template, by its name and the words of the form's action."""
 PASSKEYS = {"account_register_passkey", "account_rename_passkey"}
 """Tried by tests of their own."""
-UNTYPED = {"action", "back", "id", "next", "typed"}
+UNTYPED = {"action", "back", "id", "matching", "next", "query", "sealed", "typed"}
 """Fields that our pages fill in."""
 
 
