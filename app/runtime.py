@@ -281,7 +281,7 @@ class Runtime:
         return BulkActionService(db)
 
     def bulk_action_run(self, db: AsyncSession) -> BulkActionRun:
-        return BulkActionRun(db, self.user_actions(db))
+        return BulkActionRun(db, self.user_actions(db), self.settings.auth)
 
     def user_import_run(self, db: AsyncSession) -> UserImportRun:
         users = self.user_service(db)

@@ -18,6 +18,7 @@ def upgrade() -> None:
         "bulk_actions",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("user_id", sa.BigInteger(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=False),
         sa.Column("job_id", sa.BigInteger(), nullable=False),
         sa.Column("action", sa.String(16), nullable=False),
         sa.Column("undo_of", sa.Uuid()),
@@ -50,7 +51,7 @@ def upgrade() -> None:
         "bulk_action_users",
         sa.Column("bulk_action_id", sa.Uuid(), nullable=False),
         sa.Column("user_id", sa.BigInteger(), nullable=False),
-        sa.Column("is_changed", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True)),
         sa.Column("refusal", sa.String(300)),
         sa.PrimaryKeyConstraint("bulk_action_id", "user_id", name="pk_bulk_action_users"),
         sa.ForeignKeyConstraint(

@@ -101,6 +101,11 @@ class SessionRepository(BaseRepository[Session]):
         query = select(Session.impersonation_reason).where(Session.id == session_id)
         return await self.db.scalar(query)
 
+    async def was_ended(self, session_id: UUID) -> bool:
+        """Whether a session was ended before it expired, or is purged by now."""
+        query = select(Session.ended_at.is_(None)).where(Session.id == session_id)
+        return not await self.db.scalar(query)
+
     async def end_all(self, user_id: int, but: UUID | None = None) -> int:
         """End a user's sessions, all or all but one; the number of them."""
         spared = () if but is None else (Session.id != but,)

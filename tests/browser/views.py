@@ -6,9 +6,11 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 
 from app.models.access.passkey import Passkey
+from app.models.background.bulk_action import BulkAction, BulkActionUser
 from app.models.background.transfer import Transfer
 from app.models.saved_view import SavedView
 from app.runtime import Runtime
+from app.services.bulk_actions.run import OWN_ACCOUNT
 from tests.conftest import Person
 from tests.integration.test_api_keys import body
 from tests.integration.test_invitations import invite
@@ -39,6 +41,11 @@ VIEWS = {
     "dashboard_view": f"{USERS}/views/{{view}}",
     "dashboard_invitations": f"{DASHBOARD}/invitations",
     "dashboard_new_invitation": f"{DASHBOARD}/invitations/new",
+    "dashboard_bulk_actions": f"{DASHBOARD}/bulk-actions",
+    "dashboard_confirm_bulk_action": (
+        f"{DASHBOARD}/bulk-actions/new?action=deactivate&query=search%3Da"
+    ),
+    "dashboard_bulk_action": f"{DASHBOARD}/bulk-actions/{TRANSFER}",
     "dashboard_transfers": f"{DASHBOARD}/transfers",
     "dashboard_transfer": f"{DASHBOARD}/transfers/{TRANSFER}",
     "dashboard_roles": f"{DASHBOARD}/roles",
@@ -141,8 +148,24 @@ async def fill(runtime: Runtime, root: Person) -> dict[str, str]:
         reason="Row 119: this email is already taken",
         ended_at=datetime.now(UTC),
     )
+    bulk_action = BulkAction(
+        id=TRANSFER,
+        user_id=root.id,
+        session_id=uuid4(),
+        job_id=1,
+        action="deactivate",
+        done=120,
+        changed=119,
+        refused=1,
+        total=120,
+        outcome="done",
+        ended_at=datetime.now(UTC),
+    )
+    refused = BulkActionUser(bulk_action_id=TRANSFER, user_id=user, refusal=OWN_ACCOUNT)
     async with runtime.session_maker() as db:
-        db.add_all([passkey, view, transfer])
+        db.add_all([passkey, view, transfer, bulk_action])
+        await db.flush()
+        db.add(refused)
         await db.execute(text("TRUNCATE pgqueuer, pgqueuer_log RESTART IDENTITY"))
         for statement in EVERY_STATE:
             await db.execute(text(statement))

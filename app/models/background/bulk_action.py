@@ -15,14 +15,16 @@ class BulkAction(Base):
     """An action on many users. `user_id` is the admin's, without a foreign key: a record outlives
     its admin. An admin has at most one that has not ended.
 
-    `last_id` is the user that was looked at last; it is written in the transaction that changes the
-    user. `run` counts the attempts: only the last one may write.
+    `session_id` is the session in which it was begun: if that is ended, so is this. `last_id` is
+    the user that was looked at last; it is written in the transaction that changes the user. `run`
+    counts the attempts: only the last one may write.
     """
 
     __tablename__ = "bulk_actions"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(BigInteger)
+    session_id: Mapped[UUID]
     job_id: Mapped[int] = mapped_column(BigInteger)
     action: Mapped[UserAction] = mapped_column(String(16))
     undo_of: Mapped[UUID | None]
@@ -50,7 +52,8 @@ class BulkAction(Base):
 
 class BulkActionUser(Base):
     """A user that an action is for, and what became of it. `user_id` has no foreign key: the row
-    outlives the user. Of activations and deactivations, `is_changed` tells whom to undo."""
+    outlives the user. `changed_at` is the `updated_at` that the change gave to them: an undo is
+    for those who still have it."""
 
     __tablename__ = "bulk_action_users"
 
@@ -58,7 +61,7 @@ class BulkActionUser(Base):
         ForeignKey("bulk_actions.id", ondelete="CASCADE"), primary_key=True
     )
     user_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    is_changed: Mapped[bool] = mapped_column(server_default=text("false"))
+    changed_at: Mapped[datetime | None]
     refusal: Mapped[str | None] = mapped_column(String(300))
 
     __table_args__ = (Index("ix_bulk_action_users_user_id", "user_id"),)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, literal, select, update
 
 from app.models import User
 from app.models.background.bulk_action import BulkAction, BulkActionUser
@@ -21,6 +21,7 @@ class RunningBulkAction(NamedTuple):
     id: UUID
     run: int
     user_id: int
+    session_id: UUID
     action: UserAction
     last_id: int
 
@@ -40,22 +41,25 @@ class BulkActionRepository(BaseRepository[BulkAction]):
         self, bulk_action_id: UUID, filters: UserFilters, max_id: int, limit: int
     ) -> int:
         """Store the users of a list up to an id, at most `limit`; their number."""
-        listed = select_users(filters).order_by(None).where(User.id <= max_id)
-        return await self._add_users(bulk_action_id, listed.limit(limit))
+        return await self._add_users(bulk_action_id, _matching(filters, max_id, limit))
+
+    async def count_matching(self, filters: UserFilters, max_id: int, limit: int) -> int:
+        """Their number; none are stored."""
+        ids = _matching(filters, max_id, limit).with_only_columns(User.id).subquery()
+        return await self.db.scalar(select(func.count()).select_from(ids)) or 0
 
     async def add_existing(self, bulk_action_id: UUID, ids: Sequence[int]) -> int:
         """Store those of these users who exist; their number."""
         return await self._add_users(bulk_action_id, select(User).where(User.id.in_(ids)))
 
     async def add_changed(self, bulk_action_id: UUID, undo_of: UUID, *, is_active: bool) -> int:
-        """Store the users whom another action changed, and who are still as it left them; their
+        """Store the users whom another action changed, and who were not changed since; their
         number."""
-        changed = select(BulkActionUser.user_id).where(
-            BulkActionUser.bulk_action_id == undo_of, BulkActionUser.is_changed
-        )
+        is_same = User.id == BulkActionUser.user_id, User.updated_at == BulkActionUser.changed_at
         state = User.is_active if is_active else ~User.is_active
+        changed = select(User).join(BulkActionUser, and_(*is_same)).where(state)
         return await self._add_users(
-            bulk_action_id, select(User).where(User.id.in_(changed), state)
+            bulk_action_id, changed.where(BulkActionUser.bulk_action_id == undo_of)
         )
 
     async def _add_users(self, bulk_action_id: UUID, users: Select[Any]) -> int:
@@ -73,7 +77,7 @@ class BulkActionRepository(BaseRepository[BulkAction]):
             .where(BulkAction.id == bulk_action_id, BulkAction.outcome.is_(None))
             .values(run=BulkAction.run + 1)
             .returning(
-                *(BulkAction.id, BulkAction.run, BulkAction.user_id),
+                *(BulkAction.id, BulkAction.run, BulkAction.user_id, BulkAction.session_id),
                 *(BulkAction.action, BulkAction.last_id),
             )
         )
@@ -101,7 +105,7 @@ class BulkActionRepository(BaseRepository[BulkAction]):
             return False
         if is_changed:
             row = update(BulkActionUser).where(*_is_row(running, user_id))
-            await self.changed(row.values(is_changed=True))
+            await self.changed(row.values(changed_at=func.now()))
         return True
 
     async def refuse(
@@ -157,10 +161,20 @@ class BulkActionRepository(BaseRepository[BulkAction]):
 class BulkActionUserRepository(BaseRepository[BulkActionUser]):
     model = BulkActionUser
 
+    async def delete_rest(self, bulk_action_id: UUID) -> None:
+        """Delete the users of an ended action of whom nothing is to be told."""
+        rest = BulkActionUser.changed_at.is_(None), BulkActionUser.refusal.is_(None)
+        which = BulkActionUser.bulk_action_id == bulk_action_id
+        await self.changed(delete(BulkActionUser).where(which, *rest))
+
     async def delete_before(self, moment: datetime, limit: int) -> int:
         """Delete the users of actions begun before `moment`, at most `limit`; their number."""
         old = select(BulkAction.id).where(BulkAction.created_at < moment)
         return await self.delete_some(BulkActionUser.bulk_action_id.in_(old), limit=limit)
+
+
+def _matching(filters: UserFilters, max_id: int, limit: int) -> Select[Any]:
+    return select_users(filters).order_by(None).where(User.id <= max_id).limit(limit)
 
 
 def _is_current(running: RunningBulkAction) -> tuple[ColumnElement[bool], ...]:

@@ -62,12 +62,16 @@ class BulkActionService(BaseService):
         """The newest user. An action that is confirmed now leaves out those created later."""
         return await self.users.last_id()
 
+    async def count(self, filters: UserFilters, max_id: int) -> int:
+        """The users of a list up to an id, exactly; above `MAX_USERS`, one more than that."""
+        return await self.records.count_matching(filters, max_id, MAX_USERS + 1)
+
     async def begin_filtered(
         self,
         action: UserAction,
         filters: UserFilters,
         max_id: int,
-        confirmed: int | None,
+        confirmed: int,
         admin: Principal,
     ) -> UUID:
         """Have a worker apply an action to all users of a list; the id of the record.
@@ -76,7 +80,7 @@ class BulkActionService(BaseService):
             action: for which the admin has the permission.
             filters: of the list.
             max_id: the newest user when the admin confirmed.
-            confirmed: the number of users that the admin confirmed; None for an estimate.
+            confirmed: the number of users that the admin confirmed.
             admin: who begins it.
 
         Raises:
@@ -89,7 +93,7 @@ class BulkActionService(BaseService):
             count = await self.records.add_matching(record_id, filters, max_id, MAX_USERS + 1)
             if count > MAX_USERS:
                 raise ConflictException(_TOO_MANY)
-            if confirmed is not None and count > confirmed:
+            if count > confirmed:
                 raise ConflictException(_GROWN)
             return count
 
@@ -111,7 +115,7 @@ class BulkActionService(BaseService):
 
     async def undo(self, record_id: UUID, admin: Principal) -> UUID:
         """Have a worker undo an activation or deactivation, for the users whom it changed and who
-        are still as it left them; the id of the new record.
+        were not changed since; the id of the new record.
 
         Raises:
             ConflictException: it has not ended, cannot be undone, or nobody is left to undo it
@@ -149,6 +153,7 @@ class BulkActionService(BaseService):
                 BulkAction(
                     id=record_id,
                     user_id=admin.user_id,
+                    session_id=admin.session_id,
                     job_id=job_id,
                     action=action,
                     undo_of=undo_of,
@@ -201,6 +206,7 @@ class BulkActionService(BaseService):
         async with self.transaction():
             is_stopped = await self.records.stop(record_id)
             if is_stopped:
+                await self.record_users.delete_rest(record_id)
                 await self.jobs.cancel([record.job_id])
                 self.audit.record(Action.BULK_ACTION_STOPPED, _target(record_id))
         log.info("bulk_action_stopped", bulk_action=str(record_id), changed=is_stopped)

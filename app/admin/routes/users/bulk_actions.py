@@ -1,5 +1,6 @@
 """Routes of the actions on many users that are background jobs: question, progress, stop, undo."""
 
+from time import time
 from typing import Annotated
 from uuid import UUID
 
@@ -14,14 +15,17 @@ from app.admin.listings.users import USERS_PATH, UserListing
 from app.admin.page import Notice
 from app.admin.rendering import BASE
 from app.admin.routes.users.users import MAX_QUERY, TEXTS, Selection, begun, check_action
-from app.api.deps.services import Confirmations, UserLists
+from app.admin.translation import N_
+from app.api.deps.services import Confirmations
 from app.api.routing import Router
 from app.core.exceptions import ValidationException
-from app.core.pagination import PageParams
 from app.services.bulk_actions.service import MAX_USERS
 
 BULK_ACTIONS_PATH = f"{BASE}/bulk-actions"
 SEAL = "bulk action"
+VALID_FOR = 600
+"""Seconds for which a question can be answered: the list behind its filters changes."""
+TOO_OLD = N_("The question was asked more than ten minutes ago. Look at the number again")
 
 router = Router(prefix=BULK_ACTIONS_PATH, include_in_schema=False)
 
@@ -60,7 +64,6 @@ async def bulk_actions_table(page: UsersPage, bulk_actions: BulkActions) -> Resp
 async def confirm(
     page: UsersPage,
     selection: Annotated[Selection, Query()],
-    users: UserLists,
     bulk_actions: BulkActions,
     confirmations: Confirmations,
 ) -> Response:
@@ -68,18 +71,17 @@ async def confirm(
     await check_action(page, selection.action, confirmations)
     listing = listing_of(selection.query)
     max_id = await bulk_actions.last_id()
-    found = await users.page(listing.filters, PageParams(size=1))
-    if not found.total:
+    total = await bulk_actions.count(listing.filters, max_id)
+    if not total:
         return page.redirect(selection.path, Notice("No users match", "error"))
-    confirmed = None if found.total_is_estimate else found.total
     return page.render(
         "bulk_actions/confirm.html",
         selection=selection,
         texts=TEXTS[selection.action],
-        found=found,
+        total=total,
         chips=chips(listing),
         max_users=MAX_USERS,
-        sealed=page.seal(SEAL, selection.action, selection.query, max_id, confirmed),
+        sealed=page.seal(SEAL, selection.action, selection.query, max_id, total, int(time())),
     )
 
 
@@ -91,11 +93,13 @@ async def begin(
     confirmations: Confirmations,
 ) -> Response:
     """Have a worker do what was confirmed."""
-    action, query, max_id, confirmed = page.unseal(SEAL, form.sealed)
+    action, query, max_id, confirmed, asked_at = page.unseal(SEAL, form.sealed)
     await check_action(page, action, confirmations)
     filters = listing_of(query).filters
-    beginning = bulk_actions.begin_filtered(action, filters, max_id, confirmed, page.admin)
     again = Selection(action=action, query=query, back=form.back)
+    if time() - asked_at > VALID_FOR:
+        return page.redirect(again.matching_path, Notice(TOO_OLD, "error"))
+    beginning = bulk_actions.begin_filtered(action, filters, max_id, confirmed, page.admin)
     return await begun(page, beginning, again.matching_path)
 
 

@@ -41,7 +41,8 @@ from app.schemas.base import MAX_BIGINT
 from app.services.auth.confirmation import ConfirmationService
 
 FORM_TEMPLATE = "users/form.html"
-MAX_QUERY = 5_000
+MAX_QUERY = 8_000
+"""Characters of the query string of a list, as of saved views."""
 MAX_SELECTED = 300
 """Users selected one by one; a URL has to hold their ids."""
 MAX_DIRECT = 100
