@@ -9,19 +9,20 @@ from dataclasses import dataclass
 from tempfile import NamedTemporaryFile
 
 SCRIPT = """
-local requests, turn = {%s}, 0
+local requests, turn, count = {%s}, 0, 0
 wrk.headers["Authorization"] = "Bearer %s"
 wrk.headers["Content-Type"] = "application/json"
 request = function()
-    turn = turn %% #requests + 1
-    return wrk.format(unpack(requests[turn]))
+    turn, count = turn %% #requests + 1, count + 1
+    local method, path, body = unpack(requests[turn])
+    return wrk.format(method, path, nil, body and body:gsub("COUNT", count))
 end
 """
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request, and its body where it has one."""
+    """A request, and its body where it has one, in which `COUNT` is another number each time."""
 
     path: str
     method: str = "GET"
@@ -29,9 +30,9 @@ class Request:
 
     @property
     def lua(self) -> str:
-        """The arguments of `wrk.format`: method, path, headers, body."""
+        """Method, path and body."""
         body = "nil" if self.body is None else json.dumps(self.body)
-        return f"{{{json.dumps(self.method)}, {json.dumps(self.path)}, nil, {body}}}"
+        return f"{{{json.dumps(self.method)}, {json.dumps(self.path)}, {body}}}"
 
 
 def is_installed() -> bool:
@@ -41,7 +42,7 @@ def is_installed() -> bool:
 def rate(
     port: int, token: str, requests: Sequence[Request], connections: int, seconds: int
 ) -> float:
-    """Answers a second to these requests, sent in turn by each connection.
+    """Answers a second to these requests, sent in turn over all connections.
 
     Raises:
         RuntimeError: some answers were errors, so that something else was measured.
