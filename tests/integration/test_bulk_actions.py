@@ -19,7 +19,7 @@ from app.schemas.access.session import Impersonator, Principal
 from app.schemas.user import UserSchema
 from app.services.bulk_actions import run as bulk_run
 from app.services.bulk_actions import service as bulk_service
-from app.services.bulk_actions.run import NOT_ALLOWED, WAITS, BulkActionRun
+from app.services.bulk_actions.run import RIGHTS_LOST, WAITS, BulkActionRun
 from tests.conftest import Person, browsing, person
 from tests.integration.test_account_deletion import delete
 from tests.integration.test_dashboard_page import PAGE, browser, form_in, log_in
@@ -271,7 +271,7 @@ async def test_an_admin_who_loses_the_rights_changes_nobody_more_after_the_batch
     found = await record(runtime, place)
 
     assert root.id == 1
-    assert (found["outcome"], found["reason"]) == ("failed", NOT_ALLOWED)
+    assert (found["outcome"], found["reason"]) == ("failed", RIGHTS_LOST)
     assert found["done"] == 2 * bulk_run.BATCH
     assert await active(runtime) == COUNT - found["done"]
 
@@ -454,7 +454,7 @@ async def test_an_admin_who_has_to_set_up_a_second_factor_first_changes_nobody(
     async with runtime.session_maker() as db:
         await BulkActionRun(db, runtime.user_actions(db), auth).run(id_of(place))
 
-    assert (await record(runtime, place))["reason"] == NOT_ALLOWED
+    assert (await record(runtime, place))["reason"] == RIGHTS_LOST
     assert await active(runtime) == COUNT
 
 

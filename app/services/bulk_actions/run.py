@@ -32,7 +32,7 @@ BATCH = 25
 """Users between two checks of the admin's rights: about a quarter of a second."""
 MAX_REFUSALS = 1_000
 """Refusals of which the reason is stored; the others are counted."""
-NOT_ALLOWED = "The admin who began it may not do this any more, or their session was ended"
+RIGHTS_LOST = "The admin who began it may not do this any more, or their session was ended"
 OWN_ACCOUNT = "This is the account of the admin who began it: change it on its own page"
 WAITS = "The user asked for the deletion of the account, which an activation would prevent"
 
@@ -82,7 +82,7 @@ class BulkActionRun(BaseService):
             admin = await self._admin(running)
             await self.release_connection()
             if admin is None:
-                await self._finish(running, "failed", NOT_ALLOWED)
+                await self._finish(running, "failed", RIGHTS_LOST)
                 return
             with acting_as(Origin("user", admin.user_id, admin.user.username)):
                 for user_id in ids:
