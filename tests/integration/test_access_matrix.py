@@ -522,7 +522,12 @@ class Cast:
             await JobQueue(db).enqueue(PurgeSessions())  # job 1
             values = {"id": TRANSFER, "kind": "export", "user_id": 1, "job_id": 1, "total": 1}
             db.add(Transfer(**values, name="users.csv", outcome="done", size=1, run=1, done=1))
-            eves = {"id": TRANSFER, "user_id": self._ids["eve"], "job_id": 1}
+            eves = {
+                "id": TRANSFER,
+                "user_id": self._ids["eve"],
+                "session_id": TRANSFER,
+                "job_id": 1,
+            }
             db.add(BulkAction(**eves, action="deactivate", outcome="done"))
             await db.flush()
             db.add(TransferPart(transfer_id=TRANSFER, run=1, number=0, content=b"x"))
