@@ -8,6 +8,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from time import time
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -203,7 +204,9 @@ MATRIX = {
 def confirmed(me: Caller) -> str:
     """What the question before an action on many users sealed."""
     forms = FormSigner("a secret that is only used in the tests")
-    return forms.seal(["bulk action", str(me.session_id), "end_sessions", "", 1_000, None])
+    return forms.seal(
+        ["bulk action", str(me.session_id), "end_sessions", "", 1_000, 1_000, int(time())]
+    )
 
 
 VIEW = "              login   403     403       2xx        login    login     login"
