@@ -74,7 +74,12 @@ def main() -> int:
         catalog.obsolete.clear()
         catalog.header_comment = template.header_comment
         files[path] = _written(catalog)
-    stale = [path for path, text in files.items() if not path.exists() or path.read_bytes() != text]
+    compared = _messages if is_check else bytes
+    stale = [
+        path
+        for path, text in files.items()
+        if not path.exists() or compared(path.read_bytes()) != compared(text)
+    ]
     for path in stale:
         if is_check:
             sys.stderr.write(f"stale: {path.relative_to(ROOT)}; run: make words\n")
@@ -101,6 +106,13 @@ def _written(catalog: Catalog) -> bytes:
     lines = text.getvalue().splitlines(keepends=True)
     dated = b'"POT-Creation-Date', b'"PO-Revision-Date', b'"Generated-By', b'"Last-Translator'
     return b"".join(line for line in lines if not line.startswith(dated))
+
+
+def _messages(text: bytes) -> set[tuple[object, ...]]:
+    """Messages and where they are: a product's own name changes the order and the lines."""
+    return {
+        (one.id, one.string, *sorted(one.locations)) for one in read_po(BytesIO(text)) if one.id
+    }
 
 
 def _all() -> Iterator[Found]:
