@@ -1,6 +1,5 @@
 """Schemas of actions on many users that run as background jobs, and payloads of these jobs."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -8,9 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from app.core.jobs import JobPayload
 from app.core.permissions import Permission
-from app.schemas.background.job_list import JobState, JobSummary
-
-PICKED_WITHIN = timedelta(seconds=10)
+from app.schemas.background.job_record import JobRecordSummary
 
 UserAction = Literal["activate", "deactivate", "end_sessions", "reset_mfa", "delete"]
 BulkOutcome = Literal["done", "failed", "cancelled"]
@@ -50,43 +47,21 @@ class Refusal(BaseModel):
     refusal: str
 
 
-class BulkActionSummary(BaseModel):
-    """An action on many users, as the pages show it.
+class BulkActionSummary(JobRecordSummary):
+    """An action on many users. Of the users who are done, some were `changed`, and some `refused`.
 
     Attributes:
         user_id: of the admin who began it.
-        state: that of its job until it has ended itself.
-        done: users who were looked at so far, of `total`; `changed` and `refused` are among them.
-        reason: why it ended early, or its job's last attempt failed.
-        is_over: whether it has ended: nothing will change any more.
-        job: its job, until that is over.
         undo_of: the action that this one undoes.
     """
 
-    id: UUID
     user_id: int
-    job_id: int
     action: UserAction
-    state: JobState
-    done: int
-    total: int
     changed: int
     refused: int
-    reason: str | None
-    created_at: datetime
-    ended_at: datetime | None
-    is_over: bool
-    job: JobSummary | None
     undo_of: UUID | None
 
     @property
     def opposite(self) -> UserAction | None:
         """The action that undoes it, where there is something to undo."""
         return OPPOSITE.get(self.action) if self.is_over and self.changed else None
-
-    @property
-    def waits_for_worker(self) -> bool:
-        """Whether it has waited longer than a worker that is free takes to begin it."""
-        if self.job is None or self.state != "waiting":
-            return False
-        return datetime.now(UTC) - self.job.moment > PICKED_WITHIN

@@ -1,15 +1,10 @@
 """Schemas of imports and exports that run as background jobs, and payloads of these jobs."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel
-
 from app.core.jobs import JobPayload
-from app.schemas.background.job_list import JobState, JobSummary
-
-PICKED_WITHIN = timedelta(seconds=10)
+from app.schemas.background.job_record import JobRecordSummary
 
 TransferKind = Literal["import", "export"]
 TransferOutcome = Literal["done", "failed", "cancelled"]
@@ -35,36 +30,14 @@ class PurgeTransfers(JobPayload):
     kind = "purge-transfers"
 
 
-class TransferSummary(BaseModel):
-    """An import or export, as the pages show it.
+class TransferSummary(JobRecordSummary):
+    """An import or export.
 
     Attributes:
         name: of the file.
-        state: that of its job until it has ended itself.
-        done: users hashed or written so far, of `total`, which may be an estimate.
-        reason: why it failed, or its job's last attempt did.
         size: of the file to download, in bytes; None where there is none.
-        is_over: whether it has ended: nothing will change any more.
-        job: its job, until that is over.
     """
 
-    id: UUID
     kind: TransferKind
-    job_id: int
     name: str
-    state: JobState
-    done: int
-    total: int
-    reason: str | None
     size: int | None
-    created_at: datetime
-    ended_at: datetime | None
-    is_over: bool
-    job: JobSummary | None
-
-    @property
-    def waits_for_worker(self) -> bool:
-        """Whether it has waited longer than a worker that is free takes to begin it."""
-        if self.job is None or self.state != "waiting":
-            return False
-        return datetime.now(UTC) - self.job.moment > PICKED_WITHIN

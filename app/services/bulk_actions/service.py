@@ -24,7 +24,7 @@ from app.schemas.background.bulk_action import (
     Refusal,
     UserAction,
 )
-from app.schemas.background.job_list import JobState, JobSummary
+from app.schemas.background.job_list import JobSummary
 from app.schemas.user_list import UserFilters
 from app.services.base import BaseService
 
@@ -34,7 +34,6 @@ MAX_USERS = 100_000
 """Users of one action: a worker changes as many within an hour, 10 to 30 ms for each."""
 SHOWN = 50
 """Actions in the list."""
-_ENDED = "Its job ended without a result: it was cancelled on the page of jobs, or lost"
 _TOO_MANY = f"More than {MAX_USERS:,} users match: filter the list, and do it in parts"
 _GROWN = "More users match by now than you confirmed. Look at the number again"
 _OPEN = "Another action of yours on many users has not ended: wait for it, or stop it"
@@ -178,7 +177,7 @@ class BulkActionService(BaseService):
         found = await self.records.newest(owner, SHOWN)
         jobs = await self.jobs.existing([row.job_id for row in found if row.outcome is None])
         by_id = {job.id: JobSummary.model_validate(job) for job in jobs}
-        return [_summary(row, by_id.get(row.job_id)) for row in found]
+        return [BulkActionSummary.of(row, by_id.get(row.job_id)) for row in found]
 
     async def get(self, record_id: UUID, admin: Principal) -> BulkActionSummary:
         """An action on many users.
@@ -190,7 +189,7 @@ class BulkActionService(BaseService):
         if row is None or not (admin.is_superuser or row.user_id == admin.user_id):
             raise NotFoundException("No such action: their records are deleted after a week")
         jobs = await self.jobs.existing([row.job_id]) if row.outcome is None else []
-        return _summary(row, JobSummary.model_validate(jobs[0]) if jobs else None)
+        return BulkActionSummary.of(row, JobSummary.model_validate(jobs[0]) if jobs else None)
 
     async def refusals(self, record_id: UUID) -> list[Refusal]:
         """The first users who were not changed, each with the reason."""
@@ -221,17 +220,3 @@ class BulkActionService(BaseService):
 
 def _target(record_id: UUID) -> Target:
     return Target("bulk_action", record_id)
-
-
-def _summary(row: BulkAction, job: JobSummary | None) -> BulkActionSummary:
-    state: JobState
-    reason = row.reason
-    if row.outcome is not None:
-        state = row.outcome
-    elif job is not None:
-        state, reason = job.state, job.reason
-    else:
-        state, reason = "failed", _ENDED
-    given = {"state": state, "reason": reason, "is_over": row.outcome is not None, "job": job}
-    columns = BulkActionSummary.model_fields.keys() - given.keys()
-    return BulkActionSummary.model_validate({name: getattr(row, name) for name in columns} | given)

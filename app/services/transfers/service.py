@@ -18,7 +18,7 @@ from app.repositories.background.jobs import JobQueue
 from app.repositories.background.transfers import TransferRepository, read_part
 from app.schemas.access.session import Principal
 from app.schemas.audit import Action, Target
-from app.schemas.background.job_list import JobState, JobSummary
+from app.schemas.background.job_list import JobSummary
 from app.schemas.background.transfer import ExportUsers, ImportUsers, TransferKind, TransferSummary
 from app.schemas.user_list import UserFilters
 from app.services.base import BaseService
@@ -29,7 +29,6 @@ MAX_OPEN = 20
 """Imports and exports at once that have not ended; they hold up to a body each."""
 SHOWN = 50
 """Imports and exports in the list."""
-_ENDED = "Its job ended without a result: it was cancelled on the page of jobs, or lost"
 
 log = structlog.get_logger("app.transfers")
 
@@ -123,7 +122,7 @@ class TransferService(BaseService):
         found = await self.transfers.newest(SHOWN)
         jobs = await self.jobs.existing([row.job_id for row in found if row.outcome is None])
         by_id = {job.id: JobSummary.model_validate(job) for job in jobs}
-        return [_summary(row, by_id.get(row.job_id)) for row in found]
+        return [TransferSummary.of(row, by_id.get(row.job_id)) for row in found]
 
     async def get(self, transfer_id: UUID) -> TransferSummary:
         """An import or export.
@@ -135,7 +134,7 @@ class TransferService(BaseService):
         if row is None:
             raise NotFoundException("No such import or export: they are deleted after a day")
         jobs = await self.jobs.existing([row.job_id]) if row.outcome is None else []
-        return _summary(row, JobSummary.model_validate(jobs[0]) if jobs else None)
+        return TransferSummary.of(row, JobSummary.model_validate(jobs[0]) if jobs else None)
 
     async def cancel(self, transfer_id: UUID) -> bool:
         """End it, with nothing created or to download; False where it had ended.
@@ -177,19 +176,3 @@ class TransferService(BaseService):
         """Delete imports and exports a day after they were begun; the number of them."""
         moment = datetime.now(UTC) - RETENTION
         return await self.in_batches(lambda limit: self.transfers.delete_before(moment, limit))
-
-
-def _summary(row: Transfer, job: JobSummary | None) -> TransferSummary:
-    state: JobState
-    reason = row.reason
-    if row.outcome is not None:
-        state = row.outcome
-    elif job is not None:
-        state, reason = job.state, job.reason
-    else:
-        state, reason = "failed", _ENDED
-    columns = ("id", "kind", "job_id", "name", "done", "total", "size", "created_at", "ended_at")
-    return TransferSummary.model_validate(
-        {name: getattr(row, name) for name in columns}
-        | {"state": state, "reason": reason, "is_over": row.outcome is not None, "job": job}
-    )
