@@ -175,7 +175,7 @@ def _of_call(call: ast.Call, file: str) -> Iterator[str | tuple[str, str]]:  # n
                 yield from _texts(keyword.value)
     elif not is_config and (name in CALLS or name.endswith("Exception")):
         for argument in call.args:
-            yield from _texts(_resolved(argument), least_words=2)
+            yield from _texts(_resolved(argument, file), least_words=2)
 
 
 def _of_assignment(target: ast.expr, value: ast.expr, file: str) -> Iterator[str]:
@@ -194,17 +194,21 @@ def _called(func: ast.expr) -> str:
     return func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
 
 
-def _resolved(node: ast.expr) -> ast.expr:
-    """The value of a constant of a module, such as `NOT_ALLOWED`."""
-    return _constants().get(node.id, node) if isinstance(node, ast.Name) else node
+def _resolved(node: ast.expr, file: str) -> ast.expr:
+    """The value of a constant, such as `NOT_ALLOWED`: of the file itself, or else of any module,
+    from which it is imported."""
+    if not isinstance(node, ast.Name):
+        return node
+    return _constants(file).get(node.id) or _constants().get(node.id, node)
 
 
 @cache
-def _constants() -> dict[str, ast.expr]:
-    """Texts of constants in any module, by their names."""
+def _constants(file: str = "") -> dict[str, ast.expr]:
+    """Texts of constants by their names: of a file, or of all modules."""
+    files = [ROOT / file] if file else sorted((ROOT / "app").rglob("*.py"))
     return {
         target.id: line.value
-        for path in sorted((ROOT / "app").rglob("*.py"))
+        for path in files
         for line in ast.parse(path.read_text()).body
         if isinstance(line, ast.Assign) and isinstance(line.value, ast.Constant)
         for target in line.targets

@@ -55,8 +55,6 @@ SENTENCES = (
 """What `plain` makes of them, for translators."""
 OF_SERVICES = (
     N_("The admin who began it may not do this any more, or their session was ended"),
-    N_("This is the account of the admin who began it: change it on its own page"),
-    N_("The user asked for the deletion of the account, which an activation would prevent"),
     N_("Invitation not found"),
     N_("Passkey not found"),
     N_("Role not found"),
