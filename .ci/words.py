@@ -91,7 +91,7 @@ def main() -> int:
 def extracted() -> Catalog:
     """All words, without dates and line numbers: the file changes with the words alone."""
     catalog = Catalog(
-        project="backend-api",
+        project="pages",
         header_comment="# The words of the pages; `make words` updates this file.",
         fuzzy=False,
     )
