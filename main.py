@@ -88,6 +88,7 @@ def create_app(settings: Settings, local: Path = LOCAL) -> FastAPI:
             # A request makes some 300 objects, nearly all of which go with it. To look through
             # the youngest at every second request, as by default, takes 5 % of its time.
             gc.set_threshold(20_000, 20, 20)
+            gc.enable()  # where a reload has switched it off
             yield
 
     app = FastAPI(

@@ -1,5 +1,6 @@
 """Reload for `backend dev`: another web process after each change of a file."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -126,4 +127,5 @@ def _work(config: uvicorn.Config, sockets: list[socket.socket], stdin: int | Non
     """Serve, in a worker; a debugger in it reads from the terminal of the parent."""
     if stdin is not None:
         sys.stdin = os.fdopen(stdin)
+    gc.disable()  # until start-up ends: what it makes stays, and collections take a fifth of it
     uvicorn.Server(config).run(sockets)
