@@ -16,6 +16,16 @@ LOOKS: dict[str, dict[str, Any]] = {
     "narrow": {"viewport": {"width": 320, "height": 640}, "has_touch": True},
     "forced colours": {"forced_colors": "active"},
 }
+SHIFTED = """() => new Promise((resolve) => {
+  let total = 0;
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) if (!entry.hadRecentInput) total += entry.value;
+  }).observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => resolve(total), 500);
+})"""
+"""How far the parts of a page moved by themselves: its Cumulative Layout Shift."""
+SLOW = {"offline": False, "latency": 100, "downloadThroughput": 30_000, "uploadThroughput": 30_000}
+"""Bytes a second, and milliseconds: the scripts come long after the first paint."""
 
 
 def test_every_route_of_a_page_is_a_view_or_is_named_as_none(app):
@@ -48,3 +58,22 @@ async def test_axe_finds_nothing_and_no_view_is_too_wide(open_page, root, runtim
                 found.append(f"{view}: {wider} px too wide")
 
     assert found == []
+
+
+@pytest.mark.parametrize("look", ["light", "narrow"])
+async def test_nothing_moves_when_the_scripts_come_late(open_page, root, runtime, server, look):
+    await sixty(runtime)
+    paths = await fill(runtime, root)
+    page = await open_page(**LOOKS[look])
+    await log_in(page, root)
+    devtools = await page.context.new_cdp_session(page)
+    await devtools.send("Network.enable")
+    await devtools.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    await devtools.send("Network.emulateNetworkConditions", SLOW)
+
+    shifts = {}
+    for view in ("dashboard_users", "dashboard_jobs", "dashboard_mail", "dashboard_user"):
+        await page.goto(paths[view])
+        shifts[view] = await page.evaluate(SHIFTED)
+
+    assert {view: shift for view, shift in shifts.items() if shift > 0.005} == {}

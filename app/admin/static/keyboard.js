@@ -100,9 +100,7 @@ function setUpHelp(help) {
   shortcuts.addEventListener("change", () => {
     localStorage.setItem("shortcuts", shortcuts.checked ? "on" : "off");
   });
-  const button = document.querySelector("[data-help]");
-  button.hidden = false;
-  button.addEventListener("click", () => help.showModal());
+  document.querySelector("[data-help]").addEventListener("click", () => help.showModal());
   return { show: () => help.showModal(), isOn: () => shortcuts.checked };
 }
 

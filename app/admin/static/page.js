@@ -21,7 +21,6 @@ function isDark() {
 
 function setUpThemeToggle(toggle) {
   const show = () => toggle.setAttribute("aria-pressed", String(isDark()));
-  toggle.hidden = false;
   show();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
   toggle.addEventListener("click", () => {
@@ -96,13 +95,8 @@ document.addEventListener(
   true,
 );
 
-function showCopyButtons() {
-  for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
-}
-
 document.addEventListener("htmx:afterSwap", () => {
   for (const code of document.querySelectorAll(".as-api")) code.open = isCodeOpen;
-  showCopyButtons();
 });
 document.addEventListener("click", async (event) => {
   const place = event.target.closest("[data-copy]")?.closest("section, .copyable");
@@ -121,5 +115,4 @@ document.addEventListener("click", async (event) => {
 
 for (const toggle of document.querySelectorAll("[data-theme-toggle]")) setUpThemeToggle(toggle);
 document.querySelector("[data-goes-on]")?.requestSubmit();
-showCopyButtons();
 watchForOutages(document.querySelector("[data-outage]"));

@@ -96,10 +96,7 @@ function showSelection(form) {
   // All users that match can be selected once all of the page are.
   const matching = form.querySelector("[data-matching]");
   const box = matching?.querySelector("input");
-  if (matching) {
-    matching.hidden = !all.checked;
-    box.checked &&= all.checked;
-  }
+  if (box) box.checked &&= all.checked;
   const isValid = box?.checked || (chosen > 0 && chosen <= MAX_SELECTED);
   let note = chosen ? gettext("%(count)s selected", { count: chosen }) : gettext("None selected");
   if (box?.checked) note = gettext("%(whom)s selected", { whom: matching.textContent.trim() });
@@ -108,14 +105,11 @@ function showSelection(form) {
   form.querySelector("[data-selected]").textContent = note;
   form.classList.toggle("has-selection", chosen > 0);
   for (const button of form.querySelectorAll("[name=action]")) button.disabled = !isValid;
-  const clear = form.querySelector("[data-clear]");
-  if (clear) clear.hidden = chosen === 0;
 }
 
 function restoreSelection(form) {
   const ids = storedSelection(form);
   if (form.dataset.selection) for (const box of boxesOf(form)) box.checked = ids.includes(box.value);
-  form.querySelector("[data-select-all]").hidden = false;
   showSelection(form);
 }
 

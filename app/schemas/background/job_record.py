@@ -9,7 +9,6 @@ from pydantic import BaseModel
 from app.schemas.background.job_list import JobState, JobSummary
 
 PICKED_WITHIN = timedelta(seconds=10)
-LOST = "Its job ended without a result: it was cancelled on the page of jobs, or lost"
 
 
 class JobRecordSummary(BaseModel):
@@ -38,8 +37,11 @@ class JobRecordSummary(BaseModel):
     def of(cls, row: Any, job: JobSummary | None) -> Self:
         """The summary of a row, which has these columns and `outcome`, None until it has ended."""
         state, reason = row.outcome, row.reason
-        if state is None:
-            state, reason = (job.state, job.reason) if job is not None else ("failed", LOST)
+        if state is None and job is not None:
+            state, reason = job.state, job.reason
+        elif state is None:
+            reason = "Its job ended without a result: it was cancelled on the page of jobs, or lost"
+            state = "failed"
         given = {"state": state, "reason": reason, "is_over": row.outcome is not None, "job": job}
         columns = cls.model_fields.keys() - given.keys()
         return cls.model_validate({name: getattr(row, name) for name in columns} | given)

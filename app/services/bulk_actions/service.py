@@ -34,7 +34,6 @@ MAX_USERS = 100_000
 """Users of one action: a worker changes as many within an hour, 10 to 30 ms for each."""
 SHOWN = 50
 """Actions in the list."""
-_TOO_MANY = f"More than {MAX_USERS:,} users match: filter the list, and do it in parts"
 _GROWN = "More users match by now than you confirmed. Look at the number again"
 _OPEN = "Another action of yours on many users has not ended: wait for it, or stop it"
 
@@ -91,7 +90,9 @@ class BulkActionService(BaseService):
         async def add(record_id: UUID) -> int:
             count = await self.records.add_matching(record_id, filters, max_id, MAX_USERS + 1)
             if count > MAX_USERS:
-                raise ConflictException(_TOO_MANY)
+                raise ConflictException(
+                    f"More than {MAX_USERS:,} users match: filter the list, and do it in parts"
+                )
             if count > confirmed:
                 raise ConflictException(_GROWN)
             return count
