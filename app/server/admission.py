@@ -1,6 +1,8 @@
 """Admission control: limits on requests in progress and open connections of a process (ADR 11)."""
 
 import sys
+from asyncio import Task
+from collections import deque
 from collections.abc import Sized
 from typing import Protocol
 
@@ -13,6 +15,9 @@ MIN_OVERLOAD = 64
 """Requests in progress up to which a process is not overloaded; they keep it busy."""
 TARGET_DURATION = 1.0
 """Target duration of a request, in seconds: half of the timeout for a database connection."""
+RATES = 5
+"""Last rates that are looked at. The first requests of many that arrive at once are answered late,
+and a machine may stand still for a moment: neither is what a process can answer."""
 OVERLOAD_LAG = 0.005
 """Event loop lag, in seconds, above which the processor is the bottleneck."""
 MIN_IDLE = 0.25
@@ -60,6 +65,8 @@ class Admission:
         receiving: requests that wait for more of their body.
         streaming: responses without an end, which mostly wait, and whose number is bounded by the
             application.
+        answered: tasks of requests that are answered, and have yet to end. A client that has read
+            its answer may send the next request before.
         probes: probes in progress beyond the limit on requests.
         silent: idle connections, the longest idle first, with the start by the event loop's clock.
     """
@@ -71,10 +78,11 @@ class Admission:
         self.max_spare = min(MAX_SPARE, free // 4)
         self.receiving = 0
         self.streaming = 0
+        self.answered: set[Task[object]] = set()
         self.probes = 0
         self.silent: dict[Silent, float] = {}
         self._limit = requests
-        self._before = 0
+        self._rates: deque[float] = deque(maxlen=RATES)
         self._tasks: Sized = ()
         self._connections: Sized = ()
         self._opening: Sized = ()
@@ -87,7 +95,7 @@ class Admission:
     @property
     def in_progress(self) -> int:
         """Requests that are neither answered, nor waiting for their body, nor streaming."""
-        return len(self._tasks) - self.receiving - self.streaming
+        return len(self._tasks) - self.receiving - self.streaming - len(self.answered)
 
     @property
     def is_full(self) -> bool:
@@ -129,18 +137,21 @@ class Admission:
         return False
 
     def adapt(self, rate: float, lag: float) -> None:
-        """Adapt the limit on requests. Called a few times a second.
+        """Adapt the limit on requests. Called four times a second.
 
         Args:
             rate: answered requests per second since the last call.
             lag: of the event loop, in seconds.
         """
-        before, self._before = self._before, self.in_progress
         few = min(MIN_OVERLOAD, self.max_requests)
-        if self._before < few:
+        if self.in_progress < few:
+            self._rates.clear()
             self._limit = self.max_requests
-        elif before >= few and lag > OVERLOAD_LAG:
-            self._limit = min(max(int(rate * TARGET_DURATION), few), self.max_requests)
+            return
+        self._rates.append(rate)
+        if len(self._rates) == RATES and lag > OVERLOAD_LAG:
+            answered = int(max(self._rates) * TARGET_DURATION)
+            self._limit = min(max(answered, few), self.max_requests)
 
 
 def raise_descriptor_limit() -> int:

@@ -4,7 +4,7 @@ admission control.
 The application never sees a request with an endless head, so that no middleware could refuse it.
 """
 
-from asyncio import TimerHandle, Transport
+from asyncio import TimerHandle, Transport, current_task
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -191,6 +191,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._arm(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def on_response_complete(self) -> None:
+        if (task := current_task(self.loop)) in self.tasks:
+            self._admission.answered.add(task)
+            task.add_done_callback(self._admission.answered.discard)
         super().on_response_complete()
         self._settle()
         if self.transport.is_closing():

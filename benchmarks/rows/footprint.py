@@ -30,7 +30,7 @@ def measure(runs: int) -> Iterator[Figure]:
         Path(folder).chmod(0o755)
         local = Path(folder) / "local"
         seconds = [_seconds_to_healthy(local) for _ in range(runs + 1)][1:]
-    yield Figure("P10", "second start to healthy", seconds, "s", most=5)
+    yield Figure("P10", "second start to healthy", seconds, "s", most=4)
 
 
 def _seconds_to_healthy(local: Path) -> float:
