@@ -228,12 +228,11 @@ def test_u11_a_reload_shows_every_kind_of_file_and_keeps_the_servers(project):
         page = visit.client.get("/api/v1/dashboard", headers={"Accept": "text/html"}).text
         after = servers_of(project)
         ended = visit.end(signal.SIGTERM)
-    slow_machine = seconds_to_import(project)
 
     assert after == before
     assert "<!-- edited -->" in page
     # The fastest: the others may have met a moment in which the machine was busy.
-    assert min(times) < max(RELOADED, slow_machine)
+    assert min(times) < RELOADED or min(times) < seconds_to_import(project)
     assert ended.output.count("First superuser") <= 1  # not after each reload
     assert "Traceback" not in ended.output
     assert within(START, lambda: project.processes() == [])
