@@ -286,7 +286,7 @@ async def test_a_session_ended_meanwhile_is_accepted_for_a_minute_at_most(site, 
         await ada.post("/auth/logout")
 
         assert (await ada.get("/users/me")).status_code == 401
-    # What another process, which reaches Redis, may still go by: a session is accepted by its entry.
+    # What another process, which reaches Redis, may still go by.
     for key in await site.redis.keys("myapi:cache:session:*"):
         assert 0 < await site.redis.ttl(key) <= 60
 
