@@ -2,7 +2,7 @@
 
 import sys
 
-from app.database.migrations import MigrationsError, head_revision
+from app.database.schema_state import MigrationsError, head_revision
 
 
 def main() -> int:

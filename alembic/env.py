@@ -6,7 +6,8 @@ from sqlalchemy import Connection, text
 
 from alembic import context
 from app.core.config import get_settings
-from app.database.migrations import LOCK_TIMEOUT, require_utf8
+from app.database.migrations import LOCK_TIMEOUT
+from app.database.schema_state import require_utf8
 from app.models import User
 from app.runtime import open_database
 

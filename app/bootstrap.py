@@ -16,7 +16,7 @@ from app.core.exceptions import AppException, ValidationException
 from app.core.timeouts import with_timeout
 from app.database import close_engine, get_engine, ping
 from app.database.errors import connection_failure
-from app.database.migrations import migrate, schema_of
+from app.database.schema_state import schema_of
 from app.runtime import Runtime
 from app.schemas.user import UserCreate
 
@@ -74,6 +74,9 @@ async def upgrade_schema(runtime: Runtime, revision: str = "head") -> None:
     Raises:
         SettingsError: they tell no way past the pooler.
     """
+    # With Alembic, which a process that has nothing to migrate does without.
+    from app.database.migrations import migrate  # noqa: PLC0415
+
     engine = get_engine(runtime.settings.database.direct(), pool_size=1, max_overflow=0)
     try:
         await migrate(engine, revision)

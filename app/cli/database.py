@@ -6,7 +6,7 @@ import typer
 
 from app.bootstrap import create_first_superuser, upgrade_schema
 from app.cli.running import command_settings, console, run_command
-from app.database.migrations import current_revision, schema_of
+from app.database.schema_state import current_revision, schema_of
 from app.runtime import open_runtime
 from app.services.user.counts import UserCountService
 

@@ -20,9 +20,9 @@ from app.core.redis.breaker import NO_CLUSTER_CLIENT
 from app.core.redis.keys import OF_CLUSTER
 from app.database import ping
 from app.database.errors import connection_failure
-from app.database.migrations import MigrationsError, encoding_fault, schema_of
 from app.database.replicas.opening import NO_CACHE
 from app.database.replicas.replica import NO_PRIMARY, NO_STANDBY, OTHER_CLUSTER
+from app.database.schema_state import MigrationsError, encoding_fault, schema_of
 from app.embedded.server import EmbeddedServerError
 from app.repositories.background.job_statistics import job_statistics
 from app.runtime import Runtime, open_runtime

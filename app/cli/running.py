@@ -5,7 +5,6 @@ from collections.abc import Coroutine
 from typing import Any, NoReturn, TypeVar
 
 import typer
-from alembic.util import CommandError
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -13,12 +12,12 @@ from app.core.config import Settings, SettingsError, get_settings
 from app.core.exceptions import AppException
 from app.core.logging import configure_logging
 from app.database.errors import connection_failure
-from app.database.migrations import MigrationsError
+from app.database.schema_state import MigrationsError
 from app.embedded.server import EmbeddedServerError
 from app.services.user.file_parser import UserFileError
 
 T = TypeVar("T")
-_SENTENCES = CommandError, EmbeddedServerError, MigrationsError, SettingsError, UserFileError
+_SENTENCES = EmbeddedServerError, MigrationsError, SettingsError, UserFileError
 """Errors whose message is for the user."""
 console = Console()
 

@@ -123,7 +123,7 @@ def configure_logging(settings: Settings) -> None:
         logging.getLogger(name).propagate = True
     logging.getLogger("uvicorn.access").disabled = True
     # Each look at the revision is announced in two lines; `migrate` says what it did itself.
-    logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
+    logging.getLogger("alembic.runtime").setLevel(logging.WARNING)
     # They warn of each request id replaced and each form malformed: anybody could fill the log.
     for name in ("asgi_correlation_id", "python_multipart"):
         logging.getLogger(name).setLevel(logging.ERROR)

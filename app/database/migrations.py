@@ -3,142 +3,30 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from typing import Literal
 
 import structlog
 from alembic.config import Config
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alembic import command, op
 from app.core.config import ROOT
+from app.database import locks
+from app.database.schema_state import MigrationsError, compare_schema, revision_of
 
 log = structlog.get_logger("app.migrations")
 
 LOCK_TIMEOUT = "5s"
 """Longest wait of a migration for a lock: every query queues behind a waiting one."""
-LOCK_KEY = 4_862_019_173
-"""Key of the advisory lock that serialises migrations; an arbitrary number."""
-_TRY_LOCK = text(f"SELECT pg_try_advisory_lock({LOCK_KEY})")
+_TRY_LOCK = text(f"SELECT pg_try_advisory_lock({locks.MIGRATION})")
 
 
 def _config(connection: Connection | None = None) -> Config:
     config = Config(ROOT / "alembic.ini")
     config.attributes["connection"] = connection
     return config
-
-
-class MigrationsError(RuntimeError):
-    """The migration is not possible; the message says why, and what to do."""
-
-
-def head_revision() -> str | None:
-    """The newest revision in the code.
-
-    Raises:
-        MigrationsError: there are several heads.
-    """
-    heads = sorted(ScriptDirectory.from_config(_config()).get_heads())
-    if len(heads) > 1:
-        raise MigrationsError(
-            f"multiple heads: {', '.join(heads)}. Two migrations follow the same one: change "
-            "down_revision of the later to the other's revision, or join them by `alembic merge "
-            "heads`"
-        )
-    return heads[0] if heads else None
-
-
-@dataclass(frozen=True, slots=True)
-class SchemaState:
-    """The revision of the database compared with that of the code.
-
-    Attributes:
-        at: of the database; None if it was never migrated.
-        newest: of the code.
-        state: `newer`: migrated by a later release; `unknown`: by another history.
-    """
-
-    at: str | None
-    newest: str | None
-    state: Literal["current", "behind", "newer", "unknown"]
-
-    @property
-    def serves(self) -> bool:
-        """Whether this release works with the schema: migrations add before they remove."""
-        return self.state in {"current", "newer"}
-
-    def __str__(self) -> str:
-        if self.state == "newer":
-            return f"the schema is newer ({self.at}) than this release ({self.newest})"
-        if self.state == "unknown":
-            return f"the schema is at {self.at}, which is no revision of this release"
-        return f"at {self.at or 'nothing'}, newest is {self.newest}"
-
-
-def compare_schema(at: str | None) -> SchemaState:
-    """Compare the database's revision, `at`, with the newest of the code.
-
-    Raises:
-        MigrationsError: see `head_revision`.
-    """
-    newest = head_revision()
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if at == newest:
-        return SchemaState(at, newest, "current")
-    if at is None or at in known:
-        return SchemaState(at, newest, "behind")
-    is_numbered = newest is not None and at.isdecimal() and newest.isdecimal()
-    is_newer = is_numbered and int(at) > int(newest or 0)
-    return SchemaState(at, newest, "newer" if is_newer else "unknown")
-
-
-async def schema_of(engine: AsyncEngine) -> SchemaState:
-    """The state of the database's schema.
-
-    Raises:
-        MigrationsError: see `head_revision`.
-    """
-    at = await current_revision(engine)
-    return await asyncio.to_thread(compare_schema, at)  # reads all scripts, which takes a while
-
-
-def encoding_fault(connection: Connection) -> str | None:
-    """Message that refuses the database's encoding and says what to do; None for UTF-8.
-
-    Other encodings store only part of the world's names; with SQL_ASCII, case and length of text
-    would be wrong.
-    """
-    encoding = connection.scalar(text("SHOW server_encoding"))
-    if encoding == "UTF8":
-        return None
-    return (
-        f"the database's encoding is {encoding}, and must be UTF8: create another by "
-        "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and restore a dump into it"
-    )
-
-
-def require_utf8(connection: Connection) -> None:
-    """Check the database's encoding.
-
-    Raises:
-        MigrationsError: it is not UTF-8.
-    """
-    if fault := encoding_fault(connection):
-        raise MigrationsError(fault)
-
-
-def _revision_of(connection: Connection) -> str | None:
-    heads = MigrationContext.configure(connection).get_current_heads()
-    return ", ".join(sorted(heads)) or None
-
-
-async def current_revision(engine: AsyncEngine) -> str | None:
-    """The revision of the database; None if it was never migrated."""
-    async with engine.connect() as connection:
-        return await connection.run_sync(_revision_of)
 
 
 @asynccontextmanager
@@ -171,12 +59,11 @@ async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
     Raises:
         sqlalchemy.exc.DBAPIError: a migration failed. Each is a transaction of its own; those
             before it stay.
-        MigrationsError: the schema belongs to another release, there are several heads, or the
-            database's encoding is not UTF-8.
-        alembic.util.CommandError: there is no such revision.
+        MigrationsError: the schema belongs to another release, there are several heads or no such
+            revision, or the database's encoding is not UTF-8.
     """
     async with _migration_lock(engine) as connection:
-        before = await connection.run_sync(_revision_of)
+        before = await connection.run_sync(revision_of)
         await connection.rollback()
         schema = compare_schema(before)
         if schema.state == "newer" and revision == "head":
@@ -186,10 +73,13 @@ async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
             raise MigrationsError(
                 f"{schema}: only a release that contains this schema can change it"
             )
-        is_back = revision.startswith("-") or revision in _earlier_than(before)
-        change = command.downgrade if is_back else command.upgrade
-        await connection.run_sync(lambda sync: change(_config(sync), revision))
-        after = await connection.run_sync(_revision_of)
+        try:
+            is_back = revision.startswith("-") or revision in _earlier_than(before)
+            change = command.downgrade if is_back else command.upgrade
+            await connection.run_sync(lambda sync: change(_config(sync), revision))
+        except CommandError as error:
+            raise MigrationsError(str(error)) from error
+        after = await connection.run_sync(revision_of)
     if after != before:
         log.info("migrated", before=before, after=after)
 

@@ -4,9 +4,7 @@ full count (ADR 23)."""
 from collections.abc import Mapping
 
 from alembic import op
-
-RECOUNT_LOCK = 4_862_019_176
-"""Key of the advisory lock of corrections; beside those of migrations, lists and purges."""
+from app.database import locks
 
 # Hours for eight days, of which exact figures of the last week need seven; days for half a year, of
 # which a quarter and the one before need 181; the sum of all before. The bucket of a bucket is the
@@ -118,9 +116,9 @@ def count_users_by(states: Mapping[str, str]) -> None:
         op.execute(trigger)
     with op.get_context().autocommit_block():
         # Before the statement whose snapshot it protects; two corrections would both be added.
-        op.execute(f"SELECT pg_advisory_lock({RECOUNT_LOCK})")
+        op.execute(f"SELECT pg_advisory_lock({locks.RECOUNT})")
         op.execute(_CORRECTION.format(**parts))
-        op.execute(f"SELECT pg_advisory_unlock({RECOUNT_LOCK})")
+        op.execute(f"SELECT pg_advisory_unlock({locks.RECOUNT})")
 
 
 def stop_counting_users() -> None:

@@ -10,11 +10,11 @@ from sqlalchemy.orm import aliased, contains_eager
 
 from app.core.device import Device
 from app.core.pagination import Page, PageParams
+from app.database import locks
 from app.models import Session, User
 from app.repositories.access.role import roles_of
 from app.repositories.base import BaseRepository
 
-_PURGE_LOCK = 4_862_019_174  # of an advisory lock; beside that of migrations
 MAX_DEVICES = 200
 """Sessions of a user, the newest ones, whose devices count as known."""
 _LIVE = Session.ended_at.is_(None), Session.expires_at > func.now()
@@ -145,7 +145,7 @@ class SessionRepository(BaseRepository[Session]):
 
     async def lock_purge(self) -> bool:
         """Lock the purge until the transaction ends; whether no other transaction has it."""
-        return bool(await self.db.scalar(select(func.pg_try_advisory_xact_lock(_PURGE_LOCK))))
+        return bool(await self.db.scalar(select(func.pg_try_advisory_xact_lock(locks.PURGE))))
 
     async def delete_over_before(self, moment: datetime, limit: int) -> int:
         """Delete sessions that ended or expired before `moment`, at most `limit`; the number of

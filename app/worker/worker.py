@@ -15,8 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.exceptions import AppException
 from app.database import close_engine, get_engine
-from app.database.migrations import schema_of
 from app.database.queue import WorkerDriver
+from app.database.schema_state import schema_of
 from app.runtime import Runtime
 from app.worker.executor import JobExecutor
 from app.worker.job import Job

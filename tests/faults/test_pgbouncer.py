@@ -22,7 +22,7 @@ from app.cli.seed import SeedService
 from app.core.config import DatabaseSettings, Settings, SettingsError
 from app.database import get_session_maker, ping
 from app.database.errors import connection_failure, sqlstate
-from app.database.migrations import current_revision, head_revision
+from app.database.schema_state import current_revision, head_revision
 from tests.conftest import PASSWORD, Servers, browsing, person, running
 from tests.databases import engine_of, new_database
 from tests.pgbouncer import POOL_SIZE, pgbouncer

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from app.database import close_engine, get_engine
-from app.database.migrations import current_revision, head_revision
+from app.database.schema_state import current_revision, head_revision
 from app.embedded.polling import within
 from tests.conftest import Servers, person
 from tests.databases import new_database

@@ -25,7 +25,8 @@ from sqlalchemy import make_url, text
 
 from app.core.config import Settings
 from app.database import get_engine
-from app.database.migrations import head_revision, migrate
+from app.database.migrations import migrate
+from app.database.schema_state import head_revision
 from app.embedded.files import free_port
 from tests.conftest import PASSWORD, Person, Servers, browsing, running
 from tests.launcher import answers, launched

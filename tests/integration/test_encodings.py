@@ -7,7 +7,8 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from app.core.config import Settings
-from app.database.migrations import MigrationsError, migrate
+from app.database.migrations import migrate
+from app.database.schema_state import MigrationsError
 from tests.conftest import Servers
 from tests.databases import engine_of, new_database
 from tests.integration import test_cli

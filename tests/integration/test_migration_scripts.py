@@ -12,7 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.config import Settings
-from app.database.migrations import current_revision, head_revision, migrate
+from app.database.migrations import migrate
+from app.database.schema_state import current_revision, head_revision
 from app.embedded import postgres
 from tests.conftest import Servers
 from tests.databases import engine_of, new_database

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from app.core.security import PasswordHasher, RefreshTokenSigner
-from app.repositories.session import _PURGE_LOCK
+from app.database import locks
 from app.runtime import Runtime
 from tests.conftest import PASSWORD, Person, browsing, person, running
 from tests.polling import within_async
@@ -622,7 +622,7 @@ async def test_no_token_of_a_purged_session_is_accepted(client, runtime, ada, en
 async def test_while_one_process_purges_another_does_not(client, runtime, ada):
     await pass_time(runtime, timedelta(days=38).total_seconds())
     async with runtime.engine.connect() as connection:
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _PURGE_LOCK})
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": locks.PURGE})
 
         assert await purged(runtime) == 0
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 from app.cli.new.field_types import FieldError
 from app.cli.new.fields import FieldSpec
 from app.database import Base
-from app.database.migrations import head_revision
+from app.database.schema_state import head_revision
 
 
 @dataclass(frozen=True, slots=True)

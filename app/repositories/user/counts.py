@@ -2,7 +2,7 @@
 
 from sqlalchemy import func, select, text
 
-from app.database.user_counts import RECOUNT_LOCK
+from app.database import locks
 from app.models.user_count import STATES, UserCount
 from app.repositories.base import BaseRepository
 
@@ -49,7 +49,7 @@ class UserCountRepository(BaseRepository[UserCount]):
         """Add what the counters lack; by how many they differed from a full count."""
         await self._allow_time()
         # Before the statement whose snapshot it protects: two corrections would both be added.
-        await self.db.execute(select(func.pg_advisory_xact_lock(RECOUNT_LOCK)))
+        await self.db.execute(select(func.pg_advisory_xact_lock(locks.RECOUNT)))
         return sum(map(abs, await self.db.scalars(_CORRECT)))
 
     async def _allow_time(self) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 
 from app.core.text.normalisation import normalise_login
+from app.database import locks
 from app.models import User
 from app.models.user import username_key_of
 from app.repositories.access.role import has_role
@@ -27,8 +28,6 @@ from app.repositories.base import BaseRepository
 from app.repositories.user.lists import LISTS, select_users
 from app.schemas.list_params import SortOrder
 from app.schemas.user_list import SortBy, UserFilters
-
-_BULK_LOCK = 4_862_019_175  # of an advisory lock; beside those of migrations and of the purge
 
 
 class Credentials(NamedTuple):
@@ -178,7 +177,7 @@ class UserRepository(BaseRepository[User]):
     async def lock_bulk(self) -> None:
         """Wait until no other list is being inserted, and make others wait until the transaction
         ends."""
-        await self.db.execute(select(func.pg_advisory_xact_lock(_BULK_LOCK)))
+        await self.db.execute(select(func.pg_advisory_xact_lock(locks.BULK_CREATION)))
 
     async def add_all(self, rows: Sequence[Mapping[str, object]]) -> Sequence[User]:
         """Insert users by one statement; where that fails, only it is undone and the transaction

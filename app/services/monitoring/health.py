@@ -19,7 +19,7 @@ from app.core.redis.breaker import reason_of
 from app.core.telemetry.metrics import HEALTH
 from app.core.timeouts import with_timeout
 from app.database import ReadOnlyServerError, has_files, ping_primary
-from app.database.migrations import MigrationsError, schema_of
+from app.database.schema_state import MigrationsError, schema_of
 from app.schemas.monitoring.health import CheckSchema, HealthSchema
 from app.server.drain import Drain
 
