@@ -1,13 +1,16 @@
 """Which passwords are refused."""
 
 from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from runpy import run_path
 from secrets import token_urlsafe
 from time import thread_time
 from timeit import timeit
 
 import pytest
 
-from app.core.security.passwords.rules import COMMON, weakness
+from app.core.security.passwords.rules import COMMON, _is_listed, weakness
 
 EMAIL, USERNAME = "ada@example.com", "countess"
 
@@ -120,5 +123,17 @@ def test_an_unknown_name_refuses_no_password():
 
 
 def test_the_list_is_long_enough_and_lower_case():
-    assert len(COMMON) >= 3000
-    assert all(password == password.lower() for password in COMMON)
+    package = find_spec("zxcvbn")
+    assert package is not None
+    assert package.origin is not None
+    lists = run_path(str(Path(package.origin).with_name("frequency_lists.py")))
+    passwords = COMMON.strip(",").split(",")
+
+    assert passwords == lists["FREQUENCY_LISTS"]["passwords"]
+    assert len(passwords) >= 3000
+    assert all(password == password.lower() for password in passwords)
+
+
+@pytest.mark.parametrize("password", ["123456,password", ",trustno1", "klaster,112233"])
+def test_a_password_with_a_comma_is_none_of_a_list_with_commas(password):
+    assert not _is_listed(password)
