@@ -111,6 +111,33 @@ def test_it_holds_no_server_and_no_tool_of_development(image):
     )
 
 
+HASH = """
+from concurrent.futures import ThreadPoolExecutor
+from app.core.security.passwords.hashing import _CONTEXT
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096 / 2**20
+
+with ThreadPoolExecutor(1) as thread:
+    before = resident()
+    for _ in range(3):
+        thread.submit(_CONTEXT.hash, "correct horse battery staple").result()
+    print(resident() - before)
+"""
+
+
+@pytest.mark.parametrize(("left_out", "is_kept"), [("", False), ("GLIBC_TUNABLES", True)])
+def test_the_memory_of_a_hash_is_returned_to_the_system(image, told, left_out, is_kept):
+    environment = {**image.environment, **told}
+    environment.pop(left_out, None)
+    python = image.command("ENTRYPOINT")[0]
+
+    grown = subprocess.check_output([python, "-c", HASH], cwd=image.workdir, env=environment)
+
+    assert (float(grown) > 19) == is_kept
+
+
 async def test_it_migrates_serves_and_is_healthy(image, told, tmp_path):
     probe = image.command("HEALTHCHECK")
     url = f"http://127.0.0.1:{told['SERVER_PORT']}"
