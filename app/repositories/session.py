@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, func, literal, or_, select, true, update
 from sqlalchemy.orm import aliased, contains_eager
 
 from app.core.device import Device
@@ -45,15 +45,22 @@ class SessionRepository(BaseRepository[Session]):
 
     async def devices_of(self, user_id: int) -> Known:
         """The devices of a user's newest sessions, also of those that are over."""
-        query = (
-            select(User.email, User.created_at, Session.id, Session.user_agent, Session.address)
-            .outerjoin(Session, and_(Session.user_id == User.id, Session.impersonator_id.is_(None)))
-            .where(User.id == user_id)
+        newest = (
+            select(literal(1).label("one"), Session.user_agent, Session.address)
+            .where(Session.user_id == user_id, Session.impersonator_id.is_(None))
             .order_by(Session.created_at.desc())
             .limit(MAX_DEVICES)
+            .subquery()
+        )
+        query = (
+            # A program that logs in for each run has many sessions of one device.
+            select(User.email, User.created_at, newest)
+            .outerjoin(newest, true())
+            .where(User.id == user_id)
+            .distinct()
         )
         rows = (await self.db.execute(query)).all()
-        devices = [Device(row.user_agent, row.address) for row in rows if row.id is not None]
+        devices = [Device(row.user_agent, row.address) for row in rows if row.one is not None]
         return Known(rows[0].email, rows[0].created_at, devices)
 
     async def live_with_user(self, session_id: UUID, user_id: int) -> LiveSession | None:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from sqlalchemy import text
 
 from app.core.device import Device
+from app.repositories.session import SessionRepository
 from tests.conftest import PASSWORD, browsing
 from tests.mfa import mfa_token, second_step, set_up
 
@@ -56,6 +57,19 @@ async def test_a_known_device_is_not_mailed_also_from_another_address_of_its_pro
 
 async def test_the_first_login_of_an_account_is_not_mailed(client, ada, mailbox):
     assert await mailbox.queued() == []
+
+
+async def test_the_device_of_many_sessions_is_read_once(client, runtime, ada):
+    for headers in (MAC, MAC, {}):
+        await log_in(client, ada, headers=headers)
+
+    async with runtime.session_maker() as db:
+        known = await SessionRepository(db).devices_of(ada.id)
+
+    agents = [device.user_agent for device in known.devices]
+    assert known.email == ada.email
+    assert len(agents) == 2
+    assert MAC["User-Agent"] in agents
 
 
 async def test_a_common_browser_elsewhere_is_a_new_device(app, client, ada, mailbox):
