@@ -19,6 +19,15 @@ from tests.databases import new_database
 # Of the tools' caches that of mypy comes along: without it the same takes half a minute longer.
 APART = (".git", ".venv", ".local", ".env", ".[!m]*_cache", "node_modules", "__pycache__")
 NODE = Path("tests", "node", "node_modules")
+_MIGRATIONS = "tests/integration/test_migrations.py::test_"
+WHOLE_SCHEMA = " ".join(
+    f"{_MIGRATIONS}{name}"
+    for name in (
+        *("the_schema_is_what_the_models_say", "up_again_gives_the_same_schema"),
+        *("each_step_down_undoes_its_step_up", "the_way_down_leaves_nothing_but_alembics_table"),
+    )
+)
+"""The tests of migrations that look at all tables."""
 
 
 @dataclass(frozen=True)

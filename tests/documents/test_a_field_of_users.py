@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.models import User
-from tests.documents.conftest import Checkout
+from tests.documents.conftest import WHOLE_SCHEMA, Checkout
 from tests.documents.pages import ROOT
 
 PAGE = ROOT / "docs" / "ADDING_A_RESOURCE.md"
@@ -106,9 +106,8 @@ async def test_a_phone_number_is_changed_by_the_form(browser, root, ada):
     assert (await ada.get("/users/me")).json()["phone"] == PHONE
 """
 CHECKS = (
-    "tests/integration/test_users.py tests/integration/test_edit_form.py "
-    "tests/integration/test_migrations.py tests/unit/test_seed.py "
-    "tests/unit/test_documentation.py tests/clients/test_openapi.py"
+    f"{WHOLE_SCHEMA} tests/integration/test_users.py tests/integration/test_edit_form.py "
+    "tests/unit/test_seed.py tests/unit/test_documentation.py tests/clients/test_openapi.py"
 )
 
 pytestmark = [pytest.mark.direct, pytest.mark.timeout(300)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents.conftest import NODE, Checkout
+from tests.documents.conftest import NODE, WHOLE_SCHEMA, Checkout
 from tests.documents.pages import ROOT, blocks_of
 
 PAGE = ROOT / "docs" / "ADDING_A_RESOURCE.md"
@@ -15,15 +15,16 @@ EVERYTHING = (
     "'editor:ref(user)?' is_shown:bool=true"
 )
 CHECKS = (
-    "tests/integration/test_categories.py tests/integration/test_projects.py "
+    f"{WHOLE_SCHEMA} tests/integration/test_categories.py tests/integration/test_projects.py "
     "tests/integration/test_tasks.py tests/integration/test_access_matrix.py "
-    "tests/integration/test_migrations.py tests/integration/test_methods.py "
+    "tests/integration/test_methods.py "
     "tests/unit/test_documentation.py tests/unit/test_postman.py tests/clients/test_openapi.py "
     "tests/clients/test_postman.py tests/clients/test_schemathesis.py"
 )
 """Every test that looks at all tables or all operations."""
 NEW = ("categor", "project", "task")
-CHOSEN = " or ".join(["(not test_access_matrix and not passes_alone)", *NEW, "operation", "hidden"])
+OTHERS = "not test_access_matrix and not passes_alone and not pass_together"
+CHOSEN = " or ".join([f"({OTHERS})", *NEW, "operation", "hidden"])
 """Of the access matrix and of the collections those of the new resources, and what looks at all."""
 
 pytestmark = [pytest.mark.direct, pytest.mark.timeout(900)]

@@ -594,30 +594,36 @@ def test_u2_an_email_that_is_none_is_refused_before_a_password_is_asked_for(proj
     assert "Password" not in ended.output
 
 
-@pytest.mark.parametrize("state", [{}, {"is_active": "false"}])
-async def test_a_first_superuser_whose_email_a_user_has_is_reported_and_promoted_by_command(
-    project, empty, settings, state
-):
+FIRST = {"FIRST_SUPERUSER_EMAIL": "Root@Example.org", "FIRST_SUPERUSER_PASSWORD": PASSWORD}
+
+
+async def test_a_first_superuser_whose_email_a_user_has_is_reported(project, empty, settings):
     """By reading: in the log of `migrate` and of every start."""
     project.cli("migrate", **empty)
-    await insert(settings, empty, "root@example.org", **state)
-    named = {
-        "FIRST_SUPERUSER_EMAIL": "Root@Example.org",
-        "FIRST_SUPERUSER_PASSWORD": PASSWORD,
-    }
+    await insert(settings, empty, "root@example.org")
 
-    migrated = project.cli("migrate", **production(empty), **named)
-    with visiting(project, *CLI, "serve", **empty, **named) as visit:
+    migrated = project.cli("migrate", **production(empty), **FIRST)
+    with visiting(project, *CLI, "serve", **empty, **FIRST) as visit:
         started = visit.end(signal.SIGTERM)
-    with visiting(project, *CLI, "serve", **production(empty), **named) as visit:
+    with visiting(project, *CLI, "serve", **production(empty), **FIRST) as visit:
         in_production = visit.end(signal.SIGTERM)
-    promoted = project.cli("create-superuser", "root@example.org", **production(empty))
-    afterwards = project.cli("migrate", **production(empty), **named)
 
     for ended in (migrated, started, in_production):
         assert ended.code in {0, -signal.SIGTERM}
         assert "backend create-superuser root@example.org" in ended.output
         assert PASSWORD not in ended.output
+
+
+@pytest.mark.parametrize("state", [{}, {"is_active": "false"}])
+async def test_a_first_superuser_whose_email_a_user_has_is_promoted_by_command(
+    project, empty, settings, state
+):
+    project.cli("migrate", **empty)
+    await insert(settings, empty, "root@example.org", **state)
+
+    promoted = project.cli("create-superuser", "root@example.org", **production(empty))
+    afterwards = project.cli("migrate", **production(empty), **FIRST)
+
     assert promoted.code == 0
     assert "create-superuser" not in afterwards.output
     query = "SELECT email, is_superuser, is_active FROM users"
