@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, literal, or_, select, true, update
+from sqlalchemy import ColumnElement, bindparam, func, literal, or_, select, true, update
 from sqlalchemy.orm import aliased, contains_eager
 
 from app.core.device import Device
@@ -17,6 +17,20 @@ from app.repositories.base import BaseRepository
 
 MAX_DEVICES = 200
 """Sessions of a user, the newest ones, whose devices count as known."""
+_NEWEST = (
+    select(literal(1).label("one"), Session.user_agent, Session.address)
+    .where(Session.user_id == bindparam("user"), Session.impersonator_id.is_(None))
+    .order_by(Session.created_at.desc())
+    .limit(MAX_DEVICES)
+    .subquery()
+)
+# Distinct: a program that logs in for each run has many sessions of one device.
+_DEVICES = (
+    select(User.email, User.created_at, _NEWEST)
+    .outerjoin(_NEWEST, true())
+    .where(User.id == bindparam("user"))
+    .distinct()
+)
 _LIVE = Session.ended_at.is_(None), Session.expires_at > func.now()
 
 
@@ -45,21 +59,7 @@ class SessionRepository(BaseRepository[Session]):
 
     async def devices_of(self, user_id: int) -> Known:
         """The devices of a user's newest sessions, also of those that are over."""
-        newest = (
-            select(literal(1).label("one"), Session.user_agent, Session.address)
-            .where(Session.user_id == user_id, Session.impersonator_id.is_(None))
-            .order_by(Session.created_at.desc())
-            .limit(MAX_DEVICES)
-            .subquery()
-        )
-        query = (
-            # A program that logs in for each run has many sessions of one device.
-            select(User.email, User.created_at, newest)
-            .outerjoin(newest, true())
-            .where(User.id == user_id)
-            .distinct()
-        )
-        rows = (await self.db.execute(query)).all()
+        rows = (await self.db.execute(_DEVICES, {"user": user_id})).all()
         devices = [Device(row.user_agent, row.address) for row in rows if row.one is not None]
         return Known(rows[0].email, rows[0].created_at, devices)
 

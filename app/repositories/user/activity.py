@@ -2,14 +2,29 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import Date, cast, func, select
+from sqlalchemy import BigInteger, Date, bindparam, cast, func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from app.database import Base
 from app.models import User
 from app.models.user_activity import UserActivity
 from app.repositories.base import BaseRepository
 
 _TODAY = cast(func.timezone("UTC", func.now()), Date)
+_USER = bindparam("seen_user", type_=BigInteger)
+_SEEN_TODAY = select(UserActivity.user_id).where(
+    UserActivity.user_id == _USER, UserActivity.seen_on >= _TODAY
+)
+_UNSEEN = select(User.id, _TODAY).where(User.id == _USER, ~_SEEN_TODAY.exists())
+_INSERT = insert(Base.metadata.tables[UserActivity.__tablename__]).from_select(
+    ["user_id", "seen_on"], _UNSEEN.with_for_update(read=True, key_share=True)
+)
+# Built once: building it took a tenth of a login's time on the event loop.
+_RECORD = _INSERT.on_conflict_do_update(
+    index_elements=[UserActivity.user_id],
+    set_={"seen_on": _INSERT.excluded.seen_on},
+    where=UserActivity.seen_on < _INSERT.excluded.seen_on,
+)
 
 
 def is_new_day(last_use: datetime | None) -> bool:
@@ -27,16 +42,4 @@ class UserActivityRepository(BaseRepository[UserActivity]):
         The user is locked against deletion, before the caller locks a session: a deletion locks in
         this order too.
         """
-        seen_today = select(UserActivity.user_id).where(
-            UserActivity.user_id == user_id, UserActivity.seen_on >= _TODAY
-        )
-        user = select(User.id, _TODAY).where(User.id == user_id, ~seen_today.exists())
-        query = insert(UserActivity).from_select(
-            ["user_id", "seen_on"], user.with_for_update(read=True, key_share=True)
-        )
-        query = query.on_conflict_do_update(
-            index_elements=[UserActivity.user_id],
-            set_={"seen_on": query.excluded.seen_on},
-            where=UserActivity.seen_on < query.excluded.seen_on,
-        )
-        await self.db.execute(query)
+        await self.db.execute(_RECORD, {"seen_user": user_id})

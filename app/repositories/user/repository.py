@@ -9,6 +9,7 @@ from sqlalchemy import (
     Select,
     TableValuedColumn,
     Text,
+    bindparam,
     func,
     insert,
     literal,
@@ -46,10 +47,28 @@ class Credentials(NamedTuple):
     may_use_pages: bool
 
 
-_CREDENTIALS = (
+# Statements of a login are built once: building them took a fifth of its time on the event loop.
+_CREDENTIALS = select(
     *(User.id, User.hashed_password, User.is_active, User.is_superuser, User.has_mfa),
     User.email_verified_at,
     or_(User.is_superuser, has_role()),
+)
+_BY_EMAIL = (
+    _CREDENTIALS.where(User.email.in_(bindparam("spellings", expanding=True)))
+    .order_by(User.email == bindparam("normal"))
+    .limit(1)
+)
+_BY_USERNAME = _CREDENTIALS.where(username_key_of(User.username) == bindparam("normal")).limit(1)
+_BY_ID = _CREDENTIALS.where(User.id == bindparam("id"))
+_UNCHANGED = (
+    select(User.id)
+    .where(
+        User.id == bindparam("id"),
+        User.hashed_password == bindparam("hashed_password"),
+        User.has_mfa == bindparam("has_mfa"),
+        User.is_active,
+    )
+    .with_for_update(key_share=True)
 )
 
 
@@ -90,18 +109,16 @@ class UserRepository(BaseRepository[User]):
 
     async def credentials(self, login: str) -> Credentials | None:
         """The credentials of the user with this email or username."""
-        normal = normalise_login(login)
-        query = select(*_CREDENTIALS)
+        values: dict[str, object] = {"normal": normalise_login(login)}
         if "@" in login:
-            query = query.where(User.email.in_(_spellings(login))).order_by(User.email == normal)
-        else:
-            query = query.where(username_key_of(User.username) == normal)
-        row = (await self.db.execute(query.limit(1))).one_or_none()
+            values["spellings"] = _spellings(login)
+        query = _BY_EMAIL if "@" in login else _BY_USERNAME
+        row = (await self.db.execute(query, values)).one_or_none()
         return None if row is None else Credentials(*row)
 
     async def credentials_of(self, user_id: int) -> Credentials | None:
         """The credentials of the user with this id."""
-        row = (await self.db.execute(select(*_CREDENTIALS).where(User.id == user_id))).one_or_none()
+        row = (await self.db.execute(_BY_ID, {"id": user_id})).one_or_none()
         return None if row is None else Credentials(*row)
 
     async def password_hash(self, user_id: int) -> str | None:
@@ -110,9 +127,8 @@ class UserRepository(BaseRepository[User]):
     async def lock_unchanged(self, known: Credentials) -> bool:
         """Lock an active user who still has this password, and has a second factor or not as
         before, until the transaction ends; whether there is one."""
-        same = User.hashed_password == known.hashed_password, User.has_mfa == known.has_mfa
-        query = select(User.id).where(User.id == known.id, *same, User.is_active)
-        return await self.db.scalar(query.with_for_update(key_share=True)) is not None
+        same = {name: getattr(known, name) for name in ("id", "hashed_password", "has_mfa")}
+        return await self.db.scalar(_UNCHANGED, same) is not None
 
     async def replace_hash(self, user_id: int, old: str, new: str) -> bool:
         """Store another hash, unless the password was changed meanwhile; whether it was stored."""
