@@ -133,6 +133,31 @@ async def test_a_service_that_is_away_is_reported_and_the_notice_ends_with_it(ro
     await expect(root_page.get_by_text("State unknown")).to_be_hidden()
 
 
+async def test_a_request_that_is_lost_once_is_no_outage(root_page, watch):
+    watch.expected |= {"ERR_CONNECTION_RESET"}
+    lost = asyncio.Event()
+
+    async def lose_one(route) -> None:
+        if lost.is_set():
+            await route.continue_()
+        else:
+            lost.set()
+            await route.abort("connectionreset")
+
+    await root_page.evaluate("""
+        window.shown = 0;
+        new MutationObserver(() => window.shown++).observe(
+            document.querySelector("[data-outage]"), { childList: true });
+    """)
+    await root_page.route("**/health/ready", lose_one)
+    await lost.wait()
+    for _ in range(2):
+        async with root_page.expect_response("**/health/ready"):
+            pass
+
+    assert await root_page.evaluate("window.shown") == 0
+
+
 @pytest.mark.parametrize("scripts", [True, False])
 async def test_a_form_whose_session_ended_comes_back_after_the_login(
     open_page, root, ada, watch, scripts

@@ -35,11 +35,15 @@ function setUpThemeToggle(toggle) {
 
 const PAUSE = 1000;
 const PATIENCE = 3000;
+const REPEAT = 250;
 
 async function outage() {
+  const signal = AbortSignal.timeout(PATIENCE);
+  const ask = () => fetch("/health/ready", { cache: "no-store", signal });
+  // A connection that breaks once, such as on the way to another network, is no outage.
+  const askAgain = () => new Promise((resolve) => setTimeout(resolve, REPEAT)).then(ask);
   try {
-    const signal = AbortSignal.timeout(PATIENCE);
-    const answer = await fetch("/health/ready", { cache: "no-store", signal });
+    const answer = await ask().catch(askAgain);
     if (answer.status < 502) return "";
     const { status } = await answer.json();
     if (status === "stopping") return "";
