@@ -1,6 +1,6 @@
 """`AdminPage`: builds the responses of the admin pages: HTML, redirects, notices, form errors."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -26,10 +26,25 @@ from app.core.exceptions import (
 )
 from app.core.permissions import Permission
 from app.schemas.access.session import Principal
+from app.schemas.background.bulk_action import UserAction
 
 NOT_ALLOWED = "Your roles do not allow this"
 NOTICE_TTL = 60
 """Seconds for which a notice waits for the page that shows it."""
+
+
+class Undo(NamedTuple):
+    """What undoes an action on users.
+
+    Attributes:
+        action: the opposite one.
+        ids: of the users whom the action changed.
+        back: URL to return to.
+    """
+
+    action: UserAction
+    ids: Sequence[int]
+    back: str
 
 
 class Notice(NamedTuple):
@@ -37,6 +52,7 @@ class Notice(NamedTuple):
 
     text: str
     kind: Literal["success", "error"] = "success"
+    undo: Undo | None = None
 
 
 class InvalidFormException(AppException):
@@ -252,7 +268,10 @@ def notice_in(request: Request) -> Notice | None:
     """The notice that the page before this one left in a cookie; none for a part of a page."""
     sealed = cookies.read(request, "notice") if shows_notice(request) else None
     notice = runtime_of(request).forms.unseal(sealed) if sealed else None
-    return Notice(*notice) if notice else None
+    if not notice:
+        return None
+    text, kind, *undo = notice
+    return Notice(text, kind, Undo(*undo[0]) if any(undo) else None)
 
 
 def delete_notice(answer: Response, request: Request) -> None:

@@ -153,6 +153,11 @@ async def test_a_deactivated_user_is_refused_at_the_next_request(desk, ada):
     await expect(user.get_by_role("status").first).to_have_text("Activated ada")
     await ada.login()
 
+    await user.get_by_role("button", name="Undo").click()
+
+    await expect(user.get_by_role("status").first).to_have_text("Deactivated ada")
+    await expect(user.get_by_text("Inactive")).to_be_visible()
+
 
 async def test_many_are_deactivated_and_the_cards_show_it_at_once(desk, ada, bob):
     await desk.goto(DASHBOARD)
@@ -169,6 +174,22 @@ async def test_many_are_deactivated_and_the_cards_show_it_at_once(desk, ada, bob
     assert [(await person.get("/users/me")).status_code for person in (ada, bob)] == [401, 401]
     await desk.goto(DASHBOARD)
     await expect(inactive).to_have_text("2")
+
+
+async def test_a_deactivation_of_many_is_undone_by_one_click(desk, root):
+    await select(desk, "ada", "bob")
+    await desk.get_by_role("button", name="Deactivate").click()
+    await desk.get_by_role("button", name="Deactivate 2 users").click()
+    await expect(desk.get_by_text("Deactivated bob and ada")).to_be_visible()
+    assert await violations(desk) == []
+    await desk.set_viewport_size(PHONE)
+    assert await overflow(desk) == 0
+
+    await desk.get_by_role("button", name="Undo").click()
+
+    await expect(desk.get_by_text("Activated bob and ada")).to_be_visible()
+    listed = (await root.get("/users", params={"is_active": True})).json()
+    assert len(listed["items"]) == 3
 
 
 async def test_the_outcome_of_each_of_many_is_reported(desk, ada, root, watch):

@@ -107,6 +107,7 @@ FORMS: dict[tuple[str, str], tuple[str, ...]] = {
     ("bulk_actions/bulk_action.html", "undo"): ("dashboard_undo_bulk_action",),
     ("bulk_actions/confirm.html", "bulk-actions"): ("dashboard_begin_bulk_action",),
     ("forms.html", "typed.action"): (),  # what was typed into another form
+    ("forms.html", "users confirm"): ("dashboard_change_users",),
     ("invitations/form.html", "invitations new"): ("dashboard_send_invitation",),
     ("invitations/table.html", "invitations"): (
         *("dashboard_resend_invitation", "dashboard_revoke_invitation"),

@@ -3,6 +3,7 @@ warn before one's own account loses its rights."""
 
 import re
 from html import unescape
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -72,6 +73,71 @@ async def test_the_list_keeps_its_filter_after_a_change_of_state(admin, ada):
     )
 
     assert LIST in links(await admin.get(done.headers["Location"]))
+
+
+async def change(admin: httpx.AsyncClient, action: str, *people: Person) -> httpx.Response:
+    """The answer to the question about an action on users, followed to the list."""
+    params: dict[str, Any] = {
+        "action": action,
+        "id": [person.id for person in people],
+        "back": LIST,
+    }
+    question = await admin.get(f"{PAGE}/users/confirm", params=params)
+    sent = {**form_in(question, "/users/confirm"), **params}
+    done = await admin.post(f"{PAGE}/users/confirm", data=sent)
+    return await admin.get(done.headers["Location"]) if done.status_code == 303 else done
+
+
+def undo_in(page: httpx.Response) -> dict[str, list[str]]:
+    """The fields of the form that undoes an action."""
+    (form,) = re.findall(
+        rf'<form[^>]*action="{PAGE}/users/confirm">((?:(?!</form>).)*>Undo<)', page.text, re.DOTALL
+    )
+    fields: dict[str, list[str]] = {}
+    for name, value in re.findall(r'name="(\w+)" value="([^"]*)"', form):
+        fields.setdefault(name, []).append(unescape(value))
+    return fields
+
+
+async def active(root: Person) -> set[str]:
+    listed = (await root.get("/users", params={"is_active": True})).json()["items"]
+    return {user["username"] for user in listed}
+
+
+@pytest.mark.parametrize("action", ["deactivate", "activate"])
+async def test_a_change_of_state_is_undone_for_those_whom_it_changed(admin, root, ada, bob, action):
+    changed, same = (ada, bob) if action == "deactivate" else (bob, ada)
+    await root.patch(f"/users/{bob.id}", json={"is_active": False})
+
+    done = await change(admin, action, changed, same)
+    after = await active(root)
+    undo = undo_in(done)
+    undone = await admin.post(f"{PAGE}/users/confirm", data=undo)
+
+    assert after == ({"root"} if action == "deactivate" else {"root", "ada", "bob"})
+    assert (undo["id"], undo["back"]) == ([str(changed.id)], [LIST])
+    assert (undone.status_code, undone.headers["Location"]) == (303, LIST)
+    assert await active(root) == {"root", "ada"}
+    assert undo_in(await admin.get(LIST))["action"] == [action]
+
+
+async def test_what_some_were_refused_is_undone_for_the_others(admin, root, ada):
+    refused = await change(admin, "deactivate", ada, root)
+
+    undone = await admin.post(f"{PAGE}/users/confirm", data=undo_in(refused))
+
+    assert (refused.status_code, undone.status_code) == (409, 303)
+    assert await active(root) == {"root", "ada"}
+
+
+@pytest.mark.parametrize("action", ["end_sessions", "deactivate"])
+async def test_where_nothing_can_be_undone_no_undo_is_offered(admin, root, ada, action):
+    await root.patch(f"/users/{ada.id}", json={"is_active": False})
+
+    done = await change(admin, action, ada)
+
+    assert 'role="status"' in done.text
+    assert ">Undo<" not in done.text
 
 
 @pytest.mark.parametrize("back", ["https://evil.example", "//evil.example", "/docs"])

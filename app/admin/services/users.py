@@ -6,7 +6,7 @@ from typing import NamedTuple
 from app.admin.services.own_rights import check_own_demotion
 from app.core.exceptions import ConflictException, ForbiddenException, NotFoundException
 from app.schemas.access.session import Principal
-from app.schemas.background.bulk_action import UserAction
+from app.schemas.background.bulk_action import OPPOSITE, UserAction
 from app.schemas.user import UserCreate, UserSchema, UserUpdate
 from app.services.bulk_actions.actions import UserActions
 from app.services.dashboard import invalidate_statistics
@@ -18,10 +18,12 @@ class ActionResult(NamedTuple):
     Attributes:
         name: the username, or where the user does not exist any more, the id.
         refusal: why nothing was changed; None where it was.
+        undoable: id of the user, where the action can be undone and changed them.
     """
 
     name: str
     refusal: str | None = None
+    undoable: int | None = None
 
 
 class AdminUserService:
@@ -85,7 +87,8 @@ class AdminUserService:
             await self.actions.apply(action, user_id, admin)
         except (ConflictException, ForbiddenException, NotFoundException) as refusal:
             return ActionResult(name, refusal.message)
-        return ActionResult(name)
+        is_changed = user is not None and user.is_active != (action == "activate")
+        return ActionResult(name, undoable=user_id if action in OPPOSITE and is_changed else None)
 
     async def _find(self, user_id: int, admin: Principal) -> UserSchema | None:
         try:

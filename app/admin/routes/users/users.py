@@ -16,7 +16,7 @@ from app.admin.listings.display import COLUMNS, DENSITIES, StoredDisplay
 from app.admin.listings.saved_views import view_links
 from app.admin.listings.user_place import Back, Place, UserPlace
 from app.admin.listings.users import USERS_PATH, UserListingQuery
-from app.admin.page import AdminPage, Notice
+from app.admin.page import AdminPage, Notice, Undo
 from app.admin.rendering import BASE
 from app.admin.services.edits import naming_who
 from app.admin.services.users import ActionResult
@@ -36,7 +36,7 @@ from app.api.types import UserId
 from app.core.exceptions import ConflictException
 from app.core.permissions import Permission
 from app.schemas.audit import Target
-from app.schemas.background.bulk_action import PERMISSION_FOR, UserAction
+from app.schemas.background.bulk_action import OPPOSITE, PERMISSION_FOR, UserAction
 from app.schemas.base import MAX_BIGINT
 from app.services.auth.confirmation import ConfirmationService
 
@@ -299,11 +299,16 @@ async def begun(page: AdminPage, beginning: Awaitable[UUID], refused_path: str) 
 
 def _results(page: AdminPage, selection: Selection, results: Sequence[ActionResult]) -> Response:
     """A redirect with a notice, or where an action was refused, the list of all results (409)."""
+    changed = [result.undoable for result in results if result.undoable is not None]
+    undo = Undo(OPPOSITE[selection.action], changed, selection.back) if changed else None
     if any(result.refusal for result in results):
-        return page.render("users/results.html", 409, selection=selection, results=results)
+        return page.render(
+            "users/results.html", 409, selection=selection, results=results, undo=undo
+        )
     names = _listed([result.name for result in results], page.words)
     redirect = page.redirect_to_list if selection.action == "delete" else page.redirect
-    return redirect(selection.path, Notice(TEXTS[selection.action].done % {"names": names}))
+    notice = Notice(TEXTS[selection.action].done % {"names": names}, undo=undo)
+    return redirect(selection.path, notice)
 
 
 def _listed(names: Sequence[str], words: Translation) -> str:
