@@ -223,7 +223,7 @@ async def _migrations(runtime: Runtime) -> Finding:
     try:
         schema = await schema_of(runtime.engine)
     except MigrationsError as error:
-        return Finding("migrations", "multiple heads", str(error))
+        return Finding("migrations", "inconsistent", str(error))
     advice = {
         "behind": "run: backend migrate",
         "unknown": "does DATABASE_URL name the right database, and is this the right release?",

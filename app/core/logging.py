@@ -122,7 +122,7 @@ def configure_logging(settings: Settings) -> None:
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
     logging.getLogger("uvicorn.access").disabled = True
-    # Each look at the revision is announced in two lines; `migrate` says what it did itself.
+    # A migration is announced in several lines; `migrate` says what it did itself.
     logging.getLogger("alembic.runtime").setLevel(logging.WARNING)
     # They warn of each request id replaced and each form malformed: anybody could fill the log.
     for name in ("asgi_correlation_id", "python_multipart"):

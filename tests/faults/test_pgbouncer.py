@@ -61,8 +61,9 @@ async def of_each_server_connection(engine: AsyncEngine, query: str) -> list[str
 
 
 POOLED = (
-    *("access_matrix", "audit_lists", "audit_partitions", "audit_trail", "bulk_operations"),
-    *("database_errors", "idempotency", "job_queue", "migrations", "principal_cache", "reads"),
+    *("access_matrix", "api_keys", "audit_lists", "audit_partitions", "audit_trail"),
+    *("bulk_operations", "database_errors", "idempotency", "impersonation", "job_queue"),
+    *("migrations", "principal_cache", "reads"),
     *("refresh_grace", "roles", "scheduled_jobs", "schema_changes", "sessions", "transfers"),
     *("user_counts", "user_export", "user_filters", "user_import", "user_totals", "worker"),
 )

@@ -127,13 +127,24 @@ def test_the_list_is_long_enough_and_lower_case():
     assert package is not None
     assert package.origin is not None
     lists = run_path(str(Path(package.origin).with_name("frequency_lists.py")))
-    passwords = COMMON.strip(",").split(",")
+    passwords = [one for text in COMMON.values() for one in text.strip(",").split(",")]
 
-    assert passwords == lists["FREQUENCY_LISTS"]["passwords"]
+    assert sorted(passwords) == sorted(lists["FREQUENCY_LISTS"]["passwords"])
+    assert all(map(_is_listed, passwords))
     assert len(passwords) >= 3000
     assert all(password == password.lower() for password in passwords)
 
 
-@pytest.mark.parametrize("password", ["123456,password", ",trustno1", "klaster,112233"])
-def test_a_password_with_a_comma_is_none_of_a_list_with_commas(password):
+@pytest.mark.parametrize(
+    "password",
+    ["tarwars", "laster", "rustn", "trustno1,", ",trustno1", "trustno1,password", ",", ""],
+)
+def test_what_is_only_like_a_password_of_the_list_is_none_of_it(password):
+    assert _is_listed("trustno1")
     assert not _is_listed(password)
+
+
+def test_several_passwords_of_the_list_are_none_of_it():
+    listed = COMMON[8].strip(",")
+
+    assert not any(_is_listed(listed[:length]) for length in range(9, 300))

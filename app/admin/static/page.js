@@ -40,7 +40,8 @@ const REPEAT = 250;
 async function outage() {
   const signal = AbortSignal.timeout(PATIENCE);
   const ask = () => fetch("/health/ready", { cache: "no-store", signal });
-  // A connection that breaks once, such as on the way to another network, is no outage.
+  // A connection that breaks once, such as on the way to another network, is no outage. After a
+  // request that was not answered in time, nothing is sent again: the signal is the same.
   const askAgain = () => new Promise((resolve) => setTimeout(resolve, REPEAT)).then(ask);
   try {
     const answer = await ask().catch(askAgain);

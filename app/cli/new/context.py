@@ -58,7 +58,7 @@ def context_of(name: str, table: str, specs: Sequence[FieldSpec]) -> dict[str, A
     takes_caller = owner is not None
     word = name.replace("_", " ")
     a_word = f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
-    head = head_revision() or ""
+    head = head_revision()
     plain = [field for field in fields if not field["target"]]
     own, other = ("OWN_OR_SUPERUSER", "OWN_OR_SUPERUSER") if owner else ("LOGGED_IN", "SUPERUSER")
     create = "LOGGED_IN" if owner else "SUPERUSER"
