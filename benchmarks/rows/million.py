@@ -28,8 +28,11 @@ BOUNDED: tuple[dict[str, str], ...] = (
     {"search": "corp", "sort_by": "email", "sort_order": "asc"},
     *({"page": page} for page in ("400", "20000", "90000")),
     *({"page": page, "sort_by": "username"} for page in ("400", "20000")),
+    *({"seen_within": period} for period in ("today", "90d")),
+    *({"not_seen_for": period} for period in ("90d", "365d", "ever")),
+    {"not_seen_for": "365d", "search": "lovelace"},
 )
-"""Short searches, names that are late in an order, and pages far from the start."""
+"""Short searches, names that are late in an order, pages far from the start, and the last use."""
 
 
 def measure(runs: int) -> Iterator[Figure]:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.conftest import Person
+from tests.conftest import Person, person
 from tests.integration.test_dashboard_page import PAGE, browser, form_in, log_in
 from tests.integration.test_edit_form import fields_of
 from tests.integration.test_roles import give, new_role
@@ -138,6 +138,20 @@ async def test_where_nothing_can_be_undone_no_undo_is_offered(admin, root, ada, 
 
     assert 'role="status"' in done.text
     assert ">Undo<" not in done.text
+
+
+async def test_the_login_page_offers_no_undo_to_who_deactivated_themselves(
+    admin, client, runtime, root
+):
+    await person(client, runtime, "grace", is_superuser=True)
+
+    page = await change(admin, "deactivate", root)
+    while page.status_code == 303:
+        page = await admin.get(page.headers["Location"])
+
+    assert "Deactivated root" in page.text
+    assert 'name="password"' in page.text
+    assert ">Undo<" not in page.text
 
 
 @pytest.mark.parametrize("back", ["https://evil.example", "//evil.example", "/docs"])
