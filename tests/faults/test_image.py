@@ -135,7 +135,7 @@ def test_the_memory_of_a_hash_is_returned_to_the_system(image, told, left_out, i
 
     grown = subprocess.check_output([python, "-c", HASH], cwd=image.workdir, env=environment)
 
-    assert (float(grown) > 19) == is_kept
+    assert (float(grown) > 10) == is_kept  # of 19 MiB
 
 
 async def test_it_migrates_serves_and_is_healthy(image, told, tmp_path):
