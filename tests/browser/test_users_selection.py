@@ -1,5 +1,7 @@
 """The selection of users: across pages, in a bar that stays in view, and of all that match."""
 
+import asyncio
+
 import pytest
 from playwright.async_api import Page, expect
 
@@ -17,6 +19,24 @@ async def desk(page: Page, root, runtime) -> Page:
     await sixty(runtime)
     await log_in(page, root, LIST)
     return page
+
+
+async def test_boxes_that_are_checked_before_the_scripts_come_stay_so(desk):
+    await desk.get_by_label("Select user02").check()
+    come = asyncio.Event()
+
+    async def come_late(route) -> None:
+        await come.wait()
+        await route.continue_()
+
+    await desk.route("**/users.js", come_late)
+    await desk.goto(f"{LIST}&size=25", wait_until="commit")
+    await desk.get_by_label("Select user01").check()
+    come.set()
+
+    await expect(desk.locator("[data-selected]")).to_have_text("2 selected")
+    for name in ("user01", "user02"):
+        await expect(desk.get_by_label(f"Select {name}")).to_be_checked()
 
 
 async def next_page(page: Page, first: str) -> None:

@@ -142,6 +142,17 @@ document.addEventListener("submit", ({ target }) => {
   if (target.matches("[data-ends-selection]")) sessionStorage.removeItem("selection");
 });
 
+// Boxes may have been checked before the scripts came. After a reload, and on the way back, it was the
+// browser that checked them, as they once were.
+
+const [navigation] = performance.getEntriesByType("navigation");
+if (navigation?.type === "navigate") {
+  for (const form of document.querySelectorAll("[data-selection]")) {
+    const early = boxesOf(form).filter((box) => box.checked);
+    const ids = new Set([...storedSelection(form), ...early.map((box) => box.value)]);
+    if (early.length) storeSelection(form, [...ids]);
+  }
+}
 htmx.onLoad((part) => {
   for (const form of part.querySelectorAll("[data-selection]")) restoreSelection(form);
 });
