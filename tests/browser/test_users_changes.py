@@ -1,5 +1,7 @@
 """What superusers do to users, as they see it."""
 
+import asyncio
+
 import pytest
 from playwright.async_api import Locator, Page, expect
 
@@ -47,6 +49,22 @@ async def test_a_user_is_created_and_can_log_in(desk, client):
     await expect(desk.get_by_role("definition").get_by_text("Grace <Hopper>")).to_be_visible()
     credentials = {"email": "grace@example.com", "password": PASSWORD}
     assert (await client.post("/api/v1/auth/login", json=credentials)).status_code == 200
+
+
+async def test_the_focus_stays_in_the_field_that_was_typed_into_before_the_scripts_came(desk):
+    come = asyncio.Event()
+
+    async def come_late(route) -> None:
+        await come.wait()
+        await route.continue_()
+
+    await desk.route("**/users.js", come_late)
+    await desk.goto(f"{USERS}/new", wait_until="commit")
+    await desk.get_by_label("Full name").fill("Grace")
+    come.set()
+    await desk.wait_for_load_state()
+
+    await expect(desk.get_by_label("Full name")).to_be_focused()
 
 
 async def test_a_taken_email_is_reported_at_its_field_and_the_form_stays_filled(desk, ada, watch):

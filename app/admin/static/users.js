@@ -160,12 +160,13 @@ addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("[data-selection]")) restoreSelection(form);
 });
 
-// Focus the first invalid field of a refused form, or the first field of a new one.
+// Focus the first invalid field of a refused form, or the first field of a new one; not while the
+// user types into another one, where the scripts came late.
 
 const first =
   document.querySelector("[data-form] [aria-invalid]") ??
   document.querySelector("[data-form] input:not([type=hidden])");
-first?.focus();
+if (document.activeElement === document.body) first?.focus();
 
 // The drawer: a user beside the list, at the address of the user's own page. Without scripts, and
 // after a reload, that address is the page.
