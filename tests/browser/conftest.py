@@ -1,5 +1,6 @@
 """A real Chromium, on the run's application. What any page does wrong fails its test."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from playwright.async_api import (
     ConsoleMessage,
     Page,
     Request,
+    Route,
     async_playwright,
     expect,
 )
@@ -137,6 +139,18 @@ async def violations(page: Page) -> list[str]:
         for rule in report["violations"]
         for node in rule["nodes"]
     ]
+
+
+async def held_back(page: Page, url: str) -> asyncio.Event:
+    """Let requests for `url` wait until the event is set, as on a slow network."""
+    come = asyncio.Event()
+
+    async def come_late(route: Route) -> None:
+        await come.wait()
+        await route.continue_()
+
+    await page.route(url, come_late)
+    return come
 
 
 async def overflow(page: Page) -> int:

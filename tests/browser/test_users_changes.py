@@ -1,11 +1,9 @@
 """What superusers do to users, as they see it."""
 
-import asyncio
-
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.browser.conftest import DASHBOARD, PHONE, log_in, overflow, violations
+from tests.browser.conftest import DASHBOARD, PHONE, held_back, log_in, overflow, violations
 from tests.conftest import PASSWORD
 
 USERS = f"{DASHBOARD}/users"
@@ -52,13 +50,7 @@ async def test_a_user_is_created_and_can_log_in(desk, client):
 
 
 async def test_the_focus_stays_in_the_field_that_was_typed_into_before_the_scripts_came(desk):
-    come = asyncio.Event()
-
-    async def come_late(route) -> None:
-        await come.wait()
-        await route.continue_()
-
-    await desk.route("**/users.js", come_late)
+    come = await held_back(desk, "**/users.js")
     await desk.goto(f"{USERS}/new", wait_until="commit")
     await desk.get_by_label("Full name").fill("Grace")
     come.set()

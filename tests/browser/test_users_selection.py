@@ -1,12 +1,10 @@
 """The selection of users: across pages, in a bar that stays in view, and of all that match."""
 
-import asyncio
-
 import pytest
 from playwright.async_api import Page, expect
 
 from app.worker.worker import running_jobs
-from tests.browser.conftest import DASHBOARD, PHONE, log_in, overflow, violations
+from tests.browser.conftest import DASHBOARD, PHONE, held_back, log_in, overflow, violations
 from tests.browser.people import sixty
 
 USERS = f"{DASHBOARD}/users"
@@ -23,13 +21,7 @@ async def desk(page: Page, root, runtime) -> Page:
 
 async def test_boxes_that_are_checked_before_the_scripts_come_stay_so(desk):
     await desk.get_by_label("Select user02").check()
-    come = asyncio.Event()
-
-    async def come_late(route) -> None:
-        await come.wait()
-        await route.continue_()
-
-    await desk.route("**/users.js", come_late)
+    come = await held_back(desk, "**/users.js")
     await desk.goto(f"{LIST}&size=25", wait_until="commit")
     await desk.get_by_label("Select user01").check()
     come.set()

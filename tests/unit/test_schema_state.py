@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from alembic.script import ScriptDirectory
@@ -13,6 +15,11 @@ FIRST = 'revision: str = "a"\ndown_revision: str | None = None\n'
 SECOND = 'revision = "b"\ndown_revision = "a"\n'
 OTHER = 'down_revision = "a"\nrevision = "c"\n'
 MERGE = 'revision = "d"\ndown_revision = (\n    "b",\n    "c",\n)\n'
+
+
+def write(folder: Path, scripts: Sequence[str]) -> None:
+    for number, script in enumerate(scripts):
+        (folder / f"{number}.py").write_text(script)
 
 
 def test_they_are_those_that_alembic_finds():
@@ -31,8 +38,7 @@ def test_they_are_those_that_alembic_finds():
     ids=["one", "two", "a merge"],
 )
 def test_the_head_is_what_none_follows(tmp_path, scripts, head):
-    for number, script in enumerate(scripts):
-        (tmp_path / f"{number}.py").write_text(script)
+    write(tmp_path, scripts)
     (tmp_path / "__init__.py").touch()
     (tmp_path / ".#0.py").symlink_to("somebody@machine")  # an editor's lock
 
@@ -40,8 +46,7 @@ def test_the_head_is_what_none_follows(tmp_path, scripts, head):
 
 
 def test_two_heads_are_named(tmp_path):
-    for number, script in enumerate([FIRST, SECOND, OTHER]):
-        (tmp_path / f"{number}.py").write_text(script)
+    write(tmp_path, [FIRST, SECOND, OTHER])
 
     with pytest.raises(MigrationsError, match="multiple heads: b, c"):
         head_revision(tmp_path)
@@ -86,8 +91,7 @@ def test_two_scripts_of_one_revision_are_named(tmp_path):
     ids=["none", "a gap", "a circle"],
 )
 def test_a_history_without_a_head_is_refused(tmp_path, scripts, fault):
-    for number, script in enumerate(scripts):
-        (tmp_path / f"{number}.py").write_text(script)
+    write(tmp_path, scripts)
 
     with pytest.raises(MigrationsError, match=fault):
         head_revision(tmp_path)
